@@ -1,0 +1,1 @@
+"""What a baby can do: fluency, minimal pairs, what it says."""

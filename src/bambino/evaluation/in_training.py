@@ -1,0 +1,126 @@
+"""Evaluation inside training: the same held-out text, pairs, prompts and random numbers at every evaluation.
+
+So the forgetting curve exists from step 0, and two evaluations differ only by the baby.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import fmean
+
+from transformers import PreTrainedTokenizerBase
+
+from bambino.config import Recipe
+from bambino.evaluation.generation import distinct_n, longest_repeat
+from bambino.evaluation.minimal_pairs import Pair, accuracy, load_pairs
+from bambino.models import Baby
+from bambino.rewards import ParentPerplexity
+from bambino.rollout import Utterances, sample, to_text, uniforms
+from bambino.scoring import bits_per_byte
+from bambino.text import TextError, TokenBatch, encode, load_heldout, pad, spread
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation measured."""
+
+    metrics: dict[str, float]
+    utterances: Utterances | None
+    perplexities: list[float]
+    """The parent's, one per utterance."""
+
+
+class Evaluator:
+    """Loads everything once, so that bad input is refused before the first step."""
+
+    def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, feedback: ParentPerplexity | None) -> None:
+        config, text = recipe.evaluation, recipe.text
+        self.recipe, self.tokenizer, self.feedback = recipe, tokenizer, feedback
+        self.texts = {
+            name: load_heldout(
+                sources,
+                heldout_every=text.heldout_every,
+                split=config.split,
+                max_lines=config.max_lines,
+                jsonl_field=text.jsonl_field,
+            )
+            for name, sources in config.texts.items()
+        }
+        self.pairs: dict[str, list[Pair]] = {
+            name: spread(load_pairs(path), config.max_pairs) for name, path in config.pairs.items()
+        }
+        self.prompts: list[list[int]] = []
+        self.human_log_perplexity: float | None = None
+        if config.utterances > 0 and text.sources:
+            self._load_prompts()
+
+    def evaluate(self, baby: Baby) -> Evaluation:
+        """Measure the baby. Draws no global randomness, leaves the baby's mode as it was."""
+        metrics: dict[str, float] = {}
+        for name, lines in self.texts.items():
+            metrics[f"eval/bits_per_byte/{name}"] = bits_per_byte(baby.lm, self.tokenizer, lines)
+        for name, pairs in self.pairs.items():
+            metrics[f"eval/pairs/{name}"] = accuracy(baby.lm, self.tokenizer, pairs)
+        if not self.prompts:
+            return Evaluation(metrics, None, [])
+        utterances = self._listen(baby)
+        said = utterances.completions
+        metrics["eval/utterances/distinct_1"] = distinct_n(said, 1)
+        metrics["eval/utterances/distinct_2"] = distinct_n(said, 2)
+        metrics["eval/utterances/longest_repeat"] = fmean(longest_repeat(text) for text in said)
+        metrics["eval/utterances/words"] = fmean(len(text.split()) for text in said)
+        metrics["eval/utterances/ended"] = fmean(utterances.has_ended)
+        perplexities: list[float] = []
+        if self.feedback is not None and self.human_log_perplexity is not None:
+            perplexities = self.feedback.perplexities(utterances.prompts, utterances.texts, utterances.has_ended)
+            metrics["eval/utterances/parent_log_perplexity"] = mean_log(perplexities)
+            metrics["eval/human/parent_log_perplexity"] = self.human_log_perplexity
+        return Evaluation(metrics, utterances, perplexities)
+
+    def _load_prompts(self) -> None:
+        """Prompts, and the human continuations of the same length that the parent's opinion is compared with."""
+        config, text, rollout = self.recipe.evaluation, self.recipe.text, self.recipe.rollout
+        lines = load_heldout(
+            text.prompt_sources or text.sources,
+            heldout_every=text.heldout_every,
+            split=config.split,
+            max_lines=1 << 30,
+            jsonl_field=text.jsonl_field,
+        )
+        lines = spread([line for line in lines if len(line) >= text.min_chars], config.utterances)
+        rows = encode(self.tokenizer, lines, with_start=text.prepend_bos)
+        if not rows:
+            raise TextError(f"No held-out line has {text.min_chars} characters, so there is no prompt to evaluate on.")
+        self.prompts = [row[: rollout.prompt_tokens] for row in rows]
+        if self.feedback is not None:
+            ends = [row[: rollout.prompt_tokens + rollout.max_new_tokens] for row in rows]
+            human = [self._decode(row) for row in ends]
+            prompts = [self._decode(prompt) for prompt in self.prompts]
+            has_ended = [len(end) == len(row) for end, row in zip(ends, rows, strict=True)]
+            self.human_log_perplexity = mean_log(self.feedback.perplexities(prompts, human, has_ended))
+
+    def _decode(self, row: list[int]) -> str:
+        return self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False).rstrip("\ufffd")
+
+    def _listen(self, baby: Baby) -> Utterances:
+        config = self.recipe.rollout
+        random = uniforms(len(self.prompts), config.max_new_tokens, seed=self.recipe.seed, stream="evaluation", step=0)
+        parts = []
+        for first in range(0, len(self.prompts), self.recipe.batch_size):
+            rows = slice(first, first + self.recipe.batch_size)
+            prompts: TokenBatch = pad(self.prompts[rows], 0, "left").to(baby.lm.device)
+            rollout = sample(baby, prompts, random[rows], config, self.tokenizer.eos_token_id)
+            parts.append(to_text(rollout, self.tokenizer))
+        return Utterances(
+            [p for part in parts for p in part.prompts],
+            [c for part in parts for c in part.completions],
+            [t for part in parts for t in part.texts],
+            [e for part in parts for e in part.has_ended],
+        )
+
+
+def mean_log(perplexities: list[float]) -> float:
+    """Mean log-perplexity in nats, over the finite ones."""
+    finite = [math.log(p) for p in perplexities if math.isfinite(p)]
+    return fmean(finite) if finite else math.nan

@@ -1,0 +1,59 @@
+"""The model card that lies beside a trained baby."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bambino.config import Recipe
+
+CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [bambino, babylm, bilingual, continual-pretraining]
+---
+
+# A bilingual baby language model
+
+Raised with [bambino](https://arxiv.org/abs/2406.11418) (BAMBINO-LM, Algorithm 1): a baby pretrained on a first language
+went on to a second one by exposure (clm) and by a parent's feedback (ppo).
+
+| | |
+|---|---|
+| baby | `{baby}` |
+| parent | `{parent}` |
+| second-language text | {sources} |
+| steps done | {step} of {max_steps}, batches of {batch_size} |
+| schedule | {schedule} |
+| learning rates | clm {clm_lr:g}, ppo {ppo_lr:g} |
+| reference | {reference} |
+| seed | {seed} |
+
+{evaluation}
+The recipe with every setting is `recipe.yaml` in the run directory.
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")
+
+Check the licences of the baby, the parent and the text before you share this model.
+"""
+
+
+def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any]) -> str:
+    """README.md of a saved model: what it was made from, how, and what was measured last."""
+    rows = "\n".join(f"| {name.removeprefix('eval/')} | {value:.4g} |" for name, value in evaluation.items())
+    schedule = recipe.schedule
+    cycle = f" {schedule.clm_steps} clm : {schedule.ppo_steps} ppo" if schedule.kind in ("cycle", "blocked") else ""
+    return CARD.format(
+        baby=recipe.baby.model,
+        parent=recipe.parent.model,
+        sources=", ".join(f"`{source}`" for source in recipe.text.sources) or "a dataset passed in Python",
+        step=step,
+        max_steps=recipe.max_steps,
+        batch_size=recipe.batch_size,
+        schedule=schedule.kind + cycle,
+        clm_lr=recipe.clm.learning_rate,
+        ppo_lr=recipe.ppo.learning_rate,
+        reference=recipe.ppo.reference,
+        seed=recipe.seed,
+        evaluation=f"| last evaluation | |\n|---|---|\n{rows}\n" if rows else "",
+    )

@@ -1,0 +1,174 @@
+"""The baby (a causal LM with a value head), the reference it is held to, the parent: build, load, check.
+
+Any Hugging Face causal LM serves whose logits are its output embeddings applied to its base model's last hidden state;
+that is checked when it is loaded (a model that caps or scales its logits afterwards, such as Gemma 2, is refused).
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.config import ModelConfig, PPOConfig
+from bambino.scoring import hidden_states, logits_at
+from bambino.text import TokenBatch
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message names the setting, the path and the way out."""
+
+
+class Baby(nn.Module):
+    """A causal LM with a value head: linear on the last hidden state, zero at first."""
+
+    def __init__(self, lm: PreTrainedModel) -> None:
+        super().__init__()
+        self.lm = lm
+        width = lm.get_output_embeddings().in_features
+        self.value_head = nn.Linear(width, 1, device=lm.device, dtype=lm.dtype)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+
+    def values(self, hidden: Float[Tensor, "... D"]) -> Float[Tensor, " ..."]:
+        """The value of the state after reading up to a hidden state."""
+        return self.value_head(hidden).squeeze(-1)
+
+    def forward(
+        self, batch: TokenBatch, is_target: Bool[Tensor, "B T"]
+    ) -> tuple[Float[Tensor, "N V"], Float[Tensor, " N"]]:
+        """Logits and values of the states before the N target tokens, row by row."""
+        hidden = hidden_states(self.lm, batch.input_ids, batch.is_real, documents=batch.documents)
+        return logits_at(self.lm, hidden, is_target), self.values(hidden[:, :-1][is_target[:, 1:]]).float()
+
+
+class Reference:
+    """The frozen policy that the KL is measured against.
+
+    initial: the first baby. phase_start: the baby as it was when the current ppo phase began. ema: a running mean of
+    the baby, `decay` of itself kept at every step. none: `lm` is None and nothing is measured.
+    """
+
+    def __init__(
+        self, kind: Literal["initial", "phase_start", "ema", "none"], decay: float, lm: PreTrainedModel
+    ) -> None:
+        self.kind, self.decay = kind, decay
+        self.lm: PreTrainedModel | None = None if kind == "none" else frozen(copy.deepcopy(lm))
+
+    @property
+    def moves(self) -> bool:
+        """Whether checkpoints must hold it."""
+        return self.kind in ("phase_start", "ema")
+
+    @torch.no_grad()
+    def begin_phase(self, lm: PreTrainedModel) -> None:
+        """A ppo phase begins."""
+        if self.kind == "phase_start":
+            self._follow(lm, keep=0.0)
+
+    @torch.no_grad()
+    def end_step(self, lm: PreTrainedModel) -> None:
+        if self.kind == "ema":
+            self._follow(lm, keep=self.decay)
+
+    def _follow(self, lm: PreTrainedModel, keep: float) -> None:
+        assert self.lm is not None
+        for mine, its in zip(self.lm.parameters(), lm.parameters(), strict=True):
+            mine.copy_(its) if keep == 0.0 else mine.lerp_(its, 1.0 - keep)
+
+
+def frozen(lm: PreTrainedModel) -> PreTrainedModel:
+    """The model in eval mode, its weights out of every gradient."""
+    return lm.eval().requires_grad_(False)
+
+
+def forward_flops(lm: PreTrainedModel, tokens: int, targets: int) -> int:
+    """Multiply-adds x 2 of a forward over so many tokens, the LM head on `targets` of them; attention scores left out.
+
+    Training costs three times a forward (Kaplan et al. 2020, section 2.1).
+    """
+    embeddings = {id(p) for p in [*lm.get_input_embeddings().parameters(), *lm.get_output_embeddings().parameters()]}
+    body = sum(p.numel() for p in lm.parameters() if id(p) not in embeddings)
+    return 2 * body * tokens + 2 * lm.get_output_embeddings().weight.numel() * targets
+
+
+def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedModel:
+    """Load a causal LM in fp32 and check that it can be used.
+
+    Raises:
+        ModelError: it is missing, is no causal LM, has no safetensors, or changes its logits after the LM head.
+    """
+    source = _source(config, role)
+    try:
+        lm = AutoModelForCausalLM.from_pretrained(
+            source, revision=config.revision or "main", dtype=torch.float32, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{role}.model = {source} cannot be opened as a causal LM: {_first_line(error)}") from None
+    check_head(lm, role)
+    return lm
+
+
+def load_tokenizer(
+    config: ModelConfig, role: Literal["baby", "parent"], lm: PreTrainedModel
+) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer and check that the model has a row for each of its ids."""
+    source = _source(config, role)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=config.revision or "main")
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{role}.model = {source} has no tokenizer that opens: {_first_line(error)}") from None
+    check_tokenizer(tokenizer, lm, role)
+    return tokenizer
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel, role: str) -> None:
+    rows = lm.get_input_embeddings().num_embeddings
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= rows:
+        raise ModelError(
+            f"{role}.model: the tokenizer has ids up to {highest}, the model rows for {rows} only. "
+            "They do not belong together; save the right tokenizer beside the model."
+        )
+
+
+def check_head(lm: PreTrainedModel, role: str) -> None:
+    """Refuse a model whose logits are not LM head(last hidden state)."""
+    ids = torch.arange(4, device=lm.device)[None] % lm.config.vocab_size
+    batch = TokenBatch(ids, torch.ones_like(ids, dtype=torch.bool))
+    was_training = lm.training
+    lm.eval()
+    with torch.no_grad():
+        ours = logits_at(lm, hidden_states(lm, ids, batch.is_real), batch.is_target)
+        theirs = lm(input_ids=ids).logits[0, :-1]
+    lm.train(was_training)
+    if not torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item()):
+        raise ModelError(
+            f"{role}.model: {type(lm).__name__} changes its logits after the LM head (soft cap or scale), which is not "
+            "supported. OPT, GPT-2, Llama, Qwen and GPT-NeoX style models are."
+        )
+
+
+def _source(config: ModelConfig, role: str) -> str:
+    if config.model is None:
+        raise ModelError(f"{role}.model is not given. Use a local folder or a hub name: --{role}.model PATH")
+    looks_local = config.model.startswith((".", "/", "~")) or config.model.count("/") > 1
+    path = Path(config.model).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(
+                f"{role}.model = {config.model} is a folder without config.json, not a Hugging Face model."
+            )
+        return str(path)
+    if looks_local or path.exists():
+        raise ModelError(f"{role}.model = {config.model}: there is no such folder.")
+    return config.model
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

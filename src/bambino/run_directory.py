@@ -1,0 +1,164 @@
+"""The run directory: all that anything later reads.
+
+recipe.yaml          every setting, resolved
+environment.json     package versions, git commit, device
+data.json            the data manifest: per source hash, lines kept, dropped and why, truncated, tokens
+metrics.jsonl        a row per step, a row per evaluation
+utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
+reference/           the first baby, when it is the reference; written once
+checkpoints/         see checkpoint.py
+model/               the trained baby
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "jsonargparse")
+
+
+class RunDirectoryError(RuntimeError):
+    """A run directory that cannot be used; the message names the way out."""
+
+
+class JsonLinesLog:
+    """A log of one JSON object a line; `truncate` cuts it back to where a checkpoint was made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] = path.open("ab")
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write one row; numbers that JSON has no word for (inf, nan) become null."""
+        self._file.write(json.dumps(_finite(row), ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+
+    def offset(self) -> int:
+        """Bytes written so far, all of them on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def truncate(self, offset: int) -> None:
+        self._file.truncate(offset)
+        self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class RunDirectory:
+    """Paths and logs of one run, held by one process at a time."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = self._hold()
+        self.metrics = JsonLinesLog(self.path / "metrics.jsonl")
+        self.utterances = JsonLinesLog(self.path / "utterances.jsonl")
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def reference(self) -> Path:
+        return self.path / "reference"
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    def describe(self, recipe_yaml: str, manifest: dict[str, Any], device: str) -> None:
+        """Write what the run is made of, before its first step."""
+        write_atomically(self.recipe, recipe_yaml)
+        write_atomically(self.path / "data.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(self.path / "environment.json", json.dumps(environment(device), indent=1) + "\n")
+
+    def log_offsets(self) -> dict[str, int]:
+        return {"metrics": self.metrics.offset(), "utterances": self.utterances.offset()}
+
+    def truncate_logs(self, offsets: dict[str, int]) -> None:
+        self.metrics.truncate(offsets["metrics"])
+        self.utterances.truncate(offsets["utterances"])
+
+    def close(self) -> None:
+        self.metrics.close()
+        self.utterances.close()
+        self._lock.close()
+
+    def _hold(self) -> IO[bytes]:
+        lock = (self.path / ".lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise RunDirectoryError(
+                f"{self.path} is in use by another process. Wait for it or use another output_dir."
+            ) from None
+        return lock
+
+
+def holds_run(path: str | Path) -> bool:
+    """Whether a run was begun there."""
+    return (Path(path).expanduser() / "recipe.yaml").exists()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The file is either as it was or wholly new."""
+    part = path.with_name(f".part-{path.name}")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions and places that a result may depend on."""
+    packages: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "packages": packages,
+        "git_commit": git_commit(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of bambino's own source tree, "-dirty" when it was changed since; None when installed without one."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,218 @@
+"""Token log-probs, perplexity and bits per byte of texts under any causal LM.
+
+Everything that reads a model goes through `hidden_states`, which hands it explicit positions and a mask, so padding on
+either side changes nothing, and through `log_probs_of`, so that the LM head runs only where a token is wanted.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.text import TokenBatch, encode, pad, start_token
+
+TOKENS_PER_FORWARD = 8192
+"""Upper bound on batch x length when texts are scored; the LM head's logits are this many times the vocabulary."""
+
+
+@contextmanager
+def eval_mode(*modules: nn.Module) -> Iterator[None]:
+    """Dropout off inside, as it was afterwards."""
+    was_training = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, was_training, strict=True):
+            module.train(mode)
+
+
+def positions_of(is_real: Bool[Tensor, "B T"], documents: Int[Tensor, "B T"] | None = None) -> Int[Tensor, "B T"]:
+    """Position of each token in its text: real tokens before it in the row (in its document, when packed)."""
+    positions = (is_real.long().cumsum(1) - 1).clamp(min=0)
+    if documents is None:
+        return positions
+    starts = torch.ones_like(is_real)
+    starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    return positions - torch.where(starts, positions, 0).cummax(1).values
+
+
+def hidden_states(
+    lm: PreTrainedModel,
+    input_ids: Int[Tensor, "B T"],
+    is_real: Bool[Tensor, "B S"],
+    *,
+    documents: Int[Tensor, "B T"] | None = None,
+    cache: Cache | None = None,
+) -> Float[Tensor, "B T D"]:
+    """The last layer's output, as the LM head reads it.
+
+    With a cache, `is_real` also covers the S - T columns the cache holds. With documents, attention stays within each.
+    """
+    width = input_ids.shape[1]
+    settings: dict[str, object] = {"attention_mask": is_real.long()}
+    if documents is not None:
+        settings["attention_mask"] = _within_documents(documents, lm.dtype)
+    if _takes_positions(lm):
+        settings["position_ids"] = positions_of(is_real, documents)[:, -width:]
+    elif documents is not None:
+        raise ValueError(
+            f"{type(lm).__name__} takes no position_ids, so it cannot read packed rows. Use text.mode lines."
+        )
+    if cache is not None:
+        settings |= {"past_key_values": cache, "use_cache": True}
+    else:
+        settings["use_cache"] = False
+    return lm.base_model(input_ids=input_ids, **settings).last_hidden_state
+
+
+def logits_at(
+    lm: PreTrainedModel, hidden: Float[Tensor, "B T D"], is_target: Bool[Tensor, "B T"]
+) -> Float[Tensor, "N V"]:
+    """Logits that predict the N target tokens (each from the column before it), row by row."""
+    return lm.get_output_embeddings()(hidden[:, :-1][is_target[:, 1:]])
+
+
+def log_probs_of(logits: Float[Tensor, "N V"], tokens: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """Log-probability of each token, in nats, computed in fp32."""
+    return -nn.functional.cross_entropy(logits.float(), tokens, reduction="none")
+
+
+@torch.no_grad()
+def token_log_probs(lm: PreTrainedModel, batch: TokenBatch) -> Float[Tensor, "B T"]:
+    """Column t: log p(token t | tokens before it), in nats; zero where token t is not a target."""
+    hidden = hidden_states(lm, batch.input_ids, batch.is_real, documents=batch.documents)
+    is_target = batch.is_target
+    result = torch.zeros(batch.input_ids.shape, device=hidden.device)
+    result[is_target] = log_probs_of(logits_at(lm, hidden, is_target), batch.input_ids[is_target])
+    return result
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """What a model makes of one text."""
+
+    log_prob: float
+    """Sum over the tokens that count, in nats."""
+    tokens: int
+    """Tokens that count."""
+    num_bytes: int
+    """UTF-8 bytes of the whole text."""
+    tokens_read: int
+    """Tokens the model read, start tokens included: what the score cost."""
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean negative log-likelihood per token; infinite when no token counts."""
+        if self.tokens == 0:
+            return math.inf
+        mean = -self.log_prob / self.tokens
+        return math.exp(mean) if mean < 700 else math.inf
+
+    @property
+    def bits_per_byte(self) -> float:
+        return -self.log_prob / math.log(2) / self.num_bytes if self.num_bytes else math.nan
+
+
+def score_texts(
+    lm: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    *,
+    count_from: list[int] | None = None,
+) -> list[TextScore]:
+    """Score each text, the model's start token prepended, in batches of similar length.
+
+    Texts longer than the model's context are read in windows that each begin with the start token.
+
+    Args:
+        count_from: one character offset per text; only tokens that end after it count (the rest is context).
+    """
+    windows, counts = _windows(lm, tokenizer, texts, count_from)
+    order = sorted(range(len(windows)), key=lambda i: len(windows[i][1]))
+    log_prob, tokens, read = [0.0] * len(texts), [0] * len(texts), [0] * len(texts)
+    with eval_mode(lm):
+        for group in _groups(order, [len(row) for _, row in windows]):
+            batch = pad([windows[i][1] for i in group], pad_id=0)
+            scores = token_log_probs(lm, batch.to(lm.device)).double().cpu()
+            for row, i in enumerate(group):
+                text, ids = windows[i]
+                is_counted = torch.tensor(counts[i])
+                log_prob[text] += float(scores[row, : len(ids)][is_counted].sum())
+                tokens[text] += int(is_counted.sum())
+                read[text] += len(ids)
+    return [TextScore(log_prob[i], tokens[i], len(text.encode("utf-8")), read[i]) for i, text in enumerate(texts)]
+
+
+def bits_per_byte(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
+    """Total bits of the texts over their total UTF-8 bytes; comparable between tokenizers, models and languages."""
+    scores = score_texts(lm, tokenizer, texts)
+    return -sum(s.log_prob for s in scores) / math.log(2) / sum(s.num_bytes for s in scores)
+
+
+def context_length(lm: PreTrainedModel) -> int | None:
+    """Longest row the model reads, in tokens; None when it states none."""
+    return getattr(lm.config, "max_position_embeddings", None)
+
+
+def _windows(
+    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str], count_from: list[int] | None
+) -> tuple[list[tuple[int, list[int]]], list[list[bool]]]:
+    """(text, token row) of every window, and for each of its tokens whether it counts; the first never does."""
+    start = start_token(tokenizer)
+    longest = (context_length(lm) or 1 << 30) - 1
+    windows, counts = [], []
+    for i, row in enumerate(encode(tokenizer, texts)):
+        counted = [True] * len(row)
+        if count_from is not None:
+            ends = _token_ends(tokenizer, texts[i])
+            skipped = len(row) - len(ends)
+            counted = [False] * skipped + [end > count_from[i] for end in ends]
+        if start is not None:
+            row, counted = row[1:], counted[1:]
+        for first in range(0, len(row), longest):
+            head = [start] if start is not None else []
+            windows.append((i, head + row[first : first + longest]))
+            window_counts = counted[first : first + longest]
+            counts.append([False, *window_counts] if head else [False, *window_counts[1:]])
+    return windows, counts
+
+
+def _token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Character offset at which each token of the text ends, special tokens left out."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    return [end for _, end in encoded["offset_mapping"]]
+
+
+def _groups(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
+    """Consecutive items of `order` (sorted by length) in groups of at most TOKENS_PER_FORWARD padded tokens."""
+    group: list[int] = []
+    for i in order:
+        if group and (len(group) + 1) * lengths[i] > TOKENS_PER_FORWARD:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def _takes_positions(lm: PreTrainedModel) -> bool:
+    return "position_ids" in inspect.signature(lm.base_model.forward).parameters
+
+
+def _within_documents(documents: Int[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B 1 T T"]:
+    """An additive mask: each token attends to the tokens of its own document up to itself."""
+    width = documents.shape[1]
+    same = documents[:, :, None] == documents[:, None, :]
+    causal = torch.ones(width, width, dtype=torch.bool, device=documents.device).tril()
+    mask = torch.zeros(same.shape, dtype=dtype, device=documents.device)
+    return mask.masked_fill(~(same & causal), torch.finfo(dtype).min)[:, None]

@@ -1,0 +1,510 @@
+"""Algorithm 1: the baby hears L2 (clm) and is answered by its parent (ppo), in alternation.
+
+`BambinoTrainer.train` is the algorithm; what a step of each phase does is in `phases.py`, what a run leaves behind in
+`run_directory.py` and `checkpoint.py`. A run is a pure function of its recipe: data order, sampling and dropout depend
+on (seed, stream, step) only, so a run stopped anywhere and resumed ends in the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from huggingface_hub import HfApi
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino import checkpoint, ppo
+from bambino.config import ModelConfig, ParentConfig, Recipe, RecipeError
+from bambino.evaluation.in_training import Evaluator
+from bambino.model_card import model_card
+from bambino.models import (
+    Baby,
+    ModelError,
+    Reference,
+    check_head,
+    check_tokenizer,
+    forward_flops,
+    frozen,
+    load_lm,
+    load_tokenizer,
+)
+from bambino.optimization import Optimizers
+from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_step
+from bambino.recipe_file import dump_recipe, load_recipe
+from bambino.rewards import ParentPerplexity, Reward, is_dead
+from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
+from bambino.run_directory import RunDirectory, RunDirectoryError, holds_run
+from bambino.schedule import Schedule
+from bambino.scoring import bits_per_byte, context_length
+from bambino.streams import Streams, build_streams
+from bambino.text import TokenBatch
+
+Row = dict[str, Any]
+FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
+"""Settings that a resumed run may change: they change no weight."""
+
+
+class BambinoTrainer:
+    """Raises a baby by Algorithm 1.
+
+    Args:
+        model: the baby: a model, a path or a hub name; None: args.baby.model.
+        parent: likewise; may be missing where there is no ppo phase.
+        args: the recipe.
+        train_dataset: L2 texts (strings, or rows with a text in args.text.jsonl_field); None: args.text.sources.
+        processing_class: the baby's tokenizer; None: the one saved with the model.
+        parent_processing_class: likewise for the parent.
+        reward_funcs: one or several functions of TRL's signature, summed; None: `ParentPerplexity`.
+        on_row: called with each row of metrics.jsonl, and with rows of kind "utterances" as the baby speaks.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | str | Path | None = None,
+        parent: PreTrainedModel | str | Path | None = None,
+        args: Recipe | None = None,
+        train_dataset: Iterable[Any] | None = None,
+        *,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        parent_processing_class: PreTrainedTokenizerBase | None = None,
+        reward_funcs: Reward | list[Reward] | None = None,
+        on_row: Callable[[Row], None] = lambda row: None,
+    ) -> None:
+        self.args = args or Recipe()
+        self.on_row = on_row
+        self.stop_requested = False
+        """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns."""
+        self.schedule = Schedule(self.args.schedule, self.args.max_steps)
+        self.accelerator = Accelerator(mixed_precision=self.args.mixed_precision)
+        if self.accelerator.num_processes > 1:
+            raise RecipeError("", "bambino trains in one process. Start it without torchrun or accelerate launch.")
+
+        lm, self.processing_class = _model_and_tokenizer(model, processing_class, self.args.baby, "baby")
+        _check_lengths(self.args, lm)
+        self.parent, self.parent_processing_class = self._load_parent(parent, parent_processing_class)
+        self.streams: Streams = build_streams(
+            self.args, self.processing_class, self.schedule, _texts(train_dataset, self.args.text.jsonl_field)
+        )
+        self.feedback = self._listener()
+        self.reward_funcs = self._rewards(reward_funcs)
+        self.evaluator = Evaluator(self.args, self.processing_class, self._listener())
+
+        self.baby: Baby = self.accelerator.prepare(Baby(lm))
+        self.optimizers = Optimizers(self.args, self.baby, self.schedule)
+        self.learner = Learner(self.args, self.baby, self.optimizers, self.accelerator)
+        self.reference: Reference | None = None
+        self.step = 0
+        """Steps done."""
+        self.kl_coef = self.args.ppo.kl_coef
+        self.totals: dict[str, float] = defaultdict(float)
+        """Cumulated costs: tokens, flops, seconds."""
+        self._times: dict[str, float] = defaultdict(float)
+        self._last_evaluation: Row = {}
+
+    # ------------------------------------------------------------------------------------------------- Algorithm 1
+
+    def train(self, resume_from_checkpoint: bool | str | Path = False) -> Row:
+        """Run Algorithm 1 to max_steps, from the start or from where the run in output_dir stopped.
+
+        Returns:
+            The last evaluation's metrics (empty when nothing was evaluated).
+        """
+        with self._run_directory(resume_from_checkpoint):
+            while self.step < self.args.max_steps and not self.stop_requested:
+                self._reseed()
+                if self.schedule.phase(self.step) == "clm":
+                    row = self._hear(self.streams.clm_batch(self.step))
+                else:
+                    if self.schedule.is_phase_start(self.step):
+                        self.reference.begin_phase(self.baby.lm)
+                    rollout = self._speak(self.streams.prompt_batch(self.step))
+                    rewards, row = self._be_answered(rollout)
+                    row |= self._learn_from(rollout, rewards)
+                self.reference.end_step(self.baby.lm)
+                self.step += 1
+                self._record(row)
+                self._evaluate_and_save_when_due()
+        return self._last_evaluation
+
+    def _hear(self, batch: TokenBatch) -> Row:
+        """One clm update."""
+        is_before_ppo = self.step + 1 < self.args.max_steps and self.schedule.phase(self.step + 1) == "ppo"
+        with self._time("clm"):
+            row = clm_step(self.learner, batch, self.schedule.count("clm", self.step), keep_gradient=is_before_ppo)
+        tokens = int(batch.is_real.sum())
+        self.totals["clm_tokens"] += tokens
+        self.totals["flops"] += 3 * forward_flops(self.baby.lm, tokens, int(batch.is_target.sum()))
+        return row
+
+    def _speak(self, prompts: TokenBatch) -> Rollout:
+        """The baby says something after each prompt."""
+        config = self.args.rollout
+        random = uniforms(
+            self.args.batch_size, config.max_new_tokens, seed=self.args.seed, stream="sampling", step=self.step
+        )
+        with self._time("rollout"), self.accelerator.autocast():
+            device = self.accelerator.device
+            rollout = sample(self.baby, prompts.to(device), random, config, self.processing_class.eos_token_id)
+        prompt_tokens, utterance_tokens = int(prompts.is_real.sum()), int(rollout.is_real.sum())
+        self.totals["prompt_tokens"] += prompt_tokens
+        self.totals["utterance_tokens"] += utterance_tokens
+        self.totals["flops"] += forward_flops(self.baby.lm, prompt_tokens + utterance_tokens, utterance_tokens)
+        return rollout
+
+    def _be_answered(self, rollout: Rollout) -> tuple[torch.Tensor, Row]:
+        """The parent's rewards, (B,), and what they say of the baby."""
+        extra: dict[str, list[Any]] = {}
+        row: Row = {}
+        with self._time("reward"):
+            said = to_text(rollout, self.processing_class)
+            rewards = [0.0] * len(said.texts)
+            for reward in self.reward_funcs:
+                scores = reward(
+                    prompts=said.prompts,
+                    completions=said.completions,
+                    texts=said.texts,
+                    has_ended=said.has_ended,
+                    log_extra=extra.__setitem__,
+                    log_metric=lambda name, value: row.__setitem__(f"ppo/{name}", value),
+                )
+                rewards = [total + score for total, score in zip(rewards, scores, strict=True)]
+        scored = torch.tensor(rewards, dtype=torch.float32)
+        if not scored.isfinite().all():
+            raise TrainingError("a reward is not finite", {"texts": said.texts, "rewards": rewards})
+        row |= {
+            "ppo/reward": fmean(rewards),
+            "ppo/reward_std": float(scored.std(correction=0)),
+            "ppo/dead_reward": float(is_dead(rewards, self.args.reward.alpha)),
+            "ppo/ended": fmean(said.has_ended),
+            "ppo/utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
+        }
+        if self.args.ppo.missing_eos_penalty is not None:
+            scored -= self.args.ppo.missing_eos_penalty * (~rollout.has_ended.cpu()).float()
+        self._log_utterances(said, rewards, extra)
+        return scored.to(self.accelerator.device), row
+
+    def _learn_from(self, rollout: Rollout, rewards: torch.Tensor) -> Row:
+        """All ppo updates on one rollout."""
+        row: Row = {}
+        first_update = self.schedule.count("ppo", self.step) * self.optimizers.updates_per_step["ppo"]
+        with self._time("ppo"):
+            if self.schedule.is_phase_start(self.step):
+                row |= check_sampler(self.learner, rollout, self.reference)
+            order = (self.args.seed, self.step)
+            row |= ppo_step(self.learner, rollout, rewards, self.reference, self.kl_coef, first_update, order)
+        config = self.args.ppo
+        if config.adaptive_kl:
+            self.kl_coef = ppo.adapted_kl_coef(
+                self.kl_coef, row["ppo/kl"], config.kl_target, config.kl_horizon, self.args.batch_size
+            )
+        tokens, targets = int(rollout.sequences.is_real.sum()), int(rollout.is_real.sum())
+        forwards = 3 * config.epochs + (self.reference.lm is not None)
+        self.totals["flops"] += forwards * forward_flops(self.baby.lm, tokens, targets)
+        return row
+
+    # -------------------------------------------------------------------------------------- what HF users look for
+
+    def evaluate(self) -> Row:
+        """Measure the baby as it is now; see docs/metrics.md for the names."""
+        with self._time("evaluation"):
+            evaluation = self.evaluator.evaluate(self.baby)
+        return evaluation.metrics
+
+    def save_model(self, output_dir: str | Path | None = None) -> None:
+        """Save the baby as AutoModelForCausalLM opens it, its tokenizer and a model card."""
+        path = Path(output_dir or Path(self.args.output_dir) / "model")
+        part = path.with_name(f".part-{path.name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._save_model_files(part)
+        checkpoint.replace_folder(part, path)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None) -> str:
+        """Upload the saved model (save_model first) and return its address."""
+        folder = Path(self.args.output_dir) / "model"
+        if not folder.is_dir():
+            self.save_model()
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
+
+    # -------------------------------------------------------------------------------------------- start and resume
+
+    @contextmanager
+    def _run_directory(self, resume: bool | str | Path) -> Iterator[None]:
+        """Hold the run directory, begin or go on, and leave it whole whatever happens."""
+        if not resume and holds_run(self.args.output_dir):
+            raise RunDirectoryError(
+                f"{self.args.output_dir} already holds a run. Go on with it: bambino train --resume "
+                f"{self.args.output_dir} (in Python: train(resume_from_checkpoint=True)), or use another output_dir."
+            )
+        if resume and not holds_run(self.args.output_dir):
+            raise RunDirectoryError(f"{self.args.output_dir} holds no run to resume.")
+        self.run = RunDirectory(self.args.output_dir)
+        try:
+            if resume:
+                self._resume(None if resume is True else Path(resume))
+            else:
+                self._begin()
+            yield
+            self._save_checkpoint()
+            if self.step >= self.args.max_steps:
+                self.save_model(self.run.model)
+        except TrainingError as error:
+            self._explain(error)
+            raise
+        finally:
+            self.run.close()
+
+    def _begin(self) -> None:
+        """Write what the run is made of; check the parent; measure the baby before its first step."""
+        if self.parent is not None and self.args.parent.must_know_l2:
+            self._check_parent()
+        self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
+        if self._reference_kind == "initial":
+            self.reference.lm.save_pretrained(self.run.reference)
+        self.run.truncate_logs({"metrics": 0, "utterances": 0})
+        self.run.describe(dump_recipe(self.args), self.streams.manifest, str(self.accelerator.device))
+        if self.args.evaluation.eval_steps is not None:
+            self._evaluate_and_log()
+
+    def _resume(self, path: Path | None) -> None:
+        """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
+        self._check_same_run()
+        warn = lambda text: self.on_row({"kind": "warning", "text": text})  # noqa: E731
+        found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, warn)
+        if found is None:
+            self._begin()
+            return
+        state, tensors = found.state, found.tensors
+        self.baby.lm.load_state_dict(_load_weights(found.model_path))
+        self.baby.value_head.load_state_dict(tensors["value_head"])
+        self.optimizers.load_state(tensors)
+        self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
+        if self._reference_kind == "initial":
+            self.reference.lm.load_state_dict(_load_weights(self.run.reference))
+        elif self.reference.moves:
+            self.reference.lm.load_state_dict(tensors["reference"])
+        if "clm_gradient" in tensors:
+            names = [name for name, _ in self.baby.lm.named_parameters()]
+            device = self.accelerator.device
+            self.learner.clm_gradient = [tensors["clm_gradient"][name].to(device) for name in names]
+        self.step, self.kl_coef = state["step"], state["kl_coef"]
+        self.totals = defaultdict(float, state["totals"])
+        self._last_evaluation = state["last_evaluation"]
+        if self.feedback is not None:
+            self.feedback.load_state_dict(state["feedback"])
+        self.run.truncate_logs(state["log_offsets"])
+
+    def _save_checkpoint(self) -> None:
+        with self._time("checkpoint"):
+            tensors = {"value_head": self.baby.value_head.state_dict(), **self.optimizers.state()}
+            if self.reference.moves:
+                tensors["reference"] = self.reference.lm.state_dict()
+            if self.learner.clm_gradient is not None:
+                names = [name for name, _ in self.baby.lm.named_parameters()]
+                tensors["clm_gradient"] = dict(zip(names, self.learner.clm_gradient, strict=True))
+            state = {
+                "step": self.step,
+                "kl_coef": self.kl_coef,
+                "totals": dict(self.totals),
+                "last_evaluation": self._last_evaluation,
+                "feedback": None if self.feedback is None else self.feedback.state_dict(),
+                "log_offsets": self.run.log_offsets(),
+            }
+            keep = self.args.save_total_limit
+            checkpoint.save(self.run.checkpoints, self.step, self._save_model_files, tensors, state, keep=keep)
+
+    def _check_same_run(self) -> None:
+        """A resumed run is the same run: same settings, same text."""
+        then, now = load_recipe(self.run.recipe).to_dict(), self.args.to_dict()
+        for key in now:
+            if key not in FREE_ON_RESUME and then[key] != now[key]:
+                problem = f"{key} is {now[key]}, but the run in {self.run.path} has {then[key]}."
+                raise RecipeError(
+                    key, f"{problem} A resumed run keeps its settings; start another with its own output_dir."
+                )
+        manifest = json.loads((self.run.path / "data.json").read_text(encoding="utf-8"))
+        if manifest != self.streams.manifest:
+            raise RecipeError(
+                "text.sources", f"The text is not what the run in {self.run.path} began with (data.json)."
+            )
+
+    def _check_parent(self) -> None:
+        """Refuse a parent that models the L2 text worse than the baby it shall teach."""
+        rows = self.streams.prompts.rows
+        sentences = [self.processing_class.decode(rows[i], skip_special_tokens=True) for i in range(min(64, len(rows)))]
+        baby = bits_per_byte(self.baby.lm, self.processing_class, sentences)
+        parent = bits_per_byte(self.parent, self.parent_processing_class, sentences)
+        if baby < parent:
+            raise ModelError(
+                f"The baby already models the L2 text better ({baby:.2f} bits per byte) than the parent ({parent:.2f}). "
+                "Are baby.model and parent.model swapped, or is text.sources not the parent's language? "
+                "If it is meant so, set parent.must_know_l2 to false."
+            )
+
+    # --------------------------------------------------------------------------------------------- record and save
+
+    def _record(self, row: Row) -> None:
+        """One row of metrics.jsonl per step."""
+        self.totals["seconds"] += sum(self._times.values())
+        if self.feedback is not None:
+            before = self.totals["parent_tokens"]
+            self.totals["parent_tokens"] = self.feedback.tokens_read
+            self.totals["flops"] += forward_flops(self.parent, *[int(self.feedback.tokens_read - before)] * 2)
+        row = {
+            "kind": "step",
+            "step": self.step,
+            "phase": self.schedule.phase(self.step - 1),
+            **row,
+            **{f"time/{part}": seconds for part, seconds in self._times.items()},
+            **{f"total/{name}": total for name, total in self.totals.items()},
+        }
+        self._times.clear()
+        self.run.metrics.append(row)
+        self.on_row(row)
+
+    def _evaluate_and_save_when_due(self) -> None:
+        every = self.args.evaluation.eval_steps
+        if every is not None and (self.step % every == 0 or self.step == self.args.max_steps):
+            self._evaluate_and_log()
+        if self.step % self.args.save_steps == 0 and self.step < self.args.max_steps:
+            self._save_checkpoint()
+
+    def _evaluate_and_log(self) -> None:
+        with self._time("evaluation"):
+            evaluation = self.evaluator.evaluate(self.baby)
+        self._last_evaluation = evaluation.metrics
+        row = {"kind": "evaluation", "step": self.step, **evaluation.metrics}
+        self.run.metrics.append(row)
+        self.on_row(row)
+        said = evaluation.utterances
+        for i in range(len(said.texts) if said else 0):
+            perplexity = evaluation.perplexities[i] if evaluation.perplexities else None
+            self.run.utterances.append(
+                {
+                    "step": self.step,
+                    "kind": "evaluation",
+                    "prompt": said.prompts[i],
+                    "utterance": said.completions[i],
+                    "parent_perplexity": perplexity,
+                }
+            )
+
+    def _log_utterances(self, said: Utterances, rewards: list[float], extra: dict[str, list[Any]]) -> None:
+        rows = [
+            {
+                "step": self.step + 1,
+                "kind": "ppo",
+                "prompt": said.prompts[i],
+                "utterance": said.completions[i],
+                **{name: column[i] for name, column in extra.items()},
+                "reward": rewards[i],
+            }
+            for i in range(len(rewards))
+        ]
+        for row in rows:
+            self.run.utterances.append(row)
+        self.on_row({"kind": "utterances", "step": self.step + 1, "rows": rows})
+
+    def _save_model_files(self, path: Path) -> None:
+        self.baby.lm.save_pretrained(path)
+        self.processing_class.save_pretrained(path)
+        (path / "README.md").write_text(model_card(self.args, self.step, self._last_evaluation), encoding="utf-8")
+
+    def _explain(self, error: TrainingError) -> None:
+        """Leave what explains a failure in failure.json and name it in the message."""
+        path = self.run.path / "failure.json"
+        phase = self.schedule.phase(self.step)
+        content = {"step": self.step, "phase": phase, "error": str(error), **error.details}
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        error.args = (f"Stopped at step {self.step} ({phase}): {error}. What explains it is in {path}.",)
+
+    @contextmanager
+    def _time(self, part: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self._times[part] += time.perf_counter() - begin
+
+    # ------------------------------------------------------------------------------------------------------- parts
+
+    @property
+    def _reference_kind(self) -> Any:
+        return self.args.ppo.reference if self.args.uses_ppo else "none"
+
+    def _reseed(self) -> None:
+        """The global generator (dropout) at each step is a function of (seed, step, process)."""
+        words = f"{self.args.seed}/dropout/{self.step}/{self.accelerator.process_index}"
+        torch.manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "little") >> 1)
+
+    def _load_parent(
+        self, parent: PreTrainedModel | str | Path | None, tokenizer: PreTrainedTokenizerBase | None
+    ) -> tuple[PreTrainedModel | None, PreTrainedTokenizerBase | None]:
+        if parent is None and self.args.parent.model is None and not self.args.uses_ppo:
+            return None, None
+        lm, tokenizer = _model_and_tokenizer(parent, tokenizer, self.args.parent, "parent")
+        return frozen(lm).to(self.accelerator.device), tokenizer
+
+    def _listener(self) -> ParentPerplexity | None:
+        if self.parent is None:
+            return None
+        return ParentPerplexity(self.parent, self.parent_processing_class, self.args.reward)
+
+    def _rewards(self, reward_funcs: Reward | list[Reward] | None) -> list[Reward]:
+        if reward_funcs is None:
+            return [] if self.feedback is None else [self.feedback]
+        return [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
+
+
+def _model_and_tokenizer(
+    model: PreTrainedModel | str | Path | None,
+    tokenizer: PreTrainedTokenizerBase | None,
+    config: ModelConfig,
+    role: Any,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Open a role's model and tokenizer, from what was passed in or from the recipe."""
+    if isinstance(model, PreTrainedModel):
+        check_head(model, role)
+        lm = model
+        config = ModelConfig(config.model or model.name_or_path or None)
+    else:
+        if model is not None:
+            config = ModelConfig(str(model))
+        lm = load_lm(config, role)
+    if tokenizer is None:
+        return lm, load_tokenizer(config, role, lm)
+    check_tokenizer(tokenizer, lm, role)
+    return lm, tokenizer
+
+
+def _load_weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_lm(ParentConfig(model=str(path.resolve())), "baby").state_dict()
+
+
+def _texts(dataset: Iterable[Any] | None, field: str) -> Iterable[str] | None:
+    """Texts of a dataset whose rows are strings or mappings."""
+    if dataset is None:
+        return None
+    return (row if isinstance(row, str) else row[field] for row in dataset)
+
+
+def _check_lengths(recipe: Recipe, lm: PreTrainedModel) -> None:
+    """Refuse rows longer than the baby's context."""
+    context = context_length(lm)
+    rollout = recipe.rollout
+    for key, needed in (
+        ("text.max_length", recipe.text.max_length),
+        ("rollout.max_new_tokens", rollout.prompt_tokens + rollout.max_new_tokens),
+    ):
+        if context is not None and needed > context:
+            raise RecipeError(
+                key, f"{key}: rows of {needed} tokens do not fit the baby's context of {context}. Use less."
+            )
