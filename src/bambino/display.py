@@ -161,7 +161,8 @@ def one_line(said: dict[str, Any]) -> str:
     perplexity = said.get("parent_perplexity")
     opinion = f", parent perplexity {perplexity:,.0f}" if perplexity is not None and math.isfinite(perplexity) else ""
     text = f"{said['prompt']} → {said['utterance'].strip()}".replace("\n", " ")
-    return f"{text}   (reward {said['reward']:.2f}{opinion})"
+    reward = f"reward {said['reward']:.2f}" if "reward" in said else "evaluation"
+    return f"{text}   ({reward}{opinion})"
 
 
 def duration(seconds: float) -> str:

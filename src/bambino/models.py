@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.config import ModelConfig, PPOConfig
+from bambino.config import ModelConfig
 from bambino.scoring import hidden_states, logits_at
 from bambino.text import TokenBatch
 
@@ -60,10 +60,15 @@ class Reference:
         self.kind, self.decay = kind, decay
         self.lm: PreTrainedModel | None = None if kind == "none" else frozen(copy.deepcopy(lm))
 
-    @property
-    def moves(self) -> bool:
-        """Whether checkpoints must hold it."""
-        return self.kind in ("phase_start", "ema")
+    def moving_weights(self) -> dict[str, Tensor]:
+        """What checkpoints must hold: the weights of a reference that moves, nothing of one that does not."""
+        return dict(self.lm.named_parameters()) if self.lm is not None and self.kind in ("phase_start", "ema") else {}
+
+    @torch.no_grad()
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take over weights, by parameter name."""
+        assert self.lm is not None, "a reference of kind none has no weights"
+        copy_weights(self.lm, weights)
 
     @torch.no_grad()
     def begin_phase(self, lm: PreTrainedModel) -> None:
@@ -80,6 +85,13 @@ class Reference:
         assert self.lm is not None
         for mine, its in zip(self.lm.parameters(), lm.parameters(), strict=True):
             mine.copy_(its) if keep == 0.0 else mine.lerp_(its, 1.0 - keep)
+
+
+@torch.no_grad()
+def copy_weights(lm: PreTrainedModel, weights: dict[str, Tensor]) -> None:
+    """Copy weights into a model's parameters, by name; every parameter must be there."""
+    for name, parameter in lm.named_parameters():
+        parameter.copy_(weights[name])
 
 
 def frozen(lm: PreTrainedModel) -> PreTrainedModel:

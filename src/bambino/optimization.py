@@ -56,7 +56,7 @@ class Optimizers:
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         """Tensors by group (optimizer-clm, optimizer-ppo or optimizer-shared) and "<parameter>/<state>"."""
-        names = {parameter: name for name, parameter in self.baby.named_parameters()}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.baby.named_parameters()}
         return {
             f"optimizer-{group}": {
                 f"{names[parameter]}/{key}": tensor

@@ -11,7 +11,6 @@ import difflib
 import re
 import typing
 from pathlib import Path
-from typing import Any
 
 import jsonargparse
 import yaml
@@ -43,7 +42,7 @@ def load_recipe(path: str | Path | None = None, overrides: list[str] | None = No
             lines = _key_lines(text, str(path))
             _check_keys(lines, str(path))
             settings = parser.parse_string(text) if lines else None
-        _check_keys({key: 0 for key in _override_keys(overrides)}, "")
+        _check_keys(dict.fromkeys(_override_keys(overrides), 0), "")
         namespace = parser.parse_args(overrides, namespace=settings)
         return Recipe(**vars(parser.instantiate(namespace)))
     except RecipeError as error:

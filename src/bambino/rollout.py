@@ -9,7 +9,6 @@ own: how a batch is split changes nothing.
 from __future__ import annotations
 
 import hashlib
-import os.path
 from dataclasses import dataclass
 
 import torch
@@ -102,7 +101,7 @@ def log_policy(
 
 def truncated_support(log_probs: Float[Tensor, "B V"], top_k: int | None, top_p: float | None) -> Bool[Tensor, "B V"]:
     """Tokens that top-k and top-p leave: the k likeliest; then the fewest likeliest that together hold top_p."""
-    ranked, order = log_probs.sort(-1, descending=True, stable=True)
+    ranked, order = log_probs.sort(dim=-1, descending=True, stable=True)
     keep = torch.ones_like(ranked, dtype=torch.bool)
     if top_k is not None:
         keep[:, top_k:] = False
@@ -172,7 +171,7 @@ def to_text(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Utterances:
         text = _decode(tokenizer, ids[is_real])
         if not ended:
             text = text.rstrip("\ufffd")
-        prompt = os.path.commonprefix([_decode(tokenizer, ids[:length][is_real[:length]]), text])
+        prompt = _common_prefix(_decode(tokenizer, ids[:length][is_real[:length]]), text)
         prompts.append(prompt)
         completions.append(text[len(prompt) :])
         texts.append(text)
@@ -181,6 +180,14 @@ def to_text(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Utterances:
 
 def _decode(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> str:
     return tokenizer.decode(ids.tolist(), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def _common_prefix(one: str, other: str) -> str:
+    """Decoding a prompt alone may end in a half character that is whole in the text."""
+    length = 0
+    while length < min(len(one), len(other)) and one[length] == other[length]:
+        length += 1
+    return one[:length]
 
 
 def _left_padded(batch: TokenBatch) -> TokenBatch:

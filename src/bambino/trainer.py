@@ -23,7 +23,7 @@ from huggingface_hub import HfApi
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino import checkpoint, ppo
-from bambino.config import ModelConfig, ParentConfig, Recipe, RecipeError
+from bambino.config import ModelConfig, Recipe, RecipeError
 from bambino.evaluation.in_training import Evaluator
 from bambino.model_card import model_card
 from bambino.models import (
@@ -32,6 +32,7 @@ from bambino.models import (
     Reference,
     check_head,
     check_tokenizer,
+    copy_weights,
     forward_flops,
     frozen,
     load_lm,
@@ -101,7 +102,7 @@ class BambinoTrainer:
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         self.optimizers = Optimizers(self.args, self.baby, self.schedule)
         self.learner = Learner(self.args, self.baby, self.optimizers, self.accelerator)
-        self.reference: Reference | None = None
+        self.reference = Reference("none", self.args.ppo.reference_decay, lm)
         self.step = 0
         """Steps done."""
         self.kl_coef = self.args.ppo.kl_coef
@@ -189,7 +190,7 @@ class BambinoTrainer:
         }
         if self.args.ppo.missing_eos_penalty is not None:
             scored -= self.args.ppo.missing_eos_penalty * (~rollout.has_ended.cpu()).float()
-        self._log_utterances(said, rewards, extra)
+        self._log_utterances("ppo", self.step + 1, said, {**extra, "reward": rewards})
         return scored.to(self.accelerator.device), row
 
     def _learn_from(self, rollout: Rollout, rewards: torch.Tensor) -> Row:
@@ -270,7 +271,7 @@ class BambinoTrainer:
             self._check_parent()
         self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
         if self._reference_kind == "initial":
-            self.reference.lm.save_pretrained(self.run.reference)
+            self.baby.lm.save_pretrained(self.run.reference)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self.streams.manifest, str(self.accelerator.device))
         if self.args.evaluation.eval_steps is not None:
@@ -285,14 +286,14 @@ class BambinoTrainer:
             self._begin()
             return
         state, tensors = found.state, found.tensors
-        self.baby.lm.load_state_dict(_load_weights(found.model_path))
+        copy_weights(self.baby.lm, _load_weights(found.model_path))
         self.baby.value_head.load_state_dict(tensors["value_head"])
         self.optimizers.load_state(tensors)
         self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
         if self._reference_kind == "initial":
-            self.reference.lm.load_state_dict(_load_weights(self.run.reference))
-        elif self.reference.moves:
-            self.reference.lm.load_state_dict(tensors["reference"])
+            self.reference.load_weights(_load_weights(self.run.reference))
+        elif "reference" in tensors:
+            self.reference.load_weights(tensors["reference"])
         if "clm_gradient" in tensors:
             names = [name for name, _ in self.baby.lm.named_parameters()]
             device = self.accelerator.device
@@ -307,8 +308,8 @@ class BambinoTrainer:
     def _save_checkpoint(self) -> None:
         with self._time("checkpoint"):
             tensors = {"value_head": self.baby.value_head.state_dict(), **self.optimizers.state()}
-            if self.reference.moves:
-                tensors["reference"] = self.reference.lm.state_dict()
+            if moving := self.reference.moving_weights():
+                tensors["reference"] = moving
             if self.learner.clm_gradient is not None:
                 names = [name for name, _ in self.baby.lm.named_parameters()]
                 tensors["clm_gradient"] = dict(zip(names, self.learner.clm_gradient, strict=True))
@@ -346,9 +347,9 @@ class BambinoTrainer:
         parent = bits_per_byte(self.parent, self.parent_processing_class, sentences)
         if baby < parent:
             raise ModelError(
-                f"The baby already models the L2 text better ({baby:.2f} bits per byte) than the parent ({parent:.2f}). "
-                "Are baby.model and parent.model swapped, or is text.sources not the parent's language? "
-                "If it is meant so, set parent.must_know_l2 to false."
+                f"The baby already models the L2 text better ({baby:.2f} bits per byte) than the parent "
+                f"({parent:.2f}). Are baby.model and parent.model swapped, or is text.sources not the parent's "
+                "language? If it is meant so, set parent.must_know_l2 to false."
             )
 
     # --------------------------------------------------------------------------------------------- record and save
@@ -386,34 +387,20 @@ class BambinoTrainer:
         row = {"kind": "evaluation", "step": self.step, **evaluation.metrics}
         self.run.metrics.append(row)
         self.on_row(row)
-        said = evaluation.utterances
-        for i in range(len(said.texts) if said else 0):
-            perplexity = evaluation.perplexities[i] if evaluation.perplexities else None
-            self.run.utterances.append(
-                {
-                    "step": self.step,
-                    "kind": "evaluation",
-                    "prompt": said.prompts[i],
-                    "utterance": said.completions[i],
-                    "parent_perplexity": perplexity,
-                }
-            )
+        if evaluation.utterances is not None:
+            columns = {"parent_perplexity": evaluation.perplexities} if evaluation.perplexities else {}
+            self._log_utterances("evaluation", self.step, evaluation.utterances, columns)
 
-    def _log_utterances(self, said: Utterances, rewards: list[float], extra: dict[str, list[Any]]) -> None:
+    def _log_utterances(self, kind: str, step: int, said: Utterances, columns: dict[str, list[Any]]) -> None:
+        """Rows of utterances.jsonl, with a column for whatever the rewards had to say."""
         rows = [
-            {
-                "step": self.step + 1,
-                "kind": "ppo",
-                "prompt": said.prompts[i],
-                "utterance": said.completions[i],
-                **{name: column[i] for name, column in extra.items()},
-                "reward": rewards[i],
-            }
-            for i in range(len(rewards))
+            {"step": step, "kind": kind, "prompt": prompt, "utterance": utterance}
+            | {name: column[i] for name, column in columns.items()}
+            for i, (prompt, utterance) in enumerate(zip(said.prompts, said.completions, strict=True))
         ]
         for row in rows:
             self.run.utterances.append(row)
-        self.on_row({"kind": "utterances", "step": self.step + 1, "rows": rows})
+        self.on_row({"kind": "utterances", "step": step, "rows": rows})
 
     def _save_model_files(self, path: Path) -> None:
         self.baby.lm.save_pretrained(path)
@@ -486,7 +473,7 @@ def _model_and_tokenizer(
 
 
 def _load_weights(path: Path) -> dict[str, torch.Tensor]:
-    return load_lm(ParentConfig(model=str(path.resolve())), "baby").state_dict()
+    return dict(load_lm(ModelConfig(str(path.resolve())), "baby").named_parameters())
 
 
 def _texts(dataset: Iterable[Any] | None, field: str) -> Iterable[str] | None:
