@@ -1,0 +1,33 @@
+# Every target makes what it needs on a fresh machine: Python 3.11 or newer is enough.
+#   make test     checks and tests
+#   make check    formatting, lint, types
+#   make bench    seconds per step and peak memory with paper-size models (about ten minutes)
+
+PYTHON ?= python3
+# The version the tests run with; any in pyproject.toml's range works.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+
+.PHONY: test check bench install clean
+
+test: check
+	$(BIN)/python -m pytest -n 2
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python benchmarks/paper_size.py
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
