@@ -54,6 +54,7 @@ def _train(words: list[str]) -> int:
         return _complain(str(error))
 
     # These take seconds to import, so a wrong recipe is answered before them.
+    import huggingface_hub.utils
     from rich.console import Console
     from transformers.utils import logging
 
@@ -65,6 +66,7 @@ def _train(words: list[str]) -> int:
     from bambino.text import TextError
     from bambino.trainer import BambinoTrainer
 
+    huggingface_hub.utils.logging.set_verbosity_error()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     console = Console()

@@ -121,7 +121,10 @@ def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedM
             source, revision=config.revision or "main", dtype=torch.float32, use_safetensors=True
         )
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{role}.model = {source} cannot be opened as a causal LM: {_first_line(error)}") from None
+        raise ModelError(
+            f"{role}.model = {source} cannot be opened as a causal LM: {_first_line(error)} "
+            "Give a folder with config.json and safetensors, or a hub name (which needs a network or a filled cache)."
+        ) from None
     check_head(lm, role)
     return lm
 
@@ -169,8 +172,9 @@ def check_head(lm: PreTrainedModel, role: str) -> None:
 def _source(config: ModelConfig, role: str) -> str:
     if config.model is None:
         raise ModelError(f"{role}.model is not given. Use a local folder or a hub name: --{role}.model PATH")
-    looks_local = config.model.startswith((".", "/", "~")) or config.model.count("/") > 1
     path = Path(config.model).expanduser()
+    looks_local = config.model.startswith((".", "/", "~")) or config.model.count("/") > 1
+    looks_local |= "/" in config.model and path.parent.is_dir()
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(

@@ -137,7 +137,13 @@ def _type_error(message: str) -> RecipeError:
     text = re.sub(r"\s+", " ", text).strip()
     if key is None:
         return RecipeError("", text)
-    return RecipeError(key.group(1), f"{key.group(1)}: {re.sub(r'^.*?Expected', 'expected', text)}")
+    text = re.sub(r"^.*?Expected", "expected", text)
+    text = re.sub(r"expected a Literal\[(.*?)\]", r"expected one of \1", text).replace(
+        "expected a int", "expected an int"
+    )
+    value = re.search(r"expected a list\. Got value: (.*)$", text)
+    way_out = f" Write a list: '[{value.group(1)}]'" if value else ""
+    return RecipeError(key.group(1), f"{key.group(1)}: {text}{way_out}")
 
 
 def _located(error: RecipeError, lines: dict[str, int], path: str | Path | None, overrides: list[str]) -> RecipeError:

@@ -249,6 +249,8 @@ class BambinoTrainer:
             )
         if resume and not holds_run(self.args.output_dir):
             raise RunDirectoryError(f"{self.args.output_dir} holds no run to resume.")
+        if not resume and self.parent is not None and self.args.parent.must_know_l2:
+            self._check_parent()
         self.run = RunDirectory(self.args.output_dir)
         try:
             if resume:
@@ -266,9 +268,7 @@ class BambinoTrainer:
             self.run.close()
 
     def _begin(self) -> None:
-        """Write what the run is made of; check the parent; measure the baby before its first step."""
-        if self.parent is not None and self.args.parent.must_know_l2:
-            self._check_parent()
+        """Write what the run is made of; measure the baby before its first step."""
         self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
         if self._reference_kind == "initial":
             self.baby.lm.save_pretrained(self.run.reference)
