@@ -21,8 +21,8 @@ from bambino.config import Recipe
 from bambino.models import Baby, Reference
 from bambino.optimization import Optimizers, UpdateMeter, gradient_of
 from bambino.rollout import Rollout, log_policy
-from bambino.scoring import eval_mode, hidden_states, log_probs_of, logits_at
-from bambino.text import TokenBatch, permutation
+from bambino.scoring import eval_mode, hidden_states, log_probs_of, logits_at, takes_positions
+from bambino.text import TokenBatch, permutation, without_pads
 
 SAMPLER_TOLERANCE = {"no": 1e-3, "bf16": 0.5}
 """Nats by which the sampler's log-probs may differ from a full forward's, by mixed_precision."""
@@ -55,13 +55,14 @@ class Learner:
 
 def clm_step(learner: Learner, batch: TokenBatch, update: int, *, keep_gradient: bool) -> dict[str, float]:
     """One next-token update on a batch of L2 text, with the model's own dropout."""
-    batch = batch.to(learner.accelerator.device)
     targets = int(batch.is_target.sum())
+    can_pack = takes_positions(learner.baby.lm)
     learner.baby.train()
     meter = UpdateMeter(learner.baby.lm)
     total = 0.0
     for rows in learner.parts(len(batch.input_ids)):
-        part = batch.rows(rows)
+        part = without_pads(batch.rows(rows)) if can_pack else batch.rows(rows)
+        part = part.to(learner.accelerator.device)
         logits, _ = learner.baby(part, part.is_target)
         loss = -log_probs_of(logits, part.input_ids[part.is_target]).sum() / max(1, targets)
         total += _finite(float(loss.detach()), "clm loss", part)

@@ -62,7 +62,7 @@ def hidden_states(
     settings: dict[str, object] = {"attention_mask": is_real.long()}
     if documents is not None:
         settings["attention_mask"] = _within_documents(documents, lm.dtype)
-    if _takes_positions(lm):
+    if takes_positions(lm):
         settings["position_ids"] = positions_of(is_real, documents)[:, -width:]
     elif documents is not None:
         raise ValueError(
@@ -188,9 +188,13 @@ def _windows(
 
 
 def _token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Character offset at which each token of the text ends, special tokens left out."""
+    """Character offset at which each token of the text ends; like `encode`, without start token and final EOS."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    return [end for _, end in encoded["offset_mapping"]]
+    ids, ends = list(encoded["input_ids"]), [end for _, end in encoded["offset_mapping"]]
+    while ids and ids[-1] == tokenizer.eos_token_id:
+        ids.pop()
+        ends.pop()
+    return ends
 
 
 def _groups(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
@@ -205,7 +209,8 @@ def _groups(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
         yield group
 
 
-def _takes_positions(lm: PreTrainedModel) -> bool:
+def takes_positions(lm: PreTrainedModel) -> bool:
+    """Whether the model can be told positions, which packed rows need."""
     return "position_ids" in inspect.signature(lm.base_model.forward).parameters
 
 

@@ -116,8 +116,8 @@ def load_corpus(
 ) -> Corpus:
     """Read the training lines of files and folders.
 
-    Dropped and counted per source: empty lines, lines that are not UTF-8, lines of fewer than min_chars characters,
-    held-out lines, JSON objects without the field.
+    Dropped and counted per source: empty lines, lines that are not UTF-8 or hold NUL or half a character, lines of
+    fewer than min_chars characters, held-out lines, JSON objects without the field.
 
     Raises:
         TextError: no source, a missing path, a folder without text, a source without a usable line.
@@ -171,7 +171,9 @@ def load_heldout(
         line
         for source in sources
         for line in _read_source(source, jsonl_field, SourceReport(path=str(source)))
-        if (heldout_every is None or is_heldout(line, heldout_every)) and in_split(line, split)
+        if _keep(line, 0, None, {})
+        and (heldout_every is None or is_heldout(line, heldout_every))
+        and in_split(line, split)
     ]
     if not lines:
         rule = "" if heldout_every is None else f" (sha256 of the line modulo {heldout_every} is 0, split {split})"
@@ -249,6 +251,8 @@ def _keep(line: str, min_chars: int, heldout_every: int | None, dropped: dict[st
         reason = "empty"
     elif "\0" in line:
         reason = "contains NUL (another encoding?)"
+    elif any("\ud800" <= character <= "\udfff" for character in line):
+        reason = "holds half a character (a lone surrogate)"
     elif len(line) < min_chars:
         reason = f"shorter than {min_chars} characters"
     elif heldout_every is not None and is_heldout(line, heldout_every):
@@ -343,6 +347,34 @@ def pad(rows: list[list[int]], pad_id: int, side: Literal["left", "right"] = "ri
         ids[i, where] = torch.as_tensor(row, dtype=torch.long)
         is_real[i, where] = True
     return TokenBatch(ids, is_real)
+
+
+def without_pads(batch: TokenBatch) -> TokenBatch:
+    """The same rows, several to a row where they fit (first fit, longest first): fewer pads to compute.
+
+    `documents` keeps them apart, so every token's log-prob is what it was; the order of rows is not kept.
+    """
+    lengths = batch.is_real.sum(1).tolist()
+    width = max(lengths)
+    bins: list[list[int]] = []
+    room: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        fitting = next((b for b, free in enumerate(room) if free >= lengths[i]), None)
+        if fitting is None:
+            bins.append([])
+            room.append(width)
+            fitting = -1
+        bins[fitting].append(i)
+        room[fitting] -= lengths[i]
+    if len(bins) == len(lengths) or batch.documents is not None:
+        return batch
+    ids = [torch.cat([batch.input_ids[i][batch.is_real[i]] for i in rows]).tolist() for rows in bins]
+    joined = pad(ids, pad_id=0)
+    documents = torch.full_like(joined.input_ids, -1)
+    for b, rows in enumerate(bins):
+        owners = torch.tensor(rows).repeat_interleave(torch.tensor([lengths[i] for i in rows]))
+        documents[b, : len(owners)] = owners
+    return TokenBatch(joined.input_ids, joined.is_real, documents)
 
 
 def permutation(n: int, seed: int, stream: str, epoch: int) -> np.ndarray:
