@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 SUFFIXES = (".txt", ".jsonl")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 Split = Literal["all", "dev", "test"]
 
 
@@ -251,7 +253,7 @@ def _keep(line: str, min_chars: int, heldout_every: int | None, dropped: dict[st
         reason = "empty"
     elif "\0" in line:
         reason = "contains NUL (another encoding?)"
-    elif any("\ud800" <= character <= "\udfff" for character in line):
+    elif _LONE_SURROGATE.search(line):
         reason = "holds half a character (a lone surrogate)"
     elif len(line) < min_chars:
         reason = f"shorter than {min_chars} characters"
