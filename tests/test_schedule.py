@@ -1,0 +1,121 @@
+"""Step -> phase and update -> learning rate, against tables written by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bambino.config import PhaseConfig, ScheduleConfig
+from bambino.schedule import Schedule, learning_rate
+
+
+def phases(max_steps: int, **settings: object) -> str:
+    """The phases of a run as a word: c for clm, p for ppo."""
+    schedule = Schedule(ScheduleConfig(**settings), max_steps)
+    return "".join(schedule.phase(step)[0] for step in range(max_steps))
+
+
+schedules = st.builds(
+    Schedule,
+    st.builds(
+        ScheduleConfig,
+        kind=st.sampled_from(["cycle", "blocked", "clm", "ppo"]),
+        clm_steps=st.integers(1, 12),
+        ppo_steps=st.integers(1, 12),
+        warmup_clm_steps=st.integers(0, 30),
+    ),
+    st.integers(0, 80),
+)
+
+
+def test_the_papers_cycle_is_ten_clm_steps_then_two_ppo_steps():
+    assert phases(30) == "ccccccccccpp" + "ccccccccccpp" + "cccccc"
+
+
+def test_warmup_steps_come_before_the_first_cycle():
+    assert phases(12, clm_steps=2, ppo_steps=1, warmup_clm_steps=3) == "ccc" + "ccp" + "ccp" + "ccp"
+
+
+def test_a_cycle_may_have_more_ppo_than_clm_steps():
+    assert phases(9, clm_steps=1, ppo_steps=3) == "cppp" + "cppp" + "c"
+
+
+def test_a_run_may_stop_inside_the_ppo_steps_of_a_cycle():
+    assert phases(6, clm_steps=2, ppo_steps=3) == "ccppp" + "c"
+    assert phases(9, clm_steps=2, ppo_steps=3) == "ccppp" + "ccpp"
+
+
+def test_blocked_hears_everything_first():
+    # As a cycle: cc ccp ccp cc, i.e. 2 ppo steps out of 10.
+    assert phases(10, kind="blocked", clm_steps=2, ppo_steps=1, warmup_clm_steps=2) == "cccccccc" + "pp"
+
+
+def test_clm_alone_and_ppo_alone():
+    assert phases(5, kind="clm", warmup_clm_steps=2) == "ccccc"
+    assert phases(5, kind="ppo") == "ppppp"
+    assert phases(5, kind="ppo", warmup_clm_steps=2) == "ccppp"
+
+
+def test_a_warmup_longer_than_the_run_is_all_clm():
+    for kind in ("cycle", "blocked", "clm", "ppo"):
+        assert phases(4, kind=kind, clm_steps=1, ppo_steps=1, warmup_clm_steps=9) == "cccc"
+
+
+@given(schedules)
+def test_blocked_has_as_many_steps_of_each_phase_as_cycle(schedule: Schedule):
+    settings = {
+        "clm_steps": schedule.config.clm_steps,
+        "ppo_steps": schedule.config.ppo_steps,
+        "warmup_clm_steps": schedule.config.warmup_clm_steps,
+    }
+    cycle = phases(schedule.max_steps, kind="cycle", **settings)
+    assert phases(schedule.max_steps, kind="blocked", **settings) == "".join(sorted(cycle))
+
+
+@given(schedules)
+def test_count_is_how_often_a_phase_occurred_before_a_step(schedule: Schedule):
+    seen = {"clm": 0, "ppo": 0}
+    for step in range(schedule.max_steps):
+        assert {phase: schedule.count(phase, step) for phase in seen} == seen
+        seen[schedule.phase(step)] += 1
+    assert {phase: schedule.count(phase, schedule.max_steps) for phase in seen} == seen
+
+
+def test_a_phase_starts_at_step_0_and_wherever_the_step_before_was_of_the_other_phase():
+    schedule = Schedule(ScheduleConfig(clm_steps=2, ppo_steps=2), 9)
+    assert [schedule.is_phase_start(step) for step in range(9)] == [True, False] * 4 + [True]
+
+
+def rates(total: int, **settings: object) -> list[float]:
+    return [learning_rate(PhaseConfig(learning_rate=1.0, **settings), update, total) for update in range(total)]
+
+
+def test_a_constant_learning_rate_stays():
+    assert rates(3) == [1.0, 1.0, 1.0]
+
+
+def test_warmup_rises_linearly_and_reaches_the_peak_with_its_last_update():
+    assert rates(6, warmup_updates=4) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_linear_falls_from_the_peak_to_zero_after_the_last_update():
+    # 4 updates left after warm-up: 1 - 0/4, 1 - 1/4, 1 - 2/4, 1 - 3/4.
+    assert rates(6, warmup_updates=2, lr_scheduler_type="linear") == [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+
+
+def test_cosine_falls_by_half_a_wave_after_warmup():
+    # (1 + cos(pi * i / 4)) / 2 for i = 0..3; cos(pi/4) = 0.70710678.
+    expected = [0.5, 1.0, 1.0, 0.85355339, 0.5, 0.14644661]
+    assert rates(6, warmup_updates=2, lr_scheduler_type="cosine") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_the_learning_rate_is_zero_past_the_end_and_never_negative(shape: str):
+    config = PhaseConfig(learning_rate=1.0, lr_scheduler_type=shape)
+    assert [learning_rate(config, update, 4) for update in (4, 5, 400)] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("shape", ["constant", "linear", "cosine"])
+def test_a_run_that_ends_within_its_warmup_only_rises(shape: str):
+    assert rates(2, warmup_updates=4, lr_scheduler_type=shape) == [0.25, 0.5]
