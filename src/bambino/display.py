@@ -114,8 +114,8 @@ class LiveDisplay:
 
     def __init__(self, recipe: Recipe, console: Console) -> None:
         self.progress = Progress(recipe)
-        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._panel)
         self.last_warning = ""
+        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._panel)
 
     def __enter__(self) -> LiveDisplay:
         self.live.__enter__()
