@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bambino.config import Recipe
 
+NO_BREAK = "\u00a0"
 WINDOW = 36
 """Steps that speed and time left are averaged over: three cycles of the paper's schedule."""
 
@@ -133,10 +134,11 @@ class LiveDisplay:
 
     def _panel(self) -> Panel:
         progress = self.progress
-        parts: list[Any] = [ProgressBar(total=max(1, progress.max_steps), completed=progress.step)]
-        parts.append(_grid(progress.numbers()))
+        bar = Table.grid(expand=True)
+        bar.add_row(ProgressBar(total=max(1, progress.max_steps), completed=progress.step))
+        parts: list[Any] = [bar, _line(progress.numbers())]
         if progress.evaluation():
-            parts += [Text("last evaluation", style="dim"), _grid(progress.evaluation())]
+            parts += [Text("last evaluation", style="dim"), _line(progress.evaluation())]
         if progress.said is not None:
             parts.append(Text(one_line(progress.said), style="italic"))
         if self.last_warning:
@@ -171,9 +173,9 @@ def duration(seconds: float) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
-def _grid(items: list[tuple[str, str]]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    for first in range(0, len(items), 5):
-        row = [Text.assemble((label + " ", "dim"), value) for label, value in items[first : first + 5]]
-        grid.add_row(*row)
-    return grid
+def _line(items: list[tuple[str, str]]) -> Text:
+    """Labels and values in one paragraph that breaks between pairs only."""
+    parts: list[Any] = []
+    for label, value in items:
+        parts += [(label.replace(" ", NO_BREAK) + NO_BREAK, "dim"), value, "   "]
+    return Text.assemble(*parts)
