@@ -113,8 +113,10 @@ def truncated_support(log_probs: Float[Tensor, "B V"], top_k: int | None, top_p:
 
 def inverse_cdf(log_probs: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
     """The token at which the cumulative probability first exceeds the uniform; never one of probability 0."""
-    cdf = log_probs.double().exp().cumsum(-1)
-    return torch.searchsorted(cdf, (uniform * cdf[:, -1])[:, None], right=True)[:, 0].clamp(max=cdf.shape[1] - 1)
+    exact = torch.device("cpu") if log_probs.device.type == "mps" else log_probs.device  # MPS has no float64
+    cdf = log_probs.to(exact).double().exp().cumsum(-1)
+    token = torch.searchsorted(cdf, (uniform.to(exact) * cdf[:, -1])[:, None], right=True)[:, 0]
+    return token.clamp(max=cdf.shape[1] - 1).to(log_probs.device)
 
 
 @torch.no_grad()
@@ -128,7 +130,6 @@ def sample(
         uniform: number u of a row draws its token u.
     """
     prompts = _left_padded(prompts)
-    uniform = uniform.to(prompts.input_ids.device)
     cache = DynamicCache(config=baby.lm.config)
     ids, seen = prompts.input_ids, prompts.is_real
     is_speaking = torch.ones_like(seen[:, 0])

@@ -1,0 +1,77 @@
+"""Every command and every piece of Python in the README runs, on tiny models and with few steps."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from conftest import italian_lines
+
+from bambino.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHORTER = (
+    "--max_steps 6 --batch_size 4 --text.max_length 40 --text.heldout_every 10 --schedule.clm_steps 2 "
+    "--schedule.ppo_steps 1 --parent.must_know_l2 false --save_steps 2 --evaluation.eval_steps 3 "
+    "--evaluation.utterances 4 --clm.warmup_updates 1"
+)
+
+
+def code_blocks() -> list[str]:
+    """The indented blocks, without their indentation and with continued lines joined."""
+    blocks = re.findall(r"(?:^(?: {4}.*|)\n)+", README, flags=re.MULTILINE)
+    plain = ["\n".join(line[4:] for line in block.splitlines()).strip() for block in blocks]
+    return [block.replace("\\\n", " ") for block in plain if block]
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in code_blocks() for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("bambino train")]
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, baby_folder: Path, parent_folder: Path) -> Path:
+    """A folder with the things the README speaks of."""
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    (tmp_path / "path" / "to").mkdir(parents=True)
+    for name, target in (("english-baby", baby_folder), ("baby", baby_folder), ("italian-parent", parent_folder)):
+        (tmp_path / "path" / "to" / name).symlink_to(target)
+    (tmp_path / "path" / "to" / "parent").symlink_to(parent_folder)
+    for name, seed in (("italian.txt", 1), ("english.txt", 2)):
+        (tmp_path / name).write_text("\n".join(italian_lines(200, seed)), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_runs_and_the_resumed_run_is_done(newcomer, capsys):
+    for words in commands():
+        if "--resume" in words or "--help" in words:
+            assert main(words) == 0
+        elif "--ppo.kl_coeff" not in words:
+            assert main([*words, *SHORTER.split()]) == 0
+    assert (newcomer / "runs" / "first" / "model" / "model.safetensors").is_file()
+
+
+def test_the_wrong_key_is_answered_as_the_readme_says(newcomer, capsys):
+    assert main(["train", "recipes/paper.yaml", "--ppo.kl_coeff", "0.1"]) == 2
+    assert capsys.readouterr().err.strip() in README
+
+
+def test_the_python_runs(newcomer):
+    block = next(block for block in code_blocks() if "BambinoTrainer(" in block)
+    short = block.replace('["--output_dir", "runs/second"]', f'["--output_dir", "runs/second", *{SHORTER.split()!r}]')
+    assert short != block
+    exec(short, {"texts": italian_lines(100, seed=5)})
+    assert (newcomer / "runs" / "second" / "model").is_dir()
+
+
+def test_the_files_a_run_leaves_are_those_the_readme_lists(newcomer):
+    words = next(words for words in commands() if "--output_dir" in words)
+    assert main([*words, *SHORTER.split()]) == 0
+    listed = re.findall(r"^ {8}(?: {0,})([\w.]+/?) {2,}", README, flags=re.MULTILINE)
+    run = newcomer / "runs" / "first"
+    assert set(listed) >= {"recipe.yaml", "data.json", "metrics.jsonl", "utterances.jsonl", "checkpoints/", "model/"}
+    assert all((run / name).exists() for name in listed)
