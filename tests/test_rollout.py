@@ -31,8 +31,8 @@ def baby_of(lm, seed=5):
     """A baby with a value head that is not zero."""
     baby = Baby(lm)
     torch.manual_seed(seed)
-    torch.nn.init.normal_(baby.value_head.weight)
-    torch.nn.init.normal_(baby.value_head.bias)
+    torch.nn.init.normal_(baby.value_head.weight, std=0.2)
+    torch.nn.init.normal_(baby.value_head.bias, std=0.2)
     return baby
 
 
@@ -104,9 +104,9 @@ def test_the_law_holds_under_bf16_autocast(family, padding):
         plain = [plain_forward(baby, prompt, utterance(rollout, i)) for i, prompt in enumerate(PROMPTS)]
     assert rollout.log_probs.dtype == rollout.values.dtype == torch.float32
     for i, (log_probs, values) in enumerate(plain):
-        # bf16 has 8 bits: hidden states and logits of size up to 4 are known to about 2^-8 * 4 = 0.016 each time
-        torch.testing.assert_close(rollout.log_probs[i], log_probs, rtol=0, atol=0.06)
-        torch.testing.assert_close(rollout.values[i], values.float(), rtol=0, atol=0.2)
+        # bf16 keeps 8 bits: numbers around 1 are known to 2^-8 = 0.004, and a few roundings add up
+        torch.testing.assert_close(rollout.log_probs[i], log_probs, rtol=0, atol=0.02)
+        torch.testing.assert_close(rollout.values[i], values.float(), rtol=0, atol=0.04)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

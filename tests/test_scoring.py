@@ -117,12 +117,11 @@ def test_a_batch_of_32_scores_like_32_batches_of_1(family, monkeypatch):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_packed_rows_score_each_line_as_if_alone(family):
     lm = sharp_lm(family)
-    packed = [ROWS[0] + ROWS[1] + ROWS[3], ROWS[2] + ROWS[3]]
-    documents = [[0] * 6 + [1] * 3 + [2] * 2, [4] * 9 + [5] * 2]
-    ids = torch.tensor(packed)
-    result = token_log_probs(lm, TokenBatch(ids, torch.ones_like(ids, dtype=torch.bool), torch.tensor(documents)))
+    batch = pad([ROWS[0] + ROWS[1] + ROWS[3], ROWS[2] + ROWS[3][:1]], 0)
+    documents = torch.tensor([[0] * 6 + [1] * 3 + [2] * 2, [4] * 9 + [5] + [-1]])
+    result = token_log_probs(lm, TokenBatch(batch.input_ids, batch.is_real, documents))
     alone = [torch.cat([torch.zeros(1), plain_log_probs(lm, row)]) for row in ROWS]
-    expected = torch.stack([torch.cat([alone[0], alone[1], alone[3]]), torch.cat([alone[2], alone[3]])])
+    expected = torch.stack([torch.cat([alone[0], alone[1], alone[3]]), torch.cat([alone[2], torch.zeros(2)])])
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)
 
 

@@ -1,0 +1,313 @@
+"""Rewards by hand, the parent's perplexity by a plain forward, calibration, and reward functions in a run."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_tokenizer, tiny_lm
+from hypothesis import given
+from hypothesis import strategies as st
+from known_models import bigram_lm, unigram_lm, word_tokenizer
+
+from bambino import BambinoTrainer
+from bambino.config import RewardConfig
+from bambino.rewards import ParentPerplexity, is_dead, reversed_sigmoid, without_cut_word
+
+
+def plain_perplexity(lm, ids, counted_from=1):
+    """exp of the mean loss over tokens counted_from, counted_from + 1, ..., by the model's own loss."""
+    labels = torch.tensor([ids])
+    labels[:, :counted_from] = -100
+    with torch.no_grad():
+        return math.exp(lm(input_ids=torch.tensor([ids]), labels=labels).loss.item())
+
+
+def counting_parent(**settings):
+    """A parent to whom the words due, quattro, otto have perplexity 2, 4 and 8."""
+    lm = unigram_lm([0.125, 0.5, 0.25, 0.125])
+    return ParentPerplexity(lm, word_tokenizer("due", "quattro", "otto"), RewardConfig(**settings))
+
+
+def hear(reward, *texts):
+    return reward(prompts=[""] * len(texts), completions=list(texts))
+
+
+# ---------------------------------------------------------------------------------------------------- the formula
+
+
+@pytest.mark.parametrize(
+    ("perplexity", "expected"),
+    [
+        (150.0, 2.5),  # alpha / 2 at tau
+        (20.0, 2.66),  # 5 / (1 + exp(-0.13)) = 5 / 1.8781
+        (1000.0, 1.50),  # 5 / (1 + exp(0.85)) = 5 / 3.3396
+    ],
+)
+def test_the_papers_reward_by_hand(perplexity, expected):
+    assert reversed_sigmoid(perplexity, alpha=5.0, beta=0.001, tau=150.0) == pytest.approx(expected, abs=0.005)
+
+
+def test_the_reward_is_half_of_alpha_at_tau_exactly():
+    assert reversed_sigmoid(70.0, alpha=3.0, beta=0.5, tau=70.0) == 1.5
+
+
+@given(st.floats(1, 30_000), st.floats(0.1, 3_000))
+def test_the_reward_falls_as_perplexity_rises(perplexity, more):
+    low, high = (reversed_sigmoid(p, 5.0, 0.001, 150.0) for p in (perplexity, perplexity + more))
+    assert 5.0 > low > high > 0.0
+
+
+@pytest.mark.parametrize("perplexity", [1e6, 1e300, math.inf])
+def test_a_huge_perplexity_earns_nothing_and_does_not_overflow(perplexity):
+    assert reversed_sigmoid(perplexity, 5.0, 0.001, 150.0) == pytest.approx(0.0, abs=1e-300)
+
+
+def test_rewards_are_dead_when_they_all_lie_within_a_thousandth_of_alpha():
+    assert is_dead([1.0, 1.0049], alpha=5.0)  # 0.0049 < 0.005
+    assert not is_dead([1.0, 1.0051], alpha=5.0)
+    assert not is_dead([0.0, 1e-6, 5.0], alpha=5.0)
+    assert is_dead([2.0], alpha=5.0)
+
+
+# --------------------------------------------------------------------------------------------- the parent's perplexity
+
+
+def test_the_parents_perplexity_is_a_plain_computation_with_bos_prepended():
+    tokenizer = make_tokenizer(bos="<|end|>", eos="<|end|>", pad=None)
+    lm = tiny_lm("gpt2", len(tokenizer), seed=2)
+    prompts, completions = ["il gatto", "la città"], [" vede il cane", " è già"]
+    reward = ParentPerplexity(lm, tokenizer, RewardConfig())
+    seen = {}
+    rewards = reward(prompts=prompts, completions=completions, log_extra=seen.__setitem__, log_metric=seen.__setitem__)
+    rows = [[tokenizer.bos_token_id, *tokenizer(p + c)["input_ids"]] for p, c in zip(prompts, completions, strict=True)]
+    expected = [plain_perplexity(lm, row) for row in rows]
+    assert seen["parent_perplexity"] == pytest.approx(expected, rel=1e-5)
+    assert seen["tau"] == 150.0
+    assert rewards == pytest.approx([5 / (1 + math.exp(0.001 * (p - 150))) for p in expected], rel=1e-5)
+    assert reward.tokens_read == sum(map(len, rows))
+
+
+def test_the_text_is_scored_as_one_piece_not_as_two():
+    tokenizer = make_tokenizer(bos="<|end|>", eos="<|end|>", pad=None)
+    lm = tiny_lm("gpt2", len(tokenizer), seed=2)
+    prompt, completion = "perch", "é"
+    together = tokenizer(prompt + completion)["input_ids"]
+    assert together != tokenizer(prompt)["input_ids"] + tokenizer(completion)["input_ids"]
+    reward = ParentPerplexity(lm, tokenizer, RewardConfig())
+    for texts in (None, ["perché"]):
+        seen = {}
+        reward(prompts=[prompt], completions=[completion], texts=texts, log_extra=seen.__setitem__)
+        expected = plain_perplexity(lm, [tokenizer.bos_token_id, *together])
+        assert seen["parent_perplexity"] == pytest.approx([expected], rel=1e-5)
+
+
+def test_scope_whole_counts_the_prompt_and_scope_utterance_does_not():
+    # p(il | BOS) = 1/2, p(gatto | il) = 1/8, p(mangia | gatto) = 1/4, p(oggi | mangia) = 1/4
+    probs = torch.zeros(5, 5)
+    probs[0, 1], probs[1, 2], probs[2, 3], probs[3, 4] = 1 / 2, 1 / 8, 1 / 4, 1 / 4
+    probs[:, 0] = 1 - probs.sum(1)
+    lm, tokenizer = bigram_lm(probs), word_tokenizer("il", "gatto", "mangia", "oggi")
+    said = (["il gatto"], ["il gatto mangia oggi"], [True])
+    whole = ParentPerplexity(lm, tokenizer, RewardConfig(scope="whole"))
+    utterance = ParentPerplexity(lm, tokenizer, RewardConfig(scope="utterance"))
+    assert whole.perplexities(*said) == pytest.approx([2 ** (8 / 4)], rel=1e-5)  # 1 + 3 + 2 + 2 bits over 4 tokens
+    assert utterance.perplexities(*said) == pytest.approx([4.0], rel=1e-5)
+
+
+def test_a_parent_token_across_the_border_of_prompt_and_utterance_belongs_to_the_utterance():
+    # the word gatto is begun by the prompt and finished by the utterance: p(gatto | il) = 1/8
+    probs = torch.tensor([[0.5, 0.5, 0.0], [0.875, 0.0, 0.125], [1.0, 0.0, 0.0]])
+    reward = ParentPerplexity(bigram_lm(probs), word_tokenizer("il", "gatto"), RewardConfig(scope="utterance"))
+    assert reward.perplexities(["il ga"], ["il gatto"], [True]) == pytest.approx([8.0], rel=1e-5)
+
+
+def test_until_last_word_leaves_a_cut_word_out():
+    due_due, cut = "due due", "due due otto"
+    by_cut, by_word = counting_parent(until="cut"), counting_parent(until="last_word")
+    assert by_cut.perplexities(["due"], [cut], [False]) == pytest.approx([2 ** (5 / 3)], rel=1e-5)
+    assert by_word.perplexities(["due"], [cut], [False]) == pytest.approx([2.0], rel=1e-5)
+    assert by_word.perplexities(["due"], [cut], [True]) == pytest.approx([2 ** (5 / 3)], rel=1e-5)
+    assert by_word.perplexities(["due"], [due_due], [False]) == pytest.approx([2.0], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "expected"),
+    [
+        ("il", "il gatto ma", "il gatto"),
+        ("il", "il gatto\nma", "il gatto"),
+        ("il ga", "il gatto ne", "il gatto"),
+        ("il", "il ga", "il ga"),  # nothing of the utterance would be left
+        ("il gatto", "il gatto", "il gatto"),
+        ("il ", "il    ", "il    "),
+        ("il", "il gatto ", "il gatto"),
+        ("我", "我们去", "我们去"),  # no spaces
+        ("", "gatto ma", "gatto"),
+        ("", "ga", "ga"),
+        ("", "", ""),
+    ],
+)
+def test_the_text_without_its_cut_word(prompt, text, expected):
+    assert without_cut_word(prompt, text) == expected
+
+
+def test_an_empty_utterance_earns_nothing_when_the_utterance_is_judged():
+    reward = counting_parent(scope="utterance", tau=4.0)
+    seen = {}
+    rewards = reward(prompts=["due", "due"], completions=["", " quattro"], log_extra=seen.__setitem__)
+    assert seen["parent_perplexity"] == [math.inf, pytest.approx(4.0)]
+    assert rewards == [0.0, pytest.approx(2.5)]
+
+
+def test_an_empty_utterance_is_judged_by_its_prompt_when_the_whole_is():
+    reward = counting_parent(scope="whole", tau=2.0)
+    assert reward(prompts=["due"], completions=[""]) == pytest.approx([2.5])
+
+
+def test_an_empty_text_earns_nothing():
+    assert counting_parent()(prompts=[""], completions=[""], texts=[""], has_ended=[True]) == [0.0]
+
+
+# ---------------------------------------------------------------------------------------------------------- calibration
+
+
+def test_tau_is_a_quantile_of_the_perplexities_heard_this_batch_included():
+    reward = counting_parent(tau=None, beta=1.0)
+    with pytest.raises(RuntimeError, match="none was heard yet"):
+        _ = reward.tau
+    rewards = hear(reward, "due", "quattro", "otto")
+    assert reward.tau == pytest.approx(4.0, rel=1e-5)
+    # 5 / (1 + e^(2 - 4)), 5 / 2, 5 / (1 + e^(8 - 4))
+    assert rewards == pytest.approx([4.40399, 2.5, 0.0899310], rel=1e-4)
+
+
+def test_the_quantile_is_taken_of_log_perplexities():
+    reward = counting_parent(tau=None, tau_quantile=0.25)
+    hear(reward, "due", "otto")  # a quarter of the way from ln 2 to ln 8: 2^(1 + 0.5)
+    assert reward.tau == pytest.approx(2**1.5, rel=1e-5)
+
+
+def test_beta_can_follow_tau():
+    reward = counting_parent(tau=None, beta_times_tau=3.0)
+    rewards = hear(reward, "due", "quattro", "otto")
+    assert reward.beta == pytest.approx(0.75, rel=1e-5)
+    assert rewards[2] == pytest.approx(5 / (1 + math.exp(3)), rel=1e-4)
+
+
+def test_tau_moves_with_a_window_of_the_last_utterances():
+    reward = counting_parent(tau=None, tau_window=2)
+    hear(reward, "due", "quattro", "otto")
+    assert reward.tau == pytest.approx(math.sqrt(4 * 8), rel=1e-5)
+    hear(reward, "due")
+    assert reward.tau == pytest.approx(math.sqrt(8 * 2), rel=1e-5)
+
+
+def test_tau_stays_once_enough_utterances_were_heard():
+    reward = counting_parent(tau=None, tau_freeze_after=3)
+    hear(reward, "due", "due")
+    assert reward.tau == pytest.approx(2.0, rel=1e-5)
+    hear(reward, "quattro", "quattro", "quattro")  # 2 of 3 were heard: still moves
+    assert reward.tau == pytest.approx(4.0, rel=1e-5)
+    hear(reward, *["otto"] * 20)
+    assert reward.tau == pytest.approx(4.0, rel=1e-5)
+
+
+def test_utterances_that_cannot_be_scored_do_not_move_tau():
+    reward = counting_parent(tau=None)
+    assert hear(reward, "quattro", "")[1] == 0.0
+    assert reward.tau == pytest.approx(4.0, rel=1e-5)
+    hear(reward, "", "", "")
+    assert reward.tau == pytest.approx(4.0, rel=1e-5)
+
+
+def test_tau_cannot_be_calibrated_on_nothing():
+    with pytest.raises(ValueError, match=r"the parent could score no utterance\. Set reward\.tau"):
+        hear(counting_parent(tau=None), "", "")
+
+
+def test_a_given_tau_is_never_calibrated():
+    reward = counting_parent(tau=150.0)
+    hear(reward, "due", "otto")
+    assert (reward.tau, reward.heard, reward.log_perplexities) == (150.0, 0, [])
+
+
+def test_the_state_survives_json():
+    settings = {"tau": None, "tau_window": 3, "tau_freeze_after": 5}
+    first, second = counting_parent(**settings), counting_parent(**settings)
+    hear(first, "due", "otto", "otto")
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    for texts in (["quattro", "due"], ["otto", "otto"], ["due"]):
+        assert hear(second, *texts) == hear(first, *texts)
+        assert second.state_dict() == first.state_dict()
+    assert second.tokens_read == 16  # eight words, each with its start token
+
+
+# ------------------------------------------------------------------------------------------------------------ in a run
+
+
+def utterance_rows(recipe, kind="ppo"):
+    lines = (Path(recipe.output_dir) / "utterances.jsonl").read_text(encoding="utf-8").splitlines()
+    return [row for row in map(json.loads, lines) if row["kind"] == kind]
+
+
+def metric_rows(recipe):
+    lines = (Path(recipe.output_dir) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [row for row in map(json.loads, lines) if row.get("phase") == "ppo"]
+
+
+def length(prompts, completions, **kwargs):
+    """A reward as written for TRL."""
+    return [float(len(completion)) for completion in completions]
+
+
+def test_a_trl_reward_function_works_as_it_is(make_recipe):
+    recipe = make_recipe()
+    BambinoTrainer(args=recipe, reward_funcs=length).train()
+    rows = utterance_rows(recipe)
+    assert len(rows) == 8
+    assert [row["reward"] for row in rows] == [float(len(row["utterance"])) for row in rows]
+    means = [sum(row["reward"] for row in rows[i : i + 4]) / 4 for i in (0, 4)]
+    assert [row["ppo/reward"] for row in metric_rows(recipe)] == pytest.approx(means)
+
+
+def test_several_reward_functions_are_summed_and_may_log(make_recipe):
+    def vowels(*, completions, texts, prompts, has_ended, log_extra, log_metric, **kwargs):
+        assert [p + c for p, c in zip(prompts, completions, strict=True)] == texts
+        assert len(has_ended) == len(texts)
+        counts = [sum(character in "aeiou" for character in c) for c in completions]
+        log_extra("vowels", counts)
+        log_metric("most_vowels", max(counts))
+        return [100.0 * count for count in counts]
+
+    recipe = make_recipe()
+    BambinoTrainer(args=recipe, reward_funcs=[length, vowels]).train()
+    rows = utterance_rows(recipe)
+    assert [row["reward"] for row in rows] == [len(row["utterance"]) + 100 * row["vowels"] for row in rows]
+    most = [max(row["vowels"] for row in rows[i : i + 4]) for i in (0, 4)]
+    assert [row["ppo/most_vowels"] for row in metric_rows(recipe)] == most
+
+
+def test_what_is_rewarded_changes_what_is_learned(make_recipe):
+    weights = []
+    for i, sign in enumerate((1.0, -1.0)):
+        trainer = BambinoTrainer(
+            args=make_recipe(output_dir=f"run{i}"),
+            reward_funcs=lambda prompts, completions, sign=sign, **_: [sign * len(c) for c in completions],
+        )
+        trainer.train()
+        weights.append(trainer.baby.lm.get_input_embeddings().weight.detach().clone())
+    assert not torch.equal(*weights)
+
+
+def test_the_weights_of_parent_and_initial_reference_never_move(make_recipe):
+    trainer = BambinoTrainer(args=make_recipe())
+    parent = {name: p.clone() for name, p in trainer.parent.state_dict().items()}
+    first_baby = {name: p.clone() for name, p in trainer.baby.lm.state_dict().items()}
+    trainer.train()
+    assert all(torch.equal(p, parent[name]) for name, p in trainer.parent.state_dict().items())
+    assert trainer.reference.lm is not None
+    assert all(torch.equal(p, first_baby[name]) for name, p in trainer.reference.lm.state_dict().items())
+    assert all(not torch.equal(p, first_baby[name]) for name, p in trainer.baby.lm.named_parameters())
+    frozen = [*trainer.parent.parameters(), *trainer.reference.lm.parameters()]
+    assert not any(p.requires_grad or p.grad is not None for p in frozen)
