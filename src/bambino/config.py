@@ -143,14 +143,22 @@ class PhaseConfig:
     max_grad_norm: float | None = None
     """Clip the gradient to this L2 norm."""
 
+    def _check(self, section: str) -> None:
+        for name in ("learning_rate", "adam_epsilon", "max_grad_norm"):
+            _above_zero(**{f"{section}__{name}": getattr(self, name)})
+        for name in ("warmup_updates", "weight_decay"):
+            _at_least(0, **{f"{section}__{name}": getattr(self, name)})
+        for name in ("adam_beta1", "adam_beta2"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"{section}.{name}", value, "must be at least 0 and below 1.")
+
 
 @dataclass(frozen=True)
 class CLMConfig(PhaseConfig):
     """Exposure: next-token prediction on L2 text."""
 
     def __post_init__(self) -> None:
-        _above_zero(clm__learning_rate=self.learning_rate, clm__max_grad_norm=self.max_grad_norm)
-        _at_least(0, clm__warmup_updates=self.warmup_updates, clm__weight_decay=self.weight_decay)
+        self._check("clm")
 
 
 @dataclass(frozen=True)
@@ -218,16 +226,15 @@ class PPOConfig(PhaseConfig):
     """The ema reference keeps this share of itself at every step."""
 
     def __post_init__(self) -> None:
+        self._check("ppo")
         _above_zero(
-            ppo__learning_rate=self.learning_rate,
-            ppo__max_grad_norm=self.max_grad_norm,
             ppo__kl_target=self.kl_target,
             ppo__kl_horizon=self.kl_horizon,
             ppo__cliprange=self.cliprange,
             ppo__cliprange_value=self.cliprange_value,
+            ppo__ratio_threshold=self.ratio_threshold,
         )
         _at_least(1, ppo__epochs=self.epochs, ppo__minibatch_size=self.minibatch_size)
-        _at_least(0, ppo__warmup_updates=self.warmup_updates, ppo__weight_decay=self.weight_decay)
         _at_least(0, ppo__kl_coef=self.kl_coef, ppo__vf_coef=self.vf_coef, ppo__entropy_coef=self.entropy_coef)
         for name, value in (("gamma", self.gamma), ("lam", self.lam), ("reference_decay", self.reference_decay)):
             _require(0 <= value <= 1, f"ppo.{name}", value, "must lie between 0 and 1.")
@@ -301,7 +308,7 @@ class Recipe:
     batch_size: int = 32
     """Lines (or packed rows) per step."""
     gradient_accumulation_steps: int = 1
-    """Parts in which an update's batch is computed; saves memory, changes nothing else."""
+    """Parts in which an update's batch is computed; saves memory, changes only rounding and what dropout draws."""
     mixed_precision: Literal["no", "bf16"] = "no"
     """bf16: forward passes under autocast; weights and optimizers stay fp32."""
     optimizers: Literal["separate", "shared"] = "separate"

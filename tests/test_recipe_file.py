@@ -1,0 +1,348 @@
+"""Recipes in and out, and what a wrong one is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bambino.config import (
+    CLMConfig,
+    EvaluationConfig,
+    ModelConfig,
+    PPOConfig,
+    Recipe,
+    RecipeError,
+    RewardConfig,
+    ScheduleConfig,
+    TextConfig,
+)
+from bambino.recipe_file import dump_recipe, load_recipe, setting_names
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+
+def load(tmp_path: Path, text: str, *overrides: str) -> Recipe:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(path, list(overrides))
+
+
+def refusal(tmp_path: Path, text: str, *overrides: str) -> RecipeError:
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, text, *overrides)
+    return caught.value
+
+
+# ---------------------------------------------------------------------------------------------------------- loading
+
+
+def test_a_recipes_settings_replace_defaults_and_the_rest_stays(tmp_path: Path):
+    recipe = load(tmp_path, "max_steps: 600\nppo:\n  epochs: 2\n  kl_coef: 0.1\n")
+    assert recipe == Recipe(max_steps=600, ppo=PPOConfig(epochs=2, kl_coef=0.1))
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_an_empty_recipe_is_the_defaults(tmp_path: Path, text: str):
+    assert load(tmp_path, text) == Recipe()
+
+
+def test_no_recipe_is_the_defaults():
+    assert load_recipe() == Recipe()
+
+
+def test_overrides_win_over_the_recipe(tmp_path: Path):
+    recipe = load(tmp_path, "seed: 1\nppo:\n  epochs: 2\n  lam: 0.5\n", "--ppo.epochs", "3", "--seed=4")
+    assert recipe == Recipe(seed=4, ppo=PPOConfig(epochs=3, lam=0.5))
+
+
+def test_of_two_overrides_the_last_wins():
+    assert load_recipe(None, ["--seed", "1", "--seed", "2"]).seed == 2
+
+
+def test_lists_and_mappings_are_written_as_yaml_on_the_command_line():
+    recipe = load_recipe(None, ["--text.sources", "[a.txt, b]", "--evaluation.texts", "{it: [a.txt], en: [c, d]}"])
+    assert recipe.text.sources == ["a.txt", "b"]
+    assert recipe.evaluation.texts == {"it": ["a.txt"], "en": ["c", "d"]}
+
+
+def test_numbers_may_be_written_as_people_write_them(tmp_path: Path):
+    recipe = load(tmp_path, "clm:\n  learning_rate: 1e-3\nppo:\n  kl_coef: 1\n")
+    assert (recipe.clm.learning_rate, recipe.ppo.kl_coef) == (0.001, 1.0)
+
+
+def test_null_means_off_in_a_file_and_on_the_command_line(tmp_path: Path):
+    assert load(tmp_path, "reward:\n  tau: null\n").reward.tau is None
+    assert load_recipe(None, ["--reward.tau", "null"]).reward.tau is None
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_loads_and_says_something_of_its_own(path: Path):
+    assert load_recipe(path) != Recipe()
+
+
+def test_recipes_are_shipped():
+    assert "paper" in [path.stem for path in RECIPES]
+
+
+def test_the_papers_recipe_has_the_papers_numbers():
+    recipe = load_recipe(next(path for path in RECIPES if path.stem == "paper"))
+    assert (recipe.schedule.clm_steps, recipe.schedule.ppo_steps, recipe.batch_size) == (10, 2, 32)
+    assert (recipe.reward.alpha, recipe.reward.beta, recipe.reward.tau) == (5.0, 0.001, 150.0)
+    assert (recipe.rollout.prompt_tokens, recipe.rollout.max_new_tokens, recipe.rollout.temperature) == (8, 16, 1.0)
+    assert (recipe.clm.learning_rate, recipe.ppo.learning_rate) == (1.41e-5, 1.41e-5)
+
+
+# --------------------------------------------------------------------------------------------------------- and back
+
+UNUSUAL = Recipe(
+    output_dir="runs/città: #1",
+    max_steps=0,
+    baby=ModelConfig("a/b", "1e3"),
+    text=TextConfig(sources=["a.txt", "null"], weights=[0.5, 2.0], heldout_every=None, mode="packed"),
+    schedule=ScheduleConfig("blocked", 2, 3, 4),
+    clm=CLMConfig(learning_rate=1e-5, max_grad_norm=1.0),
+    reward=RewardConfig(tau=None, beta_times_tau=3.0, tau_freeze_after=1000),
+    evaluation=EvaluationConfig(texts={"it": ["a"], "no": ["b", "c"]}, pairs={"1": "p.jsonl"}),
+)
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), UNUSUAL], ids=["defaults", "unusual"])
+def test_a_dumped_recipe_loads_as_the_same_recipe(tmp_path: Path, recipe: Recipe):
+    assert load(tmp_path, dump_recipe(recipe)) == recipe
+
+
+def test_a_dumped_recipe_writes_every_setting_out():
+    content = yaml.safe_load(dump_recipe(UNUSUAL))
+    sections = {name for name, value in dataclasses.asdict(UNUSUAL).items() if isinstance(value, dict)}
+    written = [name for name in content if name not in sections]
+    written += [name for section in sections for name in (section, *(f"{section}.{key}" for key in content[section]))]
+    assert sorted(written) == sorted(setting_names())
+
+
+texts = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=9)
+
+
+@settings(max_examples=25, deadline=None)  # 0.05 s each
+@given(texts, texts, st.floats(1e-12, 1e6))
+@example("1e3", "-1.5e-3", 1e-5)
+@example("null", "2024-01-01", 1e22)
+@example("yes", " # no", 1.0)
+def test_any_name_and_number_survives_dumping(output_dir: str, source: str, rate: float):
+    recipe = Recipe(
+        output_dir=output_dir,
+        text=TextConfig(sources=[source]),
+        clm=CLMConfig(learning_rate=rate),
+        evaluation=EvaluationConfig(pairs={source: output_dir}),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        assert load(Path(folder), dump_recipe(recipe)) == recipe
+
+
+# ----------------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line", "hint"),
+    [
+        ("ppo:\n  kl_cef: 0.1\n", "ppo.kl_cef", 2, "Did you mean ppo.kl_coef?"),
+        ("max_steps: 5\n\n# a comment\nbatchsize: 3\n", "batchsize", 4, "Did you mean batch_size?"),
+        ("kl_coef: 0.1\n", "kl_coef", 1, "Did you mean ppo.kl_coef?"),
+        ("clm:\n  epochs: 2\n", "clm.epochs", 2, "Did you mean ppo.epochs?"),
+        ("zzzqqq: 3\n", "zzzqqq", 1, "`bambino train --help` lists all settings."),
+    ],
+)
+def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_spelling(tmp_path, text, key, line, hint):
+    error = refusal(tmp_path, text)
+    assert error.key == key
+    assert str(error) == f"There is no setting {key}. {hint}\n             ({tmp_path}/mine.yaml, line {line})"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line", "wanted"),
+    [
+        ("seed: 1\nppo:\n  epochs: many\n", "ppo.epochs", 3, "int"),
+        ("ppo:\n  epochs: 1.5\n", "ppo.epochs", 2, "int"),
+        ("ppo:\n  epochs: true\n", "ppo.epochs", 2, "int"),
+        ("clm:\n  learning_rate: fast\n", "clm.learning_rate", 2, "float"),
+        ("ppo:\n  adaptive_kl: 1\n", "ppo.adaptive_kl", 2, "bool"),
+        ("text:\n  mode: linez\n", "text.mode", 2, "'lines', 'packed'"),
+        ("text:\n  sources: a.txt\n", "text.sources", 2, "list"),
+        ("evaluation:\n  texts: [a.txt]\n", "evaluation.texts", 2, "dict"),
+        ("output_dir: [a]\n", "output_dir", 1, "str"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_with_its_line_and_what_it_should_be(tmp_path, text, key, line, wanted):
+    error = refusal(tmp_path, text)
+    assert error.key == key
+    assert str(error).startswith(f"{key}: expected ")
+    assert wanted in error.problem
+    assert error.where == f"{tmp_path}/mine.yaml, line {line}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        (
+            "batch_size: 32\nppo:\n  minibatch_size: 5\n",
+            "ppo.minibatch_size = 5 does not divide batch_size = 32. Use one of 1, 2, 4, 8, 16, 32.",
+            3,
+        ),
+        (
+            "batch_size: 6\ngradient_accumulation_steps: 4\n",
+            "gradient_accumulation_steps = 4 does not divide batch_size = 6. Use one of 1, 2, 3, 6.",
+            2,
+        ),
+        (
+            "batch_size: 8\ngradient_accumulation_steps: 8\nppo:\n  minibatch_size: 2\n",
+            "gradient_accumulation_steps = 8 does not divide ppo.minibatch_size = 2. Use one of 1, 2.",
+            2,
+        ),
+        ("max_steps: -1\n", "max_steps = -1 is too small. Use 0 or more.", 1),
+        ("batch_size: 0\n", "batch_size = 0 is too small. Use 1 or more.", 1),
+        ("save_steps: 0\n", "save_steps = 0 is too small. Use 1 or more.", 1),
+        ("logging_steps: 0\n", "logging_steps = 0 is too small. Use 1 or more.", 1),
+        ("text:\n  max_length: 1\n", "text.max_length = 1 is too small. Use 2 or more.", 2),
+        ("text:\n  heldout_every: 1\n", "text.heldout_every = 1 is too small. Use 2 or more.", 2),
+        ("text:\n  min_chars: -1\n", "text.min_chars = -1 is too small. Use 0 or more.", 2),
+        ("text:\n  max_words: 0\n", "text.max_words = 0 is too small. Use 1 or more.", 2),
+        (
+            "text:\n  sources: [a, b]\n  weights: [1.0]\n",
+            "text.weights = [1.0] has 1 numbers for 2 sources. Give one per source.",
+            3,
+        ),
+        ("text:\n  sources: [a]\n  weights: [0]\n", "text.weights = [0.0] must all be above 0.", 3),
+        ("schedule:\n  clm_steps: 0\n", "schedule.clm_steps = 0 is too small. Use 1 or more.", 2),
+        ("schedule:\n  ppo_steps: 0\n", "schedule.ppo_steps = 0 is too small. Use 1 or more.", 2),
+        ("clm:\n  learning_rate: 0\n", "clm.learning_rate = 0.0 must be above 0.", 2),
+        ("clm:\n  learning_rate: .nan\n", "clm.learning_rate = nan must be above 0.", 2),
+        ("clm:\n  weight_decay: -1\n", "clm.weight_decay = -1.0 is too small. Use 0 or more.", 2),
+        ("clm:\n  adam_beta1: 1\n", "clm.adam_beta1 = 1.0 must be at least 0 and below 1.", 2),
+        ("ppo:\n  adam_beta2: 1.5\n", "ppo.adam_beta2 = 1.5 must be at least 0 and below 1.", 2),
+        ("ppo:\n  adam_epsilon: -1\n", "ppo.adam_epsilon = -1.0 must be above 0.", 2),
+        ("ppo:\n  max_grad_norm: 0\n", "ppo.max_grad_norm = 0.0 must be above 0.", 2),
+        ("ppo:\n  warmup_updates: -1\n", "ppo.warmup_updates = -1 is too small. Use 0 or more.", 2),
+        ("ppo:\n  ratio_threshold: 0\n", "ppo.ratio_threshold = 0.0 must be above 0.", 2),
+        ("ppo:\n  epochs: 0\n", "ppo.epochs = 0 is too small. Use 1 or more.", 2),
+        ("ppo:\n  gamma: 1.1\n", "ppo.gamma = 1.1 must lie between 0 and 1.", 2),
+        ("ppo:\n  kl_coef: -0.1\n", "ppo.kl_coef = -0.1 is too small. Use 0 or more.", 2),
+        ("rollout:\n  top_p: 2\n", "rollout.top_p = 2.0 is a probability. Use at most 1.", 2),
+        ("rollout:\n  top_k: 0\n", "rollout.top_k = 0 is too small. Use 1 or more.", 2),
+        ("rollout:\n  temperature: 0\n", "rollout.temperature = 0.0 must be above 0.", 2),
+        ("reward:\n  tau: 0\n", "reward.tau = 0.0 must be above 0.", 2),
+        ("reward:\n  tau_quantile: 1\n", "reward.tau_quantile = 1.0 must lie between 0 and 1.", 2),
+        ("evaluation:\n  eval_steps: 0\n", "evaluation.eval_steps = 0 is too small. Use 1 or more.", 2),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_key_value_way_out_and_line(tmp_path, text, message, line):
+    assert str(refusal(tmp_path, text)) == f"{message}\n             ({tmp_path}/mine.yaml, line {line})"
+
+
+@pytest.mark.parametrize("setting", ["ppo.epochs", "seed", "text.sources", "evaluation.texts", "ppo.adaptive_kl"])
+def test_null_is_refused_for_a_setting_that_cannot_be_off(tmp_path: Path, setting: str):
+    *section, name = setting.split(".")
+    text = f"{section[0]}:\n  {name}: null\n" if section else f"\n{name}: null\n"
+    error = refusal(tmp_path, text)
+    assert error.problem == f"{setting} cannot be null. Leave it out to keep its default."
+    assert error.where.endswith("mine.yaml, line 2")
+
+
+def test_loading_one_recipe_leaves_nothing_behind_for_the_next():
+    load_recipe(None, ["--text.sources+=a.txt", "--seed", "5"])
+    assert load_recipe() == Recipe()
+
+
+@pytest.mark.parametrize("value", ["3", "", "null", "[1]", "text"])
+def test_a_section_given_a_scalar_is_refused(tmp_path: Path, value: str):
+    error = refusal(tmp_path, f"seed: 1\nppo: {value}\n")
+    assert error.problem == "ppo is a section. Write its settings below it, indented."
+    assert error.where.endswith("mine.yaml, line 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("seed: 1\nmax_steps: 2\nseed: 2\n", "seed", 3),
+        ("ppo:\n  epochs: 1\n  epochs: 1\n", "ppo.epochs", 3),
+        ("ppo:\n  epochs: 1\nseed: 1\nppo:\n  lam: 1\n", "ppo", 4),
+        ("ppo:\n  epochs: 1\nppo.epochs: 2\n", "ppo.epochs", 3),
+    ],
+)
+def test_a_key_given_twice_is_refused_at_its_second_line(tmp_path: Path, text: str, key: str, line: int):
+    error = refusal(tmp_path, text)
+    assert error.problem == f"{key} is given twice. Keep one."
+    assert error.where.endswith(f"mine.yaml, line {line}")
+
+
+def test_what_is_not_yaml_is_refused_with_the_place(tmp_path: Path):
+    message = str(refusal(tmp_path, "seed: 1\ntext: [a\n"))
+    assert "mine.yaml is not YAML" in message
+    assert "line 2, column 7" in message
+
+
+@pytest.mark.parametrize("text", ["- seed\n", "seed\n", "3\n"])
+def test_yaml_that_is_no_mapping_is_refused(tmp_path: Path, text: str):
+    assert "holds no settings. A recipe is a mapping such as `max_steps: 600`." in str(refusal(tmp_path, text))
+
+
+def test_yaml_cannot_run_code(tmp_path: Path):
+    # Were it run, the folder would be there.
+    refusal(tmp_path, f"output_dir: !!python/object/apply:os.mkdir ['{tmp_path}/made']\n")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path):
+    with pytest.raises(RecipeError, match=r"There is no recipe at .*nowhere\.yaml\. Give the path of a YAML file"):
+        load_recipe(tmp_path / "nowhere.yaml")
+
+
+def test_a_folder_or_a_binary_file_is_no_recipe(tmp_path: Path):
+    (tmp_path / "weights.yaml").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path, tmp_path / "weights.yaml"):
+        with pytest.raises(RecipeError, match=f"The recipe {path} cannot be read"):
+            load_recipe(path)
+
+
+# ---------------------------------------------------------------------------------------- errors on the command line
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (["--ppo.epochs", "0"], "ppo.epochs = 0 is too small. Use 1 or more."),
+        (["--ppo.epochs=0"], "ppo.epochs = 0 is too small. Use 1 or more."),
+        (["--ppo.epochs", "x"], "ppo.epochs: expected an int. Got value: x"),
+    ],
+)
+def test_an_error_of_the_command_line_claims_no_line_of_the_file(tmp_path: Path, override: list[str], message: str):
+    error = refusal(tmp_path, "ppo:\n  epochs: 3\n", *override)
+    assert (str(error), error.where) == (message, "")
+
+
+def test_an_override_may_put_the_files_value_in_the_wrong(tmp_path: Path):
+    error = refusal(tmp_path, "batch_size: 8\nppo:\n  minibatch_size: 4\n", "--batch_size", "6")
+    assert str(error).startswith("ppo.minibatch_size = 4 does not divide batch_size = 6.")
+    assert error.where.endswith("mine.yaml, line 3")
+
+
+@pytest.mark.parametrize("word", ["--ppo.epoch", "--ppo.epoch=2", "--ppo.ep"])
+def test_an_unknown_or_shortened_override_is_refused_with_the_nearest_spelling(word: str):
+    overrides = [word] if "=" in word else [word, "2"]
+    with pytest.raises(RecipeError, match=r"There is no setting ppo\.ep\w*\. Did you mean ppo\.epochs\?$"):
+        load_recipe(None, overrides)
+
+
+@pytest.mark.parametrize("overrides", [["ppo.epochs", "2"], ["--seed=1", "2"]])
+def test_a_word_that_belongs_to_no_setting_is_refused_with_an_example(overrides: list[str]):
+    with pytest.raises(RecipeError, match=r"is no setting\. Overrides look like --ppo\.kl_coef 0\.1"):
+        load_recipe(None, overrides)
+
+
+def test_a_setting_without_its_value_is_refused():
+    with pytest.raises(RecipeError, match=r"--ppo\.kl_coef: expected one argument"):
+        load_recipe(None, ["--ppo.kl_coef"])
