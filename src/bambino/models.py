@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -113,18 +114,27 @@ def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedM
     """Load a causal LM in fp32 and check that it can be used.
 
     Raises:
-        ModelError: it is missing, is no causal LM, has no safetensors, or changes its logits after the LM head.
+        ModelError: it is missing, is no causal LM, has no whole safetensors, or changes its logits after the LM head.
     """
     source = _source(config, role)
     try:
-        lm = AutoModelForCausalLM.from_pretrained(
-            source, revision=config.revision or "main", dtype=torch.float32, use_safetensors=True
+        lm, report = AutoModelForCausalLM.from_pretrained(
+            source,
+            revision=config.revision or "main",
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{role}.model = {source} cannot be opened as a causal LM: {_first_line(error)} "
             "Give a folder with config.json and safetensors, or a hub name (which needs a network or a filled cache)."
         ) from None
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(
+            f"{role}.model = {source} lacks {len(missing)} weights of a {type(lm).__name__} ({missing[0]}, ...); "
+            "they would be random. Is it a causal LM, saved whole?"
+        )
     check_head(lm, role)
     return lm
 
@@ -138,6 +148,9 @@ def load_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(source, revision=config.revision or "main")
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{role}.model = {source} has no tokenizer that opens: {_first_line(error)}") from None
+    if not tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys():
+        # what Transformers makes up for a folder without tokenizer files
+        raise ModelError(f"{role}.model = {source} has no tokenizer. Save it beside the model: tokenizer.json.")
     check_tokenizer(tokenizer, lm, role)
     return tokenizer
 

@@ -1,0 +1,326 @@
+"""Loading and refusing models, the baby's forward, and the four kinds of reference."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from conftest import FAMILIES, make_tokenizer, tiny_lm
+from known_models import sharp_lm
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config
+
+from bambino import BambinoTrainer
+from bambino.config import ModelConfig
+from bambino.models import (
+    Baby,
+    ModelError,
+    Reference,
+    check_head,
+    copy_weights,
+    forward_flops,
+    frozen,
+    load_lm,
+    load_tokenizer,
+)
+from bambino.text import TokenBatch
+
+
+def weights_of(lm):
+    return {name: p.detach().clone() for name, p in lm.named_parameters()}
+
+
+def capped_lm():
+    """A Gemma 2, which soft-caps its logits."""
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=320,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    return AutoModelForCausalLM.from_config(config)
+
+
+def scaled_lm():
+    """A Cohere, which multiplies its logits by logit_scale = 1/16."""
+    torch.manual_seed(0)
+    config = CohereConfig(
+        vocab_size=320,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        bos_token_id=1,
+        eos_token_id=1,
+    )
+    return AutoModelForCausalLM.from_config(config)
+
+
+# -------------------------------------------------------------------------------------------------------------- loading
+
+
+def test_a_saved_model_loads_as_it_was_in_fp32(tmp_path):
+    lm = tiny_lm("llama", seed=4).bfloat16()
+    lm.save_pretrained(tmp_path)
+    loaded = load_lm(ModelConfig(str(tmp_path)), "baby")
+    assert loaded.dtype == torch.float32
+    assert not loaded.training
+    for name, p in loaded.named_parameters():
+        assert torch.equal(p, lm.get_parameter(name).float())
+
+
+@pytest.mark.parametrize("role", ["baby", "parent"])
+def test_no_model_given(role):
+    with pytest.raises(ModelError, match=rf"^{role}\.model is not given.*--{role}\.model PATH"):
+        load_lm(ModelConfig(None), role)
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder", "./nowhere", "~/nowhere-at-all", "a/b/c"])
+def test_a_missing_path(path):
+    with pytest.raises(ModelError, match=rf"^parent\.model = {path}: there is no such folder\.$"):
+        load_lm(ModelConfig(path), "parent")
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"baby\.model = .*model\.safetensors: there is no such folder"):
+        load_lm(ModelConfig(str(tmp_path / "model.safetensors")), "baby")
+
+
+def test_a_folder_without_config(tmp_path):
+    with pytest.raises(ModelError, match=r"^baby\.model = .* is a folder without config\.json"):
+        load_lm(ModelConfig(str(tmp_path)), "baby")
+
+
+def test_a_hub_name_that_is_not_in_the_cache_while_offline():
+    with pytest.raises(ModelError, match=r"^baby\.model = nobody/nothing cannot be opened as a causal LM: .* hub name"):
+        load_lm(ModelConfig("nobody/nothing"), "baby")
+
+
+def test_a_config_of_no_known_model(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "abacus"}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"^baby\.model = .* cannot be opened as a causal LM: .*abacus"):
+        load_lm(ModelConfig(str(tmp_path)), "baby")
+
+
+def test_a_model_without_safetensors(tmp_path):
+    lm = tiny_lm("gpt2")
+    lm.config.save_pretrained(tmp_path)
+    torch.save(lm.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"cannot be opened as a causal LM: .*\n?.*config\.json and safetensors"):
+        load_lm(ModelConfig(str(tmp_path)), "baby")
+
+
+def test_weights_that_are_no_safetensors_file(tmp_path):
+    tiny_lm("gpt2").save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ModelError, match=r"^baby\.model = .* cannot be opened as a causal LM"):
+        load_lm(ModelConfig(str(tmp_path)), "baby")
+
+
+def test_a_model_that_lacks_weights_is_refused_not_filled_with_random_ones(tmp_path):
+    tiny_lm("gpt2").save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "transformer.h.1.mlp.c_fc.weight"
+    weight = weights.pop(name)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"^baby\.model = .* lacks 1 weights of a GPT2LMHeadModel \({name}"):
+        load_lm(ModelConfig(str(tmp_path)), "baby")
+    save_file({**weights, name: weight[:3].clone()}, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"^baby\.model = .* cannot be opened as a causal LM"):
+        load_lm(ModelConfig(str(tmp_path)), "baby")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_without_tokenizer(family, tmp_path):
+    # for some families Transformers makes up an empty tokenizer instead of failing
+    lm = tiny_lm(family)
+    lm.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"^parent\.model = .* has no tokenizer"):
+        load_tokenizer(ModelConfig(str(tmp_path)), "parent", lm)
+
+
+def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tmp_path):
+    make_tokenizer(vocab_size=320).save_pretrained(tmp_path)
+    config = tiny_lm("gpt2", 320)
+    config.save_pretrained(tmp_path)
+    assert len(load_tokenizer(ModelConfig(str(tmp_path)), "baby", config)) == 320
+    with pytest.raises(ModelError, match=r"^baby\.model: the tokenizer has ids up to 319, the model rows for 319 only"):
+        load_tokenizer(ModelConfig(str(tmp_path)), "baby", tiny_lm("gpt2", 319))
+
+
+@pytest.mark.parametrize("build", [capped_lm, scaled_lm])
+def test_a_model_that_caps_or_scales_its_logits_is_refused(build, tmp_path):
+    lm = build()
+    message = rf"^parent\.model: {type(lm).__name__} changes its logits after the LM head"
+    with pytest.raises(ModelError, match=message):
+        check_head(lm, "parent")
+    lm.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=message):
+        load_lm(ModelConfig(str(tmp_path)), "parent")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_head_check_passes_plain_models_and_leaves_their_mode(family):
+    lm = sharp_lm(family, dropout=0.5).train()
+    check_head(lm, "baby")
+    assert lm.training
+    lm.eval()
+    check_head(lm, "baby")
+    assert not lm.training
+
+
+def test_a_model_object_is_checked_like_a_path(make_recipe, baby_folder):
+    with pytest.raises(ModelError, match="changes its logits"):
+        BambinoTrainer(model=capped_lm(), args=make_recipe(), processing_class=make_tokenizer())
+    with pytest.raises(ModelError, match="the model rows for 300 only"):
+        BambinoTrainer(model=tiny_lm("opt", 300), args=make_recipe(), processing_class=make_tokenizer())
+
+
+def test_a_baby_that_knows_the_text_better_than_its_parent_is_refused(make_recipe, baby_folder, tmp_path):
+    # the parent: 320 equally likely tokens of about one byte; its own copy, uniform, is no better than the baby
+    shutil.copytree(baby_folder, tmp_path / "parent")
+    lm = tiny_lm("opt", 320)
+    with torch.no_grad():
+        lm.get_output_embeddings().weight.mul_(100)  # sure of the wrong things
+    lm.save_pretrained(tmp_path / "parent")
+    recipe = make_recipe("--parent.model", str(tmp_path / "parent"), "--parent.must_know_l2", "true")
+    with pytest.raises(ModelError, match=r"Are baby\.model and parent\.model swapped"):
+        BambinoTrainer(args=recipe).train()
+
+
+# ----------------------------------------------------------------------------------------------------------------- baby
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_babys_logits_and_values_are_the_models_own_at_the_targets(family):
+    lm = sharp_lm(family)
+    baby = Baby(lm)
+    torch.manual_seed(0)
+    torch.nn.init.normal_(baby.value_head.weight, std=0.2)
+    torch.nn.init.constant_(baby.value_head.bias, 0.5)
+    ids = torch.tensor([[1, 20, 30, 40, 0], [1, 7, 9, 11, 13]])
+    is_real = torch.tensor([[True, True, True, True, False], [True] * 5])
+    is_target = torch.tensor([[False, False, True, True, False], [False, True, False, False, True]])
+    logits, values = baby(TokenBatch(ids, is_real), is_target)
+    rows = [lm(input_ids=row[real][None], output_hidden_states=True) for row, real in zip(ids, is_real, strict=True)]
+    states = [(0, 1), (0, 2), (1, 0), (1, 3)]  # the column before each target
+    torch.testing.assert_close(logits, torch.stack([rows[i].logits[0, t] for i, t in states]), rtol=0, atol=1e-5)
+    hidden = torch.stack([rows[i].hidden_states[-1][0, t] for i, t in states])
+    torch.testing.assert_close(values, hidden @ baby.value_head.weight[0] + 0.5, rtol=0, atol=1e-5)
+
+
+def test_a_new_babys_values_are_zero():
+    baby = Baby(sharp_lm("llama"))
+    ids = torch.tensor([[1, 2, 3]])
+    batch = TokenBatch(ids, torch.ones_like(ids, dtype=torch.bool))
+    assert baby(batch, batch.is_target)[1].tolist() == [0.0, 0.0]
+
+
+def test_forward_flops_by_hand():
+    lm = tiny_lm("gpt2", 320)
+    # a block of width 32: attention 32x96+96 and 32x32+32, mlp 32x128+128 and 128x32+32, two norms of 64;
+    # two blocks, the last norm, and 64 positions; embeddings left out, the head 320x32 on the targets
+    block = 32 * 96 + 96 + 32 * 32 + 32 + 32 * 128 + 128 + 128 * 32 + 32 + 2 * 64
+    body = 2 * block + 64 + 64 * 32
+    assert forward_flops(lm, tokens=10, targets=3) == 2 * body * 10 + 2 * 320 * 32 * 3
+
+
+# ------------------------------------------------------------------------------------------------------------ reference
+
+
+def moved(lm):
+    """The model after an update: every weight one larger."""
+    with torch.no_grad():
+        for p in lm.parameters():
+            p += 1
+    return lm
+
+
+def test_the_initial_reference_never_moves():
+    lm = tiny_lm("gpt2")
+    first = weights_of(lm)
+    reference = Reference("initial", 0.5, lm)
+    moved(lm)
+    reference.begin_phase(lm)
+    reference.end_step(lm)
+    assert all(torch.equal(p, first[name]) for name, p in reference.lm.named_parameters())
+    assert reference.moving_weights() == {}
+
+
+def test_the_phase_start_reference_is_the_baby_as_the_phase_begins():
+    lm = tiny_lm("gpt2")
+    first = weights_of(lm)
+    reference = Reference("phase_start", 0.5, lm)
+    moved(lm)
+    reference.end_step(lm)
+    assert all(torch.equal(p, first[name]) for name, p in reference.lm.named_parameters())
+    reference.begin_phase(lm)
+    second = weights_of(lm)
+    moved(lm)
+    assert all(torch.equal(p, second[name]) for name, p in reference.lm.named_parameters())
+    assert set(reference.moving_weights()) == set(first)
+
+
+def test_the_ema_reference_by_hand():
+    lm = tiny_lm("gpt2")
+    first = weights_of(lm)
+    reference = Reference("ema", 0.75, lm)
+    moved(lm)
+    reference.begin_phase(lm)
+    assert all(torch.equal(p, first[name]) for name, p in reference.lm.named_parameters())
+    # the baby is 1 ahead: 0.25 of the way; then 2 ahead of the first: 0.75 * 0.25 + 0.25 * 2 = 0.6875
+    reference.end_step(lm)
+    for name, p in reference.lm.named_parameters():
+        torch.testing.assert_close(p, first[name] + 0.25)
+    reference.end_step(moved(lm))
+    for name, p in reference.lm.named_parameters():
+        torch.testing.assert_close(p, first[name] + 0.6875)
+    assert set(reference.moving_weights()) == set(first)
+
+
+def test_no_reference():
+    lm = tiny_lm("gpt2")
+    reference = Reference("none", 0.5, lm)
+    reference.begin_phase(lm)
+    reference.end_step(lm)
+    assert reference.lm is None
+    assert reference.moving_weights() == {}
+
+
+def test_a_reference_is_a_copy_without_dropout_or_gradients():
+    lm = sharp_lm("opt", dropout=0.5).train()
+    reference = Reference("ema", 0.5, lm)
+    assert lm.training
+    assert not any(module.training for module in reference.lm.modules())
+    assert not any(p.requires_grad for p in reference.lm.parameters())
+    assert all(p.requires_grad for p in lm.parameters())
+
+
+def test_a_moving_reference_takes_its_weights_back():
+    one, other = tiny_lm("gpt2", seed=1), tiny_lm("gpt2", seed=2)
+    reference = Reference("ema", 0.5, one)
+    reference.load_weights(weights_of(other))
+    for name, p in reference.lm.named_parameters():
+        assert torch.equal(p, other.get_parameter(name))
+    with pytest.raises(KeyError):
+        copy_weights(one, {})
+
+
+@pytest.mark.parametrize(("kind", "moves"), [("initial", False), ("phase_start", True), ("ema", True)])
+def test_references_move_in_a_run_as_their_kind_says(kind, moves, make_recipe):
+    trainer = BambinoTrainer(args=make_recipe("--ppo.reference", kind, "--max_steps", "3"))
+    first = weights_of(trainer.baby.lm)
+    trainer.train()
+    assert any(not torch.equal(p, first[n]) for n, p in trainer.reference.lm.named_parameters()) == moves
+
+
+def test_frozen_models_get_no_gradient():
+    lm = frozen(tiny_lm("gpt2").train())
+    assert not lm.training
+    assert not any(p.requires_grad for p in lm.parameters())
