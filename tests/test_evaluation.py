@@ -1,0 +1,281 @@
+"""Minimal pairs, variety of utterances by hand, and evaluation inside training."""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import italian_lines, tiny_lm
+from known_models import bigram_lm, unigram_lm, word_tokenizer
+
+from bambino import BambinoTrainer
+from bambino.evaluation.generation import distinct_n, longest_repeat
+from bambino.evaluation.in_training import Evaluator, mean_log
+from bambino.evaluation.minimal_pairs import Pair, accuracy, load_pairs, pair_scores
+from bambino.models import Baby, load_lm, load_tokenizer
+from bambino.rewards import ParentPerplexity
+from bambino.scoring import bits_per_byte
+from bambino.text import TextError, load_heldout
+
+# -------------------------------------------------------------------------------------------------------- minimal pairs
+
+
+def write_pairs(path, *items):
+    path.write_text("\n".join(item if isinstance(item, str) else json.dumps(item) for item in items), encoding="utf-8")
+    return path
+
+
+GOOD_LINE = {"sentence_good": "il gatto", "sentence_bad": "la gatto", "UID": "agreement"}
+
+
+def test_pairs_are_read_in_order_with_their_paradigm_and_blank_lines_are_skipped(tmp_path):
+    other = {"sentence_good": "perché è", "sentence_bad": "è perché", "field": "syntax"}
+    assert load_pairs(write_pairs(tmp_path / "pairs.jsonl", GOOD_LINE, "", "  ", other)) == [
+        Pair("il gatto", "la gatto", "agreement"),
+        Pair("perché è", "è perché", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{", "JSONDecodeError"),
+        ("il gatto", "JSONDecodeError"),
+        ('["il gatto", "la gatto"]', "TypeError"),
+        ("3", "TypeError"),
+        ('{"sentence_good": "il gatto"}', "KeyError: 'sentence_bad'"),
+        ('{"sentence_good": "il gatto", "sentence_bad": ""}', "must be non-empty strings"),
+        ('{"sentence_good": " ", "sentence_bad": "la gatto"}', "must be non-empty strings"),
+        ('{"sentence_good": 3, "sentence_bad": "la gatto"}', "must be non-empty strings"),
+        ('{"sentence_good": null, "sentence_bad": "la gatto"}', "must be non-empty strings"),
+    ],
+)
+def test_a_line_that_is_no_pair_is_named(line, problem, tmp_path):
+    path = write_pairs(tmp_path / "pairs.jsonl", GOOD_LINE, "", line)
+    with pytest.raises(TextError) as caught:
+        load_pairs(path)
+    assert str(caught.value).startswith(f"{path}, line 3: ")
+    assert problem in str(caught.value)
+
+
+def test_a_line_that_is_not_utf8_is_named(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(json.dumps(GOOD_LINE).encode() + b'\n{"sentence_good": "\xe8", "sentence_bad": "e"}\n')
+    with pytest.raises(TextError, match=r"pairs\.jsonl, line 2: UnicodeDecodeError"):
+        load_pairs(path)
+
+
+def test_a_missing_and_an_empty_file_of_pairs(tmp_path):
+    with pytest.raises(TextError, match=r"There are no minimal pairs at .*nowhere\.jsonl"):
+        load_pairs(tmp_path / "nowhere.jsonl")
+    with pytest.raises(TextError, match=r"empty\.jsonl holds no pair"):
+        load_pairs(write_pairs(tmp_path / "empty.jsonl", "", ""))
+
+
+def agreeing_model():
+    """After il comes gatto with 3/4 and casa with 1/4, after la the other way round; all else is even."""
+    words = ("il", "la", "gatto", "casa")
+    probs = torch.full((5, 5), 0.2)
+    probs[1] = torch.tensor([0, 0, 0, 0.75, 0.25])
+    probs[2] = torch.tensor([0, 0, 0, 0.25, 0.75])
+    return bigram_lm(probs), word_tokenizer(*words)
+
+
+def test_accuracy_by_hand():
+    lm, tokenizer = agreeing_model()
+    pairs = [
+        Pair("il gatto", "il casa", ""),  # 3/4 against 1/4: right
+        Pair("la gatto", "la casa", ""),  # wrong
+        Pair("il gatto", "la casa", ""),  # 1/5 * 3/4 each: a tie
+        Pair("la casa", "il casa", ""),  # right
+    ]
+    assert pair_scores(lm, tokenizer, pairs) == [1.0, 0.0, 0.5, 1.0]
+    assert accuracy(lm, tokenizer, pairs) == pytest.approx(2.5 / 4)
+
+
+def test_the_score_of_a_sentence_is_its_sum_not_its_mean():
+    # p(a) = 1/4, p(b) = 1/2: "a" has 2 bits; "b b b" has 3 bits, but only 1 per token
+    lm, tokenizer = unigram_lm([0.25, 0.25, 0.5]), word_tokenizer("a", "b")
+    assert pair_scores(lm, tokenizer, [Pair("a", "b b b", "")]) == [1.0]
+
+
+def test_identical_sentences_tie_whatever_their_neighbours():
+    lm, tokenizer = unigram_lm([0.25, 0.25, 0.5]), word_tokenizer("a", "b")
+    pairs = [Pair("a", "a", ""), Pair("b a b b b", "b", ""), Pair("a b a", "a b a", "")]
+    assert pair_scores(lm, tokenizer, pairs) == [0.5, 0.0, 0.5]
+
+
+# ---------------------------------------------------------------------------------------------------------- variety
+
+
+@pytest.mark.parametrize(
+    ("utterances", "n", "expected"),
+    [
+        (["il gatto il cane"], 1, 3 / 4),
+        (["il gatto", "il cane"], 1, 3 / 4),
+        (["il gatto il gatto"], 2, 2 / 3),  # il gatto, gatto il, il gatto
+        (["il gatto", "il gatto"], 2, 1 / 2),
+        (["il", "gatto"], 2, 0.0),  # bigrams do not cross utterances
+        (["Il il"], 1, 1.0),
+        (["", ""], 1, 0.0),
+        ([], 1, 0.0),
+        (["a  b\nc"], 3, 1.0),
+    ],
+)
+def test_distinct_n_by_hand(utterances, n, expected):
+    assert distinct_n(utterances, n) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("utterance", "expected"),
+    [
+        ("", 0),
+        ("il", 0),
+        ("il gatto vede", 0),
+        ("il gatto il", 1),
+        ("il gatto e il gatto", 2),
+        ("a a a", 2),  # a a occurs twice, overlapping
+        ("a b a b a", 3),  # a b a, overlapping
+        ("a b c d a b c e a b", 3),
+    ],
+)
+def test_longest_repeat_by_hand(utterance, expected):
+    assert longest_repeat(utterance) == expected
+
+
+def test_mean_log_leaves_infinite_perplexities_out():
+    assert mean_log([math.e, math.e**3, math.inf]) == pytest.approx(2)
+    assert math.isnan(mean_log([math.inf]))
+    assert math.isnan(mean_log([]))
+
+
+# ------------------------------------------------------------------------------------------------------ in training
+
+
+@pytest.fixture
+def pairs_file(tmp_path):
+    lines = italian_lines(12, seed=8)
+    items = [{"sentence_good": line, "sentence_bad": " ".join(reversed(line.split()))} for line in lines]
+    return write_pairs(tmp_path / "pairs.jsonl", *items)
+
+
+@pytest.fixture
+def evaluated_recipe(make_recipe, text_file, pairs_file):
+    def make(*overrides, **settings):
+        return make_recipe(
+            *("--evaluation.texts", json.dumps({"it": [str(text_file)]})),
+            *("--evaluation.pairs", json.dumps({"order": str(pairs_file)})),
+            *("--evaluation.utterances", "6"),
+            *overrides,
+            **settings,
+        )
+
+    return make
+
+
+def evaluator_of(recipe):
+    baby_lm = load_lm(recipe.baby, "baby")
+    tokenizer = load_tokenizer(recipe.baby, "baby", baby_lm)
+    parent = load_lm(recipe.parent, "parent")
+    feedback = ParentPerplexity(parent, load_tokenizer(recipe.parent, "parent", parent), recipe.reward)
+    return Evaluator(recipe, tokenizer, feedback), Baby(baby_lm), tokenizer
+
+
+def test_two_evaluations_of_the_same_baby_give_the_same_numbers(evaluated_recipe):
+    evaluator, baby, _ = evaluator_of(evaluated_recipe())
+    baby.train()  # dropout would show
+    first, second = evaluator.evaluate(baby), evaluator.evaluate(baby)
+    assert first == second
+    again, same_baby, _ = evaluator_of(evaluated_recipe())
+    assert again.evaluate(same_baby) == first
+    other = evaluator.evaluate(Baby(tiny_lm("opt", seed=9)))
+    assert all(other.metrics[name] != first.metrics[name] for name in ("eval/bits_per_byte/it", "eval/pairs/order"))
+
+
+def test_an_evaluation_leaves_the_mode_and_the_global_randomness_alone(evaluated_recipe):
+    evaluator, baby, _ = evaluator_of(evaluated_recipe())
+    baby.train()
+    before = torch.get_rng_state(), random.getstate(), repr(np.random.get_state())
+    evaluator.evaluate(baby)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (random.getstate(), repr(np.random.get_state())) == before[1:]
+    assert all(module.training for module in baby.modules())
+    baby.eval()
+    evaluator.evaluate(baby)
+    assert not any(module.training for module in baby.modules())
+    assert all(p.grad is None for p in baby.parameters())
+
+
+def test_what_an_evaluation_measures(evaluated_recipe, text_file, pairs_file):
+    recipe = evaluated_recipe("--evaluation.max_lines", "5", "--evaluation.max_pairs", "4")
+    evaluator, baby, tokenizer = evaluator_of(recipe)
+    result = evaluator.evaluate(baby)
+    heldout = load_heldout([str(text_file)], heldout_every=10, max_lines=5)
+    assert len(heldout) == 5
+    assert result.metrics["eval/bits_per_byte/it"] == bits_per_byte(baby.lm, tokenizer, heldout)
+    pairs = [load_pairs(pairs_file)[i] for i in (0, 3, 6, 9)]  # 4 of 12, evenly spread
+    assert result.metrics["eval/pairs/order"] == accuracy(baby.lm, tokenizer, pairs)
+    assert len(result.utterances.texts) == len(result.perplexities) == 6
+    said = result.utterances.completions
+    assert result.metrics["eval/utterances/distinct_1"] == distinct_n(said, 1)
+    assert result.metrics["eval/utterances/distinct_2"] == distinct_n(said, 2)
+    assert result.metrics["eval/utterances/longest_repeat"] == sum(map(longest_repeat, said)) / 6
+    assert result.metrics["eval/utterances/words"] == pytest.approx(sum(len(text.split()) for text in said) / 6)
+    assert result.metrics["eval/utterances/parent_log_perplexity"] == pytest.approx(
+        sum(map(math.log, result.perplexities)) / 6
+    )
+
+
+def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_same_length(evaluated_recipe, text_file):
+    recipe = evaluated_recipe()
+    evaluator, baby, tokenizer = evaluator_of(recipe)
+    lines = load_heldout([str(text_file)], heldout_every=10, max_lines=1 << 30)
+    lines = [lines[i * len(lines) // 6] for i in range(6)]
+    rows = [tokenizer(line)["input_ids"] for line in lines]
+    # a prompt of 4 tokens: BOS and 3 of the line; an utterance of 5
+    prompts, cuts = [tokenizer.decode(row[:3]) for row in rows], [tokenizer.decode(row[:8]) for row in rows]
+    assert not any("\ufffd" in cut for cut in prompts + cuts)
+    result = evaluator.evaluate(baby)
+    assert result.utterances.prompts == prompts
+    perplexities = evaluator.feedback.perplexities(prompts, cuts, [False] * 6)
+    assert result.metrics["eval/human/parent_log_perplexity"] == pytest.approx(sum(map(math.log, perplexities)) / 6)
+
+
+def test_nothing_to_evaluate_measures_nothing(make_recipe):
+    evaluator, baby, _ = evaluator_of(make_recipe())
+    result = evaluator.evaluate(baby)
+    assert (result.metrics, result.utterances, result.perplexities) == ({}, None, [])
+
+
+def test_bad_evaluation_input_is_refused_before_the_first_step(make_recipe, tmp_path):
+    pairs = json.dumps({"order": str(tmp_path / "nowhere.jsonl")})
+    with pytest.raises(TextError, match=r"nowhere\.jsonl"):
+        BambinoTrainer(args=make_recipe("--evaluation.pairs", pairs))
+    texts = json.dumps({"it": [str(tmp_path / "nowhere.txt")]})
+    with pytest.raises(TextError, match=r"nowhere\.txt"):
+        BambinoTrainer(args=make_recipe("--evaluation.texts", texts))
+
+
+def test_evaluating_at_every_step_does_not_change_what_is_learned(evaluated_recipe):
+    weights = []
+    for i, every in enumerate(("null", "1")):
+        recipe = evaluated_recipe("--evaluation.eval_steps", every, "--reward.tau", "null", output_dir=f"run{i}")
+        trainer = BambinoTrainer(args=recipe)
+        trainer.train()
+        weights.append({name: p.detach() for name, p in trainer.baby.named_parameters()})
+        rows = (Path(recipe.output_dir) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        evaluations = [row["step"] for row in map(json.loads, rows) if row["kind"] == "evaluation"]
+        assert evaluations == ([] if every == "null" else [0, 1, 2, 3, 4, 5, 6])
+    assert all(torch.equal(p, weights[1][name]) for name, p in weights[0].items())
+
+
+def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe):
+    recipe = evaluated_recipe("--evaluation.eval_steps", "6")
+    trainer = BambinoTrainer(args=recipe)
+    before = trainer.evaluate()
+    last = trainer.train()
+    assert trainer.evaluate() == last
+    assert last["eval/bits_per_byte/it"] != before["eval/bits_per_byte/it"]
