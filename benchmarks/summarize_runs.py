@@ -1,0 +1,79 @@
+"""Small result files from run directories: what is committed under results/ so that experiments can go on from them.
+
+    python benchmarks/summarize_runs.py --out results/NAME RUN_DIRECTORY...
+
+Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row, the
+means of each ppo metric over the last tenth of ppo steps, the costs, and utterances at three ages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+
+from bambino import Recipe
+
+
+def different(settings: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are not the defaults, sections inside."""
+    result = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict) and defaults[key]:
+            inner = different(value, defaults[key])
+            if inner:
+                result[key] = inner
+        elif value != defaults.get(key):
+            result[key] = without_folders(value)
+    return result
+
+
+def without_folders(value: Any) -> Any:
+    if isinstance(value, str):
+        return Path(value).name if "/" in value else value
+    if isinstance(value, list):
+        return [without_folders(item) for item in value]
+    return {key: without_folders(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def summarize(run: Path) -> dict[str, Any]:
+    rows = read_rows(run / "metrics.jsonl")
+    steps = [row for row in rows if row["kind"] == "step"]
+    evaluations = [row for row in rows if row["kind"] == "evaluation"]
+    ppo = [row for row in steps if row["phase"] == "ppo"]
+    late = ppo[-max(1, len(ppo) // 10) :]
+    ages = sorted({row["step"] for row in evaluations})
+    ages = sorted({ages[0], ages[len(ages) // 2], ages[-1]}) if ages else []
+    said = [row for row in read_rows(run / "utterances.jsonl") if row["kind"] == "evaluation"]
+    return {
+        "run": run.name,
+        "settings": different(yaml.safe_load((run / "recipe.yaml").read_text()), Recipe().to_dict()),
+        "environment": json.loads((run / "environment.json").read_text()),
+        "evaluations": evaluations,
+        "late_ppo": {k: fmean(row[k] for row in late if k in row) for k in late[0] if k[:4] == "ppo/"} if ppo else {},
+        "costs": {key: value for key, value in steps[-1].items() if key.startswith("total/")},
+        "utterances": {str(age): [row for row in said if row["step"] == age][:10] for age in ages},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("runs", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for run in arguments.runs:
+        text = json.dumps(summarize(run), indent=1, ensure_ascii=False)
+        (arguments.out / f"{run.name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
