@@ -1,0 +1,414 @@
+"""The two phases against slow, obvious implementations (`slow_phases.py`), and the guards around them."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from known_models import sharp_lm
+from slow_phases import Slow, flat, gradient_of, slow_clm
+from torch import Tensor
+from torch.testing import assert_close
+
+import bambino.trainer
+from bambino import BambinoTrainer, phases
+from bambino.config import CLMConfig, PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.models import Baby, Reference
+from bambino.optimization import Optimizers
+from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_step, reference_log_probs
+from bambino.rollout import Rollout, sample, uniforms
+from bambino.schedule import Schedule
+from bambino.scoring import token_log_probs
+from bambino.text import TokenBatch, pad
+
+VOCABULARY, EOS = 13, 1
+PROMPTS = [[1, 5, 7, 3], [1, 6], [1, 2, 9], [1, 11, 4, 8]]
+LINES = [[1, 5, 7, 3, 12, 1], [1, 6], [1, 2, 9, 4, 4, 10, 8, 3, 1], [1, 11, 4, 1]]
+REWARDS = [1.5, -0.5, 3.0, 0.25]
+KL_COEF = 0.3
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+"""fp32 forwards and backwards of logits near 10 against fp64 ones; gradients here are between 0.01 and 10."""
+
+
+@dataclass
+class Update:
+    """What an optimizer step was given, and at which weights."""
+
+    phase: str
+    number: int
+    weights: dict[str, Tensor]
+    gradient: dict[str, Tensor]
+
+
+class RecordingOptimizers(Optimizers):
+    """The project's optimizers, with a memory."""
+
+    def __init__(self, recipe: Recipe, baby: Baby, schedule: Schedule) -> None:
+        super().__init__(recipe, baby, schedule)
+        self.updates: list[Update] = []
+
+    def step(self, phase, update):
+        self.updates.append(Update(phase, update, weights_of(self.baby), gradient_of(self.baby)))
+        return super().step(phase, update)
+
+
+def weights_of(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+
+
+def make_learner(family: str = "opt", *, dropout: float = 0.0, **settings: object) -> Learner:
+    """A sharp little baby with a value head that has opinions."""
+    settings = {"clm": CLMConfig(learning_rate=0.01), "ppo": PPOConfig(learning_rate=0.01), **settings}
+    recipe = Recipe(batch_size=4, max_steps=4, schedule=ScheduleConfig(kind="ppo"), **settings)
+    baby = Baby(sharp_lm(family, VOCABULARY, seed=1, dropout=dropout))
+    torch.nn.init.normal_(baby.value_head.weight, std=0.2)
+    torch.nn.init.constant_(baby.value_head.bias, 0.1)
+    optimizers = RecordingOptimizers(recipe, baby, Schedule(recipe.schedule, recipe.max_steps))
+    return Learner(recipe, baby, optimizers, Accelerator(cpu=True))
+
+
+def make_reference(family: str = "opt") -> Reference:
+    """Another model than the baby."""
+    return Reference("initial", 0.99, sharp_lm(family, VOCABULARY, seed=2))
+
+
+def speak(learner: Learner) -> Rollout:
+    """The first draw with utterances of three lengths, some ended by EOS, some cut; prompts have three lengths too."""
+    for step in range(200):
+        random = uniforms(4, 5, seed=0, stream="sampling", step=step)
+        rollout = sample(learner.baby, pad(PROMPTS, 0, "left"), random, learner.recipe.rollout, EOS)
+        if not rollout.has_ended.all() and len(set(rollout.is_real.sum(1).tolist())) == 3:
+            return rollout
+    raise AssertionError("no such draw")
+
+
+# ---------------------------------------------------------------------------------------------------------------- ppo
+
+
+VARIANTS = {
+    "opt": ("opt", {}, {}),
+    "gpt2": ("gpt2", {}, {}),
+    "tempered, truncated, discounted, with entropy": (
+        "opt",
+        {"gamma": 0.9, "lam": 0.7, "entropy_coef": 0.05, "cliprange": 0.1, "cliprange_value": 0.3, "vf_coef": 0.5},
+        {"temperature": 1.5, "top_k": 11},
+    ),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_ppo_step_equals_a_slow_implementation_at_every_update(variant, parts, monkeypatch):
+    family, ppo_settings, rollout_settings = VARIANTS[variant]
+    learner = make_learner(
+        family,
+        ppo=PPOConfig(learning_rate=0.01, epochs=3, minibatch_size=2, ratio_threshold=100, **ppo_settings),
+        rollout=RolloutConfig(max_new_tokens=5, **rollout_settings),
+        gradient_accumulation_steps=parts,
+    )
+    rollout, reference = speak(learner), make_reference(family)
+    order = [[0, 1], [2, 3], [3, 1], [0, 2], [2, 1], [0, 3]]
+    monkeypatch.setattr(phases, "_minibatches", lambda recipe, e, seed: iter(torch.tensor(order[2 * e : 2 * e + 2])))
+    losses = spy_on_losses(monkeypatch)
+    slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
+
+    metrics = ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+
+    assert metrics["ppo/clip_fraction"] > 0.1
+    assert metrics["ppo/value_clip_fraction"] > 0.1
+    assert len(learner.optimizers.updates) == 6
+    for update, rows, loss in zip(learner.optimizers.updates, order, losses, strict=True):
+        assert_close(torch.tensor(loss, dtype=torch.float64), slow.loss(update.weights, rows).double(), **CLOSE)
+        assert_close(update.gradient, gradient_of(slow.baby), **CLOSE)
+
+
+def spy_on_losses(monkeypatch) -> list[float]:
+    """The loss of every minibatch, as it is computed."""
+    losses: list[float] = []
+    original = phases._minibatch_gradient
+
+    def spy(*args):
+        report = original(*args)
+        losses.append(report["loss"])
+        return report
+
+    monkeypatch.setattr(phases, "_minibatch_gradient", spy)
+    return losses
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_reference_log_probs_kl_and_means_equal_the_slow_implementation(parts):
+    learner = make_learner(gradient_accumulation_steps=parts)
+    rollout, reference = speak(learner), make_reference()
+    slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
+
+    ref_log_probs = reference_log_probs(learner, rollout, reference)
+    metrics = ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+
+    assert_close(ref_log_probs[rollout.is_real], torch.tensor(flat(slow.ref)), **CLOSE)
+    # the KL of an utterance is a sum over its tokens, that of a batch a mean over utterances
+    kl = statistics.fmean(
+        sum(p - q for p, q in zip(*pair, strict=True)) for pair in zip(slow.old, slow.ref, strict=True)
+    )
+    assert metrics["ppo/kl"] == pytest.approx(kl, rel=1e-4)
+    assert metrics["ppo/returns"] == pytest.approx(statistics.fmean(flat(slow.returns)), rel=1e-4)
+    assert metrics["ppo/values"] == pytest.approx(statistics.fmean(flat(slow.old_values)), rel=1e-4)
+    assert metrics["ppo/kl_coef"] == KL_COEF
+
+
+def test_without_a_reference_there_is_neither_kl_nor_penalty():
+    # gamma 1 and lam 1: the return of every token is the sum of token rewards to come, here the reward
+    learner = make_learner(ppo=PPOConfig(lam=1.0))
+    none = Reference("none", 0.99, learner.baby.lm)
+    metrics = ppo_step(learner, speak(learner), torch.full((4,), 2.5), none, 9.0, 0, (0, 0))
+    assert metrics["ppo/kl"] == 0
+    assert metrics["ppo/returns"] == pytest.approx(2.5, rel=1e-6)
+
+
+def test_the_reference_never_moves_and_the_baby_does():
+    learner, reference = make_learner(), make_reference()
+    before, baby = weights_of(reference.lm), weights_of(learner.baby)
+    ppo_step(learner, speak(learner), torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    assert_close(weights_of(reference.lm), before, rtol=0, atol=0)
+    assert moved(learner.baby, baby)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_ppo_in_parts_has_the_gradient_of_the_whole(parts):
+    reference = make_reference()
+    gradients, reports = [], []
+    for n in (1, parts):
+        learner = make_learner(gradient_accumulation_steps=n, ppo=PPOConfig(epochs=1))
+        reports.append(ppo_step(learner, speak(learner), torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0)))
+        gradients.append(learner.optimizers.updates[0].gradient)
+    assert_close(gradients[1], gradients[0], rtol=1e-5, atol=1e-6)
+    assert reports[1] == pytest.approx(reports[0], rel=1e-4, abs=1e-6)
+
+
+def test_minibatches_of_an_epoch_are_the_batch_in_an_order_of_their_own():
+    recipe = Recipe(batch_size=32, ppo=PPOConfig(minibatch_size=8))
+    orders = set()
+    for seed_and_step in ((1, 5), (1, 6), (2, 5)):
+        for epoch in range(3):
+            minibatches = [rows.tolist() for rows in phases._minibatches(recipe, epoch, seed_and_step)]
+            assert [len(rows) for rows in minibatches] == [8, 8, 8, 8]
+            assert sorted(flat(minibatches)) == list(range(32))
+            assert minibatches == [rows.tolist() for rows in phases._minibatches(recipe, epoch, seed_and_step)]
+            orders.add(tuple(flat(minibatches)))
+    assert len(orders) == 9
+
+
+def test_ppo_updates_are_numbered_on_from_the_first_skipped_ones_included(monkeypatch):
+    # two epochs of two minibatches after 10 updates; the second is made to look too far off
+    learner = make_learner(ppo=PPOConfig(epochs=2, minibatch_size=2, learning_rate=1e-4))
+    ratios = iter([1.0, 11.0, 1.0, 1.0])
+    original = phases._minibatch_gradient
+    monkeypatch.setattr(phases, "_minibatch_gradient", lambda *a: original(*a) | {"ratio": next(ratios)})
+    metrics = ppo_step(learner, speak(learner), torch.tensor(REWARDS), make_reference(), KL_COEF, 10, (0, 0))
+    assert [(update.phase, update.number) for update in learner.optimizers.updates] == [
+        ("ppo", n) for n in (10, 12, 13)
+    ]
+    assert metrics["ppo/skipped_updates"] == 1
+    assert metrics["ppo/ratio"] == 3.5  # (1 + 11 + 1 + 1) / 4
+
+
+def test_update_norm_and_cosine_say_how_far_and_which_way_the_weights_went():
+    learner, reference = make_learner(), make_reference()
+    before = torch.cat([w.flatten() for w in weights_of(learner.baby.lm).values()])
+    learner.clm_gradient = [
+        torch.randn(p.shape, generator=torch.Generator().manual_seed(3)) for p in learner.baby.lm.parameters()
+    ]
+    metrics = ppo_step(learner, speak(learner), torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    delta = torch.cat([w.flatten() for w in weights_of(learner.baby.lm).values()]) - before
+    gradient = torch.cat([g.flatten() for g in learner.clm_gradient])
+    assert metrics["ppo/update_norm"] == pytest.approx(float(delta.norm()), rel=1e-4)
+    cosine = float(torch.nn.functional.cosine_similarity(delta, -gradient, dim=0))
+    assert metrics["ppo/cosine_with_clm"] == pytest.approx(cosine, rel=1e-3)
+
+
+# --------------------------------------------------------------------------------------------------------------- clm
+
+
+PACKED = TokenBatch(  # LINES in another order, two to a row
+    torch.tensor([LINES[2] + [0], LINES[0] + LINES[3]]),
+    torch.tensor([[True] * 9 + [False], [True] * 10]),
+    torch.tensor([[7] * 9 + [-1], [0] * 6 + [1] * 4]),
+)
+
+
+@pytest.mark.parametrize("family", ["opt", "gpt2"])
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_clm_step_equals_one_line_at_a_time(family, parts):
+    learner = make_learner(family, gradient_accumulation_steps=parts)
+    loss, gradient = slow_clm(learner, LINES)
+    metrics = clm_step(learner, pad(LINES, 0), 0, keep_gradient=True)
+    assert metrics["clm/loss"] == pytest.approx(loss, rel=1e-5)
+    assert metrics["clm/targets"] == 17  # 5 + 1 + 8 + 3
+    names = [name for name, _ in learner.baby.lm.named_parameters()]
+    ours = dict(zip(names, [g.double() for g in learner.clm_gradient], strict=True))
+    assert_close(ours, gradient, **CLOSE)
+
+
+@pytest.mark.parametrize("family", ["opt", "gpt2"])
+def test_packed_rows_are_learned_from_like_lines(family):
+    learner = make_learner(family)
+    loss, gradient = slow_clm(learner, [LINES[2], LINES[0], LINES[3]])
+    metrics = clm_step(learner, PACKED, 0, keep_gradient=True)
+    assert metrics["clm/loss"] == pytest.approx(loss, rel=1e-5)
+    assert metrics["clm/targets"] == 16  # 8 + 5 + 3
+    for ours, slow in zip(learner.clm_gradient, gradient.values(), strict=True):
+        assert_close(ours.double(), slow, **CLOSE)
+
+
+@pytest.mark.parametrize("family", ["opt", "gpt2"])
+def test_packed_rows_and_lines_have_the_same_per_token_log_probs(family):
+    lm = sharp_lm(family, VOCABULARY, seed=1)
+    lines, packed = token_log_probs(lm, pad(LINES, 0)), token_log_probs(lm, PACKED)
+    assert_close(packed[0, :9], lines[2, :9])
+    assert_close(packed[1, :6], lines[0, :6])
+    assert_close(packed[1, 6:], lines[3, :4])
+    assert (packed[0, 9], packed[1, 0], packed[1, 6]) == (0, 0, 0)  # a pad and two first tokens: no targets
+
+
+def test_clm_forgets_the_gradient_unless_asked_to_keep_it():
+    learner = make_learner()
+    clm_step(learner, pad(LINES, 0), 0, keep_gradient=False)
+    assert learner.clm_gradient is None
+    assert all(parameter.grad is None for parameter in learner.baby.parameters())
+
+
+def test_clm_runs_with_the_models_dropout_and_ppo_without():
+    clm, ppo, reference = [], [], make_reference()
+    for seed in (0, 1):
+        learner = make_learner(dropout=0.3, ppo=PPOConfig(epochs=1))
+        rollout = speak(learner)
+        learner.baby.train()
+        torch.manual_seed(seed)
+        ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+        assert learner.baby.training
+        ppo.append(learner.optimizers.updates[0].gradient)
+        clm.append(clm_step(learner, pad(LINES, 0), 0, keep_gradient=False)["clm/loss"])
+    assert_close(ppo[0], ppo[1], rtol=0, atol=0)
+    assert abs(clm[0] - clm[1]) > 0.01
+
+
+# ------------------------------------------------------------------------------------------------------------ guards
+
+
+def moved(baby: Baby, before: dict[str, Tensor]) -> bool:
+    return any(not torch.equal(parameter, before[name]) for name, parameter in baby.named_parameters())
+
+
+def adam_state(learner: Learner) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in learner.optimizers.state()["optimizer-ppo"].items()}
+
+
+def with_log_ratio(rollout: Rollout, log_ratio: float) -> Rollout:
+    """The same utterances, as if the baby had been so much less inclined to them when it spoke."""
+    return replace(rollout, log_probs=torch.where(rollout.is_real, rollout.log_probs - log_ratio, 0.0))
+
+
+def test_an_update_whose_mean_ratio_exceeds_the_threshold_moves_neither_weights_nor_adam():
+    learner, reference = make_learner(ppo=PPOConfig(epochs=3, learning_rate=0.01)), make_reference()
+    rollout = speak(learner)
+    ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    weights, adam, rollout = weights_of(learner.baby), adam_state(learner), speak(learner)
+    assert any(bool(tensor.any()) for name, tensor in adam.items() if name.endswith("exp_avg")), "no momentum to fear"
+
+    too_far = with_log_ratio(rollout, math.log(10.1))
+    metrics = ppo_step(learner, too_far, torch.tensor(REWARDS), reference, KL_COEF, 3, (0, 0))
+
+    assert metrics["ppo/skipped_updates"] == 3
+    assert metrics["ppo/ratio"] == pytest.approx(10.1, rel=1e-3)
+    assert metrics["ppo/update_norm"] == 0
+    assert not moved(learner.baby, weights)
+    assert_close(adam_state(learner), adam, rtol=0, atol=0)
+    assert all(parameter.grad is None for parameter in learner.baby.parameters())
+
+
+def test_an_update_whose_mean_ratio_is_just_below_the_threshold_is_made():
+    learner = make_learner(ppo=PPOConfig(epochs=1))
+    rollout, weights = speak(learner), weights_of(learner.baby)
+    almost = with_log_ratio(rollout, math.log(9.9))
+    metrics = ppo_step(learner, almost, torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
+    assert metrics["ppo/skipped_updates"] == 0
+    assert moved(learner.baby, weights)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(bad):
+    learner, reference = make_learner(), make_reference()
+    rollout, weights = speak(learner), weights_of(learner.baby)
+    with pytest.raises(TrainingError, match="the ppo loss is") as caught:
+        ppo_step(learner, rollout, torch.tensor([1.0, bad, 1.0, 1.0]), reference, KL_COEF, 0, (0, 0))
+    assert caught.value.details["input_ids"] == rollout.sequences.input_ids.tolist()
+    assert not moved(learner.baby, weights)
+
+    with torch.no_grad():
+        learner.baby.lm.get_input_embeddings().weight[12] = bad
+    weights = weights_of(learner.baby)
+    with pytest.raises(TrainingError, match="the clm loss is"):
+        clm_step(learner, pad(LINES, 0), 0, keep_gradient=False)
+    assert_close(weights_of(learner.baby), weights, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_move():
+    learner, reference = make_learner(), make_reference()
+    rollout, weights = speak(learner), weights_of(learner.baby)
+    learner.baby.lm.get_input_embeddings().weight.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(TrainingError, match=r"clm: the gradient's norm is (inf|nan)"):
+        clm_step(learner, pad(LINES, 0), 0, keep_gradient=False)
+    with pytest.raises(TrainingError, match=r"ppo: the gradient's norm is (inf|nan)"):
+        ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    assert not moved(learner.baby, weights)
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_check_sampler_measures_the_gap_and_the_kl_over_the_whole_vocabulary(parts):
+    learner, reference = make_learner("gpt2", gradient_accumulation_steps=parts), make_reference("gpt2")
+    rollout = speak(learner)
+    slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
+    everything, kl = list(range(VOCABULARY)), 0.0
+    for i in range(4):
+        ref = copy.deepcopy(reference.lm).double()
+        for mine, theirs in zip(slow.read(slow.baby.lm, i)[0], slow.read(ref, i)[0], strict=True):
+            p, q = slow.policy(mine, everything).detach(), slow.policy(theirs, everything).detach()
+            kl += float((p.exp() * (p - q)).sum()) / 4
+    metrics = check_sampler(learner, rollout, reference)
+    assert metrics["ppo/kl_exact"] == pytest.approx(kl, rel=1e-4)
+    assert metrics["ppo/sampler_gap"] < 1e-4
+
+
+def test_check_sampler_stops_a_run_whose_sampler_is_off_at_a_single_token():
+    learner = make_learner()
+    rollout = speak(learner)
+    rollout.log_probs[2, 0] += 0.01
+    with pytest.raises(TrainingError, match=r"differ by 0\.01 nats") as caught:
+        check_sampler(learner, rollout, make_reference())
+    assert caught.value.details["gap"] == pytest.approx(0.01, rel=0.01)
+
+
+@pytest.mark.parametrize(("penalty", "expected"), [("null", [3.0, 3.0, 3.0, 3.0]), ("0.5", [3.0, 2.5, 3.0, 2.5])])
+def test_the_missing_eos_penalty_is_subtracted_where_an_utterance_did_not_end_by_itself(
+    penalty, expected, make_recipe, monkeypatch
+):
+    has_ended = torch.tensor([True, False, True, False])
+    learned_from = []
+
+    def recorded(learner, rollout, rewards, *args):
+        learned_from.append(rewards)
+        return ppo_step(learner, rollout, rewards, *args)
+
+    monkeypatch.setattr(bambino.trainer, "sample", lambda *args: replace(sample(*args), has_ended=has_ended))
+    monkeypatch.setattr(bambino.trainer, "ppo_step", recorded)
+    rows = []
+    recipe = make_recipe("--schedule.kind", "ppo", "--max_steps", "1", "--ppo.missing_eos_penalty", penalty)
+    BambinoTrainer(args=recipe, reward_funcs=lambda texts, **_: [3.0] * len(texts), on_row=rows.append).train()
+    assert learned_from[0].tolist() == expected
+    # what is reported is the parent's reward
+    assert next(row for row in rows if row["kind"] == "step")["ppo/reward"] == 3.0
