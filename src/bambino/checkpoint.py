@@ -55,7 +55,8 @@ def save(
     """Write the checkpoint of a step below `folder`, then delete all but the newest `keep`."""
     path = folder / f"step-{step:07d}"
     part = folder / f".part-step-{step:07d}"
-    shutil.rmtree(part, ignore_errors=True)
+    for left_over in folder.glob(".part-*"):
+        shutil.rmtree(left_over)
     part.mkdir(parents=True)
     save_model(part / "model")
     for group, named in tensors.items():
@@ -96,6 +97,13 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*")) if folder.is_dir() else []
 
 
+def delete_after(folder: Path, step: int) -> None:
+    """Delete the checkpoints of later steps, which a run that goes on from `step` will write again."""
+    for path in list_checkpoints(folder):
+        if path.name > f"step-{step:07d}":
+            shutil.rmtree(path)
+
+
 def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint that verifies; damaged ones are passed over with a warning. None when there is none.
 
@@ -117,7 +125,7 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
 
 def replace_folder(part: Path, path: Path) -> None:
     """Make the finished folder `part` the folder `path`, on disk; a folder of that name is replaced."""
-    for file in part.rglob("*"):
+    for file in [*part.rglob("*"), part]:
         _fsync(file)
     if path.exists():
         shutil.rmtree(path)

@@ -30,7 +30,12 @@ A run that was stopped goes on with --resume, and ends as if it had never stoppe
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 done, 1 the run failed, 2 something given was wrong."""
+    """Run the command line.
+
+    Returns:
+        The exit status: 0 done or stopped on request, 1 the run failed, 2 something given was wrong, 130 interrupted
+        before the run began.
+    """
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help"):
         print(USAGE, end="")
@@ -44,7 +49,11 @@ def main(argv: list[str] | None = None) -> int:
         print(TRAIN_USAGE)
         print(build_parser().format_help().split("\n\n", 1)[1], end="")
         return 0
-    return _train(words[1:])
+    try:
+        return _train(words[1:])
+    except KeyboardInterrupt:
+        print("Interrupted before the run began.", file=sys.stderr)
+        return 130
 
 
 def _train(words: list[str]) -> int:

@@ -38,7 +38,7 @@ class JsonLinesLog:
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row; numbers that JSON has no word for (inf, nan) become null."""
-        self._file.write(json.dumps(_finite(row), ensure_ascii=False).encode() + b"\n")
+        self._file.write(json.dumps(finite(row), ensure_ascii=False).encode() + b"\n")
         self._file.flush()
 
     def offset(self) -> int:
@@ -60,7 +60,10 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunDirectoryError(f"output_dir = {path} cannot be made: {error.strerror}. Use another.") from None
         self._lock = self._hold()
         self.metrics = JsonLinesLog(self.path / "metrics.jsonl")
         self.utterances = JsonLinesLog(self.path / "utterances.jsonl")
@@ -82,10 +85,10 @@ class RunDirectory:
         return self.path / "recipe.yaml"
 
     def describe(self, recipe_yaml: str, manifest: dict[str, Any], device: str) -> None:
-        """Write what the run is made of, before its first step."""
-        write_atomically(self.recipe, recipe_yaml)
+        """Write what the run is made of, before its first step; the recipe last, for it says that a run was begun."""
         write_atomically(self.path / "data.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         write_atomically(self.path / "environment.json", json.dumps(environment(device), indent=1) + "\n")
+        write_atomically(self.recipe, recipe_yaml)
 
     def log_offsets(self) -> dict[str, int]:
         return {"metrics": self.metrics.offset(), "utterances": self.utterances.offset()}
@@ -156,9 +159,10 @@ def git_commit() -> str | None:
         return None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A value as JSON can say it: inf and nan become None."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list) else value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +44,7 @@ from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_
 from bambino.recipe_file import dump_recipe, load_recipe
 from bambino.rewards import ParentPerplexity, Reward, is_dead
 from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
-from bambino.run_directory import RunDirectory, RunDirectoryError, holds_run
+from bambino.run_directory import RunDirectory, RunDirectoryError, finite, holds_run
 from bambino.schedule import Schedule
 from bambino.scoring import bits_per_byte, context_length
 from bambino.streams import Streams, build_streams
@@ -110,6 +111,8 @@ class BambinoTrainer:
         """Cumulated costs: tokens, flops, seconds."""
         self._times: dict[str, float] = defaultdict(float)
         self._last_evaluation: Row = {}
+        self._saved_step: int | None = None
+        """The step whose checkpoint was read or written last."""
 
     # ------------------------------------------------------------------------------------------------- Algorithm 1
 
@@ -299,13 +302,17 @@ class BambinoTrainer:
             device = self.accelerator.device
             self.learner.clm_gradient = [tensors["clm_gradient"][name].to(device) for name in names]
         self.step, self.kl_coef = state["step"], state["kl_coef"]
+        self._saved_step = self.step
+        checkpoint.delete_after(self.run.checkpoints, self.step)
         self.totals = defaultdict(float, state["totals"])
-        self._last_evaluation = state["last_evaluation"]
+        self._last_evaluation = {k: math.nan if v is None else v for k, v in state["last_evaluation"].items()}
         if self.feedback is not None:
             self.feedback.load_state_dict(state["feedback"])
         self.run.truncate_logs(state["log_offsets"])
 
     def _save_checkpoint(self) -> None:
+        if self._saved_step == self.step:
+            return
         with self._time("checkpoint"):
             tensors = {"value_head": self.baby.value_head.state_dict(), **self.optimizers.state()}
             if moving := self.reference.moving_weights():
@@ -317,19 +324,20 @@ class BambinoTrainer:
                 "step": self.step,
                 "kl_coef": self.kl_coef,
                 "totals": dict(self.totals),
-                "last_evaluation": self._last_evaluation,
+                "last_evaluation": finite(self._last_evaluation),
                 "feedback": None if self.feedback is None else self.feedback.state_dict(),
                 "log_offsets": self.run.log_offsets(),
             }
             keep = self.args.save_total_limit
             checkpoint.save(self.run.checkpoints, self.step, self._save_model_files, tensors, state, keep=keep)
+        self._saved_step = self.step
 
     def _check_same_run(self) -> None:
         """A resumed run is the same run: same settings, same text."""
-        then, now = load_recipe(self.run.recipe).to_dict(), self.args.to_dict()
-        for key in now:
-            if key not in FREE_ON_RESUME and then[key] != now[key]:
-                problem = f"{key} is {now[key]}, but the run in {self.run.path} has {then[key]}."
+        then, now = _flat(load_recipe(self.run.recipe).to_dict()), _flat(self.args.to_dict())
+        for key in now | then:
+            if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
+                problem = f"{key} is {now.get(key)}, but the run in {self.run.path} has {then.get(key)}."
                 raise RecipeError(
                     key, f"{problem} A resumed run keeps its settings; start another with its own output_dir."
                 )
@@ -412,7 +420,7 @@ class BambinoTrainer:
         path = self.run.path / "failure.json"
         phase = self.schedule.phase(self.step)
         content = {"step": self.step, "phase": phase, "error": str(error), **error.details}
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         error.args = (f"Stopped at step {self.step} ({phase}): {error}. What explains it is in {path}.",)
 
     @contextmanager
@@ -470,6 +478,14 @@ def _model_and_tokenizer(
         return lm, load_tokenizer(config, role, lm)
     check_tokenizer(tokenizer, lm, role)
     return lm, tokenizer
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value of nested settings."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
 
 
 def _load_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -1,0 +1,289 @@
+"""A run stopped or killed anywhere and resumed ends in the same bits as one never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bambino import BambinoTrainer, Recipe, checkpoint
+from bambino.recipe_file import dump_recipe
+
+TWO_CYCLES = ("--schedule.clm_steps", "2", "--schedule.ppo_steps", "2", "--max_steps", "8", "--save_steps", "100")
+
+VARIANTS = {
+    "reference: initial": (),
+    "reference: phase_start": ("--ppo.reference", "phase_start"),
+    "reference: ema": ("--ppo.reference", "ema", "--ppo.reference_decay", "0.7"),
+    "reference: none": ("--ppo.reference", "none"),
+    "one optimizer": ("--optimizers", "shared"),
+    "calibrated tau": ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--reward.tau_window", "10"),
+    "fast kl_coef": ("--ppo.kl_horizon", "20", "--ppo.kl_target", "0.01"),
+    "constant kl_coef": ("--ppo.adaptive_kl", "false"),
+    "packed": ("--text.mode", "packed"),
+    "single stream": ("--text.single_stream", "true"),
+    "minibatches": ("--ppo.minibatch_size", "2", "--ppo.epochs", "2"),
+    "falling learning rates": ("--clm.lr_scheduler_type", "cosine", "--ppo.warmup_updates", "12"),
+    "clm only": ("--schedule.kind", "clm"),
+    "ppo only": ("--schedule.kind", "ppo"),
+    "blocked": ("--schedule.kind", "blocked"),
+    "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
+}
+
+
+def train(recipe: Recipe, *, stop_after: int | None = None, resume: bool = False) -> None:
+    """Run, and ask for a stop when the row of step `stop_after` is written."""
+
+    def on_row(row: dict[str, Any]) -> None:
+        if row["kind"] == "step" and row["step"] == stop_after:
+            trainer.stop_requested = True
+
+    trainer = BambinoTrainer(args=recipe, on_row=on_row)
+    trainer.train(resume_from_checkpoint=resume)
+    assert trainer.step == (recipe.max_steps if stop_after is None else stop_after)
+
+
+def left_by(recipe: Recipe) -> dict[str, Any]:
+    """All that a finished run leaves, wall time and the directory's own name left out: file -> content."""
+    folder = Path(recipe.output_dir)
+    newest = checkpoint.list_checkpoints(folder / "checkpoints")[-1]
+    state = json.loads((newest / "state.json").read_text())
+    del state["totals"]["seconds"]
+    del state["log_offsets"]["metrics"]  # rows hold seconds, whose digits vary
+    return {
+        "model.safetensors": (folder / "model" / "model.safetensors").read_bytes(),
+        "metrics.jsonl": [without_time(row) for row in rows_of(folder / "metrics.jsonl")],
+        "utterances.jsonl": (folder / "utterances.jsonl").read_bytes(),
+        "checkpoint": newest.name,
+        "state.json": state,
+        **{path.name: path.read_bytes() for path in newest.glob("*.safetensors")},
+        "card": (folder / "model" / "README.md").read_text(),
+    }
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def without_time(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if not key.startswith("time/") and key != "total/seconds"}
+
+
+def assert_same_run(recipe: Recipe, uninterrupted: Recipe) -> None:
+    left, expected = left_by(recipe), left_by(uninterrupted)
+    assert left.keys() == expected.keys()
+    different = [name for name in left if left[name] != expected[name]]
+    assert different == [], "these differ from the run that was never stopped"
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6, 7])
+def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], step: int):
+    whole = make_recipe(*TWO_CYCLES, output_dir="whole")
+    stopped = make_recipe(*TWO_CYCLES, output_dir="stopped")
+    train(whole)
+    train(stopped, stop_after=step)
+    train(stopped, resume=True)
+    assert_same_run(stopped, whole)
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
+def test_a_run_stopped_after_every_step_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], settings):
+    whole = make_recipe(*TWO_CYCLES, *settings, output_dir="whole")
+    stopped = make_recipe(*TWO_CYCLES, *settings, output_dir="stopped")
+    train(whole)
+    train(stopped, stop_after=1)
+    for step in range(2, 8):
+        train(stopped, stop_after=step, resume=True)
+    train(stopped, resume=True)
+    assert_same_run(stopped, whole)
+
+
+def test_the_runs_that_resume_is_tried_on_exercise_what_a_checkpoint_holds(make_recipe: Callable[..., Recipe]):
+    recipe = make_recipe(*TWO_CYCLES, *VARIANTS["fast kl_coef"], *VARIANTS["calibrated tau"])
+    train(recipe)
+    rows = [row for row in rows_of(Path(recipe.output_dir) / "metrics.jsonl") if row["phase"] == "ppo"]
+    for key in ("ppo/kl_coef", "ppo/tau", "ppo/kl", "ppo/values", "ppo/cosine_with_clm"):
+        assert len({row[key] for row in rows}) == 4, f"{key} should change at each of the four ppo steps"
+
+
+def test_another_seed_ends_in_other_bits(make_recipe: Callable[..., Recipe]):
+    one, other = make_recipe(output_dir="one"), make_recipe("--seed", "5", output_dir="other")
+    train(one)
+    train(other)
+    assert left_by(one)["model.safetensors"] != left_by(other)["model.safetensors"]
+
+
+def test_saving_and_logging_settings_may_change_on_resume_and_change_no_bits(make_recipe: Callable[..., Recipe]):
+    whole = make_recipe(*TWO_CYCLES, output_dir="whole")
+    train(whole)
+    train(make_recipe(*TWO_CYCLES, output_dir="stopped"), stop_after=3)
+    changed = ("--save_steps", "1", "--save_total_limit", "4", "--logging_steps", "1")
+    resumed = make_recipe(*TWO_CYCLES, *changed, output_dir="stopped")
+    train(resumed, resume=True)
+    assert_same_run(resumed, whole)
+    assert len(checkpoint.list_checkpoints(Path(resumed.output_dir) / "checkpoints")) == 4
+
+
+def test_a_run_that_died_before_its_first_checkpoint_starts_again_cleanly(make_recipe: Callable[..., Recipe]):
+    whole, killed = make_recipe(*TWO_CYCLES, output_dir="whole"), make_recipe(*TWO_CYCLES, output_dir="killed")
+    train(whole)
+
+    class PowerCutError(BaseException):
+        pass
+
+    def on_row(row: dict[str, Any]) -> None:
+        if row.get("step") == 3:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        BambinoTrainer(args=killed, on_row=on_row).train()
+    assert len(rows_of(Path(killed.output_dir) / "metrics.jsonl")) == 2
+    assert checkpoint.list_checkpoints(Path(killed.output_dir) / "checkpoints") == []
+    train(killed, resume=True)
+    assert_same_run(killed, whole)
+
+
+def test_resuming_a_finished_run_changes_nothing(make_recipe: Callable[..., Recipe]):
+    recipe = make_recipe(*TWO_CYCLES)
+    train(recipe)
+    before = left_by(recipe)
+    train(recipe, resume=True)
+    assert left_by(recipe) == before
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning_and_the_run_ends_in_the_same_bits(make_recipe):
+    settings = (*TWO_CYCLES, "--save_steps", "2", "--save_total_limit", "1")
+    whole, damaged = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="damaged")
+    train(whole)
+    train(make_recipe(*settings, "--save_total_limit", "9", output_dir="damaged"), stop_after=6)
+    checkpoints = Path(damaged.output_dir) / "checkpoints"
+    for step in (4, 6):
+        (checkpoints / f"step-000000{step}" / "value_head.safetensors").write_bytes(b"")
+    rows: list[dict[str, Any]] = []
+    BambinoTrainer(args=damaged, on_row=rows.append).train(resume_from_checkpoint=True)
+    warnings = [row["text"] for row in rows if row["kind"] == "warning"]
+    assert len(warnings) == 2
+    assert "step-0000006/value_head.safetensors is damaged" in warnings[0]
+    assert "step-0000004/value_head.safetensors is damaged" in warnings[1]
+    assert next(row["step"] for row in rows if row["kind"] == "step") == 3
+    assert_same_run(damaged, whole)
+
+
+def test_after_going_back_the_checkpoints_written_next_are_kept_and_damaged_ones_are_not(make_recipe):
+    settings = (*TWO_CYCLES, "--save_steps", "2", "--save_total_limit", "1")
+    train(make_recipe(*settings, "--save_total_limit", "9"), stop_after=6)
+    recipe = make_recipe(*settings)
+    checkpoints = Path(recipe.output_dir) / "checkpoints"
+    (checkpoints / "step-0000006" / "state.json").unlink()
+    train(recipe, stop_after=5, resume=True)
+    assert [path.name for path in checkpoint.list_checkpoints(checkpoints)] == ["step-0000005"]
+
+
+def test_a_run_may_go_back_to_a_checkpoint_of_ones_choice(make_recipe: Callable[..., Recipe]):
+    settings = (*TWO_CYCLES, "--save_steps", "1", "--save_total_limit", "9")
+    whole, back = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="back")
+    train(whole)
+    train(back)
+    chosen = Path(back.output_dir) / "checkpoints" / "step-0000003"
+    steps = []
+
+    def on_row(row: dict[str, Any]) -> None:
+        steps.append(row["step"])
+        trainer.stop_requested = True
+
+    trainer = BambinoTrainer(args=back, on_row=on_row)
+    trainer.train(resume_from_checkpoint=chosen)
+    assert steps == [4, 4] or steps == [4]  # utterances and the step's row
+    assert [row["step"] for row in rows_of(Path(back.output_dir) / "metrics.jsonl")] == [1, 2, 3, 4]
+    train(back, resume=True)  # from step 4, not from what lay ahead
+    assert_same_run(back, whole)
+
+
+# ------------------------------------------------------------------------------------------------------- SIGKILL
+
+
+def start(recipe_file: Path, output_dir: Path) -> subprocess.Popen[bytes]:
+    """bambino train, or bambino train --resume where a run was begun."""
+    words = ["--resume", output_dir] if (output_dir / "recipe.yaml").exists() else [recipe_file]
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "bambino.cli", "train", *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_until(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+
+
+def kill_somewhere(process: subprocess.Popen[bytes], output_dir: Path, moment: str, delay: float) -> tuple[int, bool]:
+    """SIGKILL at a moment; returns the steps logged by then and whether a checkpoint was being written."""
+    log, checkpoints = output_dir / "metrics.jsonl", output_dir / "checkpoints"
+    size = log.stat().st_size if log.exists() else 0
+    if moment != "start":
+        wait_until(lambda: log.exists() and log.stat().st_size > size, process)
+    time.sleep(delay)
+    if moment == "writing":
+        wait_until(lambda: any(checkpoints.glob(".part-*")), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    lines = log.read_bytes().splitlines() if log.exists() else []
+    return len(lines), any(checkpoints.glob(".part-*"))
+
+
+def kill_and_resume(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, moments: list[tuple[str, float]], max_steps: int
+) -> list[tuple[str, int, bool]]:
+    """Kill a run at each moment, finish it, and compare it with a run that was left alone."""
+    settings = ("--schedule.ppo_steps", "2", "--max_steps", str(max_steps), "--save_steps", "1")
+    settings += ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--ppo.reference", "phase_start")
+    whole, killed = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="killed")
+    recipe_file = tmp_path / "recipe.yaml"
+    recipe_file.write_text(dump_recipe(killed), encoding="utf-8")
+    output_dir = Path(killed.output_dir)
+    kills = []
+    for moment, delay in moments:
+        steps, is_writing = kill_somewhere(start(recipe_file, output_dir), output_dir, moment, delay)
+        kills.append((moment, steps, is_writing))
+    last = start(recipe_file, output_dir)
+    _, complaint = last.communicate(timeout=120)
+    assert last.returncode == 0, complaint.decode()
+    assert complaint == b""
+    train(whole)
+    assert_same_run(killed, whole)
+    return kills
+
+
+def test_a_run_killed_three_times_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], tmp_path: Path):
+    moments = [("row", 0.05), ("writing", 0.1), ("row", 0.2)]
+    kills = kill_and_resume(make_recipe, tmp_path, moments, max_steps=40)
+    assert [steps for _, steps, _ in kills] != [0, 0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_run_killed_twelve_times_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], tmp_path: Path, seed: int):
+    rng = random.Random(seed)
+    moments = [("start", rng.uniform(0, 6)), *[("row", rng.uniform(0, 0.5)) for _ in range(6)]]
+    moments += [("writing", rng.uniform(0, 0.3)) for _ in range(5)]
+    rng.shuffle(moments)
+    began = time.monotonic()
+    kills = kill_and_resume(make_recipe, tmp_path, moments, max_steps=200)
+    print(f"\n{len(kills)} kills in {time.monotonic() - began:.0f} s (moment, rows logged, checkpoint half written):")
+    print(*kills, sep="\n")
+    assert sum(is_writing for *_, is_writing in kills) >= 3
