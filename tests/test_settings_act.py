@@ -1,0 +1,465 @@
+"""Every setting acts: a tiny run with the setting changed differs from the run without, where it should.
+
+A setting that is in `Recipe` and not in `CASES` fails; so does one whose change does nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+import torch
+from conftest import italian_lines, tiny_lm
+from rich.console import Console
+
+from bambino import BambinoTrainer
+from bambino.config import Recipe
+from bambino.display import PlainDisplay
+from bambino.models import ModelError
+from bambino.recipe_file import setting_names
+
+SECTIONS = {f.name: type(f.default_factory()) for f in dataclasses.fields(Recipe) if callable(f.default_factory)}
+SETTINGS = [name for name in setting_names() if name not in SECTIONS]
+
+
+@dataclass
+class Outcome:
+    """What a run did and left behind."""
+
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of metrics, without seconds."""
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    said: list[dict[str, Any]] = field(default_factory=list)
+    """The utterances of ppo steps."""
+    said_when_evaluated: list[dict[str, Any]] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    """Relative to the folder that output_dir is in."""
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Of baby and value head, at the end."""
+    largest_forward: int = 0
+    """Most rows in a forward that gradients go through."""
+    refusal: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights' bits."""
+        digest = hashlib.sha256()
+        for name, tensor in self.weights.items():
+            digest.update(name.encode() + tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def phases(self) -> str:
+        return "".join(row["phase"][0] for row in self.steps)
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """Steps of the checkpoints that are left."""
+        return sorted({int(name.split("step-")[1][:7]) for name in self.files if "/checkpoints/step-" in name})
+
+    def numbers(self, name: str) -> list[float]:
+        """A metric over the steps that have it."""
+        return [row[name] for row in self.steps if name in row]
+
+
+def recipe_of(settings: dict[str, Any]) -> Recipe:
+    top = {name: value for name, value in settings.items() if "." not in name}
+    sections = {
+        section: cls(**{name.split(".")[1]: v for name, v in settings.items() if name.startswith(f"{section}.")})
+        for section, cls in SECTIONS.items()
+    }
+    return Recipe(**top, **sections)
+
+
+def run(settings: dict[str, Any], folder: Path) -> Outcome:
+    """Train a tiny baby below an empty folder."""
+    recipe = recipe_of({**settings, "output_dir": str(folder / settings["output_dir"])})
+    outcome, screen = Outcome(), io.StringIO()
+    display = PlainDisplay(recipe, Console(file=screen, width=200))
+
+    def take(row: dict[str, Any]) -> None:
+        display(row)
+        if row["kind"] == "utterances":
+            for said in row["rows"]:
+                (outcome.said if said["kind"] == "ppo" else outcome.said_when_evaluated).append(said)
+        elif row["kind"] == "step":
+            kept = {name: v for name, v in row.items() if not name.startswith("time/") and name != "total/seconds"}
+            outcome.steps.append(kept)
+        elif row["kind"] == "evaluation":
+            outcome.evaluations.append(row)
+
+    def measure(_: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if torch.is_grad_enabled():
+            outcome.largest_forward = max(outcome.largest_forward, len(kwargs["input_ids"]))
+
+    try:
+        trainer = BambinoTrainer(args=recipe, on_row=take)
+        trainer.baby.lm.base_model.register_forward_pre_hook(measure, with_kwargs=True)
+        trainer.train()
+    except ModelError as error:
+        outcome.refusal = str(error)
+        return outcome
+    outcome.console = screen.getvalue().splitlines()
+    outcome.files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    outcome.weights = {name: tensor.detach().clone() for name, tensor in trainer.baby.state_dict().items()}
+    return outcome
+
+
+Look = Callable[[Outcome], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Values of a setting (other than the default), and where each must show."""
+
+    values: list[Any]
+    look: Look
+    """What of the run must differ between all values, the default included."""
+    context: dict[str, Any] = field(default_factory=dict)
+    """Other settings, without which this one has nothing to act on."""
+    expected: list[Any] | None = None
+    """What is seen with the default and with each value, worked out by hand."""
+
+
+def weights(outcome: Outcome) -> str:
+    return outcome.fingerprint
+
+
+def rewards(outcome: Outcome) -> list[float]:
+    return [said["reward"] for said in outcome.said]
+
+
+def prompts(outcome: Outcome) -> list[str]:
+    return [said["prompt"] for said in outcome.said]
+
+
+def completions(outcome: Outcome) -> list[str]:
+    return [said["utterance"] for said in outcome.said]
+
+
+def kl_coefs(outcome: Outcome) -> list[float]:
+    return [round(number, 9) for number in outcome.numbers("ppo/kl_coef")]
+
+
+def metric(name: str) -> Look:
+    return lambda outcome: outcome.numbers(name)
+
+
+def evaluated(name: str) -> Look:
+    return lambda outcome: [row.get(name) for row in outcome.evaluations]
+
+
+# Names in <> stand for paths that `places` makes.
+BASE: dict[str, Any] = {
+    "output_dir": "run",
+    "baby.model": "<baby>",
+    "parent.model": "<parent>",
+    "parent.must_know_l2": False,
+    "text.sources": ["<text>"],
+    "text.heldout_every": 10,
+    "text.max_length": 40,
+    "batch_size": 4,
+    "max_steps": 6,
+    "schedule.clm_steps": 2,
+    "schedule.ppo_steps": 1,
+    "clm.learning_rate": 1e-3,
+    "ppo.learning_rate": 1e-3,
+    "rollout.prompt_tokens": 4,
+    "rollout.max_new_tokens": 5,
+    "evaluation.utterances": 0,
+}
+ONLY_CLM = {"schedule.kind": "clm", "max_steps": 3}
+CALIBRATED = {"reward.tau": None, "reward.beta_times_tau": 3.0}
+EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
+READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
+TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
+
+
+def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
+    """The settings that both phases have."""
+    return {
+        f"{phase}.learning_rate": Case([2e-3], weights, context),
+        f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context),
+        f"{phase}.warmup_updates": Case([3], weights, context),
+        f"{phase}.weight_decay": Case([0.1], weights, context),
+        f"{phase}.adam_beta1": Case([0.5], weights, context),
+        f"{phase}.adam_beta2": Case([0.9], weights, context),
+        f"{phase}.adam_epsilon": Case([1e-3], weights, context),
+        f"{phase}.max_grad_norm": Case([0.01], weights, context),
+    }
+
+
+CASES: dict[str, Case] = {
+    "output_dir": Case(["other"], lambda o: sorted({name.split("/")[0] for name in o.files}), {}, [["run"], ["other"]]),
+    "seed": Case([1], weights),
+    "max_steps": Case([0, 4], lambda o: o.phases, {}, ["ccpccp", "", "ccpc"]),
+    "batch_size": Case([2], lambda o: len(o.said), {}, [2 * 4, 2 * 2]),
+    "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
+    "mixed_precision": Case(["bf16"], weights),
+    "optimizers": Case(["shared"], weights),
+    "save_steps": Case([4, 2], lambda o: o.checkpoints, {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]),
+    "save_total_limit": Case([1, 3], lambda o: o.checkpoints, {"save_steps": 2}, [[4, 6], [6], [2, 4, 6]]),
+    "logging_steps": Case(
+        # Every so many steps, and the last; the default is 10.
+        [4, 2],
+        lambda o: [line.split()[1] for line in o.console if line.startswith("step ")],
+        {},
+        [["6/6"], ["4/6", "6/6"], ["2/6", "4/6", "6/6"]],
+    ),
+    "baby.model": Case(["<other baby>"], weights),
+    "baby.revision": Case(["later"], weights, {"baby.model": "family/baby"}),
+    "parent.model": Case(["<other parent>"], rewards),
+    "parent.revision": Case(["later"], rewards, {"parent.model": "family/parent"}),
+    "parent.must_know_l2": Case(
+        # A parent that was never trained knows L2 less than a baby of its kind that was.
+        [True],
+        lambda o: o.refusal.split(" (")[0],
+        {"baby.model": "<trained baby>", "parent.model": "<other baby>", "max_steps": 0},
+        ["", "The baby already models the L2 text better"],
+    ),
+    "text.sources": Case([["<other text>"]], metric("clm/loss")),
+    "text.weights": Case([[1.0, 3.0]], metric("clm/loss"), {"text.sources": ["<text>", "<other text>"]}),
+    "text.prompt_sources": Case([["<other text>"]], prompts),
+    "text.single_stream": Case([True], prompts),
+    "text.jsonl_field": Case(["body"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
+    "text.mode": Case(["packed"], metric("clm/targets")),
+    "text.max_length": Case([12], metric("clm/targets")),
+    "text.min_chars": Case([80], metric("clm/targets")),
+    "text.append_eos": Case([False], metric("clm/targets")),
+    "text.prepend_bos": Case([False], metric("clm/targets")),
+    "text.heldout_every": Case([None, 3], metric("clm/loss")),
+    "text.max_lines": Case([50], metric("clm/loss")),
+    "text.max_words": Case([500], metric("clm/loss")),
+    "schedule.kind": Case(["blocked", "clm", "ppo"], lambda o: o.phases, {}, ["ccpccp", "ccccpp", "cccccc", "pppppp"]),
+    "schedule.clm_steps": Case([1], lambda o: o.phases, {}, ["ccpccp", "cpcpcp"]),
+    "schedule.ppo_steps": Case([2], lambda o: o.phases, {}, ["ccpccp", "ccppcc"]),
+    "schedule.warmup_clm_steps": Case([1], lambda o: o.phases, {}, ["ccpccp", "cccpcc"]),
+    **optimizer_cases("clm", ONLY_CLM),
+    "rollout.prompt_tokens": Case([3], prompts),
+    "rollout.max_new_tokens": Case([3], completions),
+    "rollout.temperature": Case([0.5, 2.0], completions),
+    "rollout.top_k": Case([1, 3], completions),
+    "rollout.top_p": Case([0.1, 0.5], completions),
+    **optimizer_cases("ppo", {}),
+    "ppo.epochs": Case([1, 2], weights),
+    "ppo.minibatch_size": Case([1, 2], weights),
+    "ppo.gamma": Case([0.5], weights),
+    "ppo.lam": Case([0.5], weights),
+    "ppo.cliprange": Case([0.001], weights),
+    "ppo.cliprange_value": Case([0.001], weights),
+    "ppo.vf_coef": Case([0.5], weights),
+    "ppo.entropy_coef": Case([0.1], weights),
+    "ppo.kl_coef": Case([0.5], weights),
+    # The first ppo step's KL lies between 0.01 and 6 nats, more than 20 % from either target: after it the error is cut
+    # to -0.2 or 0.2, and kl_coef becomes 0.2 * (1 -+ 0.2 * 4 / 10000), or 0.2 * (1 - 0.2 * 4 / 10).
+    "ppo.adaptive_kl": Case([False], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.2]]),
+    "ppo.kl_target": Case([0.001], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.200016]]),
+    "ppo.kl_horizon": Case([10.0], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.184]]),
+    "ppo.missing_eos_penalty": Case([1.0], weights),
+    "ppo.ratio_threshold": Case([0.5], metric("ppo/skipped_updates"), {}, [[0, 0], [4, 4]]),
+    "ppo.reference": Case(["phase_start", "ema", "none"], metric("ppo/kl")),
+    "ppo.reference_decay": Case([0.5], metric("ppo/kl"), {"ppo.reference": "ema"}),
+    "reward.alpha": Case([1.0], rewards),
+    "reward.beta": Case([0.01], rewards),
+    "reward.beta_times_tau": Case([3.0], rewards),
+    "reward.tau": Case([300.0, None], rewards),
+    "reward.tau_quantile": Case([0.9], rewards, CALIBRATED),
+    "reward.tau_window": Case([2], metric("ppo/tau"), CALIBRATED),
+    "reward.tau_freeze_after": Case([4], metric("ppo/tau"), CALIBRATED),
+    "reward.scope": Case(["utterance"], rewards),
+    "reward.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
+    "evaluation.eval_steps": Case(
+        [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
+    ),
+    "evaluation.texts": Case([{"it": ["<text>"]}], evaluated("eval/bits_per_byte/it"), EVALUATED),
+    "evaluation.split": Case(["dev", "test"], evaluated("eval/bits_per_byte/it"), READ),
+    "evaluation.max_lines": Case([3], evaluated("eval/bits_per_byte/it"), READ),
+    "evaluation.pairs": Case([{"pairs": "<pairs>"}], evaluated("eval/pairs/pairs"), EVALUATED, [[None] * 2, [0.5] * 2]),
+    # Of the two pairs the first is right, the second is wrong (see `places`).
+    "evaluation.max_pairs": Case([1], evaluated("eval/pairs/pairs"), TESTED, [[0.5, 0.5], [1.0, 1.0]]),
+    "evaluation.utterances": Case([3], lambda o: len(o.said_when_evaluated), EVALUATED, [0, 2 * 3]),
+}
+
+
+# ------------------------------------------------------------------------------------------------------------- runs
+
+
+@pytest.fixture(scope="module")
+def places(
+    tmp_path_factory: pytest.TempPathFactory, baby_folder: Path, parent_folder: Path, text_file: Path
+) -> dict[str, str]:
+    """What the names in <> stand for."""
+    folder = tmp_path_factory.mktemp("places")
+    for name, like, lm in (
+        ("other baby", baby_folder, tiny_lm("opt", seed=11)),
+        ("other parent", parent_folder, tiny_lm("gpt2", 400, seed=12)),
+        ("llama baby", baby_folder, tiny_lm("llama", seed=13)),
+    ):
+        shutil.copytree(like, folder / name)
+        lm.save_pretrained(folder / name)
+    others = [line.replace("il ", "quel ") for line in italian_lines(80, seed=8)]
+    (folder / "other.txt").write_text("\n".join(others))
+    rows = [{"text": one, "body": other} for one, other in zip(italian_lines(80, seed=9), others, strict=True)]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    # Any model finds a word likelier than two whole sentences.
+    short, long = "il", " ".join(others[:2])
+    pairs = [{"sentence_good": short, "sentence_bad": long}, {"sentence_good": long, "sentence_bad": short}]
+    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    return {
+        "<baby>": str(baby_folder),
+        "<parent>": str(parent_folder),
+        "<text>": str(text_file),
+        "<other baby>": str(folder / "other baby"),
+        "<other parent>": str(folder / "other parent"),
+        "<llama baby>": str(folder / "llama baby"),
+        "<other text>": str(folder / "other.txt"),
+        "<jsonl>": str(folder / "rows.jsonl"),
+        "<pairs>": str(folder / "pairs.jsonl"),
+    }
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, places: dict[str, str]) -> Path:
+    """A hub cache that holds family/baby and family/parent, each with a branch main and a branch later."""
+    cache = tmp_path_factory.mktemp("hub")
+    for role in ("baby", "parent"):
+        repository = cache / f"models--family--{role}"
+        (repository / "refs").mkdir(parents=True)
+        for branch, commit, source in (("main", "a" * 40, f"<{role}>"), ("later", "b" * 40, f"<other {role}>")):
+            (repository / "refs" / branch).write_text(commit)
+            shutil.copytree(places[source], repository / "snapshots" / commit)
+    return cache
+
+
+def filled(value: Any, places: dict[str, str]) -> Any:
+    """The value with its names in <> replaced."""
+    if isinstance(value, str):
+        return places.get(value, value)
+    if isinstance(value, list):
+        return [filled(item, places) for item in value]
+    return {key: filled(item, places) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.fixture(scope="module")
+def runs(
+    tmp_path_factory: pytest.TempPathFactory, places: dict[str, str], hub: Path
+) -> Callable[[dict[str, Any]], Outcome]:
+    """runs(settings): the outcome of BASE with these settings; each is run once."""
+    done: dict[str, Outcome] = {}
+
+    def outcome_of(settings: dict[str, Any]) -> Outcome:
+        key = repr(sorted(settings.items()))
+        if key not in done:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
+                done[key] = run(filled(BASE | settings, places), tmp_path_factory.mktemp("run"))
+        return done[key]
+
+    return outcome_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trained_baby(places: dict[str, str], runs: Callable[[dict[str, Any]], Outcome], tmp_path_factory) -> None:
+    """A baby that has heard some L2, for the check of the parent."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(filled(BASE | ONLY_CLM | {"max_steps": 20}, places), folder)
+    places["<trained baby>"] = str(folder / "run" / "model")
+
+
+# ------------------------------------------------------------------------------------------------------------ tests
+
+
+def test_the_same_recipe_gives_the_same_run_to_the_last_bit(runs, places, tmp_path):
+    one, other = runs({}), run(filled(BASE, places), tmp_path)
+    assert (one.fingerprint, one.steps, one.said, one.files) == (
+        other.fingerprint,
+        other.steps,
+        other.said,
+        other.files,
+    )
+
+
+def test_every_case_is_a_setting():
+    assert set(CASES) <= set(SETTINGS)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_setting_acts(setting: str, runs):
+    assert setting in CASES, f"{setting} is in Recipe but not in CASES: show by a run what it does"
+    case = CASES[setting]
+    default = next(value for name, value in _defaults() if name == setting)
+    assert setting not in case.context
+    assert BASE.get(setting, default) not in case.values
+    seen = [case.look(runs(case.context))]
+    seen += [case.look(runs({**case.context, setting: value})) for value in case.values]
+    assert all(one != other for i, one in enumerate(seen) for other in seen[:i]), seen
+    if case.expected is not None:
+        assert seen == case.expected
+
+
+def _defaults() -> list[tuple[str, Any]]:
+    recipe = Recipe()
+    tops = [(name, getattr(recipe, name)) for name in SETTINGS if "." not in name]
+    return tops + [(f"{s}.{k}", v) for s in SECTIONS for k, v in dataclasses.asdict(getattr(recipe, s)).items()]
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "reward."))])
+def test_a_ppo_setting_leaves_what_came_before_feedback_alone(setting: str, runs):
+    # Two clm steps, then the first four utterances.
+    case = CASES[setting]
+    base = runs(case.context)
+    for value in case.values:
+        changed = runs({**case.context, setting: value})
+        assert changed.steps[:2] == base.steps[:2]
+        assert completions(changed)[:4] == completions(base)[:4]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"save_steps": 2, "save_total_limit": 9},
+        {"save_steps": 2, "save_total_limit": 1},
+        {"logging_steps": 2},
+        {"output_dir": "other"},
+        {
+            "evaluation.eval_steps": 1,
+            "evaluation.utterances": 3,
+            "evaluation.texts": {"it": ["<text>"]},
+            "evaluation.pairs": {"pairs": "<pairs>"},
+        },
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_saving_logging_and_evaluating_change_no_bit_of_the_baby_nor_of_its_metrics(settings: dict[str, Any], runs):
+    base, changed = runs({}), runs(settings)
+    assert (changed.fingerprint, changed.said) == (base.fingerprint, base.said)
+    assert changed.steps == base.steps
+
+
+def test_computing_a_batch_in_parts_changes_the_weights_by_rounding_only(runs):
+    # A Llama, which has no dropout. Adam's epsilon is large so that rounding in a gradient of about 0 stays small.
+    settings = {"baby.model": "<llama baby>", "clm.adam_epsilon": 1e-3, "ppo.adam_epsilon": 1e-3}
+    whole, parts = runs(settings), runs({**settings, "gradient_accumulation_steps": 4})
+    assert (whole.largest_forward, parts.largest_forward) == (4, 1)
+    assert completions(parts) == completions(whole)
+    for name, tensor in whole.weights.items():
+        torch.testing.assert_close(parts.weights[name], tensor, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_a_shared_optimizer_takes_its_betas_from_clm_and_each_phases_learning_rate(runs):
+    shared = {"optimizers": "shared"}
+    base = runs(shared).fingerprint
+    for name, value in (("adam_beta1", 0.5), ("adam_beta2", 0.9), ("adam_epsilon", 1e-3), ("weight_decay", 0.1)):
+        assert runs({**shared, f"ppo.{name}": value}).fingerprint == base
+        assert runs({**shared, f"clm.{name}": value}).fingerprint != base
+    assert runs({**shared, "ppo.learning_rate": 2e-3}).fingerprint != base
