@@ -9,7 +9,15 @@ from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_token
 from transformers import PreTrainedModel, T5Config, T5ForConditionalGeneration
 
 from bambino import scoring
-from bambino.scoring import bits_per_byte, eval_mode, hidden_states, positions_of, score_texts, token_log_probs
+from bambino.scoring import (
+    TextScore,
+    bits_per_byte,
+    eval_mode,
+    hidden_states,
+    positions_of,
+    score_texts,
+    token_log_probs,
+)
 from bambino.text import TokenBatch, pad
 
 ROWS = [[1, 20, 30, 40, 50, 60], [1, 7, 9], [1, 5, 5, 5, 5, 5, 5, 5, 11], [1, 300]]
@@ -80,6 +88,9 @@ def test_bits_per_byte_weigh_texts_by_their_bytes():
 def test_a_perplexity_too_large_for_a_float_is_infinite():
     (score,) = score_texts(unigram_lm([1.0, 0.0]), word_tokenizer("never"), ["never never"])
     assert score.perplexity == math.inf
+    # the largest float is about e^709.8
+    assert TextScore(-690.0, 1, 1, 1).perplexity == pytest.approx(math.exp(690))
+    assert TextScore(-1420.0, 2, 1, 1).perplexity == math.inf
 
 
 # -------------------------------------------------------------------------------------------- padding, batches, modes
