@@ -146,10 +146,10 @@ def test_rows_take_every_field_along():
 
 
 def chain(**follows):
-    """Tokens 0 pad, 1 EOS, 2 a, 3 b, 4 c; after each letter comes what `follows` says, surely."""
+    """Tokens 0 pad, 1 EOS, 2 a, 3 b, 4 c; after each comes what `follows` says, else a; never a pad."""
     probs = torch.zeros(5, 5)
     for i, letter in enumerate(["pad", "eos", "a", "b", "c"]):
-        probs[i, follows.get(letter, 0)] = 1
+        probs[i, follows.get(letter, 2)] = 1
     return baby_of(bigram_lm(probs))
 
 
@@ -292,6 +292,7 @@ def test_ties_at_the_edge_of_the_support_go_to_the_lower_ids():
     log_probs = torch.tensor([[0.25, 0.25, 0.25, 0.25]]).log()
     assert truncated_support(log_probs, 2, None).tolist() == [[True, True, False, False]]
     assert truncated_support(log_probs, None, 0.6).tolist() == [[True, True, True, False]]
+    assert truncated_support(log_probs, None, 0.5).tolist() == [[True, True, False, False]]  # two hold it exactly
 
 
 @pytest.mark.parametrize(
