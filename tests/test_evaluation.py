@@ -279,3 +279,11 @@ def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe):
     last = trainer.train()
     assert trainer.evaluate() == last
     assert last["eval/bits_per_byte/it"] != before["eval/bits_per_byte/it"]
+
+
+def test_what_the_baby_says_does_not_depend_on_the_batch_size(evaluated_recipe):
+    said = []
+    for batch_size in ("4", "6"):
+        evaluator, baby, _ = evaluator_of(evaluated_recipe("--batch_size", batch_size))
+        said.append(evaluator.evaluate(baby).utterances)
+    assert said[0] == said[1]
