@@ -18,7 +18,7 @@ import pytest
 from bambino import BambinoTrainer, Recipe, checkpoint
 from bambino.recipe_file import dump_recipe
 
-TWO_CYCLES = ("--schedule.clm_steps", "2", "--schedule.ppo_steps", "2", "--max_steps", "8", "--save_steps", "100")
+SIX_STEPS = ("--schedule.clm_steps", "2", "--schedule.ppo_steps", "2", "--max_steps", "6", "--save_steps", "100")
 
 VARIANTS = {
     "reference: initial": (),
@@ -32,7 +32,7 @@ VARIANTS = {
     "packed": ("--text.mode", "packed"),
     "single stream": ("--text.single_stream", "true"),
     "minibatches": ("--ppo.minibatch_size", "2", "--ppo.epochs", "2"),
-    "falling learning rates": ("--clm.lr_scheduler_type", "cosine", "--ppo.warmup_updates", "12"),
+    "falling learning rates": ("--clm.lr_scheduler_type", "cosine", "--ppo.warmup_updates", "6"),
     "clm only": ("--schedule.kind", "clm"),
     "ppo only": ("--schedule.kind", "ppo"),
     "blocked": ("--schedule.kind", "blocked"),
@@ -85,10 +85,10 @@ def assert_same_run(recipe: Recipe, uninterrupted: Recipe) -> None:
     assert different == [], "these differ from the run that was never stopped"
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
 def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], step: int):
-    whole = make_recipe(*TWO_CYCLES, output_dir="whole")
-    stopped = make_recipe(*TWO_CYCLES, output_dir="stopped")
+    whole = make_recipe(*SIX_STEPS, output_dir="whole")
+    stopped = make_recipe(*SIX_STEPS, output_dir="stopped")
     train(whole)
     train(stopped, stop_after=step)
     train(stopped, resume=True)
@@ -97,18 +97,18 @@ def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Calla
 
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
 def test_a_run_stopped_after_every_step_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], settings):
-    whole = make_recipe(*TWO_CYCLES, *settings, output_dir="whole")
-    stopped = make_recipe(*TWO_CYCLES, *settings, output_dir="stopped")
+    whole = make_recipe(*SIX_STEPS, *settings, output_dir="whole")
+    stopped = make_recipe(*SIX_STEPS, *settings, output_dir="stopped")
     train(whole)
     train(stopped, stop_after=1)
-    for step in range(2, 8):
+    for step in range(2, 6):
         train(stopped, stop_after=step, resume=True)
     train(stopped, resume=True)
     assert_same_run(stopped, whole)
 
 
 def test_the_runs_that_resume_is_tried_on_exercise_what_a_checkpoint_holds(make_recipe: Callable[..., Recipe]):
-    recipe = make_recipe(*TWO_CYCLES, *VARIANTS["fast kl_coef"], *VARIANTS["calibrated tau"])
+    recipe = make_recipe(*SIX_STEPS, *VARIANTS["fast kl_coef"], *VARIANTS["calibrated tau"])
     train(recipe)
     rows = [row for row in rows_of(Path(recipe.output_dir) / "metrics.jsonl") if row["phase"] == "ppo"]
     for key in ("ppo/kl_coef", "ppo/tau", "ppo/kl", "ppo/values", "ppo/cosine_with_clm"):
@@ -123,18 +123,18 @@ def test_another_seed_ends_in_other_bits(make_recipe: Callable[..., Recipe]):
 
 
 def test_saving_and_logging_settings_may_change_on_resume_and_change_no_bits(make_recipe: Callable[..., Recipe]):
-    whole = make_recipe(*TWO_CYCLES, output_dir="whole")
+    whole = make_recipe(*SIX_STEPS, output_dir="whole")
     train(whole)
-    train(make_recipe(*TWO_CYCLES, output_dir="stopped"), stop_after=3)
+    train(make_recipe(*SIX_STEPS, output_dir="stopped"), stop_after=3)
     changed = ("--save_steps", "1", "--save_total_limit", "4", "--logging_steps", "1")
-    resumed = make_recipe(*TWO_CYCLES, *changed, output_dir="stopped")
+    resumed = make_recipe(*SIX_STEPS, *changed, output_dir="stopped")
     train(resumed, resume=True)
     assert_same_run(resumed, whole)
     assert len(checkpoint.list_checkpoints(Path(resumed.output_dir) / "checkpoints")) == 4
 
 
 def test_a_run_that_died_before_its_first_checkpoint_starts_again_cleanly(make_recipe: Callable[..., Recipe]):
-    whole, killed = make_recipe(*TWO_CYCLES, output_dir="whole"), make_recipe(*TWO_CYCLES, output_dir="killed")
+    whole, killed = make_recipe(*SIX_STEPS, output_dir="whole"), make_recipe(*SIX_STEPS, output_dir="killed")
     train(whole)
 
     class PowerCutError(BaseException):
@@ -153,7 +153,7 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again_cleanly(make_r
 
 
 def test_resuming_a_finished_run_changes_nothing(make_recipe: Callable[..., Recipe]):
-    recipe = make_recipe(*TWO_CYCLES)
+    recipe = make_recipe(*SIX_STEPS)
     train(recipe)
     before = left_by(recipe)
     train(recipe, resume=True)
@@ -161,7 +161,7 @@ def test_resuming_a_finished_run_changes_nothing(make_recipe: Callable[..., Reci
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning_and_the_run_ends_in_the_same_bits(make_recipe):
-    settings = (*TWO_CYCLES, "--save_steps", "2", "--save_total_limit", "1")
+    settings = (*SIX_STEPS, "--save_steps", "2", "--save_total_limit", "1")
     whole, damaged = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="damaged")
     train(whole)
     train(make_recipe(*settings, "--save_total_limit", "9", output_dir="damaged"), stop_after=6)
@@ -179,7 +179,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning_and_the_run_e
 
 
 def test_after_going_back_the_checkpoints_written_next_are_kept_and_damaged_ones_are_not(make_recipe):
-    settings = (*TWO_CYCLES, "--save_steps", "2", "--save_total_limit", "1")
+    settings = (*SIX_STEPS, "--save_steps", "2", "--save_total_limit", "1")
     train(make_recipe(*settings, "--save_total_limit", "9"), stop_after=6)
     recipe = make_recipe(*settings)
     checkpoints = Path(recipe.output_dir) / "checkpoints"
@@ -189,7 +189,7 @@ def test_after_going_back_the_checkpoints_written_next_are_kept_and_damaged_ones
 
 
 def test_a_run_may_go_back_to_a_checkpoint_of_ones_choice(make_recipe: Callable[..., Recipe]):
-    settings = (*TWO_CYCLES, "--save_steps", "1", "--save_total_limit", "9")
+    settings = (*SIX_STEPS, "--save_steps", "1", "--save_total_limit", "9")
     whole, back = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="back")
     train(whole)
     train(back)
@@ -240,7 +240,7 @@ def kill_somewhere(process: subprocess.Popen[bytes], output_dir: Path, moment: s
     if moment == "writing":
         wait_until(lambda: any(checkpoints.glob(".part-*")), process)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
     lines = log.read_bytes().splitlines() if log.exists() else []
     return len(lines), any(checkpoints.glob(".part-*"))
@@ -269,10 +269,9 @@ def kill_and_resume(
     return kills
 
 
-def test_a_run_killed_three_times_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], tmp_path: Path):
-    moments = [("row", 0.05), ("writing", 0.1), ("row", 0.2)]
-    kills = kill_and_resume(make_recipe, tmp_path, moments, max_steps=40)
-    assert [steps for _, steps, _ in kills] != [0, 0, 0]
+def test_a_run_killed_twice_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], tmp_path: Path):
+    kills = kill_and_resume(make_recipe, tmp_path, [("writing", 0.05), ("row", 0.1)], max_steps=30)
+    assert [steps > 0 for _, steps, _ in kills] == [True, True]
 
 
 @pytest.mark.slow

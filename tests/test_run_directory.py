@@ -1,0 +1,264 @@
+"""The run directory: what a run leaves, who may write there, and which runs may go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import italian_lines
+
+from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
+from bambino.run_directory import JsonLinesLog, RunDirectory, RunDirectoryError, environment, holds_run
+
+Make = Callable[..., Recipe]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# ------------------------------------------------------------------------------------------------------------ logs
+
+
+def test_numbers_that_json_has_no_word_for_become_null(tmp_path: Path):
+    log = JsonLinesLog(tmp_path / "log.jsonl")
+    log.append({"a": math.inf, "b": [1.5, math.nan, {"c": -math.inf}], "d": "perché"})
+    log.close()
+    assert (tmp_path / "log.jsonl").read_text(encoding="utf-8") == (
+        '{"a": null, "b": [1.5, null, {"c": null}], "d": "perché"}\n'
+    )
+
+
+def test_a_row_is_in_the_file_as_soon_as_it_is_appended(tmp_path: Path):
+    log = JsonLinesLog(tmp_path / "log.jsonl")
+    log.append({"step": 1})
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n'
+    log.close()
+
+
+def test_a_log_is_cut_back_to_an_offset_and_goes_on_from_there(tmp_path: Path):
+    log = JsonLinesLog(tmp_path / "log.jsonl")
+    log.append({"step": 1})
+    offset = log.offset()
+    assert offset == len('{"step": 1}\n')
+    log.append({"step": 2})
+    log.close()
+    log = JsonLinesLog(tmp_path / "log.jsonl")
+    log.truncate(offset)
+    log.append({"step": 3})
+    assert log.offset() == 2 * offset
+    log.close()
+    assert rows_of(tmp_path / "log.jsonl") == [{"step": 1}, {"step": 3}]
+
+
+def test_resuming_cuts_rows_written_after_the_checkpoint(make_recipe: Make):
+    recipe = make_recipe("--save_steps", "3")
+
+    class PowerCutError(BaseException):
+        pass
+
+    def die_in_step_six(row: dict[str, Any]) -> None:
+        if row["kind"] == "step" and row["step"] == 5:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        BambinoTrainer(args=recipe, on_row=die_in_step_six).train()
+    log = Path(recipe.output_dir) / "metrics.jsonl"
+    assert [row["step"] for row in rows_of(log)] == [1, 2, 3, 4, 5]
+    with log.open("a") as file:
+        file.write('{"half a ro')
+    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert [row["step"] for row in rows_of(log)] == [1, 2, 3, 4, 5, 6]
+    # steps 3 and 6 are ppo steps: four utterances each
+    assert [row["step"] for row in rows_of(log.with_name("utterances.jsonl"))] == [3] * 4 + [6] * 4
+
+
+# ------------------------------------------------------------------------------------------------------------ lock
+
+
+def test_a_directory_is_held_by_one_process_at_a_time(tmp_path: Path):
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"from bambino.run_directory import *; r = RunDirectory({str(tmp_path)!r}); input(print())",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    holder.stdout.readline()
+    with pytest.raises(RunDirectoryError) as caught:
+        RunDirectory(tmp_path)
+    assert str(caught.value) == f"{tmp_path} is in use by another process. Wait for it or use another output_dir."
+    holder.kill()
+    holder.communicate()
+    RunDirectory(tmp_path).close()  # whoever dies lets go
+
+
+def test_a_resumed_run_is_refused_while_it_still_runs(make_recipe: Make):
+    recipe = make_recipe()
+    refusals = []
+
+    def resume_too(row: dict[str, Any]) -> None:
+        if row["step"] == 2:
+            with pytest.raises(RunDirectoryError, match="in use by another process") as caught:
+                BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+            refusals.append(caught.value)
+
+    BambinoTrainer(args=recipe, on_row=resume_too).train()
+    assert len(refusals) == 1
+    assert [row["step"] for row in rows_of(Path(recipe.output_dir) / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_lock_is_released_when_training_ends_or_fails(make_recipe: Make):
+    recipe = make_recipe("--clm.learning_rate", "1e30")
+    with pytest.raises(RuntimeError, match="clm loss"):
+        BambinoTrainer(args=recipe).train()
+    RunDirectory(recipe.output_dir).close()
+
+
+# ----------------------------------------------------------------------------------------- what a run is made of
+
+
+def test_what_the_run_is_made_of_is_written_before_its_first_step(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    recipe = make_recipe()
+    folder = Path(recipe.output_dir)
+    seen = []
+
+    def hear(self: BambinoTrainer, batch: object) -> None:
+        seen.append({path.name for path in folder.iterdir()})
+        raise InterruptedError
+
+    monkeypatch.setattr(BambinoTrainer, "_hear", hear)
+    with pytest.raises(InterruptedError):
+        BambinoTrainer(args=recipe).train()
+    files = {"recipe.yaml", "data.json", "environment.json", "metrics.jsonl", "utterances.jsonl", "reference", ".lock"}
+    assert seen == [files]
+
+
+def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_path: Path):
+    run = RunDirectory(tmp_path)
+    (tmp_path / "data.json").mkdir()  # so that writing it fails
+    with pytest.raises(OSError, match="data.json"):
+        run.describe("seed: 1\n", {}, "cpu")
+    run.close()
+    assert not holds_run(tmp_path)
+
+
+def test_the_recipe_in_the_run_directory_is_the_recipe_of_the_run(make_recipe: Make):
+    recipe = make_recipe("--ppo.kl_target", "1e-3")
+    BambinoTrainer(args=recipe).train()
+    assert load_recipe(Path(recipe.output_dir) / "recipe.yaml") == recipe
+
+
+def test_the_data_manifest_counts_every_line(make_recipe: Make, tmp_path: Path):
+    # 30 lines long enough, one of them twice, one too short, one empty; nothing held out
+    lines = italian_lines(30)
+    text = tmp_path / "it.txt"
+    text.write_text("\n".join([*lines, "corto", "", lines[0]]) + "\n", encoding="utf-8")
+    recipe = make_recipe("--text.sources", f"[{text}]", "--text.heldout_every", "null", "--max_steps", "1")
+    trainer = BambinoTrainer(args=recipe)
+    trainer.train()
+    (report,) = json.loads((Path(recipe.output_dir) / "data.json").read_text())["clm"]
+    assert report["sha256"] == hashlib.sha256(text.read_bytes()).hexdigest()
+    assert (report["path"], report["lines"], report["kept"]) == (str(text), 33, 31)
+    assert sum(report["dropped"].values()) == 2
+    assert report["words"] == sum(len(line.split()) for line in [*lines, lines[0]])
+    # a BOS and an EOS around each line; 40 tokens are the most
+    lengths = [len(row) + 2 for row in trainer.processing_class([*lines, lines[0]])["input_ids"]]
+    assert report["truncated"] == sum(length > 40 for length in lengths)
+    assert report["tokens"] == sum(min(length, 40) for length in lengths)
+
+
+def test_the_environment_names_versions_and_device():
+    found = environment("cpu")
+    assert found["device"] == "cpu"
+    assert found["python"] == sys.version.split()[0]
+    import torch
+
+    assert found["packages"]["torch"] == torch.__version__
+    assert all(found["packages"].values())
+
+
+# --------------------------------------------------------------------------------------------- refused directories
+
+
+def test_a_directory_that_holds_a_run_is_refused_with_the_way_to_go_on(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    before = (Path(recipe.output_dir) / "metrics.jsonl").read_bytes()
+    with pytest.raises(RunDirectoryError, match="already holds a run") as caught:
+        BambinoTrainer(args=recipe).train()
+    assert f"bambino train --resume {recipe.output_dir}" in str(caught.value)
+    assert (Path(recipe.output_dir) / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_directory_without_a_run_cannot_be_resumed_and_is_not_made(make_recipe: Make):
+    recipe = make_recipe()
+    with pytest.raises(RunDirectoryError, match="holds no run to resume"):
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert not Path(recipe.output_dir).exists()
+
+
+def test_an_output_dir_that_is_a_file_is_refused(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunDirectoryError, match=r"output_dir = .*/file cannot be made: File exists\. Use another\."):
+        RunDirectory(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("seed", ("--seed", "1")),
+        ("max_steps", ("--max_steps", "9")),
+        ("ppo.kl_coef", ("--ppo.kl_coef", "0.25")),
+        ("text.max_length", ("--text.max_length", "30")),
+        ("parent.must_know_l2", ("--parent.must_know_l2", "true")),
+        ("reward.tau", ("--reward.tau", "null")),
+    ],
+)
+def test_resuming_with_another_setting_is_refused_by_its_name(make_recipe: Make, key: str, change: tuple[str, str]):
+    started = make_recipe()
+
+    def stop(row: dict[str, Any]) -> None:
+        trainer.stop_requested = True
+
+    trainer = BambinoTrainer(args=started, on_row=stop)
+    trainer.train()
+    then = started.to_dict()
+    for part in key.split("."):
+        then = then[part]
+    with pytest.raises(RecipeError) as caught:
+        BambinoTrainer(args=make_recipe(*change)).train(resume_from_checkpoint=True)
+    assert caught.value.key == key
+    now = {"null": "None", "true": "True"}.get(change[1], change[1])
+    assert str(caught.value).startswith(f"{key} is {now}, but the run in {started.output_dir} has {then}.")
+
+
+def test_resuming_without_an_evaluation_text_that_there_was_is_refused(make_recipe: Make, text_file: Path):
+    texts = ("--evaluation.texts", f"{{it: [{text_file}]}}")
+    BambinoTrainer(args=make_recipe(*texts, "--max_steps", "1")).train()
+    with pytest.raises(RecipeError, match=r"^evaluation\.texts\.it is None, but the run in .* has \["):
+        BambinoTrainer(args=make_recipe("--max_steps", "1")).train(resume_from_checkpoint=True)
+
+
+def test_resuming_with_changed_text_is_refused(make_recipe: Make, tmp_path: Path):
+    text = tmp_path / "it.txt"
+    lines = italian_lines(40)
+    text.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    recipe = make_recipe("--text.sources", f"[{text}]", "--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    lines[0] = lines[0].replace("il", "lo", 1)
+    text.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"The text is not what the run in .* began with") as caught:
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert caught.value.key == "text.sources"

@@ -1,0 +1,469 @@
+"""The trainer: what it accepts, what it refuses, what it leaves behind, and that each number it writes is defined."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import make_tokenizer, tiny_lm
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import bambino.trainer
+from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint
+from bambino.models import ModelError
+from bambino.optimization import UpdateMeter
+from bambino.phases import TrainingError
+
+Make = Callable[..., Recipe]
+METRICS = Path(__file__).parent.parent / "docs" / "metrics.md"
+CLM_ONLY = ("--schedule.kind", "clm", "--parent.model", "null")
+
+
+def rows_of(recipe: Recipe, log: str = "metrics") -> list[dict[str, Any]]:
+    path = Path(recipe.output_dir) / f"{log}.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def trained(recipe: Recipe, *models: Any, **arguments: Any) -> BambinoTrainer:
+    trainer = BambinoTrainer(*models, args=recipe, **arguments)
+    trainer.train()
+    return trainer
+
+
+def bits_of(recipe: Recipe) -> bytes:
+    return (Path(recipe.output_dir) / "model" / "model.safetensors").read_bytes()
+
+
+def weights_of(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+
+
+def are_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(a[name].equal(b[name]) for name in a)
+
+
+def raised_on_l2(make_recipe: Make) -> str:
+    """A model that has heard some Italian."""
+    recipe = make_recipe(*CLM_ONLY, "--max_steps", "40", "--clm.learning_rate", "1e-2", output_dir="italian")
+    trained(recipe)
+    return f"{recipe.output_dir}/model"
+
+
+# --------------------------------------------------------------------------------------------- models and datasets
+
+
+def test_models_may_be_passed_as_objects_paths_or_in_the_recipe(make_recipe: Make, baby_folder: Path, parent_folder):
+    by_recipe = make_recipe(output_dir="recipe")
+    trained(by_recipe)
+    nothing = ("--baby.model", "null", "--parent.model", "null")
+    by_path = make_recipe(*nothing, output_dir="path")
+    trained(by_path, baby_folder, str(parent_folder))
+    by_object = make_recipe(*nothing, output_dir="object")
+    models = [AutoModelForCausalLM.from_pretrained(folder) for folder in (baby_folder, parent_folder)]
+    trained(by_object, *models)
+    assert bits_of(by_object) == bits_of(by_path) == bits_of(by_recipe)
+
+
+def test_models_that_never_were_on_disk_come_with_their_tokenizers(make_recipe: Make):
+    tokenizers = make_tokenizer(), make_tokenizer(vocab_size=400)
+    recipe = make_recipe("--baby.model", "null", "--parent.model", "null")
+    models = tiny_lm("gpt2", len(tokenizers[0])), tiny_lm("llama", len(tokenizers[1]))
+    trained(recipe, *models, processing_class=tokenizers[0], parent_processing_class=tokenizers[1])
+    assert AutoTokenizer.from_pretrained(f"{recipe.output_dir}/model").get_vocab() == tokenizers[0].get_vocab()
+
+
+def test_a_dataset_of_strings_or_of_rows_is_heard_like_the_file_with_its_lines(make_recipe: Make, text_file: Path):
+    lines = text_file.read_text(encoding="utf-8").splitlines()
+    by_file, strings, rows = (make_recipe(output_dir=name) for name in ("file", "strings", "rows"))
+    field = make_recipe("--text.jsonl_field", "frase", output_dir="field")
+    trained(by_file)
+    trained(strings, train_dataset=lines)
+    trained(rows, train_dataset=[{"text": line, "id": i} for i, line in enumerate(lines)])
+    trained(field, train_dataset=[{"frase": line} for line in lines])
+    assert bits_of(strings) == bits_of(rows) == bits_of(field) == bits_of(by_file)
+    other = make_recipe(output_dir="other")
+    trained(other, train_dataset=lines[::-1])
+    assert bits_of(other) != bits_of(by_file)
+
+
+def test_a_run_of_clm_alone_needs_no_parent(make_recipe: Make):
+    recipe = make_recipe(*CLM_ONLY)
+    trained(recipe)
+    rows = rows_of(recipe)
+    assert [row["phase"] for row in rows] == ["clm"] * 6
+    assert not any(key.startswith("ppo/") or key == "total/parent_tokens" for row in rows for key in row)
+    assert rows_of(recipe, "utterances") == []
+    assert not (Path(recipe.output_dir) / "reference").exists()
+
+
+def test_a_run_with_ppo_needs_a_parent(make_recipe: Make):
+    with pytest.raises(ModelError, match=r"^parent\.model is not given"):
+        BambinoTrainer(args=make_recipe("--parent.model", "null"))
+
+
+def test_parent_and_reference_never_move_and_the_baby_does(make_recipe: Make):
+    trainer = BambinoTrainer(args=make_recipe())
+    parent, baby = weights_of(trainer.parent), weights_of(trainer.baby.lm)
+    trainer.train()
+    assert are_equal(weights_of(trainer.parent), parent)
+    assert are_equal(weights_of(trainer.reference.lm), baby)
+    assert not any(weight.equal(baby[name]) for name, weight in weights_of(trainer.baby.lm).items())
+
+
+def test_zero_steps_leave_the_baby_as_it_came(make_recipe: Make, baby_folder: Path):
+    recipe = make_recipe("--max_steps", "0")
+    trained(recipe)
+    assert bits_of(recipe) == (baby_folder / "model.safetensors").read_bytes()
+
+
+# ---------------------------------------------------------------------------------------------------------- rewards
+
+
+def test_rewards_of_several_functions_are_added_and_their_columns_logged(make_recipe: Make):
+    def length(prompts: list[str], completions: list[str], **kwargs: Any) -> list[float]:
+        kwargs["log_extra"]("length", [len(text) for text in completions])
+        kwargs["log_metric"]("mine", 7.0)
+        return [float(len(text)) for text in completions]
+
+    def one(prompts: list[str], completions: list[str], **kwargs: Any) -> list[float]:
+        assert kwargs["texts"] == [p + c for p, c in zip(prompts, completions, strict=True)]
+        return [1.0] * len(prompts)
+
+    recipe = make_recipe()
+    trained(recipe, reward_funcs=[length, one])
+    said = rows_of(recipe, "utterances")
+    assert len(said) == 8  # four in each of two ppo steps
+    for row in said:
+        assert row.keys() == {"step", "kind", "prompt", "utterance", "length", "reward"}
+        assert row["reward"] == row["length"] + 1 == len(row["utterance"]) + 1
+    steps = [row for row in rows_of(recipe) if row["phase"] == "ppo"]
+    assert [row["ppo/reward"] for row in steps] == [
+        sum(row["reward"] for row in said if row["step"] == step) / 4 for step in (3, 6)
+    ]
+    assert [row["ppo/mine"] for row in steps] == [7.0, 7.0]
+
+
+def test_rewards_all_alike_are_called_dead(make_recipe: Make):
+    for values, is_dead in (([2.0] * 4, 1.0), ([2.0, 2.0, 2.0, 2.5], 0.0)):
+        recipe = make_recipe("--max_steps", "3", output_dir=f"dead-{is_dead}")
+        trained(recipe, reward_funcs=lambda prompts, completions, values=values, **_: values)
+        row = rows_of(recipe)[-1]
+        assert row["ppo/dead_reward"] == is_dead
+        # variance of 2, 2, 2, 2.5 around 2.125: (3 * 0.125^2 + 0.375^2) / 4 = 0.046875
+        assert row["ppo/reward_std"] == pytest.approx(0.0 if is_dead else math.sqrt(0.046875))
+
+
+# ---------------------------------------------------------------------------------------------------------- refused
+
+
+def test_a_baby_that_knows_l2_better_than_its_parent_is_refused(make_recipe: Make, baby_folder: Path):
+    italian = raised_on_l2(make_recipe)
+    swapped = make_recipe("--parent.must_know_l2", "true", output_dir="swapped")
+    with pytest.raises(ModelError) as caught:
+        BambinoTrainer(italian, baby_folder, swapped).train()
+    message = str(caught.value)
+    baby, parent = (float(number) for number in re.findall(r"(\d+\.\d\d)(?= bits| ?\))", message))
+    assert baby < parent
+    assert "Are baby.model and parent.model swapped" in message
+    assert "set parent.must_know_l2 to false" in message
+    assert not Path(swapped.output_dir).exists()
+
+    right_way_round = make_recipe("--parent.must_know_l2", "true", "--max_steps", "1", output_dir="right")
+    trained(right_way_round, baby_folder, italian)
+    allowed = make_recipe("--parent.must_know_l2", "false", "--max_steps", "1", output_dir="allowed")
+    trained(allowed, italian, baby_folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "settings", "needed"),
+    [
+        ("text.max_length", ("--text.max_length", "65"), 65),
+        ("rollout.max_new_tokens", ("--rollout.prompt_tokens", "30", "--rollout.max_new_tokens", "35"), 65),
+    ],
+)
+def test_rows_longer_than_the_babys_context_are_refused(make_recipe: Make, key, settings, needed):
+    with pytest.raises(RecipeError) as caught:
+        BambinoTrainer(args=make_recipe(*settings))
+    assert caught.value.key == key
+    assert str(caught.value) == f"{key}: rows of {needed} tokens do not fit the baby's context of 64. Use less."
+
+
+def test_rows_that_fill_the_babys_context_are_heard_and_said(make_recipe: Make):
+    fit = ("--text.max_length", "64", "--text.mode", "packed", "--rollout.prompt_tokens", "4")
+    trained(make_recipe(*fit, "--rollout.max_new_tokens", "60", "--max_steps", "3"))
+
+
+def test_a_second_train_does_not_write_over_the_first(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "1")
+    trainer = trained(recipe)
+    with pytest.raises(RuntimeError, match="already holds a run"):
+        trainer.train()
+
+
+# --------------------------------------------------------------------------------------------------------- failures
+
+
+def strict_json(path: Path) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_says_where_and_why(make_recipe: Make):
+    recipe = make_recipe("--clm.learning_rate", "1e30", "--save_steps", "1")
+    failure = Path(recipe.output_dir) / "failure.json"
+    with pytest.raises(TrainingError) as caught:
+        trained(recipe)
+    # the first update throws the weights out of all measure, so the second batch has no loss
+    assert str(caught.value) == f"Stopped at step 1 (clm): the clm loss is nan. What explains it is in {failure}."
+    content = strict_json(failure)
+    assert (content["step"], content["phase"], content["error"]) == (1, "clm", "the clm loss is nan")
+    assert len(content["input_ids"]) >= 1
+    assert len(rows_of(recipe)) == 1
+    found = checkpoint.load_latest(Path(recipe.output_dir) / "checkpoints", pytest.fail)
+    assert found.state["step"] == 1
+    assert not (Path(recipe.output_dir) / "model").exists()
+
+
+def test_a_reward_that_is_not_a_number_stops_the_run_and_shows_what_was_said(make_recipe: Make):
+    recipe = make_recipe()
+    with pytest.raises(TrainingError, match=r"^Stopped at step 2 \(ppo\): a reward is not finite\."):
+        trained(recipe, reward_funcs=lambda prompts, completions, **_: [1.0, math.nan, 2.0, math.inf])
+    content = strict_json(Path(recipe.output_dir) / "failure.json")
+    assert (content["step"], content["phase"]) == (2, "ppo")
+    assert content["rewards"] == [1.0, None, 2.0, None]
+    assert len(content["texts"]) == 4
+
+
+def test_a_measure_that_is_not_a_number_is_saved_and_comes_back(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bambino.evaluation.in_training.mean_log", lambda perplexities: math.nan)
+    recipe = make_recipe("--evaluation.utterances", "2", "--evaluation.eval_steps", "6")
+    assert math.isnan(trained(recipe)._last_evaluation["eval/utterances/parent_log_perplexity"])
+    row = rows_of(recipe)[-1]
+    assert row["kind"] == "evaluation"
+    assert row["eval/utterances/parent_log_perplexity"] is None
+    last = BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert math.isnan(last["eval/utterances/parent_log_perplexity"])
+
+
+# ------------------------------------------------------------------------------------------------------- what is left
+
+
+def test_a_saved_model_opens_with_auto_classes_and_gives_the_same_logits(make_recipe: Make, tmp_path: Path):
+    trainer = trained(make_recipe("--max_steps", "3"))
+    trainer.save_model(tmp_path / "there")
+    ids = torch.tensor([[1, 5, 9, 30, 2]])
+    with torch.no_grad():
+        expected = trainer.baby.lm.eval()(ids).logits
+        for folder in (tmp_path / "there", Path(trainer.args.output_dir) / "model"):
+            opened = AutoModelForCausalLM.from_pretrained(folder)
+            assert opened(ids).logits.equal(expected)
+            assert AutoTokenizer.from_pretrained(folder).get_vocab() == trainer.processing_class.get_vocab()
+
+
+def test_saving_again_replaces_the_folder_wholly(make_recipe: Make, tmp_path: Path):
+    trainer = BambinoTrainer(args=make_recipe())
+    trainer.save_model(tmp_path / "there")
+    (tmp_path / "there" / "old.txt").write_text("old")
+    trainer.save_model(tmp_path / "there")
+    assert not (tmp_path / "there" / "old.txt").exists()
+    assert not list(tmp_path.glob(".part-*"))
+
+
+def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(make_recipe: Make, text_file: Path):
+    texts = ("--evaluation.eval_steps", "6", "--evaluation.texts", f"{{it: [{text_file}]}}")
+    recipe = make_recipe(*texts)
+    last = trained(recipe)._last_evaluation
+    card = (Path(recipe.output_dir) / "model" / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: transformers\n")
+    assert f"| baby | `{recipe.baby.model}` |" in card
+    assert f"| parent | `{recipe.parent.model}` |" in card
+    assert f"| second-language text | `{text_file}` |" in card
+    assert "| steps done | 6 of 6, batches of 4 |" in card
+    assert "| schedule | cycle 2 clm : 1 ppo |" in card
+    assert "| learning rates | clm 0.001, ppo 0.001 |" in card
+    assert f"| bits_per_byte/it | {last['eval/bits_per_byte/it']:.4g} |" in card
+
+
+def test_pushing_uploads_the_saved_model_to_a_private_repository(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    calls = []
+
+    class FakeHub:
+        def __init__(self, token: str | None) -> None:
+            calls.append(("token", token))
+
+        def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
+            calls.append(("create", repo_id, private, exist_ok))
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path) -> str:
+            calls.append(("upload", repo_id, (folder_path / "model.safetensors").is_file()))
+            return f"https://hub/{repo_id}"
+
+    monkeypatch.setattr(bambino.trainer, "HfApi", FakeHub)
+    trainer = BambinoTrainer(args=make_recipe())
+    assert trainer.push_to_hub("me/baby", token="t") == "https://hub/me/baby"
+    assert calls == [("token", "t"), ("create", "me/baby", True, True), ("upload", "me/baby", True)]
+
+
+# -------------------------------------------------------------------------------------------------------- evaluation
+
+
+def test_evaluate_measures_the_baby_and_changes_nothing(make_recipe: Make, text_file: Path, tmp_path: Path):
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"sentence_good": "il gatto vede il mare", "sentence_bad": "gatto il vede mare il"}\n')
+    settings = ("--evaluation.texts", f"{{it: [{text_file}]}}", "--evaluation.pairs", f"{{order: {pairs}}}")
+    trainer = BambinoTrainer(args=make_recipe(*settings, "--evaluation.utterances", "3"))
+    before, random = weights_of(trainer.baby), torch.get_rng_state()
+    metrics = trainer.evaluate()
+    assert {"eval/bits_per_byte/it", "eval/pairs/order", "eval/utterances/parent_log_perplexity"} <= metrics.keys()
+    assert metrics["eval/pairs/order"] in (0.0, 0.5, 1.0)
+    assert trainer.evaluate() == metrics
+    assert are_equal(weights_of(trainer.baby), before)
+    assert torch.get_rng_state().equal(random)
+    assert not Path(trainer.args.output_dir).exists()
+
+
+def test_evaluations_come_at_step_0_at_every_interval_and_at_the_end_and_change_no_bits(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "5", "--evaluation.eval_steps", "2", "--evaluation.utterances", "2")
+    last = trained(recipe)._last_evaluation
+    rows = [row for row in rows_of(recipe) if row["kind"] == "evaluation"]
+    assert [row["step"] for row in rows] == [0, 2, 4, 5]
+    assert rows[-1] == {"kind": "evaluation", "step": 5, **last}
+    said = [row for row in rows_of(recipe, "utterances") if row["kind"] == "evaluation"]
+    assert [row["step"] for row in said] == [0, 0, 2, 2, 4, 4, 5, 5]
+    plain = make_recipe("--max_steps", "5", output_dir="plain")
+    assert trained(plain)._last_evaluation == {}
+    assert bits_of(plain) == bits_of(recipe)
+
+
+# ----------------------------------------------------------------------------------------------------------- metrics
+
+
+def defined() -> set[str]:
+    """Metrics that docs/metrics.md defines: in backticks, in a table's first column."""
+    cells = [line.split("|")[1] for line in METRICS.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def written_by(recipe: Recipe) -> set[str]:
+    """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
+    keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
+    return {re.sub(r"^(eval/bits_per_byte|eval/pairs)/.+$", r"\1/<name>", key) for key in keys}
+
+
+def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(make_recipe: Make, text_file, tmp_path):
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede"}\n')
+    settings = ("--evaluation.eval_steps", "3", "--evaluation.utterances", "2", "--save_steps", "2")
+    settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
+    settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
+    calibrated = ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--reward.scope", "utterance")
+    written: set[str] = set()
+    for i, more in enumerate([calibrated, ("--ppo.reference", "none"), CLM_ONLY]):
+        recipe = make_recipe(*settings, *more, output_dir=str(i))
+        trained(recipe)
+        written |= written_by(recipe)
+    assert written - defined() == set(), "written and not defined in docs/metrics.md"
+    assert defined() - written == set(), "defined in docs/metrics.md and never written"
+
+
+def test_rows_of_each_phase_have_the_numbers_of_that_phase(make_recipe: Make):
+    recipe = make_recipe()
+    trained(recipe)
+    rows = rows_of(recipe)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["phase"] for row in rows] == ["clm", "clm", "ppo", "clm", "clm", "ppo"]
+    for row in rows:
+        other = {"clm": "ppo/", "ppo": "clm/"}[row["phase"]]
+        assert row["kind"] == "step"
+        assert not any(key.startswith(other) for key in row)
+        assert row[f"{row['phase']}/update_norm"] > 0
+        assert row[f"{row['phase']}/learning_rate"] == 1e-3
+        assert row["total/seconds"] > 0
+    for row in (rows[2], rows[5]):
+        assert -1 <= row["ppo/cosine_with_clm"] <= 1
+        assert row["ppo/sampler_gap"] < 1e-4
+        assert abs(row["ppo/reward"] - 2.5) <= 2.5  # alpha = 5
+        assert row["ppo/entropy"] <= math.log(320)
+    assert rows[2]["ppo/kl_coef"] == 0.2
+
+
+def test_everything_logged_is_passed_on(make_recipe: Make):
+    passed: list[dict[str, Any]] = []
+    recipe = make_recipe("--evaluation.eval_steps", "3", "--evaluation.utterances", "2")
+    trained(recipe, on_row=passed.append)
+    assert [row for row in passed if row["kind"] != "utterances"] == rows_of(recipe)
+    said = [said for row in passed if row["kind"] == "utterances" for said in row["rows"]]
+    assert said == rows_of(recipe, "utterances")
+
+
+def test_a_warm_up_and_a_linear_fall_show_in_the_learning_rates(make_recipe: Make):
+    recipe = make_recipe("--clm.warmup_updates", "2", "--clm.lr_scheduler_type", "linear")
+    trained(recipe)
+    rates = [row["clm/learning_rate"] for row in rows_of(recipe) if row["phase"] == "clm"]
+    # four clm updates: half, whole, then from the peak to zero over two
+    assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 5e-4])
+
+
+def test_tokens_and_flops_are_counted(make_recipe: Make):
+    recipe = make_recipe("--text.mode", "packed", "--rollout.max_new_tokens", "1", "--ppo.reference", "none")
+    trainer = trained(recipe)
+    rows = rows_of(recipe)
+    # two cycles of two clm steps of 4 rows of 40 tokens, and a ppo step of 4 prompts of 4 tokens with 1 token said
+    assert [row["total/clm_tokens"] for row in rows] == [160, 320, 320, 480, 640, 640]
+    assert [row.get("total/prompt_tokens", 0) for row in rows] == [0, 0, 16, 16, 16, 32]
+    assert [row.get("total/utterance_tokens", 0) for row in rows] == [0, 0, 4, 4, 4, 8]
+
+    said = [row for row in rows_of(recipe, "utterances") if row["step"] == 3]
+    texts = [row["prompt"] + row["utterance"] for row in said]
+    parent_tokens = sum(len(ids) + 1 for ids in trainer.parent_processing_class(texts)["input_ids"])  # BOS before each
+    assert rows[2]["total/parent_tokens"] == parent_tokens
+
+    def split(lm: nn.Module) -> tuple[int, int]:
+        """Parameters of body and head; embeddings, of tokens only, and tied head are one matrix."""
+        head = lm.get_output_embeddings().weight.numel()
+        return sum(p.numel() for p in lm.parameters()) - head, head
+
+    body, head = split(trainer.baby.lm)
+    first = 3 * (2 * body * 160 + 2 * head * rows[0]["clm/targets"])
+    assert rows[0]["total/flops"] == first
+    assert rows[1]["total/flops"] == first + 3 * (2 * body * 160 + 2 * head * rows[1]["clm/targets"])
+    sampling = 2 * body * 20 + 2 * head * 4
+    learning = 3 * 4 * (2 * body * 20 + 2 * head * 4)  # four epochs, forward and backward
+    parent_body, parent_head = split(trainer.parent)
+    reward = 2 * (parent_body + parent_head) * parent_tokens
+    assert rows[2]["total/flops"] - rows[1]["total/flops"] == sampling + learning + reward
+
+
+def test_update_norm_and_cosine_by_hand():
+    layer = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, 1.0]]))
+    meter = UpdateMeter(layer)
+    assert meter.norm() == 0.0
+    assert meter.cosine([torch.tensor([[1.0, 0.0]])]) == 0.0
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[4.0, 5.0]]))
+    assert meter.norm() == 5.0  # moved by (3, 4)
+    assert meter.cosine([torch.tensor([[-2.0, 0.0]])]) == pytest.approx(0.6)  # (3, 4) . (2, 0) / (5 * 2)
+    assert meter.cosine([torch.tensor([[3.0, 4.0]])]) == pytest.approx(-1.0)
+    assert meter.cosine([torch.tensor([[4.0, -3.0]])]) == 0.0
+
+
+def test_the_clm_update_norm_is_the_distance_the_weights_went(make_recipe: Make):
+    recipe = make_recipe(*CLM_ONLY, "--max_steps", "1")
+    trainer = BambinoTrainer(args=recipe)
+    before = copy.deepcopy(trainer.baby.lm)
+    trainer.train()
+    now, then = weights_of(trainer.baby.lm), weights_of(before)
+    distance = math.sqrt(sum(float((now[name] - then[name]).square().sum()) for name in now))
+    assert rows_of(recipe)[0]["clm/update_norm"] == pytest.approx(distance)
