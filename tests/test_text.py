@@ -25,6 +25,7 @@ from bambino.text import (
     choose_lines,
     corpus_of,
     find_files,
+    is_heldout,
     load_corpus,
     load_heldout,
     pad,
@@ -233,6 +234,7 @@ def test_a_line_is_held_out_wherever_it_stands(tmp_path: Path):
     held = next(line for line in LINES if sha256(line) % 7 == 0)
     as_json = write(tmp_path / "a.jsonl", json.dumps({"text": f"{held}\n"}) + "\n" + json.dumps({"text": "altro"}))
     as_text = write(tmp_path / "b.txt", f"\t{held} \naltro\n")
+    assert is_heldout(f"\t{held} \n", 7)
     assert load_corpus([as_json, as_text], heldout_every=7).lines == ["altro", "altro"]
     assert corpus_of([held, "altro"], "mine", heldout_every=7).lines == ["altro"]
 
