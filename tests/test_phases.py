@@ -31,8 +31,8 @@ PROMPTS = [[1, 5, 7, 3], [1, 6], [1, 2, 9], [1, 11, 4, 8]]
 LINES = [[1, 5, 7, 3, 12, 1], [1, 6], [1, 2, 9, 4, 4, 10, 8, 3, 1], [1, 11, 4, 1]]
 REWARDS = [1.5, -0.5, 3.0, 0.25]
 KL_COEF = 0.3
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-"""fp32 forwards and backwards of logits near 10 against fp64 ones; gradients here are between 0.01 and 10."""
+CLOSE = {"rtol": 1e-4, "atol": 2e-6}
+"""fp32 against fp64; gradients here reach 2, and come out within 4e-7."""
 
 
 @dataclass
