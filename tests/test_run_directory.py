@@ -148,7 +148,7 @@ def test_what_the_run_is_made_of_is_written_before_its_first_step(make_recipe: M
 def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_path: Path):
     run = RunDirectory(tmp_path)
     (tmp_path / "data.json").mkdir()  # so that writing it fails
-    with pytest.raises(OSError, match="data.json"):
+    with pytest.raises(OSError, match=r"data\.json"):
         run.describe("seed: 1\n", {}, "cpu")
     run.close()
     assert not holds_run(tmp_path)
