@@ -160,9 +160,9 @@ def test_an_empty_utterance_earns_nothing_when_the_utterance_is_judged():
     assert rewards == [0.0, pytest.approx(2.5)]
 
 
-def test_an_empty_utterance_is_judged_by_its_prompt_when_the_whole_is():
+def test_silence_earns_nothing_however_good_its_prompt():
     reward = counting_parent(scope="whole", tau=2.0)
-    assert reward(prompts=["due"], completions=[""]) == pytest.approx([2.5])
+    assert reward(prompts=["due", "due"], completions=["", "  "]) == [0.0, 0.0]
 
 
 def test_an_empty_text_earns_nothing():

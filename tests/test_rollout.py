@@ -13,7 +13,16 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from bambino.config import RolloutConfig
 from bambino.models import Baby
-from bambino.rollout import Rollout, inverse_cdf, log_policy, sample, to_text, truncated_support, uniforms
+from bambino.rollout import (
+    Rollout,
+    inverse_cdf,
+    log_policy,
+    sample,
+    to_text,
+    truncated_support,
+    uniforms,
+    without_cut_character,
+)
 from bambino.text import TokenBatch, pad
 
 PROMPTS = [[1, 20, 30, 40, 50, 60, 70, 80], [1, 7, 9], [1, 300, 2, 2, 5], [1]]
@@ -400,3 +409,9 @@ def test_wherever_prompt_and_utterance_are_cut_the_text_is_a_prefix_without_its_
         prompt_text, completion = said(prompt, utterance)
         assert prompt_text + completion == whole
         assert prompt_text == data[:first].decode(errors="ignore")
+
+
+def test_at_most_one_cut_character_is_trimmed():
+    assert without_cut_character("casa\ufffd") == "casa"
+    assert without_cut_character("casa\ufffd\ufffd\ufffd") == "casa"
+    assert without_cut_character("casa\ufffd\ufffd\ufffd\ufffd") == "casa\ufffd"

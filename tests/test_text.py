@@ -24,6 +24,7 @@ from bambino.text import (
     TokenRows,
     choose_lines,
     corpus_of,
+    encode,
     find_files,
     is_heldout,
     load_corpus,
@@ -474,3 +475,11 @@ def test_some_rows_of_a_batch_keep_their_masks_and_documents():
     assert part.input_ids.tolist() == [[3, 4]]
     assert part.is_real.tolist() == [[True, False]]
     assert part.documents.tolist() == [[0, 1]]
+
+
+def test_a_text_that_spells_a_special_token_is_read_as_characters():
+    tokenizer = make_tokenizer()
+    (row,) = encode(tokenizer, ["il gatto </s> e <pad>"])
+    assert row.count(tokenizer.eos_token_id) == 1  # the start token
+    assert tokenizer.pad_token_id not in row
+    assert tokenizer.decode(row[1:]) == "il gatto </s> e <pad>"

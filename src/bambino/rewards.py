@@ -40,7 +40,8 @@ def is_dead(rewards: Sequence[float], alpha: float) -> bool:
 class ParentPerplexity:
     """How natural the parent finds what the baby says: the reversed sigmoid of its perplexity.
 
-    An utterance without a single token that counts has infinite perplexity and earns 0.
+    Silence (an utterance without text) has infinite perplexity and earns 0; scored with its prompt, as the paper's
+    formula would have it, it would earn what the human prompt alone deserves.
     """
 
     def __init__(self, parent: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: RewardConfig) -> None:
@@ -88,7 +89,11 @@ class ParentPerplexity:
         return [reversed_sigmoid(p, self.config.alpha, self.beta, self.tau) for p in perplexities]
 
     def perplexities(self, prompts: list[str], texts: list[str], has_ended: list[bool]) -> list[float]:
-        """The parent's perplexity per parent token of each text, by the settings `scope` and `until`."""
+        """The parent's perplexity per parent token of each text, by the settings `scope` and `until`.
+
+        Infinite where nothing was said after the prompt, or no token counts.
+        """
+        is_silent = [not text[len(prompt) :].strip() for prompt, text in zip(prompts, texts, strict=True)]
         if self.config.until == "last_word":
             texts = [
                 text if ended else without_cut_word(prompt, text)
@@ -97,7 +102,7 @@ class ParentPerplexity:
         count_from = [len(prompt) for prompt in prompts] if self.config.scope == "utterance" else None
         scores = score_texts(self.parent, self.tokenizer, texts, count_from=count_from)
         self.tokens_read += sum(score.tokens_read for score in scores)
-        return [score.perplexity for score in scores]
+        return [math.inf if silent else s.perplexity for silent, s in zip(is_silent, scores, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold."""

@@ -171,12 +171,18 @@ def to_text(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Utterances:
     for ids, is_real, ended in zip(sequences.input_ids, sequences.is_real, has_ended, strict=True):
         text = _decode(tokenizer, ids[is_real])
         if not ended:
-            text = text.rstrip("\ufffd")
+            text = without_cut_character(text)
         prompt = _common_prefix(_decode(tokenizer, ids[:length][is_real[:length]]), text)
         prompts.append(prompt)
         completions.append(text[len(prompt) :])
         texts.append(text)
     return Utterances(prompts, completions, texts, has_ended)
+
+
+def without_cut_character(text: str) -> str:
+    """The text without the remains of a last UTF-8 character that was cut: at most three broken ones."""
+    kept = text.rstrip("\ufffd")
+    return kept if len(text) - len(kept) <= 3 else text[:-3]
 
 
 def _decode(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> str:

@@ -188,13 +188,12 @@ def _windows(
 
 
 def _token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Character offset at which each token of the text ends; like `encode`, without start token and final EOS."""
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    ids, ends = list(encoded["input_ids"]), [end for _, end in encoded["offset_mapping"]]
-    while ids and ids[-1] == tokenizer.eos_token_id:
-        ids.pop()
-        ends.pop()
-    return ends
+    """Character offset at which each token of the text ends; the tokens of `encode`, without what is prepended."""
+    encoded = tokenizer(
+        text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+    )
+    ends = [end for _, end in encoded["offset_mapping"]]
+    return ends[:-1] if len(ends) > 1 and encoded["input_ids"][-1] == tokenizer.eos_token_id else ends
 
 
 def _groups(order: list[int], lengths: list[int]) -> Iterator[list[int]]:

@@ -297,16 +297,17 @@ def start_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: bool = True) -> list[list[int]]:
     """Token ids of each text: what the tokenizer prepends, plus the start token if it prepends none; never EOS.
 
-    with_start=False leaves everything to the tokenizer, except that an EOS it appends is taken off.
+    A text that spells a special token ("</s>") is read as those characters. with_start=False leaves everything to the
+    tokenizer, except that an EOS it appends is taken off.
     """
     if not texts:
         return []
-    rows = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
+    rows = tokenizer(texts, return_attention_mask=False, split_special_tokens=True, verbose=False)["input_ids"]
     start, eos = start_token(tokenizer), tokenizer.eos_token_id
     result = []
     for row in rows:
         row = list(row)
-        while len(row) > 1 and row[-1] == eos:
+        if len(row) > 1 and row[-1] == eos:
             row.pop()
         if with_start and start is not None and row[:1] != [start]:
             row.insert(0, start)

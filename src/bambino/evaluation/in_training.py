@@ -16,7 +16,7 @@ from bambino.evaluation.generation import distinct_n, longest_repeat
 from bambino.evaluation.minimal_pairs import Pair, accuracy, load_pairs
 from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
-from bambino.rollout import Utterances, sample, to_text, uniforms
+from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character
 from bambino.scoring import bits_per_byte
 from bambino.text import TextError, TokenBatch, encode, load_heldout, pad, spread
 
@@ -101,7 +101,8 @@ class Evaluator:
             self.human_log_perplexity = mean_log(self.feedback.perplexities(prompts, human, has_ended))
 
     def _decode(self, row: list[int]) -> str:
-        return self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False).rstrip("\ufffd")
+        text = self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return without_cut_character(text)
 
     def _listen(self, baby: Baby) -> Utterances:
         config = self.recipe.rollout

@@ -55,9 +55,13 @@ def load_pairs(path: str | Path) -> list[Pair]:
 
 def pair_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Pair]) -> list[float]:
     """1 where the good sentence is likelier, 0 where the bad one is, 1/2 for a tie; one number per pair."""
-    sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
-    scores = [score.log_prob for score in score_texts(lm, tokenizer, sentences)]
-    return [0.5 if good == bad else float(good > bad) for good, bad in zip(scores[0::2], scores[1::2], strict=True)]
+    sentences = list(dict.fromkeys(sentence for pair in pairs for sentence in (pair.good, pair.bad)))
+    scores = dict(zip(sentences, (score.log_prob for score in score_texts(lm, tokenizer, sentences)), strict=True))
+    return [_score(scores[pair.good], scores[pair.bad]) for pair in pairs]
+
+
+def _score(good: float, bad: float) -> float:
+    return 0.5 if good == bad else float(good > bad)
 
 
 def accuracy(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Pair]) -> float:
