@@ -180,7 +180,7 @@ def test_packed_rows_are_the_lines_end_to_end_and_only_the_tail_is_lost():
     lines = stream(rows)
     packed = PackedStream(lines, 4)
     # 20 tokens and 5 EOS are 25: 6 rows of 4 and a tail of 1.
-    assert packed.epoch_size == 6
+    assert packed.rows_in(0) == 6
     for epoch in range(3):
         batch = packed.batch(6 * epoch, 6)
         whole = [token for i in lines.epoch_order(epoch) for token in [*rows[i], EOS]]
@@ -372,3 +372,11 @@ def test_no_held_out_line_is_in_either_stream(build: Callable[..., Streams], tok
 def test_a_single_stream_excludes_packing_and_prompts_from_elsewhere(build: Callable[..., Streams], text):
     with pytest.raises(RecipeError, match=r"text\.single_stream cuts prompts from the lines of the clm stream"):
         build(text={"single_stream": True, **text})
+
+
+def test_under_a_fractional_weight_packed_epochs_hold_each_its_own_lines():
+    # weight 0.5: epoch 0 hears one of the lines (2 or 6 tokens), epoch 1 the other; rows of 2 tokens: 1 + 3 rows in all
+    lines = stream([[5, 6], [7, 8, 9, 10, 11, 12]], weights=[0.5], eos=None)
+    packed = PackedStream(lines, 2)
+    assert sorted([packed.rows_in(0), packed.rows_in(1)]) == [1, 3]
+    assert sorted(packed.batch(0, 4).input_ids.flatten().tolist()) == [5, 6, 7, 8, 9, 10, 11, 12]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -111,29 +110,41 @@ class PackedStream:
     length: int
     _tokens: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
     """Cache: the tokens of the last epoch asked for."""
+    _rows: dict[int, int] = field(default_factory=dict, repr=False)
+    """Cache: rows in each epoch so far."""
 
     def __post_init__(self) -> None:
-        if self.epoch_size == 0:
+        if self.rows_in(0) == 0:
             total = self._epoch_tokens(0)[0].size
             raise TextError(f"An epoch of {total} tokens does not fill one row of text.max_length = {self.length}.")
 
-    @cached_property
-    def epoch_size(self) -> int:
-        """Rows in one epoch: what epoch 0 fills (with fractional weights, other epochs may hold a few tokens more)."""
-        return self._epoch_tokens(0)[0].size // self.length
+    def rows_in(self, epoch: int) -> int:
+        """Rows that an epoch fills; under fractional weights epochs differ."""
+        if epoch not in self._rows:
+            self._rows[epoch] = self._epoch_tokens(epoch)[0].size // self.length
+        return self._rows[epoch]
 
     def batch(self, first: int, count: int) -> TokenBatch:
+        """The stream's next `count` rows."""
         ids, documents = [], []
         for item in range(first, first + count):
-            epoch, row = divmod(item, self.epoch_size)
+            epoch, row = self._place(item)
             tokens, line = self._epoch_tokens(epoch)
-            where = np.arange(row * self.length, (row + 1) * self.length) % tokens.size
+            where = slice(row * self.length, (row + 1) * self.length)
             ids.append(tokens[where])
             documents.append(line[where])
         input_ids = torch.from_numpy(np.stack(ids)).long()
         return TokenBatch(
             input_ids, torch.ones_like(input_ids, dtype=torch.bool), torch.from_numpy(np.stack(documents))
         )
+
+    def _place(self, item: int) -> tuple[int, int]:
+        """Epoch and row of the stream's item."""
+        epoch = 0
+        while item >= self.rows_in(epoch):
+            item -= self.rows_in(epoch)
+            epoch += 1
+        return epoch, item
 
     def _epoch_tokens(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """All tokens of an epoch, and the place in the epoch of each one's line."""
