@@ -385,7 +385,7 @@ def test_check_sampler_measures_the_gap_and_the_kl_over_the_whole_vocabulary(par
 
 
 def test_check_sampler_stops_a_run_whose_sampler_is_off_at_a_single_token():
-    learner = make_learner()
+    learner = make_learner(gradient_accumulation_steps=4)
     rollout = speak(learner)
     rollout.log_probs[2, 0] += 0.01
     with pytest.raises(TrainingError, match=r"differ by 0\.01 nats") as caught:
