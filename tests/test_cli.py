@@ -237,7 +237,7 @@ def test_a_run_directory_may_be_moved(make_recipe: Make, tmp_path: Path):
     assert not Path(recipe.output_dir).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(make_recipe: Make, tmp_path: Path, number: signal.Signals):
     recipe = make_recipe("--max_steps", "100000")
     process = subprocess.Popen(

@@ -28,15 +28,18 @@ VARIANTS = {
     "one optimizer": ("--optimizers", "shared"),
     "calibrated tau": ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--reward.tau_window", "10"),
     "fast kl_coef": ("--ppo.kl_horizon", "20", "--ppo.kl_target", "0.01"),
-    "constant kl_coef": ("--ppo.adaptive_kl", "false"),
     "packed": ("--text.mode", "packed"),
+    "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
+}
+
+MORE_VARIANTS = {
+    "constant kl_coef": ("--ppo.adaptive_kl", "false"),
     "single stream": ("--text.single_stream", "true"),
     "minibatches": ("--ppo.minibatch_size", "2", "--ppo.epochs", "2"),
     "falling learning rates": ("--clm.lr_scheduler_type", "cosine", "--ppo.warmup_updates", "6"),
     "clm only": ("--schedule.kind", "clm"),
     "ppo only": ("--schedule.kind", "ppo"),
     "blocked": ("--schedule.kind", "blocked"),
-    "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
 }
 
 
@@ -95,7 +98,11 @@ def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Calla
     assert_same_run(stopped, whole)
 
 
-@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param(settings, id=name) for name, settings in VARIANTS.items()]
+    + [pytest.param(settings, id=name, marks=pytest.mark.slow) for name, settings in MORE_VARIANTS.items()],
+)
 def test_a_run_stopped_after_every_step_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], settings):
     whole = make_recipe(*SIX_STEPS, *settings, output_dir="whole")
     stopped = make_recipe(*SIX_STEPS, *settings, output_dir="stopped")
