@@ -119,7 +119,7 @@ def test_the_runs_that_resume_is_tried_on_exercise_what_a_checkpoint_holds(make_
     train(recipe)
     rows = [row for row in rows_of(Path(recipe.output_dir) / "metrics.jsonl") if row["phase"] == "ppo"]
     for key in ("ppo/kl_coef", "ppo/tau", "ppo/kl", "ppo/values", "ppo/cosine_with_clm"):
-        assert len({row[key] for row in rows}) == 4, f"{key} should change at each of the four ppo steps"
+        assert len({row[key] for row in rows}) == 2, f"{key} should change between the two ppo steps"
 
 
 def test_another_seed_ends_in_other_bits(make_recipe: Callable[..., Recipe]):
