@@ -201,7 +201,7 @@ class BambinoTrainer:
         row: Row = {}
         first_update = self.schedule.count("ppo", self.step) * self.optimizers.updates_per_step["ppo"]
         with self._time("ppo"):
-            if self.schedule.is_phase_start(self.step):
+            if self.schedule.count("ppo", self.step + 1) % self.args.schedule.ppo_steps == 0:
                 row |= check_sampler(self.learner, rollout, self.reference)
             order = (self.args.seed, self.step)
             row |= ppo_step(self.learner, rollout, rewards, self.reference, self.kl_coef, first_update, order)
