@@ -18,6 +18,7 @@ LAYERS = [
         "checkpoint",
         "run_directory",
         "phases",
+        "participants",
         "model_card",
         "display",
         "evaluation",

@@ -22,7 +22,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+from bambino.config import Recipe, RecipeError
+from bambino.recipe_file import load_recipe
+
 PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "jsonargparse")
+
+
+FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
+"""Settings that a resumed run may change: they change no weight."""
 
 
 class RunDirectoryError(RuntimeError):
@@ -119,6 +126,22 @@ def holds_run(path: str | Path) -> bool:
     return (Path(path).expanduser() / "recipe.yaml").exists()
 
 
+def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
+    """A resumed run is the same run: same settings (but for FREE_ON_RESUME), same text.
+
+    Raises:
+        RecipeError: naming the first setting that differs, or the text.
+    """
+    then, now = _flat(load_recipe(path / "recipe.yaml").to_dict()), _flat(recipe.to_dict())
+    for key in now | then:
+        if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
+            problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
+            way_out = "A resumed run keeps its settings; start another with its own output_dir."
+            raise RecipeError(key, f"{problem} {way_out}")
+    if json.loads((path / "data.json").read_text(encoding="utf-8")) != manifest:
+        raise RecipeError("text.sources", f"The text is not what the run in {path} began with (data.json).")
+
+
 def write_atomically(path: Path, text: str) -> None:
     """The file is either as it was or wholly new."""
     part = path.with_name(f".part-{path.name}")
@@ -166,3 +189,11 @@ def finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     return [finite(item) for item in value] if isinstance(value, list) else value
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value of nested settings."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from huggingface_hub import HfApi
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from bambino import checkpoint, ppo
 from bambino.config import ModelConfig, Recipe, RecipeError
@@ -29,30 +29,23 @@ from bambino.evaluation.in_training import Evaluator
 from bambino.model_card import model_card
 from bambino.models import (
     Baby,
-    ModelError,
     Reference,
-    check_head,
-    check_tokenizer,
     copy_weights,
     forward_flops,
-    frozen,
     load_lm,
-    load_tokenizer,
 )
 from bambino.optimization import Optimizers
+from bambino.participants import ModelLike, check_parent, load_participants
 from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_step
-from bambino.recipe_file import dump_recipe, load_recipe
+from bambino.recipe_file import dump_recipe
 from bambino.rewards import ParentPerplexity, Reward, is_dead
 from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
-from bambino.run_directory import RunDirectory, RunDirectoryError, finite, holds_run
+from bambino.run_directory import RunDirectory, RunDirectoryError, check_same_run, finite, holds_run
 from bambino.schedule import Schedule
-from bambino.scoring import bits_per_byte, context_length
 from bambino.streams import Streams, build_streams
 from bambino.text import TokenBatch
 
 Row = dict[str, Any]
-FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
-"""Settings that a resumed run may change: they change no weight."""
 
 
 class BambinoTrainer:
@@ -71,8 +64,8 @@ class BambinoTrainer:
 
     def __init__(
         self,
-        model: PreTrainedModel | str | Path | None = None,
-        parent: PreTrainedModel | str | Path | None = None,
+        model: ModelLike = None,
+        parent: ModelLike = None,
         args: Recipe | None = None,
         train_dataset: Iterable[Any] | None = None,
         *,
@@ -90,9 +83,11 @@ class BambinoTrainer:
         if self.accelerator.num_processes > 1:
             raise RecipeError("", "bambino trains in one process. Start it without torchrun or accelerate launch.")
 
-        lm, self.processing_class = _model_and_tokenizer(model, processing_class, self.args.baby, "baby")
-        _check_lengths(self.args, lm)
-        self.parent, self.parent_processing_class = self._load_parent(parent, parent_processing_class)
+        self.participants = load_participants(self.args, model, processing_class, parent, parent_processing_class)
+        lm, self.processing_class = self.participants.baby, self.participants.baby_tokenizer
+        self.parent, self.parent_processing_class = self.participants.parent, self.participants.parent_tokenizer
+        if self.parent is not None:
+            self.parent.to(self.accelerator.device)
         self.streams: Streams = build_streams(
             self.args, self.processing_class, self.schedule, _texts(train_dataset, self.args.text.jsonl_field)
         )
@@ -252,8 +247,9 @@ class BambinoTrainer:
             )
         if resume and not holds_run(self.args.output_dir):
             raise RunDirectoryError(f"{self.args.output_dir} holds no run to resume.")
-        if not resume and self.parent is not None and self.args.parent.must_know_l2:
-            self._check_parent()
+        if not resume and self.args.parent.must_know_l2:
+            rows = self.streams.prompts.rows
+            check_parent(self.participants, [rows[i].tolist() for i in range(min(64, len(rows)))])
         self.run = RunDirectory(self.args.output_dir)
         try:
             if resume:
@@ -282,7 +278,7 @@ class BambinoTrainer:
 
     def _resume(self, path: Path | None) -> None:
         """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
-        self._check_same_run()
+        check_same_run(self.run.path, self.args, self.streams.manifest)
         warn = lambda text: self.on_row({"kind": "warning", "text": text})  # noqa: E731
         found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, warn)
         if found is None:
@@ -331,34 +327,6 @@ class BambinoTrainer:
             keep = self.args.save_total_limit
             checkpoint.save(self.run.checkpoints, self.step, self._save_model_files, tensors, state, keep=keep)
         self._saved_step = self.step
-
-    def _check_same_run(self) -> None:
-        """A resumed run is the same run: same settings, same text."""
-        then, now = _flat(load_recipe(self.run.recipe).to_dict()), _flat(self.args.to_dict())
-        for key in now | then:
-            if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
-                problem = f"{key} is {now.get(key)}, but the run in {self.run.path} has {then.get(key)}."
-                raise RecipeError(
-                    key, f"{problem} A resumed run keeps its settings; start another with its own output_dir."
-                )
-        manifest = json.loads((self.run.path / "data.json").read_text(encoding="utf-8"))
-        if manifest != self.streams.manifest:
-            raise RecipeError(
-                "text.sources", f"The text is not what the run in {self.run.path} began with (data.json)."
-            )
-
-    def _check_parent(self) -> None:
-        """Refuse a parent that models the L2 text worse than the baby it shall teach."""
-        rows = self.streams.prompts.rows
-        sentences = [self.processing_class.decode(rows[i], skip_special_tokens=True) for i in range(min(64, len(rows)))]
-        baby = bits_per_byte(self.baby.lm, self.processing_class, sentences)
-        parent = bits_per_byte(self.parent, self.parent_processing_class, sentences)
-        if baby < parent:
-            raise ModelError(
-                f"The baby already models the L2 text better ({baby:.2f} bits per byte) than the parent "
-                f"({parent:.2f}). Are baby.model and parent.model swapped, or is text.sources not the parent's "
-                "language? If it is meant so, set parent.must_know_l2 to false."
-            )
 
     # --------------------------------------------------------------------------------------------- record and save
 
@@ -440,14 +408,6 @@ class BambinoTrainer:
         words = f"{self.args.seed}/dropout/{self.step}/{self.accelerator.process_index}"
         torch.manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "little") >> 1)
 
-    def _load_parent(
-        self, parent: PreTrainedModel | str | Path | None, tokenizer: PreTrainedTokenizerBase | None
-    ) -> tuple[PreTrainedModel | None, PreTrainedTokenizerBase | None]:
-        if parent is None and self.args.parent.model is None and not self.args.uses_ppo:
-            return None, None
-        lm, tokenizer = _model_and_tokenizer(parent, tokenizer, self.args.parent, "parent")
-        return frozen(lm).to(self.accelerator.device), tokenizer
-
     def _listener(self) -> ParentPerplexity | None:
         if self.parent is None:
             return None
@@ -459,35 +419,6 @@ class BambinoTrainer:
         return [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
 
 
-def _model_and_tokenizer(
-    model: PreTrainedModel | str | Path | None,
-    tokenizer: PreTrainedTokenizerBase | None,
-    config: ModelConfig,
-    role: Any,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Open a role's model and tokenizer, from what was passed in or from the recipe."""
-    if isinstance(model, PreTrainedModel):
-        check_head(model, role)
-        lm = model
-        config = ModelConfig(config.model or model.name_or_path or None)
-    else:
-        if model is not None:
-            config = ModelConfig(str(model))
-        lm = load_lm(config, role)
-    if tokenizer is None:
-        return lm, load_tokenizer(config, role, lm)
-    check_tokenizer(tokenizer, lm, role)
-    return lm, tokenizer
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value of nested settings."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
 def _load_weights(path: Path) -> dict[str, torch.Tensor]:
     return dict(load_lm(ModelConfig(str(path.resolve())), "baby").named_parameters())
 
@@ -497,17 +428,3 @@ def _texts(dataset: Iterable[Any] | None, field: str) -> Iterable[str] | None:
     if dataset is None:
         return None
     return (row if isinstance(row, str) else row[field] for row in dataset)
-
-
-def _check_lengths(recipe: Recipe, lm: PreTrainedModel) -> None:
-    """Refuse rows longer than the baby's context."""
-    context = context_length(lm)
-    rollout = recipe.rollout
-    for key, needed in (
-        ("text.max_length", recipe.text.max_length),
-        ("rollout.max_new_tokens", rollout.prompt_tokens + rollout.max_new_tokens),
-    ):
-        if context is not None and needed > context:
-            raise RecipeError(
-                key, f"{key}: rows of {needed} tokens do not fit the baby's context of {context}. Use less."
-            )

@@ -1,0 +1,102 @@
+"""Who takes part in a run: the baby and the parent, from a recipe or from Python, and whether they fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.config import ModelConfig, Recipe, RecipeError
+from bambino.models import ModelError, check_head, check_tokenizer, frozen, load_lm, load_tokenizer
+from bambino.scoring import bits_per_byte, context_length
+
+ModelLike: TypeAlias = PreTrainedModel | str | Path | None
+
+
+@dataclass(frozen=True)
+class Participants:
+    """The models of a run and their tokenizers; no parent where nothing needs one."""
+
+    baby: PreTrainedModel
+    baby_tokenizer: PreTrainedTokenizerBase
+    parent: PreTrainedModel | None
+    parent_tokenizer: PreTrainedTokenizerBase | None
+
+
+def load_participants(
+    recipe: Recipe,
+    baby: ModelLike = None,
+    baby_tokenizer: PreTrainedTokenizerBase | None = None,
+    parent: ModelLike = None,
+    parent_tokenizer: PreTrainedTokenizerBase | None = None,
+) -> Participants:
+    """Open baby and parent; what is not passed in comes from the recipe. The parent is frozen.
+
+    Raises:
+        ModelError: a model that cannot be used. RecipeError: rows that do not fit the baby's context.
+    """
+    lm, tokenizer = _model_and_tokenizer(baby, baby_tokenizer, recipe.baby, "baby")
+    _check_lengths(recipe, lm)
+    if parent is None and recipe.parent.model is None and not recipe.uses_ppo:
+        return Participants(lm, tokenizer, None, None)
+    parent_lm, parent_tokenizer = _model_and_tokenizer(parent, parent_tokenizer, recipe.parent, "parent")
+    return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer)
+
+
+def check_parent(participants: Participants, rows: list[list[int]]) -> None:
+    """Refuse a parent that models the L2 text worse than the baby it shall teach.
+
+    Args:
+        rows: some lines of the L2 text, in baby tokens.
+
+    Raises:
+        ModelError: the baby's bits per byte are lower than the parent's.
+    """
+    if participants.parent is None or participants.parent_tokenizer is None:
+        return
+    sentences = [participants.baby_tokenizer.decode(row, skip_special_tokens=True) for row in rows]
+    baby = bits_per_byte(participants.baby, participants.baby_tokenizer, sentences)
+    parent = bits_per_byte(participants.parent, participants.parent_tokenizer, sentences)
+    if baby < parent:
+        raise ModelError(
+            f"The baby already models the L2 text better ({baby:.2f} bits per byte) than the parent ({parent:.2f}). "
+            "Are baby.model and parent.model swapped, or is text.sources not the parent's language? "
+            "If it is meant so, set parent.must_know_l2 to false."
+        )
+
+
+def _model_and_tokenizer(
+    model: ModelLike,
+    tokenizer: PreTrainedTokenizerBase | None,
+    config: ModelConfig,
+    role: Literal["baby", "parent"],
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Open a role's model and tokenizer, from what was passed in or from the recipe."""
+    if isinstance(model, PreTrainedModel):
+        check_head(model, role)
+        lm = model
+        config = ModelConfig(config.model or model.name_or_path or None)
+    else:
+        if model is not None:
+            config = ModelConfig(str(model))
+        lm = load_lm(config, role)
+    if tokenizer is None:
+        return lm, load_tokenizer(config, role, lm)
+    check_tokenizer(tokenizer, lm, role)
+    return lm, tokenizer
+
+
+def _check_lengths(recipe: Recipe, lm: PreTrainedModel) -> None:
+    """Refuse rows longer than the baby's context."""
+    context = context_length(lm)
+    rollout = recipe.rollout
+    for key, needed in (
+        ("text.max_length", recipe.text.max_length),
+        ("rollout.max_new_tokens", rollout.prompt_tokens + rollout.max_new_tokens),
+    ):
+        if context is not None and needed > context:
+            raise RecipeError(
+                key, f"{key}: rows of {needed} tokens do not fit the baby's context of {context}. Use less."
+            )
