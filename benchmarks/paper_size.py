@@ -41,7 +41,9 @@ def make_tokenizer(text: Path, vocab_size: int, special: str) -> PreTrainedToken
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size, special_tokens=[special], initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=[special], initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train([str(text)], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=special, eos_token=special)
 
