@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.config import ModelConfig
-from bambino.scoring import hidden_states, logits_at
+from bambino.scoring import logits_before, states_before
 from bambino.text import TokenBatch
 
 
@@ -44,8 +44,8 @@ class Baby(nn.Module):
         self, batch: TokenBatch, is_target: Bool[Tensor, "B T"]
     ) -> tuple[Float[Tensor, "N V"], Float[Tensor, " N"]]:
         """Logits and values of the states before the N target tokens, row by row."""
-        hidden = hidden_states(self.lm, batch.input_ids, batch.is_real, documents=batch.documents)
-        return logits_at(self.lm, hidden, is_target), self.values(hidden[:, :-1][is_target[:, 1:]]).float()
+        states = states_before(self.lm, batch, is_target)
+        return self.lm.get_output_embeddings()(states), self.values(states).float()
 
 
 class Reference:
@@ -172,7 +172,7 @@ def check_head(lm: PreTrainedModel, role: str) -> None:
     was_training = lm.training
     lm.eval()
     with torch.no_grad():
-        ours = logits_at(lm, hidden_states(lm, ids, batch.is_real), batch.is_target)
+        ours = logits_before(lm, batch, batch.is_target)
         theirs = lm(input_ids=ids).logits[0, :-1]
     lm.train(was_training)
     if not torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item()):

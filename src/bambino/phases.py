@@ -21,7 +21,7 @@ from bambino.config import Recipe
 from bambino.models import Baby, Reference
 from bambino.optimization import Optimizers, UpdateMeter, gradient_of
 from bambino.rollout import Rollout, log_policy
-from bambino.scoring import eval_mode, hidden_states, log_probs_of, logits_at, takes_positions
+from bambino.scoring import eval_mode, log_probs_of, logits_before, takes_positions
 from bambino.text import TokenBatch, permutation, without_pads
 
 SAMPLER_TOLERANCE = {"no": 1e-3, "bf16": 0.5}
@@ -242,7 +242,7 @@ def _logits(learner: Learner, lm: Any, rollout: Rollout) -> Float[Tensor, "N V"]
     """A model's logits before each real utterance token, by one full forward."""
     sequences = rollout.sequences
     with learner.accelerator.autocast():
-        return logits_at(lm, hidden_states(lm, sequences.input_ids, sequences.is_real), rollout.is_target)
+        return logits_before(lm, sequences, rollout.is_target)
 
 
 def _log_policy(learner: Learner, logits: Float[Tensor, "N V"], rollout: Rollout) -> Float[Tensor, "N V"]:

@@ -93,7 +93,7 @@ def log_policy(
     logits: Float[Tensor, "N V"], temperature: float, support: Bool[Tensor, "N V"] | None = None
 ) -> Float[Tensor, "N V"]:
     """Log-probs the baby acts by, in fp32: tempered, and renormalized over the support when there is one."""
-    logits = logits.float() / temperature
+    logits = logits.float() if temperature == 1.0 else logits.float() / temperature
     if support is not None:
         logits = logits.masked_fill(~support, float("-inf"))
     return logits.log_softmax(-1)

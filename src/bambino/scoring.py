@@ -75,11 +75,19 @@ def hidden_states(
     return lm.base_model(input_ids=input_ids, **settings).last_hidden_state
 
 
-def logits_at(
-    lm: PreTrainedModel, hidden: Float[Tensor, "B T D"], is_target: Bool[Tensor, "B T"]
-) -> Float[Tensor, "N V"]:
-    """Logits that predict the N target tokens (each from the column before it), row by row."""
-    return lm.get_output_embeddings()(hidden[:, :-1][is_target[:, 1:]])
+def states_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor, "B T"]) -> Float[Tensor, "N D"]:
+    """The hidden states that predict the N target tokens (each from the column before it), row by row.
+
+    The last column predicts nothing, so it is not computed.
+    """
+    documents = None if batch.documents is None else batch.documents[:, :-1]
+    hidden = hidden_states(lm, batch.input_ids[:, :-1], batch.is_real[:, :-1], documents=documents)
+    return hidden[is_target[:, 1:]]
+
+
+def logits_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
+    """Logits that predict the N target tokens, row by row; the LM head runs nowhere else."""
+    return lm.get_output_embeddings()(states_before(lm, batch, is_target))
 
 
 def log_probs_of(logits: Float[Tensor, "N V"], tokens: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
@@ -90,10 +98,10 @@ def log_probs_of(logits: Float[Tensor, "N V"], tokens: Int[Tensor, " N"]) -> Flo
 @torch.no_grad()
 def token_log_probs(lm: PreTrainedModel, batch: TokenBatch) -> Float[Tensor, "B T"]:
     """Column t: log p(token t | tokens before it), in nats; zero where token t is not a target."""
-    hidden = hidden_states(lm, batch.input_ids, batch.is_real, documents=batch.documents)
     is_target = batch.is_target
-    result = torch.zeros(batch.input_ids.shape, device=hidden.device)
-    result[is_target] = log_probs_of(logits_at(lm, hidden, is_target), batch.input_ids[is_target])
+    result = torch.zeros(batch.input_ids.shape, device=batch.input_ids.device)
+    if is_target.any():
+        result[is_target] = log_probs_of(logits_before(lm, batch, is_target), batch.input_ids[is_target])
     return result
 
 
