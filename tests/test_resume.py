@@ -293,3 +293,14 @@ def test_a_run_killed_twelve_times_ends_in_the_same_bits(make_recipe: Callable[.
     print(f"\n{len(kills)} kills in {time.monotonic() - began:.0f} s (moment, rows logged, checkpoint half written):")
     print(*kills, sep="\n")
     assert sum(is_writing for *_, is_writing in kills) >= 3
+
+
+def test_a_damaged_reference_is_refused(make_recipe: Callable[..., Recipe]):
+    train(make_recipe(*SIX_STEPS), stop_after=4)
+    recipe = make_recipe(*SIX_STEPS)
+    path = Path(recipe.output_dir) / "reference" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(checkpoint.CheckpointError, match="reference is damaged"):
+        train(recipe, resume=True)

@@ -221,9 +221,12 @@ def test_utterances_that_cannot_be_scored_do_not_move_tau():
     assert reward.tau == pytest.approx(4.0, rel=1e-5)
 
 
-def test_tau_cannot_be_calibrated_on_nothing():
-    with pytest.raises(ValueError, match=r"the parent could score no utterance\. Set reward\.tau"):
-        hear(counting_parent(tau=None), "", "")
+def test_tau_is_not_calibrated_on_silence_which_earns_nothing():
+    reward = counting_parent(tau=None)
+    assert reward(prompts=["due"], completions=[""]) == [0.0]
+    assert reward.calibrated_tau is None
+    reward(prompts=["due"], completions=[" quattro"])
+    assert reward.calibrated_tau is not None
 
 
 def test_a_given_tau_is_never_calibrated():

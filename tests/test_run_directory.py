@@ -262,3 +262,12 @@ def test_resuming_with_changed_text_is_refused(make_recipe: Make, tmp_path: Path
     with pytest.raises(RecipeError, match=r"The text is not what the run in .* began with") as caught:
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
     assert caught.value.key == "text.sources"
+
+
+def test_a_log_is_one_object_a_line_for_every_reader(tmp_path: Path):
+    log = JsonLinesLog(tmp_path / "log.jsonl")
+    said = "una\x85riga\u2028due\u2029tre\n"
+    log.append({"utterance": said})
+    log.close()
+    lines = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [{"utterance": said}]

@@ -467,3 +467,13 @@ def test_the_clm_update_norm_is_the_distance_the_weights_went(make_recipe: Make)
     now, then = weights_of(trainer.baby.lm), weights_of(before)
     distance = math.sqrt(sum(float((now[name] - then[name]).square().sum()) for name in now))
     assert rows_of(recipe)[0]["clm/update_norm"] == pytest.approx(distance)
+
+
+def test_the_exact_kl_is_measured_at_the_last_ppo_step_of_a_cycle(make_recipe: Make):
+    # 1 clm and 2 ppo steps a cycle; at the first ppo step the reference is the baby itself, so its KL would be 0
+    settings = ("--schedule.clm_steps", "1", "--schedule.ppo_steps", "2", "--ppo.reference", "phase_start")
+    recipe = make_recipe(*settings, "--ppo.learning_rate", "1e-2")
+    trained(recipe)
+    steps = [row for row in rows_of(recipe) if row["kind"] == "step"]
+    assert ["ppo/kl_exact" in row for row in steps] == [False, False, True, False, False, True]
+    assert steps[2]["ppo/kl_exact"] > 0

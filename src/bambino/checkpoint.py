@@ -65,7 +65,7 @@ def save(
         )
     _write_json(part / "state.json", state)
     files = sorted(p for p in part.rglob("*") if p.is_file())
-    _write_json(part / "manifest.json", {str(p.relative_to(part)): _sha256(p) for p in files})
+    _write_json(part / "manifest.json", {str(p.relative_to(part)): sha256(p) for p in files})
     replace_folder(part, path)
     for old in list_checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
@@ -81,7 +81,7 @@ def load(path: Path) -> Checkpoint:
     try:
         manifest = json.loads((path / "manifest.json").read_text())
         for name, digest in manifest.items():
-            if _sha256(path / name) != digest:
+            if sha256(path / name) != digest:
                 raise CheckpointError(f"{path / name} is damaged: its content is not what was written.")
         state = json.loads((path / "state.json").read_text())
     except (OSError, ValueError) as error:
@@ -137,7 +137,8 @@ def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

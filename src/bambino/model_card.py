@@ -38,14 +38,17 @@ Check the licences of the baby, the parent and the text before you share this mo
 """
 
 
+IN_PYTHON = "passed in Python"
+
+
 def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any]) -> str:
     """README.md of a saved model: what it was made from, how, and what was measured last."""
     rows = "\n".join(f"| {name.removeprefix('eval/')} | {value:.4g} |" for name, value in evaluation.items())
     schedule = recipe.schedule
     cycle = f" {schedule.clm_steps} clm : {schedule.ppo_steps} ppo" if schedule.kind in ("cycle", "blocked") else ""
     return CARD.format(
-        baby=recipe.baby.model,
-        parent=recipe.parent.model,
+        baby=recipe.baby.model or IN_PYTHON,
+        parent=recipe.parent.model or (IN_PYTHON if recipe.uses_ppo else "none"),
         sources=", ".join(f"`{source}`" for source in recipe.text.sources) or "a dataset passed in Python",
         step=step,
         max_steps=recipe.max_steps,

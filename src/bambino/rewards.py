@@ -84,6 +84,8 @@ class ParentPerplexity:
             self._calibrate(perplexities)
         if log_extra is not None:
             log_extra("parent_perplexity", perplexities)
+        if self.config.tau is None and self.calibrated_tau is None:
+            return [0.0] * len(texts)  # nothing but silence so far
         if log_metric is not None:
             log_metric("tau", self.tau)
         return [reversed_sigmoid(p, self.config.alpha, self.beta, self.tau) for p in perplexities]
@@ -123,8 +125,6 @@ class ParentPerplexity:
         self.log_perplexities = (self.log_perplexities + finite)[-self.config.tau_window :]
         if self.log_perplexities:
             self.calibrated_tau = math.exp(np.quantile(self.log_perplexities, self.config.tau_quantile))
-        elif self.calibrated_tau is None:
-            raise ValueError("reward.tau cannot be calibrated: the parent could score no utterance. Set reward.tau.")
 
 
 def without_cut_word(prompt: str, text: str) -> str:

@@ -45,7 +45,7 @@ class JsonLinesLog:
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row; numbers that JSON has no word for (inf, nan) become null."""
-        self._file.write(json.dumps(finite(row), ensure_ascii=False).encode() + b"\n")
+        self._file.write(_one_line(json.dumps(finite(row), ensure_ascii=False)).encode() + b"\n")
         self._file.flush()
 
     def offset(self) -> int:
@@ -197,3 +197,10 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in settings.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
+
+
+def _one_line(text: str) -> str:
+    """JSON without the characters that end a line for some readers (Python's str.splitlines among them)."""
+    for character in "\x85\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

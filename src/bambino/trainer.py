@@ -106,6 +106,7 @@ class BambinoTrainer:
         """Cumulated costs: tokens, flops, seconds."""
         self._times: dict[str, float] = defaultdict(float)
         self._last_evaluation: Row = {}
+        self._reference_digest: str | None = None
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
 
@@ -251,6 +252,7 @@ class BambinoTrainer:
             rows = self.streams.prompts.rows
             check_parent(self.participants, [rows[i].tolist() for i in range(min(64, len(rows)))])
         self.run = RunDirectory(self.args.output_dir)
+        (self.run.path / "failure.json").unlink(missing_ok=True)
         try:
             if resume:
                 self._resume(None if resume is True else Path(resume))
@@ -271,6 +273,7 @@ class BambinoTrainer:
         self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
         if self._reference_kind == "initial":
             self.baby.lm.save_pretrained(self.run.reference)
+            self._reference_digest = checkpoint.sha256(self.run.reference / "model.safetensors")
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self.streams.manifest, str(self.accelerator.device))
         if self.args.evaluation.eval_steps is not None:
@@ -290,6 +293,11 @@ class BambinoTrainer:
         self.optimizers.load_state(tensors)
         self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
         if self._reference_kind == "initial":
+            self._reference_digest = state["reference_digest"]
+            if checkpoint.sha256(self.run.reference / "model.safetensors") != self._reference_digest:
+                raise checkpoint.CheckpointError(
+                    f"{self.run.reference} is damaged: it is not the reference of this run."
+                )
             self.reference.load_weights(_load_weights(self.run.reference))
         elif "reference" in tensors:
             self.reference.load_weights(tensors["reference"])
@@ -322,6 +330,7 @@ class BambinoTrainer:
                 "totals": dict(self.totals),
                 "last_evaluation": finite(self._last_evaluation),
                 "feedback": None if self.feedback is None else self.feedback.state_dict(),
+                "reference_digest": self._reference_digest,
                 "log_offsets": self.run.log_offsets(),
             }
             keep = self.args.save_total_limit
