@@ -2,8 +2,8 @@
 
     python benchmarks/summarize_runs.py --out results/NAME RUN_DIRECTORY...
 
-Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row, the
-means of each ppo metric over the last tenth of ppo steps, the costs, and utterances at three ages.
+Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row,
+means of the clm and ppo metrics (ppo also over the last tenth of its steps), costs, and utterances at three ages.
 """
 
 from __future__ import annotations
@@ -44,12 +44,20 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
+def means(rows: list[dict[str, Any]], prefix: str) -> dict[str, dict[str, float]]:
+    """Mean and extremes of each metric over the rows that have it."""
+    names = sorted({key for row in rows for key in row if key.startswith(prefix)})
+    columns = {name: [row[name] for row in rows if row.get(name) is not None] for name in names}
+    return {name: {"mean": fmean(v), "min": min(v), "max": max(v)} for name, v in columns.items() if v}
+
+
 def summarize(run: Path) -> dict[str, Any]:
     rows = read_rows(run / "metrics.jsonl")
     steps = [row for row in rows if row["kind"] == "step"]
     evaluations = [row for row in rows if row["kind"] == "evaluation"]
     ppo = [row for row in steps if row["phase"] == "ppo"]
     late = ppo[-max(1, len(ppo) // 10) :]
+    hearing = [row for row in steps if row["phase"] == "clm"]
     ages = sorted({row["step"] for row in evaluations})
     ages = sorted({ages[0], ages[len(ages) // 2], ages[-1]}) if ages else []
     said = [row for row in read_rows(run / "utterances.jsonl") if row["kind"] == "evaluation"]
@@ -58,7 +66,9 @@ def summarize(run: Path) -> dict[str, Any]:
         "settings": different(yaml.safe_load((run / "recipe.yaml").read_text()), Recipe().to_dict()),
         "environment": json.loads((run / "environment.json").read_text()),
         "evaluations": evaluations,
-        "late_ppo": {k: fmean(row[k] for row in late if k in row) for k in late[0] if k[:4] == "ppo/"} if ppo else {},
+        "clm_means": means(hearing, "clm/"),
+        "ppo_means": means(ppo, "ppo/"),
+        "late_ppo_means": means(late, "ppo/"),
         "costs": {key: value for key, value in steps[-1].items() if key.startswith("total/")},
         "utterances": {str(age): [row for row in said if row["step"] == age][:10] for age in ages},
     }

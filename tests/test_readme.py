@@ -62,7 +62,7 @@ def test_the_wrong_key_is_answered_as_the_readme_says(newcomer, capsys):
 
 def test_the_python_runs(newcomer):
     block = next(block for block in code_blocks() if "BambinoTrainer(" in block)
-    short = block.replace('["--output_dir", "runs/second"]', f'["--output_dir", "runs/second", *{SHORTER.split()!r}]')
+    short = block.replace('["--output_dir", "runs/second",', f'["--output_dir", "runs/second", *{SHORTER.split()!r},')
     assert short != block
     exec(short, {"texts": italian_lines(100, seed=5)})
     assert (newcomer / "runs" / "second" / "model").is_dir()

@@ -11,6 +11,9 @@ from types import FrameType
 from bambino.config import Recipe, RecipeError
 from bambino.recipe_file import build_parser, load_recipe
 
+STOPPED = 130
+"""Exit status of a run that was stopped before its last step."""
+
 USAGE = """usage: bambino train [RECIPE.yaml] [--SETTING VALUE ...]
        bambino train --resume RUN_DIRECTORY
        bambino train --help        all settings
@@ -33,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit status: 0 done or stopped on request, 1 the run failed, 2 something given was wrong, 130 interrupted
+        The exit status: 0 done, 1 the run failed, 2 something given was wrong, 130 stopped
         before the run began.
     """
     words = sys.argv[1:] if argv is None else argv
@@ -92,7 +95,7 @@ def _train(words: list[str]) -> int:
         return 1
     if trainer.step < recipe.max_steps:
         print(f"Stopped after step {trainer.step}. Go on with: bambino train --resume {recipe.output_dir}")
-        return 0
+        return STOPPED
     print(f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
     return 0
 
@@ -120,6 +123,7 @@ def _stop_on_signals(trainer: object) -> None:
         if trainer.stop_requested:  # type: ignore[attr-defined]
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        print("bambino: finishing this step, then saving. Again to stop at once.", file=sys.stderr)
         trainer.stop_requested = True  # type: ignore[attr-defined]
 
     signal.signal(signal.SIGINT, stop)

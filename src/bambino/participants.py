@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -45,6 +45,21 @@ def load_participants(
     return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer)
 
 
+def described(recipe: Recipe, baby: ModelLike, parent: ModelLike) -> Recipe:
+    """The recipe with the models that are really used: what was passed in from Python, if it was."""
+
+    def name(model: ModelLike, config: ModelConfig) -> str | None:
+        if model is None:
+            return config.model
+        return (model.name_or_path or None) if isinstance(model, PreTrainedModel) else str(model)
+
+    return replace(
+        recipe,
+        baby=replace(recipe.baby, model=name(baby, recipe.baby)),
+        parent=replace(recipe.parent, model=name(parent, recipe.parent)),
+    )
+
+
 def check_parent(participants: Participants, rows: list[list[int]]) -> None:
     """Refuse a parent that models the L2 text worse than the baby it shall teach.
 
@@ -77,7 +92,7 @@ def _model_and_tokenizer(
     if isinstance(model, PreTrainedModel):
         check_head(model, role)
         lm = model
-        config = ModelConfig(config.model or model.name_or_path or None)
+        config = ModelConfig(model.name_or_path or config.model, config.revision)
     else:
         if model is not None:
             config = ModelConfig(str(model))

@@ -21,7 +21,7 @@ from bambino.config import Recipe
 from bambino.models import Baby, Reference
 from bambino.optimization import Optimizers, UpdateMeter, gradient_of
 from bambino.rollout import Rollout, log_policy
-from bambino.scoring import eval_mode, log_probs_of, logits_before, takes_positions
+from bambino.scoring import eval_mode, log_probs_of, logits_before
 from bambino.text import TokenBatch, permutation, without_pads
 
 SAMPLER_TOLERANCE = {"no": 1e-3, "bf16": 0.5}
@@ -44,6 +44,8 @@ class Learner:
     baby: Baby
     optimizers: Optimizers
     accelerator: Accelerator
+    can_pack: bool = True
+    """Whether clm lines may share rows (`scoring.reads_packed_rows`)."""
     clm_gradient: list[Tensor] | None = None
     """The gradient of the last clm step before a ppo phase; what `ppo/cosine_with_clm` compares with."""
 
@@ -56,12 +58,11 @@ class Learner:
 def clm_step(learner: Learner, batch: TokenBatch, update: int, *, keep_gradient: bool) -> dict[str, float]:
     """One next-token update on a batch of L2 text, with the model's own dropout."""
     targets = int(batch.is_target.sum())
-    can_pack = takes_positions(learner.baby.lm)
     learner.baby.train()
     meter = UpdateMeter(learner.baby.lm)
     total = 0.0
     for rows in learner.parts(len(batch.input_ids)):
-        part = without_pads(batch.rows(rows)) if can_pack else batch.rows(rows)
+        part = without_pads(batch.rows(rows)) if learner.can_pack else batch.rows(rows)
         part = part.to(learner.accelerator.device)
         logits, _ = learner.baby(part, part.is_target)
         loss = -log_probs_of(logits, part.input_ids[part.is_target]).sum() / max(1, targets)
@@ -218,6 +219,11 @@ def _minibatch_gradient(
         logits, values = learner.baby(part.sequences, part.is_target)
         log_probs_all = _log_policy(learner, logits, part)
         log_probs = log_probs_all.gather(1, part.tokens[:, None])[:, 0]
+        log_ratio = (log_probs - old_log_probs).detach()
+        ratio = log_ratio.exp()
+        report["ratio"] += float(ratio.sum()) / count
+        if report["ratio"] > config.ratio_threshold:
+            return report  # the update will be skipped; an infinite ratio must not reach the loss
         with torch.set_grad_enabled(config.entropy_coef > 0):
             entropy = ppo.entropy(log_probs_all).sum() / count
         policy = ppo.policy_loss(log_probs, old_log_probs, advantages[rows][real], config.cliprange).sum() / count
@@ -226,12 +232,9 @@ def _minibatch_gradient(
         report["loss"] += _finite(float(loss.detach()), "ppo loss", part.sequences)
         learner.accelerator.backward(loss)
         with torch.no_grad():
-            log_ratio = log_probs - old_log_probs
-            ratio = log_ratio.exp()
             report["policy_loss"] += float(policy.detach())
             report["value_loss"] += float(value.detach())
             report["entropy"] += float(entropy.detach())
-            report["ratio"] += float(ratio.sum()) / count
             report["clip_fraction"] += float(((ratio - 1).abs() > config.cliprange).sum()) / count
             report["value_clip_fraction"] += float(((values - old_values).abs() > config.cliprange_value).sum()) / count
             report["approx_kl"] += float((ratio - 1 - log_ratio).sum()) / count

@@ -168,6 +168,8 @@ def _type_error(message: str) -> RecipeError:
     )
     value = re.search(r"expected a list\. Got value: (.*)$", text)
     way_out = f" Write a list: '[{value.group(1)}]'" if value else ""
+    if "expected a dict" in text:
+        way_out = " Write a mapping, with a space after each colon: '{it: [italian.txt]}'"
     return RecipeError(key.group(1), f"{key.group(1)}: {text}{way_out}")
 
 

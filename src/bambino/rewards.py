@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -24,6 +24,15 @@ class Reward(Protocol):
     """TRL's reward signature; everything comes by keyword."""
 
     def __call__(self, *, prompts: list[str], completions: list[str], **kwargs: Any) -> list[float]: ...
+
+
+@runtime_checkable
+class StatefulReward(Protocol):
+    """A reward that learns; checkpoints hold what state_dict gives (JSON), so that a resumed run is the same run."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 def reversed_sigmoid(perplexity: float, alpha: float, beta: float, tau: float) -> float:

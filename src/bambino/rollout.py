@@ -2,7 +2,7 @@
 
 The policy that is sampled is the policy that is scored: dropout is off, the log-prob kept for a token is that of the
 very distribution it was drawn from, and `log_policy` is the one definition of that distribution, used by the sampler
-here and by the updates in `trainer.py`. Randomness comes in as uniforms, one per utterance token, each row with its
+here and by the updates in `phases.py`. Randomness comes in as uniforms, one per utterance token, each row with its
 own: how a batch is split changes nothing.
 """
 

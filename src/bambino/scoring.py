@@ -216,6 +216,29 @@ def _groups(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
         yield group
 
 
+@torch.no_grad()
+def reads_packed_rows(lm: PreTrainedModel, length: int) -> bool:
+    """Whether packed rows of so many tokens are read exactly as each line alone: tried out on two short lines.
+
+    No for models without explicit positions, with a state that runs on over a line's end (Qwen3-Next, LFM2), or with a
+    sliding window shorter than the rows.
+    """
+    window = getattr(lm.config, "sliding_window", None)
+    if not takes_positions(lm) or (window is not None and window < length):
+        return False
+    ids = torch.arange(1, 13, device=lm.device)[None] % lm.config.vocab_size
+    other = torch.cat([ids[:, :6].flip(1), ids[:, 6:]], 1)
+    is_real = torch.ones_like(ids, dtype=torch.bool)
+    documents = (torch.arange(12, device=lm.device) >= 6).long()[None]
+    with eval_mode(lm):
+        try:
+            packed, after_another = (hidden_states(lm, x, is_real, documents=documents)[:, 6:] for x in (ids, other))
+        except (ValueError, RuntimeError):
+            return False
+        alone = hidden_states(lm, ids[:, 6:], is_real[:, 6:])
+    return torch.equal(packed, after_another) and torch.allclose(packed, alone, rtol=1e-3, atol=1e-3)
+
+
 def takes_positions(lm: PreTrainedModel) -> bool:
     """Whether the model can be told positions, which packed rows need."""
     return "position_ids" in inspect.signature(lm.base_model.forward).parameters

@@ -7,7 +7,7 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -206,7 +206,10 @@ def build_streams(
     if text.prompt_sources is not None:
         corpus = _corpus(recipe, text.prompt_sources, None, None)
         manifest["prompts"] = [asdict(report) for report in corpus.reports]
-    prompts = _line_stream(recipe, corpus, tokenizer, "prompts", cut=True)
+    if text.mode == "lines" and text.prompt_sources is None:
+        prompts = replace(heard, name="prompts", _orders={})
+    else:
+        prompts = _line_stream(recipe, corpus, tokenizer, "prompts", cut=True)
     return Streams(recipe, schedule, clm, prompts, manifest)
 
 

@@ -35,13 +35,14 @@ from bambino.models import (
     load_lm,
 )
 from bambino.optimization import Optimizers
-from bambino.participants import ModelLike, check_parent, load_participants
+from bambino.participants import ModelLike, check_parent, described, load_participants
 from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_step
 from bambino.recipe_file import dump_recipe
-from bambino.rewards import ParentPerplexity, Reward, is_dead
+from bambino.rewards import ParentPerplexity, Reward, StatefulReward, is_dead
 from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
 from bambino.run_directory import RunDirectory, RunDirectoryError, check_same_run, finite, holds_run
 from bambino.schedule import Schedule
+from bambino.scoring import reads_packed_rows
 from bambino.streams import Streams, build_streams
 from bambino.text import TokenBatch
 
@@ -74,7 +75,7 @@ class BambinoTrainer:
         reward_funcs: Reward | list[Reward] | None = None,
         on_row: Callable[[Row], None] = lambda row: None,
     ) -> None:
-        self.args = args or Recipe()
+        self.args = described(args or Recipe(), model, parent)
         self.on_row = on_row
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns."""
@@ -91,13 +92,15 @@ class BambinoTrainer:
         self.streams: Streams = build_streams(
             self.args, self.processing_class, self.schedule, _texts(train_dataset, self.args.text.jsonl_field)
         )
-        self.feedback = self._listener()
         self.reward_funcs = self._rewards(reward_funcs)
         self.evaluator = Evaluator(self.args, self.processing_class, self._listener())
 
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         self.optimizers = Optimizers(self.args, self.baby, self.schedule)
-        self.learner = Learner(self.args, self.baby, self.optimizers, self.accelerator)
+        can_pack = reads_packed_rows(lm, self.args.text.max_length)
+        if self.args.text.mode == "packed" and not can_pack:
+            raise RecipeError("text.mode", f"{type(lm).__name__} cannot keep packed lines apart. Use text.mode lines.")
+        self.learner = Learner(self.args, self.baby, self.optimizers, self.accelerator, can_pack)
         self.reference = Reference("none", self.args.ppo.reference_decay, lm)
         self.step = 0
         """Steps done."""
@@ -310,8 +313,9 @@ class BambinoTrainer:
         checkpoint.delete_after(self.run.checkpoints, self.step)
         self.totals = defaultdict(float, state["totals"])
         self._last_evaluation = {k: math.nan if v is None else v for k, v in state["last_evaluation"].items()}
-        if self.feedback is not None:
-            self.feedback.load_state_dict(state["feedback"])
+        for reward, reward_state in zip(self.reward_funcs, state["rewards"], strict=True):
+            if isinstance(reward, StatefulReward):
+                reward.load_state_dict(reward_state)
         self.run.truncate_logs(state["log_offsets"])
 
     def _save_checkpoint(self) -> None:
@@ -329,7 +333,7 @@ class BambinoTrainer:
                 "kl_coef": self.kl_coef,
                 "totals": dict(self.totals),
                 "last_evaluation": finite(self._last_evaluation),
-                "feedback": None if self.feedback is None else self.feedback.state_dict(),
+                "rewards": [r.state_dict() if isinstance(r, StatefulReward) else None for r in self.reward_funcs],
                 "reference_digest": self._reference_digest,
                 "log_offsets": self.run.log_offsets(),
             }
@@ -342,10 +346,11 @@ class BambinoTrainer:
     def _record(self, row: Row) -> None:
         """One row of metrics.jsonl per step."""
         self.totals["seconds"] += sum(self._times.values())
-        if self.feedback is not None:
-            before = self.totals["parent_tokens"]
-            self.totals["parent_tokens"] = self.feedback.tokens_read
-            self.totals["flops"] += forward_flops(self.parent, *[int(self.feedback.tokens_read - before)] * 2)
+        read = sum(r.tokens_read for r in self.reward_funcs if isinstance(r, ParentPerplexity))
+        if self.parent is not None:
+            newly = int(read - self.totals["parent_tokens"])
+            self.totals["flops"] += forward_flops(self.parent, newly, newly)
+            self.totals["parent_tokens"] = read
         row = {
             "kind": "step",
             "step": self.step,
@@ -424,7 +429,8 @@ class BambinoTrainer:
 
     def _rewards(self, reward_funcs: Reward | list[Reward] | None) -> list[Reward]:
         if reward_funcs is None:
-            return [] if self.feedback is None else [self.feedback]
+            feedback = self._listener()
+            return [] if feedback is None else [feedback]
         return [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
 
 
