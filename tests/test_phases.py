@@ -412,3 +412,16 @@ def test_the_missing_eos_penalty_is_subtracted_where_an_utterance_did_not_end_by
     assert learned_from[0].tolist() == expected
     # what is reported is the parent's reward
     assert next(row for row in rows if row["kind"] == "step")["ppo/reward"] == 3.0
+
+
+def test_an_infinite_ratio_skips_the_update_and_moves_nothing():
+    # a token the old policy gave e^-200: exp(log ratio) overflows fp32
+    learner = make_learner(ppo=PPOConfig(epochs=1, learning_rate=0.01))
+    rollout = speak(learner)
+    rollout.log_probs[0, 0] = -200.0
+    before = weights_of(learner.baby)
+    metrics = ppo_step(learner, rollout, torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
+    assert metrics["ppo/skipped_updates"] == 1
+    assert metrics["ppo/ratio"] == math.inf
+    assert learner.optimizers.updates == []
+    assert all(torch.equal(before[name], weight) for name, weight in weights_of(learner.baby).items())

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from bambino import BambinoTrainer, Recipe, checkpoint
+from bambino import BambinoTrainer, ParentPerplexity, Recipe, checkpoint
+from bambino.config import ModelConfig
+from bambino.models import load_lm, load_tokenizer
 from bambino.recipe_file import dump_recipe
 
 SIX_STEPS = ("--schedule.clm_steps", "2", "--schedule.ppo_steps", "2", "--max_steps", "6", "--save_steps", "100")
@@ -304,3 +306,24 @@ def test_a_damaged_reference_is_refused(make_recipe: Callable[..., Recipe]):
     path.write_bytes(bytes(content))
     with pytest.raises(checkpoint.CheckpointError, match="reference is damaged"):
         train(recipe, resume=True)
+
+
+def test_a_reward_passed_in_that_learns_goes_on_from_where_it_was(make_recipe: Callable[..., Recipe], parent_folder):
+    def raised(output_dir: str, stop_after: int | None = None, resume: bool = False) -> Recipe:
+        recipe = make_recipe(*SIX_STEPS, "--reward.tau", "null", "--reward.tau_window", "10", output_dir=output_dir)
+        config = ModelConfig(str(parent_folder))
+        parent = load_lm(config, "parent")
+        reward = ParentPerplexity(parent, load_tokenizer(config, "parent", parent), recipe.reward)
+        trainer = BambinoTrainer(args=recipe, reward_funcs=[reward])
+
+        def stop(row: dict[str, Any]) -> None:
+            trainer.stop_requested |= row["kind"] == "step" and row["step"] == stop_after
+
+        trainer.on_row = stop
+        trainer.train(resume_from_checkpoint=resume)
+        assert trainer.totals["parent_tokens"] == reward.tokens_read > 0
+        return recipe
+
+    whole = raised("whole")
+    raised("stopped", stop_after=4)
+    assert_same_run(raised("stopped", resume=True), whole)

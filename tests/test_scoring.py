@@ -6,7 +6,14 @@ import pytest
 import torch
 from conftest import FAMILIES, italian_lines, make_tokenizer, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_tokenizer
-from transformers import PreTrainedModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    MistralConfig,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from bambino import scoring
 from bambino.scoring import (
@@ -15,6 +22,7 @@ from bambino.scoring import (
     eval_mode,
     hidden_states,
     positions_of,
+    reads_packed_rows,
     score_texts,
     token_log_probs,
 )
@@ -273,3 +281,18 @@ def test_a_tokenizer_without_pad_scores_batches_of_unequal_length():
     for text, score in zip(texts, score_texts(lm, tokenizer, texts), strict=True):
         row = [tokenizer.eos_token_id, *tokenizer(text)["input_ids"]]
         assert score.log_prob == pytest.approx(plain_log_probs(lm, row).sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_families_we_name_keep_packed_lines_apart(family: str):
+    assert reads_packed_rows(tiny_lm(family), 40)
+
+
+def test_models_that_cannot_keep_packed_lines_apart_are_found_out():
+    sizes = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    window = MistralConfig(**sizes, intermediate_size=64, num_key_value_heads=1, sliding_window=8)
+    windowed = AutoModelForCausalLM.from_config(window)
+    assert reads_packed_rows(windowed, 8)
+    assert not reads_packed_rows(windowed, 9)  # a row may be longer than the window
+    bloom = BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=2)  # takes no positions
+    assert not reads_packed_rows(AutoModelForCausalLM.from_config(bloom), 8)

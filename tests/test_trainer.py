@@ -17,7 +17,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bambino.trainer
-from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint
+from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
 from bambino.models import ModelError
 from bambino.optimization import UpdateMeter
 from bambino.phases import TrainingError
@@ -477,3 +477,12 @@ def test_the_exact_kl_is_measured_at_the_last_ppo_step_of_a_cycle(make_recipe: M
     steps = [row for row in rows_of(recipe) if row["kind"] == "step"]
     assert ["ppo/kl_exact" in row for row in steps] == [False, False, True, False, False, True]
     assert steps[2]["ppo/kl_exact"] > 0
+
+
+def test_the_run_names_the_models_that_were_used_not_those_of_the_recipe(make_recipe: Make, baby_folder, parent_folder):
+    recipe = make_recipe("--baby.model", "some/baby", "--parent.model", "some/parent", "--max_steps", "1")
+    trained(recipe, str(baby_folder), AutoModelForCausalLM.from_pretrained(parent_folder))
+    run = Path(recipe.output_dir)
+    resolved = load_recipe(run / "recipe.yaml")
+    assert (resolved.baby.model, resolved.parent.model) == (str(baby_folder), str(parent_folder))
+    assert str(baby_folder) in (run / "model" / "README.md").read_text()
