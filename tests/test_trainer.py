@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import make_tokenizer, tiny_lm
+from conftest import italian_lines, make_tokenizer, tiny_lm
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -21,6 +21,7 @@ from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
 from bambino.models import ModelError
 from bambino.optimization import UpdateMeter
 from bambino.phases import TrainingError
+from bambino.text import is_heldout
 
 Make = Callable[..., Recipe]
 METRICS = Path(__file__).parent.parent / "docs" / "metrics.md"
@@ -486,3 +487,14 @@ def test_the_run_names_the_models_that_were_used_not_those_of_the_recipe(make_re
     resolved = load_recipe(run / "recipe.yaml")
     assert (resolved.baby.model, resolved.parent.model) == (str(baby_folder), str(parent_folder))
     assert str(baby_folder) in (run / "model" / "README.md").read_text()
+
+
+def test_prompts_are_evaluated_on_the_held_out_texts_of_a_dataset(make_recipe: Make):
+    texts = italian_lines(200, seed=7)
+    recipe = make_recipe("--evaluation.utterances", "5", "--max_steps", "1", "--text.sources", "[]")
+    trainer = trained(recipe, train_dataset=texts)
+    heldout = [text for text in texts if is_heldout(text, 10)]
+    assert len(trainer.evaluator.prompts) == 5
+    assert "eval/utterances/parent_log_perplexity" in trainer.evaluate()
+    prompts = [trainer.processing_class.decode(row, skip_special_tokens=True) for row in trainer.evaluator.prompts]
+    assert all(any(text.startswith(prompt) for text in heldout) for prompt in prompts)

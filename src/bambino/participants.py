@@ -45,8 +45,8 @@ def load_participants(
     return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer)
 
 
-def described(recipe: Recipe, baby: ModelLike, parent: ModelLike) -> Recipe:
-    """The recipe with the models that are really used: what was passed in from Python, if it was."""
+def described(recipe: Recipe, baby: ModelLike, parent: ModelLike, *, has_dataset: bool) -> Recipe:
+    """The recipe with the models and text that are really used: what was passed in from Python, if it was."""
 
     def name(model: ModelLike, config: ModelConfig) -> str | None:
         if model is None:
@@ -57,6 +57,7 @@ def described(recipe: Recipe, baby: ModelLike, parent: ModelLike) -> Recipe:
         recipe,
         baby=replace(recipe.baby, model=name(baby, recipe.baby)),
         parent=replace(recipe.parent, model=name(parent, recipe.parent)),
+        text=replace(recipe.text, sources=[], weights=None) if has_dataset else recipe.text,
     )
 
 

@@ -151,13 +151,18 @@ def corpus_of(texts: Iterable[str], name: str, min_chars: int = 0, heldout_every
     for text in texts:
         report.lines += 1
         digest.update(text.encode("utf-8", "replace") + b"\n")
-        line = " ".join(text.split("\n")).strip()
+        line = as_line(text)
         if _keep(line, min_chars, heldout_every, report.dropped):
             kept.append(line)
     if not kept:
         raise TextError(f"{name} has no usable text: {report.lines} read, dropped {report.dropped or 'none'}.")
     report.sha256 = digest.hexdigest()
     return Corpus(kept, np.zeros(len(kept), dtype=int), [1.0], [report])
+
+
+def as_line(text: str) -> str:
+    """A text in memory as a line: newlines become spaces."""
+    return " ".join(text.split("\n")).strip()
 
 
 def load_heldout(
@@ -169,18 +174,24 @@ def load_heldout(
     jsonl_field: str = "text",
 ) -> list[str]:
     """The held-out lines of the sources (all lines when heldout_every is None), at most max_lines, spread evenly."""
-    lines = [
+    read = (
         line
         for source in sources
         for line in _read_source(source, jsonl_field, SourceReport(path=str(source)))
         if _keep(line, 0, None, {})
-        and (heldout_every is None or is_heldout(line, heldout_every))
-        and in_split(line, split)
-    ]
+    )
+    lines = heldout_of(read, heldout_every, split)
     if not lines:
         rule = "" if heldout_every is None else f" (sha256 of the line modulo {heldout_every} is 0, split {split})"
         raise TextError(f"{', '.join(map(str, sources))}: no held-out line{rule}. Use a larger text to evaluate on.")
     return spread(lines, max_lines)
+
+
+def heldout_of(lines: Iterable[str], heldout_every: int | None, split: Split = "all") -> list[str]:
+    """The held-out ones of some lines (all when heldout_every is None), of one half or both."""
+    return [
+        line for line in lines if (heldout_every is None or is_heldout(line, heldout_every)) and in_split(line, split)
+    ]
 
 
 def spread(items: list[Any], at_most: int) -> list[Any]:

@@ -75,7 +75,7 @@ class BambinoTrainer:
         reward_funcs: Reward | list[Reward] | None = None,
         on_row: Callable[[Row], None] = lambda row: None,
     ) -> None:
-        self.args = described(args or Recipe(), model, parent)
+        self.args = described(args or Recipe(), model, parent, has_dataset=train_dataset is not None)
         self.on_row = on_row
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns."""
@@ -89,11 +89,10 @@ class BambinoTrainer:
         self.parent, self.parent_processing_class = self.participants.parent, self.participants.parent_tokenizer
         if self.parent is not None:
             self.parent.to(self.accelerator.device)
-        self.streams: Streams = build_streams(
-            self.args, self.processing_class, self.schedule, _texts(train_dataset, self.args.text.jsonl_field)
-        )
+        texts = _texts(train_dataset, self.args.text.jsonl_field)
+        self.streams: Streams = build_streams(self.args, self.processing_class, self.schedule, texts)
         self.reward_funcs = self._rewards(reward_funcs)
-        self.evaluator = Evaluator(self.args, self.processing_class, self._listener())
+        self.evaluator = Evaluator(self.args, self.processing_class, self._listener(), texts)
 
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         self.optimizers = Optimizers(self.args, self.baby, self.schedule)
@@ -438,8 +437,8 @@ def _load_weights(path: Path) -> dict[str, torch.Tensor]:
     return dict(load_lm(ModelConfig(str(path.resolve())), "baby").named_parameters())
 
 
-def _texts(dataset: Iterable[Any] | None, field: str) -> Iterable[str] | None:
+def _texts(dataset: Iterable[Any] | None, field: str) -> list[str] | None:
     """Texts of a dataset whose rows are strings or mappings."""
     if dataset is None:
         return None
-    return (row if isinstance(row, str) else row[field] for row in dataset)
+    return [row if isinstance(row, str) else row[field] for row in dataset]

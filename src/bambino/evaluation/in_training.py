@@ -18,7 +18,7 @@ from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character
 from bambino.scoring import bits_per_byte
-from bambino.text import TextError, TokenBatch, encode, load_heldout, pad, spread
+from bambino.text import TextError, TokenBatch, as_line, encode, heldout_of, load_heldout, pad, spread
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,14 @@ class Evaluation:
 class Evaluator:
     """Loads everything once, so that bad input is refused before the first step."""
 
-    def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, feedback: ParentPerplexity | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        tokenizer: PreTrainedTokenizerBase,
+        feedback: ParentPerplexity | None,
+        dataset: list[str] | None = None,
+    ) -> None:
+        """`dataset`: texts in memory that replace text.sources; prompts come from its held-out ones."""
         config, text = recipe.evaluation, recipe.text
         self.recipe, self.tokenizer, self.feedback = recipe, tokenizer, feedback
         self.texts = {
@@ -52,8 +59,8 @@ class Evaluator:
         }
         self.prompts: list[list[int]] = []
         self.human_log_perplexity: float | None = None
-        if config.utterances > 0 and text.sources:
-            self._load_prompts()
+        if config.utterances > 0 and (text.sources or dataset is not None):
+            self._load_prompts(self._heldout_lines(dataset))
 
     def evaluate(self, baby: Baby) -> Evaluation:
         """Measure the baby. Draws no global randomness, leaves the baby's mode as it was."""
@@ -78,16 +85,22 @@ class Evaluator:
             metrics["eval/human/parent_log_perplexity"] = self.human_log_perplexity
         return Evaluation(metrics, utterances, perplexities)
 
-    def _load_prompts(self) -> None:
-        """Prompts, and the human continuations of the same length that the parent's opinion is compared with."""
-        config, text, rollout = self.recipe.evaluation, self.recipe.text, self.recipe.rollout
-        lines = load_heldout(
+    def _heldout_lines(self, dataset: list[str] | None) -> list[str]:
+        """Held-out L2 lines that prompts may be cut from."""
+        config, text = self.recipe.evaluation, self.recipe.text
+        if dataset is not None and text.prompt_sources is None:
+            return heldout_of(map(as_line, dataset), text.heldout_every, config.split)
+        return load_heldout(
             text.prompt_sources or text.sources,
             heldout_every=text.heldout_every,
             split=config.split,
             max_lines=1 << 30,
             jsonl_field=text.jsonl_field,
         )
+
+    def _load_prompts(self, lines: list[str]) -> None:
+        """Prompts, and the human continuations of the same length that the parent's opinion is compared with."""
+        config, text, rollout = self.recipe.evaluation, self.recipe.text, self.recipe.rollout
         lines = spread([line for line in lines if len(line) >= text.min_chars], config.utterances)
         rows = encode(self.tokenizer, lines, with_start=text.prepend_bos)
         if not rows:
