@@ -25,6 +25,7 @@ from bambino import BambinoTrainer
 from bambino.config import Recipe
 from bambino.display import PlainDisplay
 from bambino.models import ModelError
+from bambino.pretrain import newborn_trainer
 from bambino.recipe_file import setting_names
 
 SECTIONS = {f.name: type(f.default_factory()) for f in dataclasses.fields(Recipe) if callable(f.default_factory)}
@@ -103,7 +104,8 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
             outcome.largest_forward = max(outcome.largest_forward, len(kwargs["input_ids"]))
 
     try:
-        trainer = BambinoTrainer(args=recipe, on_row=take)
+        from_scratch = recipe.baby.model is None
+        trainer = newborn_trainer(recipe, on_row=take) if from_scratch else BambinoTrainer(args=recipe, on_row=take)
         trainer.baby.lm.base_model.register_forward_pre_hook(measure, with_kwargs=True)
         trainer.train()
     except ModelError as error:
@@ -151,6 +153,16 @@ def kl_coefs(outcome: Outcome) -> list[float]:
     return [round(number, 9) for number in outcome.numbers("ppo/kl_coef")]
 
 
+def tensors(outcome: Outcome) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of the weights."""
+    return [(name, tuple(tensor.shape)) for name, tensor in outcome.weights.items()]
+
+
+def positions_and_tokens(outcome: Outcome) -> tuple[int, int]:
+    """Positions and tokens that GPT-2 has embeddings for."""
+    return len(outcome.weights["lm.transformer.wpe.weight"]), len(outcome.weights["lm.transformer.wte.weight"])
+
+
 def metric(name: str) -> Look:
     return lambda outcome: outcome.numbers(name)
 
@@ -179,6 +191,22 @@ BASE: dict[str, Any] = {
     "evaluation.utterances": 0,
 }
 ONLY_CLM = {"schedule.kind": "clm", "max_steps": 3}
+NEWBORN = ONLY_CLM | {
+    "baby.model": None,
+    "parent.model": None,
+    "shape.size": "1m",
+    "shape.context": 64,
+    "shape.hidden_size": 32,
+    "shape.num_layers": 1,
+    "shape.num_heads": 2,
+    "shape.vocab_size": 300,
+}
+
+
+def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in names}
+
+
 CALIBRATED = {"reward.tau": None, "reward.beta_times_tau": 3.0}
 EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
 READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
@@ -244,7 +272,16 @@ CASES: dict[str, Case] = {
     "schedule.clm_steps": Case([1], lambda o: o.phases, {}, ["ccpccp", "cpcpcp"]),
     "schedule.ppo_steps": Case([2], lambda o: o.phases, {}, ["ccpccp", "ccppcc"]),
     "schedule.warmup_clm_steps": Case([1], lambda o: o.phases, {}, ["ccpccp", "cccpcc"]),
+    "shape.architecture": Case(["opt", "llama", "qwen2", "gpt_neox"], tensors, NEWBORN),
+    "shape.size": Case(["1m"], tensors, without(NEWBORN, "shape.size", "shape.hidden_size")),
+    "shape.hidden_size": Case([32, 64], tensors, without(NEWBORN, "shape.hidden_size")),
+    "shape.num_layers": Case([1, 2], tensors, without(NEWBORN, "shape.num_layers")),
+    # Heads have no weights of their own.
+    "shape.num_heads": Case([2, 8], weights, without(NEWBORN, "shape.num_heads")),
+    "shape.context": Case([48], positions_and_tokens, without(NEWBORN, "shape.context"), [(256, 300), (48, 300)]),
+    "shape.vocab_size": Case([280], lambda o: positions_and_tokens(o)[1], without(NEWBORN, "shape.vocab_size")),
     **optimizer_cases("clm", ONLY_CLM),
+    "clm.label_smoothing": Case([0.1, 0.5], weights, ONLY_CLM),
     "rollout.prompt_tokens": Case([3], prompts),
     "rollout.max_new_tokens": Case([3], completions),
     "rollout.temperature": Case([0.5, 2.0], completions),

@@ -103,6 +103,50 @@ class TextConfig:
             _require(min(self.weights, default=1) > 0, "text.weights", self.weights, "must all be above 0.")
 
 
+SIZES = {"1m": (128, 4, 4), "5m": (256, 6, 4), "14m": (384, 8, 6), "125m": (768, 12, 12)}
+"""Name -> hidden size, layers, heads; named after the parameters they make (embeddings left out, but for 125m)."""
+
+
+@dataclass(frozen=True)
+class ShapeConfig:
+    """The shape of a model that `bambino pretrain` raises from scratch; `bambino train` does not read it."""
+
+    architecture: Literal["opt", "gpt2", "llama", "qwen2", "gpt_neox"] = "gpt2"
+    """The family of the model."""
+    size: Literal["1m", "5m", "14m", "125m"] = "5m"
+    """Hidden size, layers and heads by name."""
+    hidden_size: int | None = None
+    """In place of the size's."""
+    num_layers: int | None = None
+    """In place of the size's."""
+    num_heads: int | None = None
+    """In place of the size's."""
+    context: int = 256
+    """Longest row the model can read, in tokens."""
+    vocab_size: int = 8192
+    """Tokens of the tokenizer that is trained on the text, special ones included."""
+
+    def __post_init__(self) -> None:
+        _at_least(1, shape__hidden_size=self.hidden_size, shape__num_layers=self.num_layers)
+        _at_least(1, shape__num_heads=self.num_heads)
+        _at_least(2, shape__context=self.context)
+        _at_least(258, shape__vocab_size=self.vocab_size)
+        width, heads = self.width, self.heads
+        _require(width % heads == 0, "shape.num_heads", heads, f"does not divide the hidden size {width}.")
+
+    @property
+    def width(self) -> int:
+        return self.hidden_size or SIZES[self.size][0]
+
+    @property
+    def layers(self) -> int:
+        return self.num_layers or SIZES[self.size][1]
+
+    @property
+    def heads(self) -> int:
+        return self.num_heads or SIZES[self.size][2]
+
+
 @dataclass(frozen=True)
 class ScheduleConfig:
     """Which phase each step belongs to."""
@@ -157,8 +201,13 @@ class PhaseConfig:
 class CLMConfig(PhaseConfig):
     """Exposure: next-token prediction on L2 text."""
 
+    label_smoothing: float = 0.0
+    """Share of the target's probability that is spread over the vocabulary; metrics stay those of the plain loss."""
+
     def __post_init__(self) -> None:
         self._check("clm")
+        value = self.label_smoothing
+        _require(0 <= value < 1, "clm.label_smoothing", value, "must be at least 0 and below 1.")
 
 
 @dataclass(frozen=True)
@@ -324,6 +373,8 @@ class Recipe:
     """The baby: a causal LM pretrained on L1."""
     parent: ParentConfig = field(default_factory=ParentConfig)
     """The parent: a frozen causal LM of L2."""
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
+    """What `bambino pretrain` raises."""
     text: TextConfig = field(default_factory=TextConfig)
     """The L2 text."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from bambino.config import Recipe
@@ -12,16 +13,13 @@ pipeline_tag: text-generation
 tags: [bambino, babylm, bilingual, continual-pretraining]
 ---
 
-# A bilingual baby language model
-
-Raised with [bambino](https://arxiv.org/abs/2406.11418) (BAMBINO-LM, Algorithm 1): a baby pretrained on a first language
-went on to a second one by exposure (clm) and by a parent's feedback (ppo).
+{story}
 
 | | |
 |---|---|
-| baby | `{baby}` |
-| parent | `{parent}` |
-| second-language text | {sources} |
+| baby | {baby} |
+| parent | {parent} |
+| text | {sources} |
 | steps done | {step} of {max_steps}, batches of {batch_size} |
 | schedule | {schedule} |
 | learning rates | clm {clm_lr:g}, ppo {ppo_lr:g} |
@@ -39,16 +37,29 @@ Check the licences of the baby, the parent and the text before you share this mo
 
 
 IN_PYTHON = "passed in Python"
+NEWBORN = "newborn"
+"""The folder of a run directory that holds the model `bambino pretrain` began with."""
+BILINGUAL = """# A bilingual baby language model
+
+Raised with [bambino](https://arxiv.org/abs/2406.11418) (BAMBINO-LM, Algorithm 1): a baby pretrained on a first language
+went on to a second one by exposure (clm) and by a parent's feedback (ppo)."""
+FROM_SCRATCH = """# A small language model raised from scratch
+
+Raised with [bambino](https://arxiv.org/abs/2406.11418) (`bambino pretrain`): tokenizer and weights began with this
+text."""
 
 
 def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any]) -> str:
     """README.md of a saved model: what it was made from, how, and what was measured last."""
     rows = "\n".join(f"| {name.removeprefix('eval/')} | {value:.4g} |" for name, value in evaluation.items())
     schedule = recipe.schedule
+    is_newborn = (Path(recipe.output_dir).expanduser() / NEWBORN).is_dir()
+    baby = f"`{recipe.baby.model}`" if recipe.baby.model else IN_PYTHON
     cycle = f" {schedule.clm_steps} clm : {schedule.ppo_steps} ppo" if schedule.kind in ("cycle", "blocked") else ""
     return CARD.format(
-        baby=recipe.baby.model or IN_PYTHON,
-        parent=recipe.parent.model or (IN_PYTHON if recipe.uses_ppo else "none"),
+        story=FROM_SCRATCH if is_newborn else BILINGUAL,
+        baby="random weights" if is_newborn else baby,
+        parent=f"`{recipe.parent.model}`" if recipe.parent.model else (IN_PYTHON if recipe.uses_ppo else "none"),
         sources=", ".join(f"`{source}`" for source in recipe.text.sources) or "a dataset passed in Python",
         step=step,
         max_steps=recipe.max_steps,

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from bambino import ppo
 from bambino.config import Recipe
@@ -65,8 +66,11 @@ def clm_step(learner: Learner, batch: TokenBatch, update: int, *, keep_gradient:
         part = without_pads(batch.rows(rows)) if learner.can_pack else batch.rows(rows)
         part = part.to(learner.accelerator.device)
         logits, _ = learner.baby(part, part.is_target)
-        loss = -log_probs_of(logits, part.input_ids[part.is_target]).sum() / max(1, targets)
-        total += _finite(float(loss.detach()), "clm loss", part)
+        heard = part.input_ids[part.is_target]
+        nll = -log_probs_of(logits, heard).sum() / max(1, targets)
+        total += _finite(float(nll.detach()), "clm loss", part)
+        smoothing = learner.recipe.clm.label_smoothing
+        loss = nll if smoothing == 0 else smoothed_loss(logits, heard, smoothing) / max(1, targets)
         learner.accelerator.backward(loss)
     if keep_gradient:
         learner.clm_gradient = gradient_of(learner.baby.lm)
@@ -78,6 +82,11 @@ def clm_step(learner: Learner, batch: TokenBatch, update: int, *, keep_gradient:
         "clm/update_norm": meter.norm(),
         "clm/learning_rate": rate,
     }
+
+
+def smoothed_loss(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"], smoothing: float) -> Float[Tensor, ""]:
+    """Summed cross-entropy with (1 - smoothing) on the target plus smoothing spread evenly over the vocabulary."""
+    return cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=smoothing)
 
 
 def ppo_step(

@@ -197,14 +197,14 @@ def build_streams(
             "text.single_stream cuts prompts from the lines of the clm stream: use text.mode lines and no "
             "text.prompt_sources, or set text.single_stream to false.",
         )
-    corpus = _corpus(recipe, text.sources, text.weights, dataset)
+    corpus = read_corpus(recipe, text.sources, text.weights, dataset)
     heard = _line_stream(recipe, corpus, tokenizer, "clm", cut=text.mode == "lines")
     manifest = {"clm": [asdict(report) for report in corpus.reports]}
     clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
     if text.single_stream:
         return Streams(recipe, schedule, clm, heard, manifest)
     if text.prompt_sources is not None:
-        corpus = _corpus(recipe, text.prompt_sources, None, None)
+        corpus = read_corpus(recipe, text.prompt_sources, None, None)
         manifest["prompts"] = [asdict(report) for report in corpus.reports]
     if text.mode == "lines" and text.prompt_sources is None:
         prompts = replace(heard, name="prompts", _orders={})
@@ -213,7 +213,10 @@ def build_streams(
     return Streams(recipe, schedule, clm, prompts, manifest)
 
 
-def _corpus(recipe: Recipe, sources: list[str], weights: list[float] | None, dataset: Iterable[str] | None) -> Corpus:
+def read_corpus(
+    recipe: Recipe, sources: list[str], weights: list[float] | None, dataset: Iterable[Any] | None = None
+) -> Corpus:
+    """The training lines of a recipe, from `sources` or from texts in memory: held-out and short ones left out."""
     text = recipe.text
     limits: dict[str, Any] = {"min_chars": text.min_chars, "heldout_every": text.heldout_every}
     if dataset is not None:

@@ -1,0 +1,142 @@
+"""Raising a model from scratch: a tokenizer trained on the text, a random model of a chosen shape, then clm steps.
+
+The result is what a baby's L1 and a parent are made of. The training is the trainer's own clm phase (packed rows by
+default), so it resumes, logs and evaluates like any run.
+
+    newborn/   the tokenizer and the random model, made once per run from the seed
+    model/     the raised model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    OPTConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
+
+from bambino.checkpoint import replace_folder
+from bambino.config import ModelConfig, Recipe, RecipeError, ShapeConfig
+from bambino.model_card import NEWBORN
+from bambino.models import load_lm, load_tokenizer
+from bambino.run_directory import holds_run
+from bambino.streams import read_corpus
+from bambino.trainer import BambinoTrainer
+
+BOS_EOS, PAD = "<|endoftext|>", "<pad>"
+
+
+def pretrain(
+    recipe: Recipe,
+    *,
+    train_dataset: Iterable[Any] | None = None,
+    resume: bool = False,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> BambinoTrainer:
+    """Raise a model of shape `recipe.shape` on `recipe.text` (or on texts in memory) into `recipe.output_dir`.
+
+    Raises:
+        RecipeError: the recipe has a baby already or a ppo phase.
+    """
+    trainer = newborn_trainer(recipe, train_dataset=train_dataset, resume=resume, on_row=on_row)
+    trainer.train(resume_from_checkpoint=resume)
+    return trainer
+
+
+def newborn_trainer(
+    recipe: Recipe,
+    *,
+    train_dataset: Iterable[Any] | None = None,
+    resume: bool = False,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> BambinoTrainer:
+    """The trainer of `pretrain`, before its first step; makes the newborn where there is none.
+
+    Raises:
+        RecipeError: the recipe has a baby already or a ppo phase.
+    """
+    if recipe.uses_ppo:
+        raise RecipeError("schedule.kind", "A model is raised by hearing alone. Set schedule.kind to clm.")
+    if recipe.baby.model is not None:
+        way_out = "A model raised from scratch has none before it: leave it out, or use bambino train."
+        raise RecipeError("baby.model", f"baby.model = {recipe.baby.model}. {way_out}")
+    newborn = Path(recipe.output_dir).expanduser() / NEWBORN
+    dataset = None if train_dataset is None else list(train_dataset)
+    if not holds_run(recipe.output_dir):
+        make_newborn(recipe, newborn, dataset)
+    config = ModelConfig(str(newborn))
+    lm = load_lm(config, "baby")
+    tokenizer = load_tokenizer(config, "baby", lm)
+    lm.name_or_path = ""  # made by the run: its recipe names no baby, so the run directory can be moved
+    return BambinoTrainer(lm, args=recipe, train_dataset=dataset, processing_class=tokenizer, on_row=on_row)
+
+
+def make_newborn(recipe: Recipe, folder: Path, dataset: Iterable[Any] | None = None) -> None:
+    """Save a tokenizer trained on the lines that the recipe trains on, and a random model of its shape."""
+    lines = read_corpus(recipe, recipe.text.sources, recipe.text.weights, dataset).lines
+    tokenizer = train_tokenizer(lines, recipe.shape.vocab_size)
+    torch.manual_seed(recipe.seed)
+    lm = AutoModelForCausalLM.from_config(model_config(recipe.shape, tokenizer))
+    part = folder.with_name(".part-newborn")
+    lm.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    replace_folder(part, folder)
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE (no text is unknown to it); `<|endoftext|>` is BOS and EOS."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[BOS_EOS, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text.strip() for text in texts), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS_EOS, eos_token=BOS_EOS, pad_token=PAD)
+
+
+def model_config(shape: ShapeConfig, tokenizer: PreTrainedTokenizerFast) -> PreTrainedConfig:
+    """The Hugging Face configuration of a shape; embeddings are tied, dropout is off."""
+    tokens: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "tie_word_embeddings": True,
+    }
+    sizes: dict[str, Any] = {
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "max_position_embeddings": shape.context,
+    }
+    inner = 4 * shape.width
+    if shape.architecture == "opt":
+        return OPTConfig(**tokens, **sizes, ffn_dim=inner, word_embed_proj_dim=shape.width, dropout=0.0)
+    if shape.architecture == "gpt2":
+        dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        return GPT2Config(
+            **tokens,
+            n_embd=shape.width,
+            n_layer=shape.layers,
+            n_head=shape.heads,
+            n_positions=shape.context,
+            **dropout,
+        )
+    family = {"llama": LlamaConfig, "qwen2": Qwen2Config, "gpt_neox": GPTNeoXConfig}[shape.architecture]
+    extra = {"num_key_value_heads": shape.heads} if family is Qwen2Config else {}
+    return family(**tokens, **sizes, intermediate_size=inner, **extra)

@@ -1,0 +1,140 @@
+"""Raising a model from scratch: tokenizer, shape, training, resume, and the command line."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import FAMILIES, italian_lines
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bambino.cli import main
+from bambino.config import Recipe, RecipeError, ShapeConfig
+from bambino.phases import smoothed_loss
+from bambino.pretrain import make_newborn, newborn_trainer, pretrain, train_tokenizer
+from bambino.recipe_file import load_recipe
+
+TINY = shlex.split(
+    "--schedule.kind clm --max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 --shape.hidden_size 32 "
+    "--shape.num_layers 1 --shape.num_heads 2 --shape.context 32 --shape.vocab_size 320 --clm.learning_rate 1e-2 "
+    "--evaluation.utterances 0"
+)
+
+
+@pytest.fixture
+def tiny(text_file: Path, tmp_path: Path) -> Callable[..., Recipe]:
+    """tiny("--seed", "3", ...): a recipe that raises a tiny model in a second."""
+
+    def make(*overrides: str, output_dir: str = "run") -> Recipe:
+        words = ["--text.sources", f"[{text_file}]", "--output_dir", str(tmp_path / output_dir)]
+        return load_recipe(None, [*TINY, *words, *overrides])
+
+    return make
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_each_architecture_learns_and_opens_with_auto_model(architecture: str, tiny, tmp_path):
+    rows = []
+    pretrain(tiny("--shape.architecture", architecture), on_row=rows.append)
+    losses = [row["clm/loss"] for row in rows if row["kind"] == "step"]
+    # Random weights spread 1 over 320 tokens.
+    assert losses[0] == pytest.approx(math.log(320), rel=0.05)
+    assert losses[-1] < 0.7 * losses[0]
+    lm = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")
+    assert lm.config.model_type == architecture
+    assert lm.get_input_embeddings().weight.shape == (320, 32)
+    assert tokenizer.decode(tokenizer("perché no? 日本")["input_ids"]) == "perché no? 日本"
+
+
+def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tiny):
+    def weights(trainer) -> torch.Tensor:
+        return torch.cat([p.detach().flatten() for p in trainer.baby.lm.parameters()])
+
+    whole = weights(pretrain(tiny(output_dir="whole")))
+    stopped = newborn_trainer(tiny(output_dir="parts"))
+
+    def stop(row) -> None:
+        stopped.stop_requested = row.get("step") == 7
+
+    stopped.on_row = stop
+    stopped.train()
+    assert stopped.step == 7
+    assert torch.equal(weights(pretrain(tiny(output_dir="parts"), resume=True)), whole)
+
+
+def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny, tmp_path):
+    def newborn(name: str, seed: str) -> bytes:
+        make_newborn(tiny("--seed", seed), tmp_path / name)
+        return (tmp_path / name / "model.safetensors").read_bytes()
+
+    assert newborn("one", "1") == newborn("again", "1") != newborn("two", "2")
+
+
+def test_the_tokenizer_is_trained_on_training_lines_only(tiny, tmp_path):
+    # Of the lines only one is long enough; it has too little in it for 320 - 258 merges.
+    lines = [*["il cane e il gatto " * 2] * 3, *[line[:30] for line in italian_lines(40)]]
+    make_newborn(tiny("--text.heldout_every", "null"), tmp_path / "all", lines)
+    make_newborn(tiny("--text.heldout_every", "null", "--text.min_chars", "35"), tmp_path / "few", lines)
+    sizes = [len(AutoTokenizer.from_pretrained(tmp_path / name)) for name in ("all", "few")]
+    assert sizes[0] == 320
+    assert sizes[1] < 290
+
+
+def test_no_text_is_unknown_and_the_end_token_begins_and_ends():
+    tokenizer = train_tokenizer(["ciao"], 258)
+    assert (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (258, 0, 0, 1)
+    assert len(tokenizer("ciao日")["input_ids"]) == 4 + 3
+
+
+def test_smoothed_loss_by_hand():
+    # log-probs of a uniform model over 4 tokens are all -ln 4, smoothed or not.
+    assert float(smoothed_loss(torch.zeros(1, 4), torch.tensor([2]), 0.2)) == pytest.approx(math.log(4))
+    # Logits (ln 3, 0): p = (3/4, 1/4). 0.8 on the target 0 and 0.1 on both: -(0.9 ln 3/4 + 0.1 ln 1/4).
+    by_hand = -(0.9 * math.log(0.75) + 0.1 * math.log(0.25))
+    assert float(smoothed_loss(torch.tensor([[math.log(3), 0.0]]), torch.tensor([0]), 0.2)) == pytest.approx(by_hand)
+
+
+def test_the_reported_loss_of_the_first_step_does_not_depend_on_smoothing(tiny):
+    def first_loss(smoothing: str, folder: str) -> float:
+        rows = []
+        pretrain(tiny("--max_steps", "1", "--clm.label_smoothing", smoothing, output_dir=folder), on_row=rows.append)
+        return rows[0]["clm/loss"]
+
+    assert first_loss("0.0", "plain") == first_loss("0.3", "smooth")
+
+
+@pytest.mark.parametrize(
+    ("words", "key"), [(["--schedule.kind", "cycle"], "schedule.kind"), (["--baby.model", "some"], "baby.model")]
+)
+def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: str, tiny):
+    with pytest.raises(RecipeError) as error:
+        newborn_trainer(tiny(*words))
+    assert error.value.key == key
+
+
+def test_a_shape_that_does_not_fit_is_refused():
+    with pytest.raises(RecipeError, match=r"shape.num_heads = 5 does not divide the hidden size 32."):
+        ShapeConfig(hidden_size=32, num_heads=5)
+
+
+def test_sizes_have_the_parameters_in_their_names():
+    # A GPT-2 layer has 12 h^2 weights, biases left out: 4 layers of 128: 0.8 M; 6 of 256: 4.7 M; 8 of 384: 14.2 M.
+    for name, millions in (("1m", 0.8), ("5m", 4.7), ("14m", 14.2)):
+        shape = ShapeConfig(size=name)
+        assert 12 * shape.width**2 * shape.layers / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_the_command_line_raises_and_goes_on(text_file, tmp_path, capsys):
+    words = ["--text.sources", f"[{text_file}]", "--output_dir", str(tmp_path / "run")]
+    short = [word if word != "20" else "3" for word in TINY]
+    assert main(["pretrain", "recipes/pretrain-small.yaml", *short, *words, "--clm.warmup_updates", "1"]) == 0
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+    assert "random weights" in (tmp_path / "run" / "model" / "README.md").read_text()
+    assert main(["pretrain", "--resume", str(tmp_path / "run")]) == 0
+    assert main(["pretrain", "--schedule.kind", "cycle"]) == 2
+    assert "Set schedule.kind to clm." in capsys.readouterr().err
