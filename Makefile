@@ -1,4 +1,5 @@
 # Every target makes what it needs on a fresh machine: Python 3.11 or newer is enough.
+#   make demo     the whole idea on a small world: five minutes after the install, offline; opens nothing, prints a path
 #   make test     checks and tests
 #   make check    formatting, lint, types
 #   make bench    seconds per step and peak memory with paper-size models (about ten minutes)
@@ -8,7 +9,10 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: test check bench install clean
+.PHONY: demo test check bench install clean
+
+demo: install
+	$(BIN)/bambino demo
 
 test: check
 	$(BIN)/python -m pytest -n 2

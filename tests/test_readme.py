@@ -27,9 +27,9 @@ def code_blocks() -> list[str]:
     return [block.replace("\\\n", " ") for block in plain if block]
 
 
-def commands() -> list[list[str]]:
+def commands(name: str = "train") -> list[list[str]]:
     lines = [line for block in code_blocks() for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("bambino train")]
+    return [shlex.split(line)[1:] for line in lines if line.startswith(f"bambino {name}")]
 
 
 @pytest.fixture
@@ -53,6 +53,26 @@ def test_every_command_runs_and_the_resumed_run_is_done(newcomer, capsys):
         elif "--ppo.kl_coeff" not in words:
             assert main([*words, *SHORTER.split()]) == 0
     assert (newcomer / "runs" / "first" / "model" / "model.safetensors").is_file()
+
+
+def test_the_nursery_commands_write_what_pretrain_reads(newcomer, capsys):
+    assert len(commands("nursery")) == 3
+    for words in commands("nursery"):
+        fewer = [{"100000": "300", "50": "1"}.get(word, word) for word in words]
+        assert main(fewer) == 0
+    assert len((newcomer / "it.txt").read_text(encoding="utf-8").splitlines()) == 300
+    (words,) = commands("pretrain")
+    tiny = "--max_steps 2 --shape.size 1m --clm.warmup_updates 1 --shape.vocab_size 300"
+    assert main([*words, *tiny.split()]) == 0
+    assert (newcomer / "runs" / "english-baby" / "model" / "model.safetensors").is_file()
+
+
+def test_the_demo_is_the_first_of_the_two_make_targets():
+    targets = re.findall(r"^    make (\w+)", README, flags=re.MULTILINE)
+    assert targets == ["demo", "test"]
+    assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE) for target in targets)
+    # What it does is tested in test_demo.py; that its words are understood, here.
+    assert commands("demo") == [["demo"]]
 
 
 def test_the_wrong_key_is_answered_as_the_readme_says(newcomer, capsys):

@@ -1,7 +1,8 @@
-"""The command line: `bambino train`."""
+"""The command line: `bambino demo`, `train`, `pretrain`, `nursery`."""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from importlib.metadata import version
@@ -14,13 +15,21 @@ from bambino.recipe_file import build_parser, load_recipe
 STOPPED = 130
 """Exit status of a run that was stopped before its last step."""
 
-USAGE = """usage: bambino train [RECIPE.yaml] [--SETTING VALUE ...]
+USAGE = """usage: bambino demo [--fast] [--seeds N]
+       bambino train [RECIPE.yaml] [--SETTING VALUE ...]
        bambino train --resume RUN_DIRECTORY
-       bambino train --help        all settings
+       bambino pretrain [RECIPE.yaml] [--SETTING VALUE ...]
+       bambino nursery --lang it --lines 100000 --out it.txt
+       bambino COMMAND --help        all settings
        bambino --version
 
 bambino raises bilingual baby language models: a baby pretrained on a first language
 learns a second one by hearing it (clm) and by a parent's feedback (ppo).
+
+  demo      the whole idea in five minutes, offline, on a small English-Italian world
+  train     a baby and a parent of yours
+  pretrain  a model from scratch: a baby's first language, or a parent
+  nursery   text and minimal pairs of the small world
 
   bambino train recipes/real-small.yaml --baby.model PATH --parent.model PATH --text.sources '[it.txt]'
 """
@@ -30,6 +39,15 @@ TRAIN_USAGE = """usage: bambino train [RECIPE.yaml] [--SETTING VALUE ...]
 Raise a baby as the recipe says; settings given here win over the recipe's.
 A run that was stopped goes on with --resume, and ends as if it had never stopped.
 """
+PRETRAIN_USAGE = """usage: bambino pretrain [RECIPE.yaml] [--SETTING VALUE ...]
+       bambino pretrain --resume RUN_DIRECTORY
+
+Raise a model from scratch on text, its tokenizer included: a baby's first language, or a parent.
+The shape settings say how large; the rest is as in bambino train, with schedule.kind clm.
+
+  bambino pretrain recipes/pretrain-small.yaml --text.sources '[en.txt]' --output_dir runs/english-baby
+"""
+USAGES = {"train": TRAIN_USAGE, "pretrain": PRETRAIN_USAGE}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,22 +64,28 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] == "--version":
         print(version("bambino-lm"))
         return 0
-    if words[0] != "train":
-        return _complain(f"There is no command {words[0]!r}. Try: bambino train --help")
-    if any(word in ("-h", "--help") for word in words[1:]):
-        print(TRAIN_USAGE)
-        print(build_parser().format_help().split("\n\n", 1)[1], end="")
-        return 0
+    command, rest = words[0], words[1:]
     try:
-        return _train(words[1:])
+        if command == "nursery":
+            return _nursery(rest)
+        if command == "demo":
+            return _demo(rest)
+        if command in USAGES:
+            return _raise_model(command, rest)
     except KeyboardInterrupt:
         print("Interrupted before the run began.", file=sys.stderr)
         return 130
+    return _complain(f"There is no command {command!r}. Try: bambino --help")
 
 
-def _train(words: list[str]) -> int:
+def _raise_model(command: str, words: list[str]) -> int:
+    """`train` and `pretrain`."""
+    if any(word in ("-h", "--help") for word in words):
+        print(USAGES[command])
+        print(build_parser().format_help().split("\n\n", 1)[1], end="")
+        return 0
     try:
-        recipe, resume = _recipe_of(words)
+        recipe, resume = _recipe_of(command, words)
     except RecipeError as error:
         return _complain(str(error))
 
@@ -74,6 +98,7 @@ def _train(words: list[str]) -> int:
     from bambino.display import display_for
     from bambino.models import ModelError
     from bambino.phases import TrainingError
+    from bambino.pretrain import newborn_trainer
     from bambino.run_directory import RunDirectoryError
     from bambino.text import TextError
     from bambino.trainer import BambinoTrainer
@@ -84,7 +109,8 @@ def _train(words: list[str]) -> int:
     console = Console()
     display = display_for(recipe, console)
     try:
-        trainer = BambinoTrainer(args=recipe, on_row=display)
+        is_newborn = command == "pretrain"
+        trainer = newborn_trainer(recipe, on_row=display) if is_newborn else BambinoTrainer(args=recipe, on_row=display)
         _stop_on_signals(trainer)
         with display:
             trainer.train(resume_from_checkpoint=resume)
@@ -94,18 +120,71 @@ def _train(words: list[str]) -> int:
         _complain(str(error))
         return 1
     if trainer.step < recipe.max_steps:
-        print(f"Stopped after step {trainer.step}. Go on with: bambino train --resume {recipe.output_dir}")
+        print(f"Stopped after step {trainer.step}. Go on with: bambino {command} --resume {recipe.output_dir}")
         return STOPPED
     print(f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
     return 0
 
 
-def _recipe_of(words: list[str]) -> tuple[Recipe, bool]:
+def _nursery(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "bambino nursery", description="Write text or minimal pairs of the nursery, a small English-Italian world."
+    )
+    parser.add_argument("--lang", choices=("en", "it"), required=True, help="the language")
+    parser.add_argument("--lines", type=int, help="write so many sentences, one a line")
+    parser.add_argument("--pairs", type=int, help="write so many doublets (two minimal pairs each) per phenomenon")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write (.txt for lines, .jsonl for pairs)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, other sentences (default: 1)")
+    try:
+        given = parser.parse_args(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    count = given.pairs if given.lines is None else given.lines
+    if (given.lines is None) == (given.pairs is None) or count < 1:
+        return _complain("Give either --lines N or --pairs N, N at least 1.")
+
+    from bambino.nursery import NurseryError, write_pairs, write_text
+
+    write = write_pairs if given.lines is None else write_text
+    try:
+        write(given.out, given.lang, count, given.seed)
+    except (NurseryError, OSError) as error:
+        return _complain(str(error))
+    print(f"Wrote {given.out}")
+    return 0
+
+
+def _demo(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "bambino demo", description="The whole idea on a small English-Italian world: offline, about five minutes."
+    )
+    parser.add_argument("--fast", action="store_true", help="smaller in everything, about a minute")
+    parser.add_argument("--seeds", type=int, default=1, help="run the conditions with so many seeds (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed, and that of the base models (default: 1)")
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/demo"), help="(default: runs/demo)")
+    try:
+        given = parser.parse_args(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    if given.seeds < 1 or given.seed < 0:
+        return _complain("--seeds must be at least 1 and --seed at least 0.")
+
+    from bambino.demo import DemoError, demo
+    from bambino.demo.settings import FAST, FULL
+
+    try:
+        demo(given.output_dir, FAST if given.fast else FULL, given.seed, given.seeds)
+    except DemoError as error:
+        return _complain(str(error))
+    return 0
+
+
+def _recipe_of(command: str, words: list[str]) -> tuple[Recipe, bool]:
     """The recipe that the words ask for, and whether a run is to be resumed."""
     if "--resume" in words:
         at = words.index("--resume")
         if at + 1 == len(words):
-            raise RecipeError("", "--resume needs the run's directory: bambino train --resume runs/bambino")
+            raise RecipeError("", f"--resume needs the run's directory: bambino {command} --resume runs/bambino")
         directory, rest = words[at + 1], words[:at] + words[at + 2 :]
         recipe_path = Path(directory) / "recipe.yaml"
         if not recipe_path.is_file():

@@ -1,0 +1,200 @@
+"""The whole idea on a small world, offline, in minutes: `bambino demo`.
+
+An Italian parent and an English baby are raised on the nursery's text (and kept in the user's cache). Then the baby
+learns Italian from a scarce budget under four conditions (untrained, clm, ppo, bambino) whose clm batches are the same.
+The output directory gets a table, plots, one page (index.html), all numbers (demo.json) and the run directories.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from bambino.demo.exam import read_truth, write_exam
+from bambino.demo.page import write_page
+from bambino.demo.plots import write_plots
+from bambino.demo.results import Result, read_result
+from bambino.demo.runs import prepare_process, raise_base, run_condition
+from bambino.demo.settings import CONDITIONS, LANGUAGES, Size, cache_key, cycle_steps
+from bambino.demo.tables import base_table, lesson, phenomena_table, result_table
+
+ROLES = {"en": "baby (English)", "it": "parent (Italian)"}
+MARK = "demo.json"
+
+
+class DemoError(ValueError):
+    """The demo cannot begin."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A function that runs in a process of its own and leaves a run directory."""
+
+    name: str
+    folder: Path
+    steps: int
+    function: Any
+    arguments: tuple[Any, ...]
+
+    def progress(self) -> dict[str, Any]:
+        """The newest step's row of metrics; empty before the first."""
+        path = self.folder / "metrics.jsonl"
+        if not path.is_file():
+            return {}
+        rows = [line for line in path.read_bytes().split(b"\n")[:-1] if line.startswith(b'{"kind": "step"')]
+        return json.loads(rows[-1]) if rows else {}
+
+
+def cache_directory() -> Path:
+    """Where base models are kept: $XDG_CACHE_HOME/bambino, or ~/.cache/bambino."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bambino"
+
+
+def demo(
+    output_dir: Path,
+    size: Size,
+    seed: int = 1,
+    seeds: int = 1,
+    cache: Path | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Run the demo; returns the path of its page.
+
+    Args:
+        seeds: how many times the conditions are run, each with other Italian text, order and sampling; the base
+            models are those of `seed` throughout.
+
+    Raises:
+        DemoError: output_dir holds something that is not a demo.
+    """
+    console, begin = console or Console(), time.perf_counter()
+    make_room(output_dir)
+    base = (cache or cache_directory()) / "demo" / cache_key(size, seed)
+    exam = base / "exam"
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=prepare_process) as pool:
+        raise_bases(base, size, seed, pool, console)
+        bases = {language: json.loads((base / language / "exam.json").read_text()) for language in LANGUAGES}
+        console.print(base_table(bases))
+        jobs = []
+        for number in range(seed, seed + seeds):
+            for condition in reversed(CONDITIONS):  # the longest first
+                folder = output_dir / "runs" / f"{condition}-{number}"
+                arguments = (condition, size, number, base, exam, folder)
+                jobs.append(
+                    Job(
+                        f"{condition}, seed {number}",
+                        folder,
+                        sum(cycle_steps(condition)) * size.cycles,
+                        run_condition,
+                        arguments,
+                    )
+                )
+        run_jobs(jobs, pool, console)
+    truth = read_truth(exam)
+    results = [
+        read_result(condition, number, output_dir / "runs" / f"{condition}-{number}", truth)
+        for condition in CONDITIONS
+        for number in range(seed, seed + seeds)
+    ]
+    return report(output_dir, size, results, bases, truth, time.perf_counter() - begin, console)
+
+
+def report(
+    output_dir: Path,
+    size: Size,
+    results: list[Result],
+    bases: dict[str, Any],
+    truth: dict[str, float],
+    seconds: float,
+    console: Console,
+) -> Path:
+    """Print the tables and what they say; write numbers, plots and the page."""
+    console.print(result_table(results), phenomena_table(results))
+    for sentence in lesson(results):
+        console.print(sentence, markup=False, highlight=False)
+    content = {
+        "size": dataclasses.asdict(size),
+        "true_bits_per_byte": truth,
+        "bases": bases,
+        "results": [dataclasses.asdict(result) for result in results],
+    }
+    (output_dir / MARK).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    write_plots(output_dir, results, size)
+    page = write_page(output_dir, results, bases, truth, size)
+    console.print(f"\nDone in {seconds:.0f} seconds. The page: {page}", highlight=False, soft_wrap=True)
+    return page
+
+
+def make_room(output_dir: Path) -> None:
+    """Remove an earlier demo from output_dir.
+
+    Raises:
+        DemoError: it holds something else.
+    """
+    if output_dir.is_dir() and any(output_dir.iterdir()):
+        if not (output_dir / MARK).is_file():
+            raise DemoError(f"{output_dir} holds something that is not a demo. Use another --output_dir.")
+        shutil.rmtree(output_dir / "runs", ignore_errors=True)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    (output_dir / MARK).write_text("{}", encoding="utf-8")
+
+
+def raise_bases(base: Path, size: Size, seed: int, pool: ProcessPoolExecutor, console: Console) -> None:
+    """Raise parent and baby into the cache, unless they are there."""
+    if base.is_dir():
+        console.print(f"Baby and parent were raised before and are kept in {base}.", highlight=False, soft_wrap=True)
+        return
+    part = base.with_name(f".part-{os.getpid()}-{base.name}")
+    console.print("Raising an Italian parent and an English baby from scratch.")
+    try:
+        write_exam(part / "exam", size, seed)
+        jobs = [
+            Job(ROLES[lang], part / lang, size.base_steps, raise_base, (lang, size, seed, part / "exam", part / lang))
+            for lang in LANGUAGES
+        ]
+        run_jobs(jobs, pool, console)
+        part.rename(base)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def run_jobs(jobs: list[Job], pool: ProcessPoolExecutor, console: Console) -> None:
+    """Run the jobs, two at a time, and show how far they are: live on a terminal, a line per finished job elsewhere."""
+    futures: dict[Future[None], Job] = {pool.submit(job.function, *job.arguments): job for job in jobs}
+    waiting = set(futures)
+    try:
+        live = Live(console=console, refresh_per_second=2, get_renderable=lambda: _panel(jobs), transient=True)
+        with live if console.is_terminal else nullcontext():
+            while waiting:
+                done, waiting = wait(waiting, timeout=1.0, return_when="FIRST_COMPLETED")
+                for future in done:
+                    future.result()
+                    console.print(f"  {futures[future].name}: done", highlight=False)
+    except BaseException:
+        for future in waiting:
+            future.cancel()
+        raise
+
+
+def _panel(jobs: list[Job]) -> Table:
+    """Per job that has begun: step, phase, loss or reward."""
+    table = Table.grid(padding=(0, 2))
+    for job in jobs:
+        row = job.progress()
+        if row and row["step"] < job.steps:
+            number = f"loss {row['clm/loss']:.2f}" if "clm/loss" in row else f"reward {row.get('ppo/reward', 0):.2f}"
+            table.add_row(job.name, f"step {row['step']} of {job.steps}", row["phase"], number)
+    return table
