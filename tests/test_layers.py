@@ -25,6 +25,8 @@ LAYERS = [
         "evaluation.generation",
         "evaluation.in_training",
         "evaluation.minimal_pairs",
+        "evaluation.results",
+        "evaluation.statistics",
     },
     {"trainer"},
     {
