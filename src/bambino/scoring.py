@@ -1,7 +1,7 @@
 """Token log-probs, perplexity and bits per byte of texts under any causal LM.
 
 Everything that reads a model goes through `hidden_states`, which hands it explicit positions and a mask, so padding on
-either side changes nothing, and through `log_probs_of`, so that the LM head runs only where a token is wanted.
+either side changes nothing; the LM head runs only where a token is wanted.
 """
 
 from __future__ import annotations
@@ -12,15 +12,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.prefix_trees import Forest, grow
 from bambino.text import TokenBatch, encode, pad, start_token
 
-TOKENS_PER_FORWARD = 8192
-"""Upper bound on batch x length when texts are scored; the LM head's logits are this many times the vocabulary."""
+TOKENS_PER_FORWARD = 4096
+"""Upper bound on batch x length when texts are scored."""
+LOGITS_AT_ONCE = 1 << 21
+"""Logits computed together when texts are scored: 8 MB, which stay in a processor's cache."""
+TREE_COLUMNS = 96
+"""Width of a tree of texts that begin alike; attention costs more in wider ones, and narrower ones share less."""
 
 
 @contextmanager
@@ -52,19 +58,26 @@ def hidden_states(
     is_real: Bool[Tensor, "B S"],
     *,
     documents: Int[Tensor, "B T"] | None = None,
+    ends: Int[Tensor, "B T"] | None = None,
     cache: Cache | None = None,
 ) -> Float[Tensor, "B T D"]:
     """The last layer's output, as the LM head reads it.
 
-    With a cache, `is_real` also covers the S - T columns the cache holds. With documents, attention stays within each.
+    With a cache, `is_real` also covers the S - T columns the cache holds. With documents, attention stays within each;
+    with ends, rows are trees (`prefix_trees.Tree`) and each column attends to its ancestors.
     """
     width = input_ids.shape[1]
     settings: dict[str, object] = {"attention_mask": is_real.long()}
+    positions = positions_of(is_real, documents)[:, -width:]
     if documents is not None:
-        settings["attention_mask"] = _within_documents(documents, lm.dtype)
+        settings["attention_mask"] = _additive(documents[:, :, None] == documents[:, None, :], lm.dtype)
+    if ends is not None:
+        is_seen = ends[:, None, :] > torch.arange(width, device=ends.device)[:, None]
+        settings["attention_mask"] = _additive(is_seen, lm.dtype)
+        positions = (is_seen.tril().sum(2) - 1).clamp(min=0)
     if takes_positions(lm):
-        settings["position_ids"] = positions_of(is_real, documents)[:, -width:]
-    elif documents is not None:
+        settings["position_ids"] = positions
+    elif documents is not None or ends is not None:
         raise ValueError(
             f"{type(lm).__name__} takes no position_ids, so it cannot read packed rows. Use text.mode lines."
         )
@@ -101,7 +114,27 @@ def token_log_probs(lm: PreTrainedModel, batch: TokenBatch) -> Float[Tensor, "B 
     is_target = batch.is_target
     result = torch.zeros(batch.input_ids.shape, device=batch.input_ids.device)
     if is_target.any():
-        result[is_target] = log_probs_of(logits_before(lm, batch, is_target), batch.input_ids[is_target])
+        states = states_before(lm, batch, is_target)
+        result[is_target] = log_probs_at(
+            lm, states, torch.arange(len(states), device=states.device), batch.input_ids[is_target]
+        )
+    return result
+
+
+def log_probs_at(
+    lm: PreTrainedModel, states: Float[Tensor, "N D"], state_of: Int[Tensor, " M"], tokens: Int[Tensor, " M"]
+) -> Float[Tensor, " M"]:
+    """Log-probability of each token after the state that `state_of` names, in nats, computed in fp32.
+
+    A few states at a time, so that their logits stay in cache.
+    """
+    head = lm.get_output_embeddings()
+    at_once = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
+    result = torch.zeros(len(tokens), device=states.device)
+    for first in range(0, len(states), at_once):
+        log_probs = head(states[first : first + at_once]).float().log_softmax(-1)
+        is_here = (state_of >= first) & (state_of < first + at_once)
+        result[is_here] = log_probs[state_of[is_here] - first, tokens[is_here]]
     return result
 
 
@@ -116,7 +149,7 @@ class TextScore:
     num_bytes: int
     """UTF-8 bytes of the whole text."""
     tokens_read: int
-    """Tokens the model read, start tokens included: what the score cost."""
+    """Tokens of its rows, start tokens included: what the score costs where no other text shares its beginning."""
 
     @property
     def perplexity(self) -> float:
@@ -138,7 +171,7 @@ def score_texts(
     *,
     count_from: list[int] | None = None,
 ) -> list[TextScore]:
-    """Score each text, the model's start token prepended, in batches of similar length.
+    """Score each text, the model's start token prepended; beginnings that many share are read once.
 
     Texts longer than the model's context are read in windows that each begin with the start token.
 
@@ -146,19 +179,59 @@ def score_texts(
         count_from: one character offset per text; only tokens that end after it count (the rest is context).
     """
     windows, counts = _windows(lm, tokenizer, texts, count_from)
-    order = sorted(range(len(windows)), key=lambda i: len(windows[i][1]))
-    log_prob, tokens, read = [0.0] * len(texts), [0] * len(texts), [0] * len(texts)
+    rows = [row for _, row in windows]
+    if not rows:
+        return [TextScore(0.0, 0, len(text.encode("utf-8")), 0) for text in texts]
     with eval_mode(lm):
-        for group in _groups(order, [len(row) for _, row in windows]):
-            batch = pad([windows[i][1] for i in group], pad_id=0)
-            scores = token_log_probs(lm, batch.to(lm.device)).double().cpu()
-            for row, i in enumerate(group):
-                text, ids = windows[i]
-                is_counted = torch.tensor(counts[i])
-                log_prob[text] += float(scores[row, : len(ids)][is_counted].sum())
-                tokens[text] += int(is_counted.sum())
-                read[text] += len(ids)
-    return [TextScore(log_prob[i], tokens[i], len(text.encode("utf-8")), read[i]) for i, text in enumerate(texts)]
+        scores = row_log_probs(lm, rows)
+    lengths = [len(row) for row in rows]
+    window_text = np.array([text for text, _ in windows])
+    token_text = window_text.repeat(lengths)
+    counted = np.concatenate(counts)
+    log_prob = np.bincount(token_text[counted], scores[counted], len(texts))
+    tokens = np.bincount(token_text[counted], minlength=len(texts))
+    read = np.bincount(window_text, lengths, len(texts))
+    return [
+        TextScore(float(log_prob[i]), int(tokens[i]), len(text.encode("utf-8")), int(read[i]))
+        for i, text in enumerate(texts)
+    ]
+
+
+def row_log_probs(lm: PreTrainedModel, rows: list[list[int]]) -> np.ndarray:
+    """log p(token | tokens before it in its row), in nats; the rows one after the other, zero at their first tokens.
+
+    Rows that begin alike are read as trees where that leaves out a quarter of the columns and the model can read them.
+    """
+    forest = grow(rows, TREE_COLUMNS)
+    plain = sum(len(row) - 1 for row in rows)
+    if forest.columns < 0.75 * plain and reads_packed_rows(lm, max(map(len, rows))):
+        return _log_probs_on_trees(lm, forest)
+    starts = np.cumsum([0, *map(len, rows)])
+    result = np.zeros(starts[-1])
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    for group in _groups(order, [len(row) for row in rows]):
+        batch = pad([rows[i] for i in group], pad_id=0).to(lm.device)
+        scores = token_log_probs(lm, batch)[batch.is_real].double().cpu().numpy()
+        result[np.concatenate([np.arange(starts[i], starts[i + 1]) for i in group])] = scores
+    return result
+
+
+@torch.no_grad()
+def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest) -> np.ndarray:
+    """`row_log_probs` of the rows that the forest grew from."""
+    edges = np.searchsorted(forest.tree, np.arange(len(forest.trees) + 1))
+    scores = np.zeros(len(forest.tree) + 1)  # the last is that of first tokens
+    order = sorted(range(len(forest.trees)), key=lambda t: len(forest.trees[t].ids))
+    for group in _groups(order, [len(tree.ids) for tree in forest.trees]):
+        batch = pad([forest.trees[t].ids for t in group], pad_id=0).to(lm.device)
+        ends = pad([forest.trees[t].ends for t in group], pad_id=0).input_ids.to(lm.device)
+        states = hidden_states(lm, batch.input_ids, batch.is_real, ends=ends)[batch.is_real]
+        here = np.concatenate([np.arange(edges[t], edges[t + 1]) for t in group])
+        row_starts = np.cumsum([0, *(len(forest.trees[t].ids) for t in group)])
+        state_of = forest.column[here] + np.repeat(row_starts[:-1], [edges[t + 1] - edges[t] for t in group])
+        state_of, tokens = (torch.from_numpy(x).to(lm.device) for x in (state_of, forest.token[here]))
+        scores[here] = log_probs_at(lm, states, state_of, tokens).double().cpu().numpy()
+    return scores[forest.edge_of]
 
 
 def bits_per_byte(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
@@ -224,7 +297,7 @@ def reads_packed_rows(lm: PreTrainedModel, length: int) -> bool:
     sliding window shorter than the rows.
     """
     window = getattr(lm.config, "sliding_window", None)
-    if not takes_positions(lm) or (window is not None and window < length):
+    if not takes_positions(lm) or (window is not None and window < length) or (context_length(lm) or 6) < 6:
         return False
     ids = torch.arange(1, 13, device=lm.device)[None] % lm.config.vocab_size
     other = torch.cat([ids[:, :6].flip(1), ids[:, 6:]], 1)
@@ -244,10 +317,7 @@ def takes_positions(lm: PreTrainedModel) -> bool:
     return "position_ids" in inspect.signature(lm.base_model.forward).parameters
 
 
-def _within_documents(documents: Int[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B 1 T T"]:
-    """An additive mask: each token attends to the tokens of its own document up to itself."""
-    width = documents.shape[1]
-    same = documents[:, :, None] == documents[:, None, :]
-    causal = torch.ones(width, width, dtype=torch.bool, device=documents.device).tril()
-    mask = torch.zeros(same.shape, dtype=dtype, device=documents.device)
-    return mask.masked_fill(~(same & causal), torch.finfo(dtype).min)[:, None]
+def _additive(may_see: Bool[Tensor, "B T T"], dtype: torch.dtype) -> Float[Tensor, "B 1 T T"]:
+    """An attention mask: each column attends to those before it and itself that it may see."""
+    mask = torch.zeros(may_see.shape, dtype=dtype, device=may_see.device)
+    return mask.masked_fill(~may_see.tril(), torch.finfo(dtype).min)[:, None]

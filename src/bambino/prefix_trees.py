@@ -1,0 +1,89 @@
+"""Token rows that begin alike, laid out so that what they share is read once.
+
+A tree holds one column for each distinct prefix of its rows that some row continues (a last token predicts nothing, so
+it needs no column), parents before children: a column's ancestors are the prefix it ends, and the columns below it come
+right after it. Token k of a row is predicted at the column of its prefix of k tokens: an edge of the tree, shared by
+all rows that begin with these k + 1 tokens, so equal rows get equal scores to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Columns that are read as one row."""
+
+    ids: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    """First column after those below each column: a column is seen by itself and the columns up to its end."""
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The trees of some rows, and where each token of the rows is predicted."""
+
+    trees: list[Tree]
+    tree: np.ndarray
+    """Tree of each edge; ascending."""
+    column: np.ndarray
+    """Column at which each edge's token is predicted."""
+    token: np.ndarray
+    edge_of: np.ndarray
+    """Edge of each token of the rows, the rows one after the other; -1 for first tokens, which nothing predicts."""
+
+    @property
+    def columns(self) -> int:
+        """What the model reads."""
+        return sum(len(tree.ids) for tree in self.trees)
+
+
+def grow(rows: list[list[int]], width: int) -> Forest:
+    """Trees of at most `width` columns (more where a single row is longer), rows in alphabetical order of their ids."""
+    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=int)])
+    edge_of = np.full(starts[-1], -1)
+    trees: list[Tree] = []
+    edges: list[tuple[int, int, int]] = []
+    last: list[int] = []
+    columns: list[int] = []  # of last's prefixes
+    path = [-1]  # edges of last's tokens
+    for i in sorted(range(len(rows)), key=rows.__getitem__):
+        row = rows[i]
+        shared = common_prefix(last, row)
+        kept = min(shared, len(columns))
+        if not trees or (trees[-1].ids and len(trees[-1].ids) + len(row) - 1 - kept > width):
+            _end(trees[-1:], columns)
+            trees.append(Tree())
+            shared = kept = 0
+            columns = []
+        tree = trees[-1]
+        _end([tree], columns[kept:])
+        columns = columns[:kept] + list(range(len(tree.ids), len(tree.ids) + len(row) - 1 - kept))
+        tree.ids.extend(row[kept:-1])
+        tree.ends.extend([0] * (len(row) - 1 - kept))
+        first = max(shared, 1)
+        path = path[:first] + list(range(len(edges), len(edges) + len(row) - first))
+        edges.extend((len(trees) - 1, columns[k - 1], row[k]) for k in range(first, len(row)))
+        edge_of[starts[i] : starts[i + 1]] = path
+        last = row
+    _end(trees[-1:], columns)
+    tree_of, column, token = np.array(edges, dtype=int).reshape(-1, 3).T
+    return Forest(trees, tree_of, column, token, edge_of)
+
+
+def common_prefix(one: list[int], other: list[int]) -> int:
+    """How many tokens two rows share at their beginning."""
+    for k, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return k
+    return min(len(one), len(other))
+
+
+def _end(trees: list[Tree], columns: list[int]) -> None:
+    """Nothing more will be below these columns."""
+    for tree in trees:
+        for column in columns:
+            tree.ends[column] = len(tree.ids)

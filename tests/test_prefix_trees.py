@@ -1,0 +1,123 @@
+"""Rows that begin alike, read as trees: laid out by hand, and scored like rows read alone."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import FAMILIES, tiny_lm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from known_models import sharp_lm
+from transformers import AutoModelForCausalLM, BloomConfig
+
+from bambino import scoring
+from bambino.prefix_trees import Tree, common_prefix, grow
+from bambino.scoring import row_log_probs
+
+ROWS = [[1, 20, 30, 40], [1, 20, 35], [1, 20, 30, 40], [1], [1, 20, 30], [1, 20, 30, 41, 50]]
+
+
+def plain_log_probs(lm, row: list[int]) -> list[float]:
+    """Zero, then log p of tokens 1, 2, ... of one row, by the model's own forward."""
+    with torch.no_grad():
+        logits = lm(input_ids=torch.tensor([row])).logits[0]
+    return [0.0, *logits.log_softmax(-1)[torch.arange(len(row) - 1), torch.tensor(row[1:], dtype=torch.long)].tolist()]
+
+
+def test_a_tree_by_hand():
+    forest = grow(ROWS, width=10)
+    # sorted: 1 | 1 20 30 | 1 20 30 40 (twice) | 1 20 30 41 50 | 1 20 35
+    # columns, each a prefix that goes on: 0: 1, 1: 1 20, 2: 1 20 30, 3: 1 20 30 41
+    assert forest.trees == [Tree(ids=[1, 20, 30, 41], ends=[4, 4, 4, 4])]
+    # edges: 20 at 0, 30 at 1, 40 at 2, 41 at 2, 50 at 3, 35 at 1
+    assert forest.column.tolist() == [0, 1, 2, 2, 3, 1]
+    assert forest.token.tolist() == [20, 30, 40, 41, 50, 35]
+    expected = [[-1, 0, 1, 2], [-1, 0, 5], [-1, 0, 1, 2], [-1], [-1, 0, 1], [-1, 0, 1, 3, 4]]
+    assert forest.edge_of.tolist() == [edge for row in expected for edge in row]
+
+
+def test_branches_do_not_see_each_other_and_a_full_tree_is_followed_by_another():
+    rows = [[1, 2, 3, 4], [1, 2, 5, 6], [1, 7, 8]]
+    # 1 2 3 (4) and 5 (6) below 2, then 7 (8): columns 1 2 3 5 7; 3 ends at 3, 2 at 4, 5 at 4
+    assert grow(rows, width=5).trees == [Tree([1, 2, 3, 5, 7], [5, 4, 3, 4, 5])]
+    # of four columns the last row needs a tree of its own, with its whole prefix
+    assert grow(rows, width=4).trees == [Tree([1, 2, 3, 5], [4, 4, 3, 4]), Tree([1, 7], [2, 2])]
+    # a row that is longer than the width is not cut
+    assert [tree.ids for tree in grow(rows, width=1).trees] == [[1, 2, 3], [1, 2, 5], [1, 7]]
+
+
+def test_rows_of_one_token_predict_nothing():
+    forest = grow([[3], [3], [1]], width=8)
+    assert (forest.columns, len(forest.token), forest.edge_of.tolist()) == (0, 0, [-1, -1, -1])
+    assert row_log_probs(tiny_lm("opt"), [[3], [3], [1]]).tolist() == [0, 0, 0]
+    assert [tree.ids for tree in grow([[0], [1, 2, 3]], width=1).trees] == [[1, 2]]  # no tree stays empty
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=12),
+    st.integers(1, 12),
+)
+def test_following_the_ancestors_of_an_edge_spells_the_row(rows, width):
+    forest = grow(rows, width)
+    edges = iter(forest.edge_of)
+    for row in rows:
+        assert next(edges) == -1
+        for k in range(1, len(row)):
+            edge = next(edges)
+            tree, column = forest.trees[forest.tree[edge]], forest.column[edge]
+            ancestors = [tree.ids[c] for c in range(column + 1) if tree.ends[c] > column]
+            assert [*ancestors, forest.token[edge]] == row[: k + 1]
+    assert (np.diff(forest.tree) >= 0).all()
+    assert all(len(tree.ids) <= max(width, *map(len, rows)) for tree in forest.trees)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"), [([], [1], 0), ([1], [2], 0), ([1, 2], [1, 3], 1), ([1, 2], [1, 2, 3], 2)]
+)
+def test_common_prefix(one, other, expected):
+    assert common_prefix(one, other) == common_prefix(other, one) == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("columns", "tokens"), [(96, 4096), (5, 12), (4, 1)])
+def test_rows_on_trees_score_as_if_each_were_read_alone(family, columns, tokens, monkeypatch):
+    monkeypatch.setattr(scoring, "TREE_COLUMNS", columns)
+    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", tokens)
+    monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", 2 * 320)
+    monkeypatch.setattr(scoring, "token_log_probs", None)  # the way of rows that share nothing is not taken
+    lm = sharp_lm(family)
+    scores = row_log_probs(lm, ROWS)
+    expected = [x for row in ROWS for x in plain_log_probs(lm, row)]
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
+    assert (scores[:4] == scores[7:11]).all()  # equal rows: to the last bit
+
+
+def test_rows_that_share_little_are_read_one_by_one(monkeypatch):
+    monkeypatch.setattr(scoring, "_log_probs_on_trees", None)
+    lm, rows = sharp_lm("opt"), [[1, 20, 30, 40, 2], [1, 50, 60, 8, 9, 3], [1, 7]]
+    expected = [x for row in rows for x in plain_log_probs(lm, row)]
+    np.testing.assert_allclose(row_log_probs(lm, rows), expected, rtol=0, atol=1e-5)
+
+
+def test_a_model_without_positions_reads_rows_one_by_one():
+    config = BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=2)
+    lm = AutoModelForCausalLM.from_config(config).eval()
+    expected = [x for row in ROWS for x in plain_log_probs(lm, row)]
+    np.testing.assert_allclose(row_log_probs(lm, ROWS), expected, rtol=0, atol=1e-5)
+
+
+def test_a_tree_needs_a_model_that_takes_positions():
+    lm = AutoModelForCausalLM.from_config(BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=2))
+    ids = torch.zeros(1, 4, dtype=torch.long)
+    with pytest.raises(ValueError, match="takes no position_ids"):
+        scoring.hidden_states(lm, ids, ids == 0, ends=ids + 4)
+
+
+def test_scores_need_no_memory_for_all_logits(monkeypatch):
+    lm, sizes = tiny_lm("gpt2"), []
+    head = lm.get_output_embeddings()
+    handle = head.register_forward_hook(lambda module, inputs, output: sizes.append(output.numel()))
+    monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", 3 * 320 + 1)
+    row_log_probs(lm, ROWS * 4)
+    handle.remove()
+    assert max(size for size in sizes) <= 3 * 320
