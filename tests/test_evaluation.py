@@ -1,4 +1,4 @@
-"""Minimal pairs, variety of utterances by hand, and evaluation inside training."""
+"""Variety of utterances by hand, and evaluation inside training."""
 
 import json
 import math
@@ -9,103 +9,21 @@ import numpy as np
 import pytest
 import torch
 from conftest import italian_lines, tiny_lm
-from known_models import bigram_lm, unigram_lm, word_tokenizer
 
 from bambino import BambinoTrainer
 from bambino.evaluation.generation import distinct_n, longest_repeat
 from bambino.evaluation.in_training import Evaluator, mean_log
-from bambino.evaluation.minimal_pairs import Pair, accuracy, load_pairs, pair_scores
+from bambino.evaluation.minimal_pairs import accuracy
+from bambino.evaluation.pair_files import load_pairs
 from bambino.models import Baby, load_lm, load_tokenizer
 from bambino.rewards import ParentPerplexity
 from bambino.scoring import bits_per_byte
 from bambino.text import TextError, load_heldout
 
-# -------------------------------------------------------------------------------------------------------- minimal pairs
-
 
 def write_pairs(path, *items):
-    path.write_text("\n".join(item if isinstance(item, str) else json.dumps(item) for item in items), encoding="utf-8")
+    path.write_text("\n".join(map(json.dumps, items)), encoding="utf-8")
     return path
-
-
-GOOD_LINE = {"sentence_good": "il gatto", "sentence_bad": "la gatto", "UID": "agreement"}
-
-
-def test_pairs_are_read_in_order_with_their_paradigm_and_blank_lines_are_skipped(tmp_path):
-    other = {"sentence_good": "perché è", "sentence_bad": "è perché", "field": "syntax"}
-    assert load_pairs(write_pairs(tmp_path / "pairs.jsonl", GOOD_LINE, "", "  ", other)) == [
-        Pair("il gatto", "la gatto", "agreement"),
-        Pair("perché è", "è perché", ""),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("{", "JSONDecodeError"),
-        ("il gatto", "JSONDecodeError"),
-        ('["il gatto", "la gatto"]', "TypeError"),
-        ("3", "TypeError"),
-        ('{"sentence_good": "il gatto"}', "KeyError: 'sentence_bad'"),
-        ('{"sentence_good": "il gatto", "sentence_bad": ""}', "must be non-empty strings"),
-        ('{"sentence_good": " ", "sentence_bad": "la gatto"}', "must be non-empty strings"),
-        ('{"sentence_good": 3, "sentence_bad": "la gatto"}', "must be non-empty strings"),
-        ('{"sentence_good": null, "sentence_bad": "la gatto"}', "must be non-empty strings"),
-    ],
-)
-def test_a_line_that_is_no_pair_is_named(line, problem, tmp_path):
-    path = write_pairs(tmp_path / "pairs.jsonl", GOOD_LINE, "", line)
-    with pytest.raises(TextError) as caught:
-        load_pairs(path)
-    assert str(caught.value).startswith(f"{path}, line 3: ")
-    assert problem in str(caught.value)
-
-
-def test_a_line_that_is_not_utf8_is_named(tmp_path):
-    path = tmp_path / "pairs.jsonl"
-    path.write_bytes(json.dumps(GOOD_LINE).encode() + b'\n{"sentence_good": "\xe8", "sentence_bad": "e"}\n')
-    with pytest.raises(TextError, match=r"pairs\.jsonl, line 2: UnicodeDecodeError"):
-        load_pairs(path)
-
-
-def test_a_missing_and_an_empty_file_of_pairs(tmp_path):
-    with pytest.raises(TextError, match=r"There are no minimal pairs at .*nowhere\.jsonl"):
-        load_pairs(tmp_path / "nowhere.jsonl")
-    with pytest.raises(TextError, match=r"empty\.jsonl holds no pair"):
-        load_pairs(write_pairs(tmp_path / "empty.jsonl", "", ""))
-
-
-def agreeing_model():
-    """After il comes gatto with 3/4 and casa with 1/4, after la the other way round; all else is even."""
-    words = ("il", "la", "gatto", "casa")
-    probs = torch.full((5, 5), 0.2)
-    probs[1] = torch.tensor([0, 0, 0, 0.75, 0.25])
-    probs[2] = torch.tensor([0, 0, 0, 0.25, 0.75])
-    return bigram_lm(probs), word_tokenizer(*words)
-
-
-def test_accuracy_by_hand():
-    lm, tokenizer = agreeing_model()
-    pairs = [
-        Pair("il gatto", "il casa", ""),  # 3/4 against 1/4: right
-        Pair("la gatto", "la casa", ""),  # wrong
-        Pair("il gatto", "la casa", ""),  # 1/5 * 3/4 each: a tie
-        Pair("la casa", "il casa", ""),  # right
-    ]
-    assert pair_scores(lm, tokenizer, pairs) == [1.0, 0.0, 0.5, 1.0]
-    assert accuracy(lm, tokenizer, pairs) == pytest.approx(2.5 / 4)
-
-
-def test_the_score_of_a_sentence_is_its_sum_not_its_mean():
-    # p(a) = 1/4, p(b) = 1/2: "a" has 2 bits; "b b b" has 3 bits, but only 1 per token
-    lm, tokenizer = unigram_lm([0.25, 0.25, 0.5]), word_tokenizer("a", "b")
-    assert pair_scores(lm, tokenizer, [Pair("a", "b b b", "")]) == [1.0]
-
-
-def test_identical_sentences_tie_whatever_their_neighbours():
-    lm, tokenizer = unigram_lm([0.25, 0.25, 0.5]), word_tokenizer("a", "b")
-    pairs = [Pair("a", "a", ""), Pair("b a b b b", "b", ""), Pair("a b a", "a b a", "")]
-    assert pair_scores(lm, tokenizer, pairs) == [0.5, 0.0, 0.5]
 
 
 # ---------------------------------------------------------------------------------------------------------- variety

@@ -25,6 +25,8 @@ LAYERS = [
         "evaluation.generation",
         "evaluation.in_training",
         "evaluation.minimal_pairs",
+        "evaluation.pair_files",
+        "evaluation.provenance",
         "evaluation.results",
         "evaluation.statistics",
     },

@@ -20,7 +20,8 @@ from bambino.config import Recipe
 from bambino.demo.settings import LANGUAGES, Size, part_seed
 from bambino.evaluation.generation import longest_repeat
 from bambino.evaluation.in_training import mean_log
-from bambino.evaluation.minimal_pairs import load_pairs, pair_scores
+from bambino.evaluation.minimal_pairs import pair_scores
+from bambino.evaluation.pair_files import load_pairs
 from bambino.models import Baby
 from bambino.nursery import Grammar, write_pairs
 from bambino.rewards import ParentPerplexity

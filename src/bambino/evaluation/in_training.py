@@ -13,7 +13,8 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.config import Recipe
 from bambino.evaluation.generation import distinct_n, longest_repeat
-from bambino.evaluation.minimal_pairs import Pair, accuracy, load_pairs
+from bambino.evaluation.minimal_pairs import accuracy
+from bambino.evaluation.pair_files import Pair, load_pairs
 from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character

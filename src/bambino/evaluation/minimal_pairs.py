@@ -1,69 +1,160 @@
 """Minimal pairs: does the model give the grammatical sentence the higher probability?
 
-Files are JSONL with `sentence_good` and `sentence_bad` (BLiMP's format; `UID` names the paradigm). A sentence's score
-is its summed token log-prob, the start token prepended; a tie counts one half.
+A sentence's score is its summed token log-prob after the start token, or that sum per token or per UTF-8 byte. The pair
+counts 1 where the good sentence scores higher, 0 where the bad one does and 1/2 where they tie, so a model that tells
+nothing apart scores 1/2. Scores tie when they differ by no more than TIE times the smaller: what the company that a
+sentence is read in can change by rounding; sentences of the same tokens tie exactly.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.scoring import score_texts
-from bambino.text import TextError
+from bambino.evaluation.pair_files import Pair, PairSet
+from bambino.evaluation.provenance import describe_model
+from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.statistics import Interval, bootstrap
+from bambino.models import ModelError
+from bambino.scoring import context_length, score_texts
+
+TIE = 2e-6
+"""Relative: ten times what batches and trees changed in fp32 sums of 80 nats (at most 1.2e-5 nats)."""
+CHANCE = 0.5
+
+Normalization = Literal["sum", "token", "byte"]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two sentences that differ in grammaticality only."""
+class PairScores:
+    """What a model makes of some pairs; one entry per pair."""
 
-    good: str
-    bad: str
-    uid: str
-    """The paradigm; empty when the file names none."""
+    good: np.ndarray
+    """Summed log-prob of the good sentence (of its form, where a prefix is given), in nats."""
+    bad: np.ndarray
+    good_tokens: np.ndarray
+    """Tokens in that sum."""
+    bad_tokens: np.ndarray
+    good_bytes: np.ndarray
+    """UTF-8 bytes of what was scored, without the space before a form."""
+    bad_bytes: np.ndarray
+    too_long: int
+    """Sentences longer than the model's context: read in windows, each beginning with the start token."""
+
+    def points(self, normalization: Normalization = "sum") -> np.ndarray:
+        """1, 0 or 1/2 per pair."""
+        good, bad = self.good / self._lengths(normalization)[0], self.bad / self._lengths(normalization)[1]
+        return _points(good, bad)
+
+    def points_of_a_uniform_model(self, normalization: Normalization = "sum") -> np.ndarray:
+        """What the same pairs are worth when every token has the same probability everywhere: fewer tokens win."""
+        good, bad = self._lengths(normalization)
+        return _points(-self.good_tokens / good, -self.bad_tokens / bad)
+
+    def _lengths(self, normalization: Normalization) -> tuple[np.ndarray, np.ndarray]:
+        ones = np.ones(len(self.good))
+        lengths = {
+            "sum": (ones, ones),
+            "token": (np.maximum(self.good_tokens, 1), np.maximum(self.bad_tokens, 1)),
+            "byte": (self.good_bytes, self.bad_bytes),
+        }
+        return lengths[normalization]
 
 
-def load_pairs(path: str | Path) -> list[Pair]:
-    """Read a JSONL file of pairs.
+def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> PairScores:
+    """Score both sentences of every pair; each distinct sentence once.
 
     Raises:
-        TextError: no such file, no pair, a line that is no JSON object with two non-empty sentences (line named).
+        ModelError: the model's log-probs are no numbers.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise TextError(f"There are no minimal pairs at {path}. Give the path of a .jsonl file.")
-    pairs = []
-    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
-        if not raw.strip():
-            continue
-        try:
-            item = json.loads(raw.decode("utf-8"))
-            good, bad = item["sentence_good"], item["sentence_bad"]
-        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-            way_out = 'Each line must be {"sentence_good": ..., "sentence_bad": ...}.'
-            raise TextError(f"{path}, line {number}: {type(error).__name__}: {error}. {way_out}") from None
-        if not (isinstance(good, str) and isinstance(bad, str) and good.strip() and bad.strip()):
-            raise TextError(f"{path}, line {number}: sentence_good and sentence_bad must be non-empty strings.")
-        pairs.append(Pair(good, bad, str(item.get("UID", ""))))
-    if not pairs:
-        raise TextError(f"{path} holds no pair.")
-    return pairs
+    sentences = [(sentence, pair.given) for pair in pairs for sentence in (pair.good, pair.bad)]
+    distinct = {sentence: i for i, sentence in enumerate(dict.fromkeys(sentences))}
+    offsets = [given for _, given in distinct] if any(given for _, given in distinct) else None
+    scores = score_texts(lm, tokenizer, [text for text, _ in distinct], count_from=offsets)
+    where = np.array([distinct[sentence] for sentence in sentences]).reshape(-1, 2).T
+    log_probs = np.array([score.log_prob for score in scores])
+    if np.isnan(log_probs).any():
+        text = list(distinct)[int(np.isnan(log_probs).argmax())][0]
+        raise ModelError(f"The model's log-probabilities are not numbers (NaN), first for {text!r}. Is it broken?")
+    tokens = np.array([score.tokens for score in scores])
+    num_bytes = np.array([len(text[given:].strip().encode("utf-8")) for text, given in distinct])
+    longest = context_length(lm) or 1 << 30
+    too_long = sum(score.tokens_read > longest for score in scores)
+    good, bad = where
+    return PairScores(
+        log_probs[good], log_probs[bad], tokens[good], tokens[bad], num_bytes[good], num_bytes[bad], too_long
+    )
 
 
-def pair_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Pair]) -> list[float]:
+def evaluate_pairs(
+    lm: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: str,
+    data: PairSet,
+    normalization: Normalization = "sum",
+) -> TaskResult:
+    """Accuracy over all pairs, by paradigm (`/UID`), term (`/term:...`) and field (`/field:...`), with intervals.
+
+    `TASK/accuracy/shortest` is what a model would score that gives every token the same probability.
+    """
+    scored = score_pairs(lm, tokenizer, data.pairs)
+    points = scored.points(normalization)
+    name = f"{task}/accuracy"
+    scores = [_score(name, points)]
+    shortest = scored.points_of_a_uniform_model(normalization)
+    scores.append(Score(f"{name}/shortest", float(shortest.mean()), "share", len(shortest), chance=CHANCE))
+    parts: list[tuple[str, Callable[[Pair], str]]] = [
+        ("field:", lambda pair: pair.field),
+        ("term:", lambda pair: pair.term),
+        ("", lambda pair: pair.uid),
+    ]
+    for prefix, part_of in parts:
+        labels = np.array([part_of(pair) for pair in data.pairs])
+        scores += [_score(f"{name}/{prefix}{part}", points[labels == part]) for part in np.unique(labels) if part]
+    settings = {
+        "data": data.source,
+        "sha256": data.sha256,
+        "normalization": normalization,
+        "ties": f"half a point; equal within {TIE:g} of the score",
+        "tied": int((points == 0.5).sum()),
+        "identical": sum(pair.good == pair.bad for pair in data.pairs),
+        "longer_than_context": f"{scored.too_long} sentences, read in windows",
+        **describe_model(lm, tokenizer),
+    }
+    items = {
+        name: points.tolist(),
+        f"{task}/log_prob_good": scored.good.tolist(),
+        f"{task}/log_prob_bad": scored.bad.tolist(),
+    }
+    return TaskResult(task, scores, settings, _verdict(scores[0].interval), items)
+
+
+def pair_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[float]:
     """1 where the good sentence is likelier, 0 where the bad one is, 1/2 for a tie; one number per pair."""
-    sentences = list(dict.fromkeys(sentence for pair in pairs for sentence in (pair.good, pair.bad)))
-    scores = dict(zip(sentences, (score.log_prob for score in score_texts(lm, tokenizer, sentences)), strict=True))
-    return [_score(scores[pair.good], scores[pair.bad]) for pair in pairs]
+    return score_pairs(lm, tokenizer, pairs).points().tolist()
 
 
-def _score(good: float, bad: float) -> float:
-    return 0.5 if good == bad else float(good > bad)
-
-
-def accuracy(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Pair]) -> float:
+def accuracy(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> float:
     """Mean of `pair_scores`; chance is 1/2."""
-    return sum(pair_scores(lm, tokenizer, pairs)) / len(pairs)
+    return float(score_pairs(lm, tokenizer, pairs).points().mean())
+
+
+def _points(good: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # both may be minus infinity
+        ties = (good == bad) | (np.abs(good - bad) <= TIE * np.minimum(np.abs(good), np.abs(bad)))
+    return np.where(ties, 0.5, (good > bad).astype(float))
+
+
+def _score(name: str, points: np.ndarray) -> Score:
+    return Score(name, float(points.mean()), "share", len(points), bootstrap(points.tolist()), CHANCE)
+
+
+def _verdict(interval: Interval | None) -> str:
+    assert interval is not None
+    if interval.holds(CHANCE):
+        return "not distinguishable from chance"
+    return "above chance" if interval.low > CHANCE else "below chance"

@@ -1,0 +1,183 @@
+"""Minimal pairs from files and from the hub, checked line by line.
+
+Lines are JSON objects (.jsonl), or rows below a line of names (.tsv), of one of these forms:
+
+    sentence_good, sentence_bad        BLiMP, ZhoBLiMP and their like
+    sen, wrong_sen                     MultiBLiMP
+    prefix, good_form, bad_form        only the form is scored, given the prefix and a space
+
+A line's paradigm is its UID or phenomenon; its term is term, linguistics_term or phenomenon; its field is field. Terms
+and fields may also come from a second file of lines with UID, term and field. A pair of identical sentences is kept
+(BLiMP has some): it is a tie for every model, and results count such pairs.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bambino.text import TextError
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))
+_WAY_OUT = 'Each line must be {"sentence_good": ..., "sentence_bad": ...} or {"prefix", "good_form", "bad_form"}.'
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences that differ in grammaticality only."""
+
+    good: str
+    bad: str
+    uid: str
+    """The paradigm; empty when the file names none."""
+    given: int = 0
+    """Characters at the beginning of both that are context: only what follows is scored."""
+    term: str = ""
+    """What linguists call it; several paradigms share one."""
+    field: str = ""
+    """Morphology, syntax, ...; several terms share one."""
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs and where they are from."""
+
+    pairs: list[Pair]
+    source: str
+    """File, or name on the hub."""
+    sha256: str
+    """Of the file; of the pairs, where they are from the hub."""
+
+
+def load_pair_set(source: str | Path, terms: Sequence[str | Path] = ()) -> PairSet:
+    """Read a file of pairs, or a data set of the hub: `jumelet/multiblimp:ita` (name, colon, configuration).
+
+    Args:
+        terms: files that tell terms and fields of paradigms; paradigms they do not name keep what their lines say.
+
+    Raises:
+        TextError: as load_pairs and load_terms; a data set that cannot be reached.
+    """
+    name, _, configuration = str(source).partition(":")
+    is_file = Path(source).exists() or name.startswith((".", "/", "~")) or Path(name).suffix in (".jsonl", ".tsv")
+    if name.count("/") == 1 and not is_file:
+        pairs = list(_pairs_of(_hub_rows(name, configuration or None)))
+        digest = hashlib.sha256(json.dumps([(p.good, p.bad) for p in pairs]).encode())
+    else:
+        pairs = load_pairs(source)
+        digest = hashlib.sha256(Path(source).read_bytes())
+    known = {uid: entry for path in terms for uid, entry in load_terms(path).items()}
+    pairs = [replace(p, term=known[p.uid][0], field=known[p.uid][1]) if p.uid in known else p for p in pairs]
+    return PairSet(pairs, str(source), digest.hexdigest())
+
+
+def load_pairs(path: str | Path) -> list[Pair]:
+    """Read a .jsonl or .tsv file of pairs.
+
+    Raises:
+        TextError: no such file, no pair, or a line (named) that is not UTF-8, lacks a field, has an empty sentence, or
+            characters that are none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TextError(f"There are no minimal pairs at {path}. Give the path of a .jsonl file.")
+    pairs = list(_pairs_of(_rows(path)))
+    if not pairs:
+        raise TextError(f"{path} holds no pair.")
+    return pairs
+
+
+def load_terms(path: str | Path) -> dict[str, tuple[str, str]]:
+    """UID -> (term, field), from a .jsonl file like BLiMP's table of paradigms.
+
+    Raises:
+        TextError: no such file, or a line (named) without UID, term and field.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TextError(f"There is no file of terms at {path}.")
+    terms = {}
+    for where, row in _rows(path):
+        missing = [name for name in ("UID", "term", "field") if not isinstance(row.get(name), str)]
+        if missing:
+            raise TextError(f'{where}: no {missing[0]}. Each line must be {{"UID": ..., "term": ..., "field": ...}}.')
+        terms[row["UID"]] = (row["term"], row["field"])
+    return terms
+
+
+def _pairs_of(rows: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[Pair]:
+    for where, row in rows:
+        good, bad, given = _sentences(where, row)
+        uid = row.get("UID") or row.get("phenomenon") or ""
+        term = row.get("term") or row.get("linguistics_term") or row.get("phenomenon") or ""
+        yield Pair(good, bad, str(uid), given, str(term), str(row.get("field") or ""))
+
+
+def _sentences(where: str, row: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Good sentence, bad sentence, characters of context."""
+    if "good_form" in row:
+        prefix, good, bad = (_text(where, row, name) for name in ("prefix", "good_form", "bad_form"))
+        prefix = prefix.rstrip()
+        return f"{prefix} {good.lstrip()}", f"{prefix} {bad.lstrip()}", len(prefix)
+    names = next((names for names in _FORMS if names[0] in row), _FORMS[0])
+    return _text(where, row, names[0]), _text(where, row, names[1]), 0
+
+
+def _text(where: str, row: Mapping[str, Any], name: str) -> str:
+    if name not in row:
+        raise TextError(f"{where}: no {name}. {_WAY_OUT}")
+    text = row[name]
+    if not isinstance(text, str) or not text.strip():
+        raise TextError(f"{where}: {name} = {text!r} must be a non-empty string.")
+    if "\0" in text or _LONE_SURROGATE.search(text):
+        raise TextError(f"{where}: {name} holds NUL or half a character (another encoding?). Save the file as UTF-8.")
+    return text
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Where each line is, and what it says."""
+    names: list[str] | None = None
+    for number, raw in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+        where = f"{path}, line {number}"
+        if not raw.strip():
+            continue
+        try:
+            line = raw.decode("utf-8")
+            row = next(csv.reader([line], delimiter="\t")) if path.suffix == ".tsv" else json.loads(line)
+        except UnicodeDecodeError as error:
+            raise TextError(f"{where}: not UTF-8 ({error}). Save the whole file as UTF-8.") from None
+        except json.JSONDecodeError as error:
+            raise TextError(f"{where}: not JSON ({error}). {_WAY_OUT}") from None
+        if isinstance(row, list) and path.suffix == ".tsv":
+            if names is None:
+                names = row
+                continue
+            row = dict(zip(names, row, strict=False))
+        if not isinstance(row, dict):
+            raise TextError(f"{where}: no JSON object. {_WAY_OUT}")
+        yield where, row
+
+
+def _hub_rows(name: str, configuration: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """All rows of the hub's data set; where it has several splits, of its first."""
+    try:
+        from datasets import load_dataset  # type: ignore[import-untyped]
+    except ImportError:
+        raise TextError(f"Reading {name} from the hub needs `pip install datasets`, or give a file.") from None
+    try:
+        splits = load_dataset(name, configuration)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise TextError(
+            f"{name} (configuration {configuration}) could not be read from the hub: {type(error).__name__}: {error}. "
+            "Without a network, give a .jsonl or .tsv file of it."
+        ) from None
+    split = next(iter(splits))
+    for number, row in enumerate(splits[split]):
+        yield f"{name} on the hub, {split}, row {number}", row

@@ -1,0 +1,148 @@
+"""Files of minimal pairs: what each form means, and what is refused with its line."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from bambino.evaluation.pair_files import Pair, load_pair_set, load_pairs, load_terms
+from bambino.text import TextError
+
+GOOD_LINE = {"sentence_good": "il gatto", "sentence_bad": "la gatto", "UID": "agreement"}
+
+
+def write_lines(path, *items):
+    path.write_text("\n".join(item if isinstance(item, str) else json.dumps(item) for item in items), encoding="utf-8")
+    return path
+
+
+def test_pairs_are_read_in_order_with_their_paradigm_and_blank_lines_are_skipped(tmp_path):
+    other = {"sentence_good": "perché è", "sentence_bad": "è perché", "field": "syntax", "linguistics_term": "order"}
+    assert load_pairs(write_lines(tmp_path / "pairs.jsonl", GOOD_LINE, "", "  ", other)) == [
+        Pair("il gatto", "la gatto", "agreement"),
+        Pair("perché è", "è perché", "", term="order", field="syntax"),
+    ]
+
+
+def test_a_prefix_is_context_with_one_space_after_it(tmp_path):
+    lines = [{"prefix": prefix, "good_form": "è", "bad_form": "sono", "UID": "n"} for prefix in ("Lui", "Lui  ")]
+    pair = Pair("Lui è", "Lui sono", "n", given=3)
+    assert load_pairs(write_lines(tmp_path / "pairs.jsonl", *lines)) == [pair, pair]
+    # a line that has both forms is read as prefix and form
+    both = {**lines[0], "sentence_good": "Lui è", "sentence_bad": "Lui sono"}
+    assert load_pairs(write_lines(tmp_path / "both.jsonl", both)) == [pair]
+
+
+def test_zhoblimp_and_multiblimp_name_a_phenomenon(tmp_path):
+    zho = {"UID": "BA_drop", "phenomenon": "BA", "sentence_good": "你把", "sentence_bad": "把你", "pairID": 0}
+    assert load_pairs(write_lines(tmp_path / "zho.jsonl", zho)) == [Pair("你把", "把你", "BA_drop", term="BA")]
+    multi = Pair("il gatto", "la gatto", "SV-#", term="SV-#")
+    line = {"sen": "il gatto", "wrong_sen": "la gatto", "phenomenon": "SV-#"}
+    assert load_pairs(write_lines(tmp_path / "multi.jsonl", line)) == [multi]
+    table = ["\tsen\twrong_sen\tphenomenon", "0\til gatto\tla gatto\tSV-#", '1\t"il ""gatto"""\tla gatto\tSV-#']
+    assert load_pairs(write_lines(tmp_path / "multi.tsv", *table)) == [
+        multi,
+        Pair('il "gatto"', "la gatto", "SV-#", term="SV-#"),
+    ]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD_LINE).encode())
+    assert load_pairs(path) == [Pair("il gatto", "la gatto", "agreement")]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{", "not JSON"),
+        ("il gatto", "not JSON"),
+        ('["il gatto", "la gatto"]', "no JSON object"),
+        ("3", "no JSON object"),
+        ('{"sentence_good": "il gatto"}', "no sentence_bad"),
+        ('{"sentence_bad": "il gatto"}', "no sentence_good"),
+        ('{"sen": "il gatto"}', "no wrong_sen"),
+        ('{"good_form": "il", "bad_form": "la"}', "no prefix"),
+        ('{"prefix": "il", "good_form": "gatto"}', "no bad_form"),
+        ('{"prefix": " ", "good_form": "gatto", "bad_form": "gatti"}', "prefix = ' ' must be a non-empty string"),
+        ('{"sentence_good": "il gatto", "sentence_bad": ""}', "sentence_bad = '' must be a non-empty string"),
+        ('{"sentence_good": " ", "sentence_bad": "la gatto"}', "must be a non-empty string"),
+        ('{"sentence_good": 3, "sentence_bad": "la gatto"}', "sentence_good = 3 must be"),
+        ('{"sentence_good": null, "sentence_bad": "la gatto"}', "must be a non-empty string"),
+        ('{"sentence_good": "\\ud83d", "sentence_bad": "la gatto"}', "half a character"),
+        ('{"sentence_good": "il\\u0000", "sentence_bad": "la gatto"}', "NUL"),
+    ],
+)
+def test_a_line_that_is_no_pair_is_named(line, problem, tmp_path):
+    path = write_lines(tmp_path / "pairs.jsonl", GOOD_LINE, "", line)
+    with pytest.raises(TextError) as caught:
+        load_pairs(path)
+    assert str(caught.value).startswith(f"{path}, line 3: ")
+    assert problem in str(caught.value)
+
+
+def test_mixed_encodings_are_named_by_line(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(json.dumps(GOOD_LINE).encode() + b'\n{"sentence_good": "\xe8", "sentence_bad": "e"}\n')
+    with pytest.raises(TextError, match=r"pairs\.jsonl, line 2: not UTF-8 .*Save the whole file as UTF-8"):
+        load_pairs(path)
+
+
+def test_a_missing_and_an_empty_file_of_pairs(tmp_path):
+    with pytest.raises(TextError, match=r"There are no minimal pairs at .*nowhere\.jsonl"):
+        load_pair_set(tmp_path / "nowhere.jsonl")
+    with pytest.raises(TextError, match=r"There are no minimal pairs at data/nowhere\.jsonl"):
+        load_pair_set("data/nowhere.jsonl")
+    with pytest.raises(TextError, match=r"empty\.jsonl holds no pair"):
+        load_pairs(write_lines(tmp_path / "empty.jsonl", "", ""))
+
+
+def test_terms_and_fields_come_from_a_second_file(tmp_path):
+    pairs = write_lines(tmp_path / "pairs.jsonl", GOOD_LINE, {**GOOD_LINE, "UID": "other", "field": "own"})
+    terms = write_lines(tmp_path / "terms.jsonl", {"UID": "agreement", "term": "determiner", "field": "morphology"})
+    assert load_terms(terms) == {"agreement": ("determiner", "morphology")}
+    data = load_pair_set(pairs, [terms])
+    assert [(pair.term, pair.field) for pair in data.pairs] == [("determiner", "morphology"), ("", "own")]
+    assert data.source == str(pairs)
+    # sha256sum of the bytes
+    assert data.sha256 == __import__("hashlib").sha256(pairs.read_bytes()).hexdigest()
+
+
+def test_a_line_without_a_term_is_named(tmp_path):
+    path = write_lines(tmp_path / "terms.jsonl", {"UID": "agreement", "field": "morphology"})
+    with pytest.raises(TextError, match=r"terms\.jsonl, line 1: no term\. Each line must be"):
+        load_terms(path)
+    with pytest.raises(TextError, match="There is no file of terms at"):
+        load_terms(tmp_path / "nowhere.jsonl")
+
+
+def fake_hub(asked):
+    def load_dataset(name, configuration):
+        asked.append((name, configuration))
+        if name == "jumelet/nowhere":
+            raise ConnectionError("offline")
+        return {"train": [{"sen": "il gatto", "wrong_sen": "la gatto"}, {"sen": "il cane"}][: 2 - (name[-1] == "p")]}
+
+    return SimpleNamespace(load_dataset=load_dataset)
+
+
+def test_multiblimp_by_hub_name(monkeypatch):
+    asked = []
+    monkeypatch.setitem(sys.modules, "datasets", fake_hub(asked))
+    data = load_pair_set("jumelet/multiblimp:ita")
+    assert asked == [("jumelet/multiblimp", "ita")]
+    assert (data.pairs, data.source) == ([Pair("il gatto", "la gatto", "")], "jumelet/multiblimp:ita")
+    with pytest.raises(TextError, match="jumelet/broken on the hub, train, row 1: no wrong_sen"):
+        load_pair_set("jumelet/broken")
+
+
+def test_a_hub_that_cannot_be_reached_or_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", fake_hub([]))
+    with pytest.raises(
+        TextError, match=r"could not be read from the hub: ConnectionError: offline\. Without a network"
+    ):
+        load_pair_set("jumelet/nowhere:ita")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(TextError, match="needs `pip install datasets`"):
+        load_pair_set("jumelet/multiblimp:ita")
