@@ -22,6 +22,7 @@ LAYERS = [
         "model_card",
         "display",
         "evaluation",
+        "evaluation.comparison",
         "evaluation.generation",
         "evaluation.in_training",
         "evaluation.minimal_pairs",
