@@ -23,6 +23,7 @@ LAYERS = [
         "display",
         "evaluation",
         "evaluation.comparison",
+        "evaluation.discovery",
         "evaluation.generation",
         "evaluation.in_training",
         "evaluation.minimal_pairs",
