@@ -182,6 +182,9 @@ def test_human_continuations_are_cut_where_the_baby_is():
     assert [one.baby for one in examples] == [" aa aa aa aa"] * 4
     assert [one.has_ended for one in examples] == [False] * 4
     assert [one.parent for one in examples] == [""] * 4
+    said = speech(always(1), LINES, parent=parent_that_likes_aa(), settings=SMALL).said
+    assert list(said) == ["baby", "human", "parent"]
+    assert all([one.prompt for one in those] == [one.prompt for one in examples] for those in said.values())
 
 
 def test_the_parent_is_cut_to_the_babys_tokens():

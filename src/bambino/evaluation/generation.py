@@ -51,6 +51,11 @@ class Said:
             found.pop()
         return [_normal(match.group()) for match in found]
 
+    @property
+    def words_before(self) -> list[str]:
+        """The words that the prompt ends: with `words`, all words of the text but one that was cut."""
+        return [_normal(match.group()) for match in _WORD.finditer(self.text) if match.end() <= len(self.prompt)]
+
 
 def distinct_n(utterances: Sequence[str], n: int) -> float:
     """Different n-grams over all n-grams of all utterances (Li et al. 2016); 0 when there is none."""

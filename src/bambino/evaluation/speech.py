@@ -60,6 +60,8 @@ class Speech:
     examples: list[Example]
     novel: list[str]
     """The baby's words that neither corpus holds."""
+    said: dict[str, list[Said]]
+    """baby, human and, where there is one, parent -> their continuations, prompt by prompt."""
 
 
 def speech(
@@ -105,7 +107,8 @@ def speech(
     if judged.gaps:
         items["speech/log_perplexity_gap/baby"] = judged.gaps
     result = TaskResult("speech", scores, _settings(settings, languages), judged.verdict, items)
-    return Speech(result, _examples(said, human, judged, languages), novel)
+    spoken = {"baby": said, "human": human} | ({"parent": judged.parent} if judged.parent else {})
+    return Speech(result, _examples(said, human, judged, languages), novel, spoken)
 
 
 # --------------------------------------------------------------------------------------------- the parent's opinion
