@@ -153,6 +153,12 @@ def test_a_baby_that_speaks_as_likely_as_humans_and_one_that_does_not():
     worse = speech(always(2), ["cc " * 8] * 3, parent=parent, settings=SMALL).result
     assert worse.scores[0].value == pytest.approx(2)
     assert "less likely" in worse.verdict
+    # bb has 0.3; humans say aa (0.5) twice and cc (0.2) three times: the ratio is below 1, but its interval is not
+    parent = Speaker(unigram_lm([0.0, 0.5, 0.3, 0.2]), TOKENIZER)
+    unclear = speech(always(2), ["aa " * 8] * 2 + ["cc " * 8] * 3, parent=parent, settings=SMALL).result
+    assert unclear.scores[0].value == pytest.approx((0.5 / 0.3) ** (2 / 5) * (0.2 / 0.3) ** (3 / 5))
+    assert unclear.scores[0].value < 1 < unclear.scores[0].interval.high
+    assert "about as likely" in unclear.verdict
 
 
 def test_overlap_with_the_parent_beside_that_of_humans_and_of_the_parent_itself():
