@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bambino.evaluation.task_definitions import FieldText, Place, Task
 from bambino.text import TextError, spread
 
+_Row: TypeAlias = tuple[str, dict[str, Any]]
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -65,38 +66,52 @@ def load_items(task: Task, data: str | Path | None, max_items: int | None = None
     Raises:
         TextError: no such file, a line that cannot be used (named), no item, or a hub that cannot be reached.
     """
-    if data is not None:
-        path = find_data(task, data)
-        if path is None:
-            raise TextError(f"There is no {task.local.source} in {data}, which the task {task.name} reads.")
-        content = path.read_bytes()
-        source, digest, place = str(path), hashlib.sha256(content).hexdigest(), task.local
-        rows = list(_file_rows(path, content))
-        test, train = _of_split(rows, place.split, source), _of_train_split(rows, place.train_split)
-    elif task.hub is not None:
-        place, digest, source = task.hub, None, f"{task.hub.source} on the hub, {task.hub.split}"
-        test = _hub_rows(place, place.split)
-        train = [] if place.train_split is None else _hub_rows(place, place.train_split)
-    else:
-        raise TextError(f"The task {task.name} is not on the hub. Give a folder that holds {task.local.source}.")
-    test = spread(test, max_items or len(test))
-    read = _tagged if task.kind == "tokens" else _plain
-    items = [item for number, (where, row) in enumerate(test) for item in read(task, place, number, where, row)]
+    read = _from_file(task, data) if data is not None else _from_hub(task)
+    rows = spread(read.rows, max_items or len(read.rows))
+    make = _tagged if task.kind == "tokens" else _plain
+    items = [item for number, row in enumerate(rows) for item in make(task, read.place, number, *row)]
     if not items:
-        raise TextError(f"{source} holds no item of split {place.split}.")
+        raise TextError(f"{read.source} holds no item of split {read.place.split}.")
     if len({item.label for item in items}) < 2:
-        raise TextError(f"{source}: all {len(items)} items have the same label, so there is nothing to tell apart.")
-    counts = Counter(label for where, row in train for label in _labels(task, place, where, row))
+        raise TextError(f"{read.source}: all {len(items)} items have the same label: there is nothing to tell apart.")
+    counts = Counter(label for where, row in read.train for label in _labels(task, read.place, where, row))
     majority = max(range(len(task.labels)), key=lambda label: counts[label]) if counts else None
-    tokens = sum(len(_value(row, where, place.fields["tokens"])) for where, row in test) if _is_tagging(task) else 0
-    return TaskData(items, source, digest, majority, tokens - len(items) if _is_tagging(task) else 0)
+    labels = sum(len(_labels(task, read.place, where, row)) for where, row in rows)
+    return TaskData(items, read.source, read.sha256, majority, labels - len(items))
 
 
-def _is_tagging(task: Task) -> bool:
-    return task.kind == "tokens"
+@dataclass(frozen=True)
+class _Read:
+    """Rows, each with its place, before they are checked."""
+
+    rows: list[_Row]
+    train: list[_Row]
+    place: Place
+    source: str
+    sha256: str | None
 
 
-def _file_rows(path: Path, content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+def _from_file(task: Task, data: str | Path) -> _Read:
+    path = find_data(task, data)
+    if path is None:
+        raise TextError(f"There is no {task.local.source} in {data}, which the task {task.name} reads.")
+    content = path.read_bytes()
+    rows = list(_file_rows(path, content))
+    chosen = _of_split(rows, task.local.split, str(path))
+    train_split = task.local.train_split
+    train = [row for row in rows if train_split is not None and row[1].get("split") == train_split]
+    return _Read(chosen, train, task.local, str(path), hashlib.sha256(content).hexdigest())
+
+
+def _from_hub(task: Task) -> _Read:
+    hub = task.hub
+    if hub is None:
+        raise TextError(f"The task {task.name} is not on the hub. Give a folder that holds {task.local.source}.")
+    train = [] if hub.train_split is None else _hub_rows(hub, hub.train_split)
+    return _Read(_hub_rows(hub, hub.split), train, hub, f"{hub.source} on the hub, {hub.split}", None)
+
+
+def _file_rows(path: Path, content: bytes) -> Iterator[_Row]:
     for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         if not raw.strip():
             continue
@@ -112,7 +127,7 @@ def _file_rows(path: Path, content: bytes) -> Iterator[tuple[str, dict[str, Any]
         yield where, row
 
 
-def _of_split(rows: list[tuple[str, dict[str, Any]]], split: str, source: str) -> list[tuple[str, dict[str, Any]]]:
+def _of_split(rows: list[_Row], split: str, source: str) -> list[_Row]:
     if not any("split" in row for _, row in rows):
         return rows
     chosen = [(where, row) for where, row in rows if row.get("split") == split]
@@ -122,11 +137,7 @@ def _of_split(rows: list[tuple[str, dict[str, Any]]], split: str, source: str) -
     return chosen
 
 
-def _of_train_split(rows: list[tuple[str, dict[str, Any]]], split: str | None) -> list[tuple[str, dict[str, Any]]]:
-    return [(where, row) for where, row in rows if split is not None and row.get("split") == split]
-
-
-def _hub_rows(place: Place, split: str) -> list[tuple[str, dict[str, Any]]]:
+def _hub_rows(place: Place, split: str) -> list[_Row]:
     try:
         from datasets import load_dataset  # type: ignore[import-untyped]
     except ImportError:
