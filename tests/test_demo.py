@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.console import Console
 from transformers import AutoTokenizer
 
 from bambino.cli import main
-from bambino.demo import DemoError, cache_directory, demo, make_room
+from bambino.demo import DemoError, cache_directory, demo, make_room, raise_bases
 from bambino.demo.exam import read_truth, words_said
 from bambino.demo.plots import curve
 from bambino.demo.results import MEASURES, Age, Result, paired, shown, verdicts
@@ -43,13 +44,13 @@ TINY = Design(
 
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """A tiny demo with two seeds, then the same again: folders and what was printed."""
+    """A tiny demo with two seeds, then the same again, base models included: folders and what was printed."""
     folder = tmp_path_factory.mktemp("demo")
     found: dict[str, object] = {"cache": folder / "cache"}
-    for name in ("first", "second"):
+    for name, cache in (("first", "cache"), ("second", "another cache")):
         screen = io.StringIO()
         console = Console(file=screen, width=140)
-        page = demo(folder / name, TINY, seed=3, seeds=2, cache=folder / "cache", console=console)
+        page = demo(folder / name, TINY, seed=3, seeds=2, cache=folder / cache, console=console)
         assert page == folder / name / "index.html"
         found |= {name: folder / name, f"{name} screen": screen.getvalue()}
     return found
@@ -59,13 +60,22 @@ def content(folder: Path) -> dict:
     return json.loads((folder / "demo.json").read_text(encoding="utf-8"))
 
 
-def test_the_second_demo_uses_the_same_bases_and_gives_the_same_numbers(demos):
-    assert "Raising two models from scratch: English baby and Italian parent." in demos["first screen"]
-    assert "were raised before" in demos["second screen"]
+def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos):
     first, second = content(demos["first"]), content(demos["second"])
     for run in (*first["results"], *second["results"]):
         del run["numbers"]["seconds"]
     assert first == second
+    pages = [(demos[name] / "curves.svg").read_bytes() for name in ("first", "second")]
+    assert pages[0] == pages[1]
+
+
+def test_base_models_are_raised_once(demos):
+    assert "Raising two models from scratch: English baby and Italian parent." in demos["first screen"]
+    nest = demos["cache"] / "demo" / cache_key(TINY, 3)
+    screen = io.StringIO()
+    with ProcessPoolExecutor(1) as pool:
+        raise_bases(nest, TINY, 3, pool, Console(file=screen, width=300))
+    assert screen.getvalue() == f"Baby and parent were raised before and are kept in {nest}.\n"
 
 
 def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_age_of_all(demos):
@@ -217,6 +227,10 @@ def test_words_are_the_grammars_where_there_are_no_spaces():
     assert words_said(Unspaced(), "kat", "ori", False) == ["to"]
 
 
+def test_languages_are_named_with_their_knobs():
+    assert Design(l2="qel:order").named("{l1} and {l2}") == "English and Qelu:order"
+
+
 def test_prompts_and_utterances_are_as_long_as_the_tokenizer_needs():
     assert (rollout_of(18).prompt_tokens, rollout_of(18).max_new_tokens) == (5, 24)
     assert (rollout_of(90).prompt_tokens, rollout_of(90).max_new_tokens) == (21, 120)
@@ -263,6 +277,7 @@ def test_wrong_words_are_answered(capsys):
     assert main(["demo", "--seeds", "0"]) == 2
     assert main(["demo", "--language", "klingon"]) == 2
     assert main(["demo", "--language", "en"]) == 2
+    assert "speaks already" in capsys.readouterr().err
     assert main(["demo", "--help"]) == 0
     assert "--seeds" in capsys.readouterr().out
 

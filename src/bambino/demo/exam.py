@@ -87,7 +87,7 @@ def knowledge_of(
         pairs = load_pairs(exam / f"pairs-{role}.jsonl")
         by_phenomenon: dict[str, list[float]] = {}
         for pair, score in zip(pairs, pair_scores(lm, tokenizer, pairs), strict=True):
-            by_phenomenon.setdefault(pair.uid.removeprefix(f"{language}_"), []).append(score)
+            by_phenomenon.setdefault(pair.uid.removeprefix(f"{language.partition(':')[0]}_"), []).append(score)
         phenomena = {name: fmean(scores) for name, scores in by_phenomenon.items()}
         excess = bits_per_byte(lm, tokenizer, lines) - read_truth(exam)[role]
         found[role] = Knowledge(excess, fmean(phenomena.values()), phenomena)

@@ -28,8 +28,10 @@ from bambino.config import (
 
 L1 = "en"
 """The baby's first language."""
-NAMES = {"en": "English", "it": "Italian"}
-"""Of the nursery's languages; others are called by their code."""
+NAMES = {"en": "English", "it": "Italian", "qel": "Qelu"}
+"""Of the nursery's languages; others are called by their code. Knobs (`qel:order`) stay behind the name."""
+INVENTED = "qel"
+"""What `--language invented` stands for."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Design:
     """Beginnings of sentences that the baby goes on with when it is listened to."""
     hidden_size: int = 128
     layers: int = 2
-    context: int = 256
+    context: int = 384
     """Longest row in tokens: longer than any line, also where a foreign script costs a token per byte."""
 
     @property
@@ -66,7 +68,13 @@ class Design:
 
     def named(self, template: str) -> str:
         """A title with the languages' names in place of {l1} and {l2}."""
-        return template.format(**{role: NAMES.get(code, code.capitalize()) for role, code in self.languages.items()})
+        return template.format(**{role: _name(language) for role, language in self.languages.items()})
+
+
+def _name(language: str) -> str:
+    """qel:order -> Qelu:order."""
+    code, colon, knobs = language.partition(":")
+    return NAMES.get(code, code.capitalize()) + colon + knobs
 
 
 FULL = Design()
