@@ -128,7 +128,8 @@ class Lab:
         for run in runs:
             if run is None or not run.is_whole:
                 return None
-            flops.append(read_rows(run.folder / "metrics.jsonl")[-2]["total/flops"])
+            steps = [row for row in read_rows(run.folder / "metrics.jsonl") if row["kind"] == "step"]
+            flops.append(steps[-1]["total/flops"])
         return round(CLM.cycle_steps * self.design.cycles * flops[1] / flops[0])
 
 
