@@ -64,7 +64,7 @@ LAYERS = [
         "cli",
         "",
         "demo",
-        *(f"demo.{part}" for part in ("exam", "page", "plots", "results", "runs", "settings", "tables")),
+        *(f"demo.{part}" for part in ("exam", "oracle", "page", "plots", "results", "runs", "settings", "tables")),
     },
 ]
 """Layer -> modules, as docs/decisions.md tells it; "" is the package itself, which offers what users import."""
