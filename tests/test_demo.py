@@ -6,6 +6,9 @@ import io
 import json
 import math
 import re
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -13,17 +16,18 @@ from rich.console import Console
 from transformers import AutoTokenizer
 
 from bambino.cli import main
-from bambino.demo import DemoError, cache_directory, demo, make_room
-from bambino.demo.exam import italian_words, read_truth
+from bambino.demo import DemoError, cache_directory, demo, make_room, raise_bases
+from bambino.demo.exam import read_truth, words_said
 from bambino.demo.plots import curve
-from bambino.demo.results import MEASURES, Age, Result, differences, spread, verdicts
-from bambino.demo.settings import CONDITIONS, FAST, FULL, Size, cache_key, condition_recipe, part_seed
-from bambino.demo.tables import lesson, phenomena_rows, result_rows
+from bambino.demo.results import MEASURES, Age, Result, paired, shown, verdicts
+from bambino.demo.runs import Run
+from bambino.demo.settings import CONDITIONS, FAST, FULL, Design, cache_key, part_seed, rollout_of
+from bambino.demo.tables import base_lesson, growing_up, lesson, phenomena_rows, result_rows
 from bambino.nursery import Grammar
 from bambino.schedule import Schedule
 from bambino.streams import build_streams
 
-TINY = Size(
+TINY = Design(
     base_lines=300,
     base_steps=4,
     l2_lines=80,
@@ -34,19 +38,19 @@ TINY = Size(
     prompts=6,
     hidden_size=16,
     layers=1,
-    context=64,
+    context=128,
 )
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """A tiny demo with two seeds, then the same again: folders and what was printed."""
+def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """A tiny demo with two seeds, then the same again, base models included: folders and what was printed."""
     folder = tmp_path_factory.mktemp("demo")
     found: dict[str, object] = {"cache": folder / "cache"}
-    for name in ("first", "second"):
+    for name, cache in (("first", "cache"), ("second", "another cache")):
         screen = io.StringIO()
         console = Console(file=screen, width=140)
-        page = demo(folder / name, TINY, seed=3, seeds=2, cache=folder / "cache", console=console)
+        page = demo(folder / name, TINY, seed=3, seeds=2, cache=folder / cache, console=console)
         assert page == folder / name / "index.html"
         found |= {name: folder / name, f"{name} screen": screen.getvalue()}
     return found
@@ -56,17 +60,26 @@ def content(folder: Path) -> dict:
     return json.loads((folder / "demo.json").read_text(encoding="utf-8"))
 
 
-def test_the_second_demo_uses_the_same_bases_and_gives_the_same_numbers(shown):
-    assert "Raising an Italian parent" in shown["first screen"]
-    assert "were raised before" in shown["second screen"]
-    first, second = content(shown["first"]), content(shown["second"])
+def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos):
+    first, second = content(demos["first"]), content(demos["second"])
     for run in (*first["results"], *second["results"]):
         del run["numbers"]["seconds"]
     assert first == second
+    pages = [(demos[name] / "curves.svg").read_bytes() for name in ("first", "second")]
+    assert pages[0] == pages[1]
 
 
-def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_age_of_all(shown):
-    results = content(shown["first"])["results"]
+def test_base_models_are_raised_once(demos):
+    assert "Raising two models from scratch: English baby and Italian parent." in demos["first screen"]
+    nest = demos["cache"] / "demo" / cache_key(TINY, 3)
+    screen = io.StringIO()
+    with ProcessPoolExecutor(1) as pool:
+        raise_bases(nest, TINY, 3, pool, Console(file=screen, width=300))
+    assert screen.getvalue() == f"Baby and parent were raised before and are kept in {nest}.\n"
+
+
+def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_age_of_all(demos):
+    results = content(demos["first"])["results"]
     assert [(run["condition"], run["seed"]) for run in results] == [(c, s) for c in CONDITIONS for s in (3, 4)]
     assert [len(run["ages"]) for run in results] == [1, 1] + 6 * [3]
     for run in results:
@@ -74,12 +87,12 @@ def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_a
         assert run["ages"][0] == untrained["ages"][0]
 
 
-def test_clm_and_bambino_hear_the_same_batches(shown):
-    base = next((shown["cache"] / "demo").iterdir())
+def test_clm_and_bambino_hear_the_same_batches(demos):
+    base = next((demos["cache"] / "demo").iterdir())
     heard = {}
     for condition in ("clm", "bambino"):
-        text = shown["first"] / "runs" / f"{condition}-3.txt"
-        recipe = condition_recipe(condition, TINY, 3, base, base / "exam", text, shown["first"])
+        folder = (demos["first"] / "runs" / f"{condition}-3").resolve()
+        recipe = Run(CONDITIONS[condition], TINY, 3, base, base / "exam", folder).recipe()
         schedule = Schedule(recipe.schedule, recipe.max_steps)
         streams = build_streams(recipe, AutoTokenizer.from_pretrained(recipe.baby.model), schedule)
         steps = [step for step in range(recipe.max_steps) if schedule.phase(step) == "clm"]
@@ -88,42 +101,54 @@ def test_clm_and_bambino_hear_the_same_batches(shown):
     assert heard["clm"] == heard["bambino"]
 
 
-def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(shown):
-    base = next((shown["cache"] / "demo").iterdir())
-    for language in ("en", "it"):
-        lines = (base / "exam" / f"{language}.txt").read_text(encoding="utf-8").splitlines()
+def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(demos):
+    base = next((demos["cache"] / "demo").iterdir())
+    for role, language in (("l1", "en"), ("l2", "it")):
+        lines = (base / "exam" / f"{role}.txt").read_text(encoding="utf-8").splitlines()
         grammar = Grammar.load(language)
         nats = -sum(grammar.log_probability(line) for line in lines)
         size = sum(len(line.encode()) for line in lines)
-        truth = read_truth(base / "exam")[language]
+        truth = read_truth(base / "exam")[role]
         assert truth == pytest.approx(nats / math.log(2) / size)
-        run = content(shown["first"])["results"][0]
-        rows = (shown["first"] / "runs" / "untrained-3" / "metrics.jsonl").read_text().splitlines()
-        measured = json.loads(rows[0])[f"eval/bits_per_byte/{language}"]
-        assert run["numbers"][f"{language}/excess"] == pytest.approx(measured - truth)
-        assert run["ages"][0]["numbers"][f"{language}/excess"] == pytest.approx(measured - truth)
+        run = content(demos["first"])["results"][0]
+        rows = (demos["first"] / "runs" / "untrained-3" / "metrics.jsonl").read_text().splitlines()
+        measured = json.loads(rows[0])[f"eval/bits_per_byte/{role}"]
+        assert run["numbers"][f"{role}/excess"] == pytest.approx(measured - truth)
+        assert run["ages"][0]["numbers"][f"{role}/excess"] == pytest.approx(measured - truth)
 
 
-def test_the_page_stands_alone_and_holds_the_tables_the_plot_and_what_was_said(shown):
-    page = (shown["first"] / "index.html").read_text(encoding="utf-8")
+def test_the_page_stands_alone_and_holds_the_tables_the_plot_and_what_was_said(demos):
+    page = (demos["first"] / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r'(?:src|href)="(?!#)', page)
     assert not re.search(r"(?<!xmlns:)(?:<script|@import|<link)", page)
     assert page.count("<svg") == 1
-    assert (shown["first"] / "curves.png").read_bytes().startswith(b"\x89PNG")
-    results = [_result(run) for run in content(shown["first"])["results"]]
-    for row in result_rows(results) + phenomena_rows(results):
+    assert (demos["first"] / "curves.png").read_bytes().startswith(b"\x89PNG")
+    results = [_result(run) for run in content(demos["first"])["results"]]
+    for row in result_rows(results, TINY) + phenomena_rows(results, TINY):
         for cell in row:
             assert f">{cell.replace(chr(39), '&#x27;')}<" in page
-    assert lesson(results)[0] in page
-    assert "± " in result_rows(results)[1][1]
+    assert lesson(results, TINY)[0] in page
+    assert "± " in result_rows(results, TINY)[1][1]
 
 
-def test_the_screen_holds_both_tables_and_the_path_of_the_page(shown):
-    screen = re.sub(r"\s+", " ", shown["first screen"])
+def test_the_screen_holds_both_tables_and_the_path_of_the_page(demos):
+    screen = re.sub(r"\s+", " ", demos["first screen"])
     assert all(condition in screen for condition in CONDITIONS)
     assert "English baby" in screen
     assert "Italian: clitic gender" in screen
-    assert f"The page: {shown['first']}/index.html" in screen
+    assert "Not quite what was wanted of the base models" in screen
+    assert f"The page: {demos['first']}/index.html" in screen
+
+
+def test_the_screen_and_the_page_hold_one_prompt_at_every_age(demos):
+    results = [_result(run) for run in content(demos["first"])["results"]]
+    ages = growing_up(results, 3, 0)
+    assert len(ages) == 3  # before, halfway, at the end
+    assert [len({prompt for prompt, _ in age}) for age in ages] == [1, 1, 1]
+    assert len({said for _, said in ages[0]}) == 1  # nobody has learned anything yet
+    assert all(f"{place} of 2" in demos["first screen"] for place in range(3))
+    page = (demos["first"] / "index.html").read_text(encoding="utf-8")
+    assert all(escape(said) in page for age in ages for _, said in age)
 
 
 def _result(run: dict) -> Result:
@@ -138,22 +163,21 @@ def result(condition: str, seed: int, excess: float) -> Result:
 
 
 def test_an_interval_by_hand():
-    # Mean 2, standard deviation 1, t(2) = 4.30: 4.30 / sqrt 3.
-    assert spread([1.0, 2.0, 3.0]).mean == 2
-    assert spread([1.0, 2.0, 3.0]).half_width == pytest.approx(4.30 / math.sqrt(3))
-    assert spread([5.0]).show(".1f") == "5.0"
+    # Mean 2, standard deviation 1, t(2) = 4.303: 4.303 / sqrt 3 = 2.484.
+    assert shown([1.0, 2.0, 3.0], ".2f") == "2.00 ± 2.48"
+    assert shown([5.0], ".1f") == "5.0"
 
 
-def test_differences_are_paired_by_seed():
+def test_conditions_are_compared_seed_by_seed():
     results = [result("clm", 1, 1.0), result("clm", 2, 5.0), result("bambino", 2, 4.0), result("bambino", 1, 0.5)]
-    assert sorted(differences(results, "it/excess", "bambino", "clm")) == [-1.0, -0.5]
+    assert paired(results, "l2/excess", "bambino", "clm") == ([4.0, 0.5], [5.0, 1.0])
 
 
 def test_one_seed_is_called_one_seed_and_a_loss_is_called_a_loss():
     results = [result("untrained", 1, 3.0), result("clm", 1, 1.0), result("ppo", 1, 3.0), result("bambino", 1, 1.2)]
-    assert "bambino does not beat clm here" in lesson(results)[0]
-    assert "one seed" in lesson(results)[0]
-    assert verdicts(results)[0].endswith(
+    assert "bambino does not beat clm here" in lesson(results, TINY)[0]
+    assert "one seed" in lesson(results, TINY)[0]
+    assert verdicts(results, TINY)[0].endswith(
         "bambino +0.200 against clm. not better, but this is one seed: it may be chance."
     )
 
@@ -162,40 +186,77 @@ def test_an_interval_that_holds_zero_is_called_no_difference():
     # Differences -0.1, 0.3, 0.1: mean 0.1, standard deviation 0.2, half width 4.30 * 0.2 / sqrt 3 = 0.497.
     results = [result("clm", seed, 1.0) for seed in (1, 2, 3)]
     results += [result("bambino", seed, excess) for seed, excess in ((1, 0.9), (2, 1.3), (3, 1.1))]
-    assert "+0.100 against clm (± 0.497 over 3 seeds). no difference shown" in verdicts(results)[0]
+    assert "+0.100 against clm (± 0.497 over 3 seeds). no difference shown" in verdicts(results, TINY)[0]
     # Differences -0.3, -0.4, -0.5: mean -0.4, half width 4.30 * 0.1 / sqrt 3 = 0.248.
     results = [result("clm", seed, 1.0) for seed in (1, 2, 3)]
     results += [result("bambino", seed, excess) for seed, excess in ((1, 0.7), (2, 0.6), (3, 0.5))]
-    assert verdicts(results)[0].endswith("-0.400 against clm (± 0.248 over 3 seeds). better.")
+    assert verdicts(results, TINY)[0].endswith("-0.400 against clm (± 0.248 over 3 seeds). better.")
 
 
 def test_curves_are_drawn_at_equal_cycles():
     # In a cycle bambino takes 12 steps, clm 10 of them: clm's step 10 stands where bambino's 12 does.
-    numbers = {"it/excess": 1.0}
+    numbers = {"l2/excess": 1.0}
     ages = [Age(0, numbers, []), Age(10, numbers, [])]
-    assert curve([Result("clm", 1, ages, {}, {}, 1.0)], "clm", "it/excess", TINY)[0] == [0, 12]
+    assert curve([Result("clm", 1, ages, {}, {}, 1.0)], "clm", "l2/excess", TINY)[0] == [0, 12]
 
 
 @pytest.mark.parametrize(
-    ("prompt", "utterance", "has_ended", "counts"),
+    ("prompt", "utterance", "has_ended", "words"),
     [
-        ("il gat", "to dorme.", True, (2, 2)),
-        ("il gatto", " sleeps qui.", True, (1, 2)),
-        ("il gatto", " dorme su", False, (1, 1)),
-        ("il gatto", "", False, (0, 0)),
+        ("il gat", "to dorme.", True, ["gatto", "dorme"]),
+        ("il gatto", " sleeps qui.", True, ["sleeps", "qui"]),
+        ("il gatto", " dorme su", False, ["dorme"]),
+        ("il gatto", "", False, []),
+        ("l'", "orso è l'", True, ["orso", "è", "l'"]),
     ],
 )
-def test_italian_words_are_counted_by_hand(prompt: str, utterance: str, has_ended: bool, counts: tuple[int, int]):
-    assert italian_words(prompt, utterance, has_ended) == counts
+def test_the_words_of_an_utterance_by_hand(prompt: str, utterance: str, has_ended: bool, words: list[str]):
+    assert words_said(Grammar.load("it"), prompt, utterance, has_ended) == words
+
+
+class Unspaced:
+    """Words of two letters, no spaces, a mark that is not ours."""
+
+    def split(self, text: str) -> tuple[str, ...]:
+        return tuple(text[i : i + 2] for i in range(0, len(text), 2))
+
+
+def test_words_are_the_grammars_where_there_are_no_spaces():
+    # ka|to|ri|।: the prompt ends inside "to"; the danda is a mark.
+    assert words_said(Unspaced(), "kat", "ori।", True) == ["to", "ri"]
+    assert words_said(Unspaced(), "kat", "ori", False) == ["to"]
+
+
+def test_languages_are_named_with_their_knobs():
+    assert Design(l2="qel:order").named("{l1} and {l2}") == "English and Qelu:order"
+
+
+def test_prompts_and_utterances_are_as_long_as_the_tokenizer_needs():
+    assert (rollout_of(18).prompt_tokens, rollout_of(18).max_new_tokens) == (5, 24)
+    assert (rollout_of(90).prompt_tokens, rollout_of(90).max_new_tokens) == (21, 120)
+
+
+def base_scores(baby: tuple[float, float], parent: tuple[float, float]) -> dict:
+    """Scores of both base models in (l1, l2)."""
+    rows = {"baby": baby, "parent": parent}
+    return {name: {role: {"pairs": p} for role, p in zip(("l1", "l2"), row, strict=True)} for name, row in rows.items()}
+
+
+def test_base_models_that_know_too_little_or_too_much_are_named():
+    assert base_lesson(base_scores((0.98, 0.5), (0.46, 0.99)), TINY).startswith("Each base model knows")
+    words = base_lesson(base_scores((0.965, 0.5), (0.6, 0.99)), TINY)
+    assert "the English baby gets 96.5 % of the English pairs right (above 97 wanted)" in words
+    assert "the Italian parent gets 60.0 % of the English pairs right (45 to 55 wanted)" in words
+    assert "99.0" not in words
 
 
 def test_no_two_kinds_of_text_share_a_seed():
-    seeds = [part_seed(seed, part) for seed in range(3) for part in (0, 1, 2, 3, 4, 10)]
+    seeds = [part_seed(seed, part) for seed in range(3) for part in (*range(8), 10)]
     assert len(set(seeds)) == len(seeds)
 
 
-def test_the_cache_key_depends_on_size_and_seed():
-    assert len({cache_key(FULL, 1), cache_key(FULL, 2), cache_key(FAST, 1)}) == 3
+def test_the_cache_key_depends_on_language_size_and_seed():
+    assert len({cache_key(FULL, 1), cache_key(FULL, 2), cache_key(FAST, 1), cache_key(replace(FULL, l2="x"), 1)}) == 4
     assert cache_key(FULL, 1) == cache_key(FULL, 1)
 
 
@@ -214,7 +275,9 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path, capsys):
 
 def test_wrong_words_are_answered(capsys):
     assert main(["demo", "--seeds", "0"]) == 2
-    assert main(["demo", "--language", "invented"]) == 2
+    assert main(["demo", "--language", "klingon"]) == 2
+    assert main(["demo", "--language", "en"]) == 2
+    assert "speaks already" in capsys.readouterr().err
     assert main(["demo", "--help"]) == 0
     assert "--seeds" in capsys.readouterr().out
 

@@ -156,9 +156,14 @@ def _nursery(words: list[str]) -> int:
 
 def _demo(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        "bambino demo", description="The whole idea on a small English-Italian world: offline, about five minutes."
+        "bambino demo", description="The whole idea on a small world: offline, about five minutes."
     )
     parser.add_argument("--fast", action="store_true", help="smaller in everything, about a minute")
+    parser.add_argument(
+        "--language",
+        default="it",
+        help="what the parent speaks and the baby learns: it, invented, or another of the nursery's (default: it)",
+    )
     parser.add_argument("--seeds", type=int, default=1, help="run the conditions with so many seeds (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed, and that of the base models (default: 1)")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/demo"), help="(default: runs/demo)")
@@ -169,11 +174,15 @@ def _demo(words: list[str]) -> int:
     if given.seeds < 1 or given.seed < 0:
         return _complain("--seeds must be at least 1 and --seed at least 0.")
 
-    from bambino.demo import DemoError, demo
-    from bambino.demo.settings import FAST, FULL
+    from dataclasses import replace
 
+    from bambino.demo import DemoError, demo
+    from bambino.demo.settings import FAST, FULL, INVENTED
+
+    language = INVENTED if given.language == "invented" else given.language
+    design = replace(FAST if given.fast else FULL, l2=language)
     try:
-        demo(given.output_dir, FAST if given.fast else FULL, given.seed, given.seeds)
+        demo(given.output_dir, design, given.seed, given.seeds)
     except DemoError as error:
         return _complain(str(error))
     return 0

@@ -255,7 +255,7 @@ def _windows(
     for i, row in enumerate(encode(tokenizer, texts)):
         counted = [True] * len(row)
         if count_from is not None:
-            ends = _token_ends(tokenizer, texts[i])
+            ends = token_ends(tokenizer, texts[i])
             skipped = len(row) - len(ends)
             counted = [False] * skipped + [end > count_from[i] for end in ends]
         if start is not None:
@@ -268,7 +268,7 @@ def _windows(
     return windows, counts
 
 
-def _token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Character offset at which each token of the text ends; the tokens of `encode`, without what is prepended."""
     encoded = tokenizer(
         text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False

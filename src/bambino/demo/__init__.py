@@ -1,7 +1,8 @@
 """The whole idea on a small world, offline, in minutes: `bambino demo`.
 
-An Italian parent and an English baby are raised on the nursery's text (and kept in the user's cache). Then the baby
-learns Italian from a scarce budget under four conditions (untrained, clm, ppo, bambino) whose clm batches are the same.
+An English baby and a parent of another language of the nursery (Italian) are raised from scratch and kept in the user's
+cache. Then the baby learns the parent's language from a scarce budget under four conditions (untrained, clm, ppo,
+bambino) whose clm batches are the same.
 The output directory gets a table, plots, one page (index.html), all numbers (demo.json) and the run directories.
 """
 
@@ -27,11 +28,20 @@ from bambino.demo.exam import read_truth, write_exam
 from bambino.demo.page import write_page
 from bambino.demo.plots import write_plots
 from bambino.demo.results import Result, read_result
-from bambino.demo.runs import prepare_process, raise_base, run_condition
-from bambino.demo.settings import CONDITIONS, LANGUAGES, Size, cache_key, cycle_steps
-from bambino.demo.tables import base_table, lesson, phenomena_table, result_table
+from bambino.demo.runs import Run, prepare_process, raise_base, run_condition
+from bambino.demo.settings import BASES, CONDITIONS, L1, Design, cache_key
+from bambino.demo.tables import (
+    base_lesson,
+    base_rows,
+    growing_up_table,
+    lesson,
+    phenomena_rows,
+    result_rows,
+    roles,
+    table,
+)
+from bambino.nursery import Grammar, NurseryError
 
-ROLES = {"en": "baby (English)", "it": "parent (Italian)"}
 MARK = "demo.json"
 
 
@@ -65,7 +75,7 @@ def cache_directory() -> Path:
 
 def demo(
     output_dir: Path,
-    size: Size,
+    design: Design,
     seed: int = 1,
     seeds: int = 1,
     cache: Path | None = None,
@@ -74,47 +84,43 @@ def demo(
     """Run the demo; returns the path of its page.
 
     Args:
-        seeds: how many times the conditions are run, each with other Italian text, order and sampling; the base
-            models are those of `seed` throughout.
+        seeds: how many times the conditions are run, each with other L2 text, order and sampling; the base models are
+            those of `seed` throughout.
 
     Raises:
-        DemoError: output_dir holds something that is not a demo.
+        DemoError: output_dir holds something that is not a demo; the nursery has no such language.
     """
     console, begin = console or Console(), time.perf_counter()
+    check_language(design)
     make_room(output_dir)
-    base = (cache or cache_directory()) / "demo" / cache_key(size, seed)
-    exam = base / "exam"
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=prepare_process) as pool:
-        raise_bases(base, size, seed, pool, console)
-        bases = {language: json.loads((base / language / "exam.json").read_text()) for language in LANGUAGES}
-        console.print(base_table(bases))
-        jobs = []
-        for number in range(seed, seed + seeds):
-            for condition in reversed(CONDITIONS):  # the longest first
-                folder = output_dir / "runs" / f"{condition}-{number}"
-                arguments = (condition, size, number, base, exam, folder)
-                jobs.append(
-                    Job(
-                        f"{condition}, seed {number}",
-                        folder,
-                        sum(cycle_steps(condition)) * size.cycles,
-                        run_condition,
-                        arguments,
-                    )
-                )
-        run_jobs(jobs, pool, console)
-    truth = read_truth(exam)
-    results = [
-        read_result(condition, number, output_dir / "runs" / f"{condition}-{number}", truth)
-        for condition in CONDITIONS
+    nest = (cache or cache_directory()) / "demo" / cache_key(design, seed)
+    runs = [
+        Run(condition, design, number, nest, nest / "exam", (output_dir / "runs" / f"{name}-{number}").resolve())
+        for name, condition in CONDITIONS.items()
         for number in range(seed, seed + seeds)
     ]
-    return report(output_dir, size, results, bases, truth, time.perf_counter() - begin, console)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=prepare_process) as pool:
+        raise_bases(nest, design, seed, pool, console)
+        bases = {name: json.loads((nest / name / "exam.json").read_text(encoding="utf-8")) for name in BASES}
+        console.print(table(base_rows(bases, design)))
+        console.print(base_lesson(bases, design), markup=False, highlight=False)
+        run_jobs([_job(run) for run in sorted(runs, key=_length, reverse=True)], pool, console)
+    truth = read_truth(nest / "exam")
+    results = [read_result(run.condition.name, run.seed, run.folder, truth) for run in runs]
+    return report(output_dir, design, results, bases, truth, time.perf_counter() - begin, console)
+
+
+def _length(run: Run) -> int:
+    return run.condition.cycle_steps * run.design.cycles
+
+
+def _job(run: Run) -> Job:
+    return Job(f"{run.condition.name}, seed {run.seed}", run.folder, _length(run), run_condition, (run,))
 
 
 def report(
     output_dir: Path,
-    size: Size,
+    design: Design,
     results: list[Result],
     bases: dict[str, Any],
     truth: dict[str, float],
@@ -122,20 +128,36 @@ def report(
     console: Console,
 ) -> Path:
     """Print the tables and what they say; write numbers, plots and the page."""
-    console.print(result_table(results), phenomena_table(results))
-    for sentence in lesson(results):
+    first = min(result.seed for result in results)
+    console.print(table(result_rows(results, design)), table(phenomena_rows(results, design)))
+    console.print(growing_up_table(results, first))
+    for sentence in lesson(results, design):
         console.print(sentence, markup=False, highlight=False)
     content = {
-        "size": dataclasses.asdict(size),
+        "design": dataclasses.asdict(design),
         "true_bits_per_byte": truth,
         "bases": bases,
         "results": [dataclasses.asdict(result) for result in results],
     }
     (output_dir / MARK).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    write_plots(output_dir, results, size)
-    page = write_page(output_dir, results, bases, truth, size)
+    write_plots(output_dir, results, design)
+    page = write_page(output_dir, results, bases, truth, design)
     console.print(f"\nDone in {seconds:.0f} seconds. The page: {page}", highlight=False, soft_wrap=True)
     return page
+
+
+def check_language(design: Design) -> None:
+    """Refuse a language that is not there to be learned.
+
+    Raises:
+        DemoError: it is English, or the nursery does not speak it.
+    """
+    if design.l2 == L1:
+        raise DemoError("--language en is what the baby speaks already. Use another: it.")
+    try:
+        Grammar.load(design.l2)
+    except NurseryError as error:
+        raise DemoError(f"--language {design.l2}: {error}") from None
 
 
 def make_room(output_dir: Path) -> None:
@@ -152,21 +174,27 @@ def make_room(output_dir: Path) -> None:
     (output_dir / MARK).write_text("{}", encoding="utf-8")
 
 
-def raise_bases(base: Path, size: Size, seed: int, pool: ProcessPoolExecutor, console: Console) -> None:
+def raise_bases(nest: Path, design: Design, seed: int, pool: ProcessPoolExecutor, console: Console) -> None:
     """Raise parent and baby into the cache, unless they are there."""
-    if base.is_dir():
-        console.print(f"Baby and parent were raised before and are kept in {base}.", highlight=False, soft_wrap=True)
+    if nest.is_dir():
+        console.print(f"Baby and parent were raised before and are kept in {nest}.", highlight=False, soft_wrap=True)
         return
-    part = base.with_name(f".part-{os.getpid()}-{base.name}")
-    console.print("Raising an Italian parent and an English baby from scratch.")
+    part = nest.with_name(f".part-{os.getpid()}-{nest.name}")
+    console.print(f"Raising two models from scratch: {' and '.join(roles(design).values())}.")
     try:
-        write_exam(part / "exam", size, seed)
+        write_exam(part / "exam", design, seed)
         jobs = [
-            Job(ROLES[lang], part / lang, size.base_steps, raise_base, (lang, size, seed, part / "exam", part / lang))
-            for lang in LANGUAGES
+            Job(
+                roles(design)[name],
+                part / name,
+                design.base_steps,
+                raise_base,
+                (base, design, seed, part / "exam", part / name),
+            )
+            for name, base in BASES.items()
         ]
         run_jobs(jobs, pool, console)
-        part.rename(base)
+        part.rename(nest)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from bambino.demo.results import Result
-from bambino.demo.settings import CONDITIONS, Size
-from bambino.demo.tables import Rows, base_rows, lesson, phenomena_rows, result_rows
+from bambino.demo.settings import Design
+from bambino.demo.tables import (
+    LEARNING,
+    Rows,
+    base_lesson,
+    base_rows,
+    growing_up,
+    lesson,
+    phenomena_rows,
+    result_rows,
+    shown_prompts,
+)
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -25,13 +35,13 @@ PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>bambino: the demo</title><style>{style}</style></head><body>
 <h1>A baby that grows up with a second language</h1>
-<p>An English baby and an Italian parent, two small models, were raised from scratch on the nursery: a small world whose
-sentences have known probabilities. Then the baby learned Italian from {lines:,} sentences: by hearing them (clm), by
+<p>Two small models, a baby ({l1}) and a parent ({l2}), were raised from scratch on the nursery: a small world whose
+sentences have known probabilities. Then the baby learned {l2} from {lines:,} sentences: by hearing them (clm), by
 its parent's opinion of what it said (ppo), or by both in turn (bambino, ten steps of one and two of the other).
 clm and bambino heard the same batches in the same order.</p>
 <h2>Before</h2>
-<p>Each model knows its own language, and not the other's. The true entropy is {truth_en:.3f} bits per byte for these
-English sentences and {truth_it:.3f} for these Italian ones; excess is what a model needs above that.</p>
+<p>{knows} The true entropy is {truth_l1:.3f} bits per byte for the exam's {l1} sentences and {truth_l2:.3f} for its
+{l2} ones; excess is what a model needs above that.</p>
 {before}
 <h2>After</h2>
 {after}
@@ -55,51 +65,43 @@ included.</p>
 
 
 def write_page(
-    output_dir: Path, results: list[Result], bases: dict[str, Any], truth: dict[str, float], size: Size
+    output_dir: Path, results: list[Result], bases: dict[str, Any], truth: dict[str, float], design: Design
 ) -> Path:
     """Write index.html, with curves.svg inside; returns its path."""
-    headline, *lessons = lesson(results)
+    headline, *lessons = lesson(results, design)
     seeds = sorted({result.seed for result in results})
     svg = (output_dir / "curves.svg").read_text(encoding="utf-8")
     html = PAGE.format(
         style=STYLE,
-        lines=size.l2_lines,
-        truth_en=truth["en"],
-        truth_it=truth["it"],
-        before=_table(base_rows(bases)),
-        after=f'<div class="wide">{_table(result_rows(results))}</div>',
+        l1=design.named("{l1}"),
+        l2=design.named("{l2}"),
+        lines=design.l2_lines,
+        knows=escape(base_lesson(bases, design)),
+        truth_l1=truth["l1"],
+        truth_l2=truth["l2"],
+        before=_table(base_rows(bases, design)),
+        after=f'<div class="wide">{_table(result_rows(results, design))}</div>',
         headline=escape(headline),
         lessons="".join(f"<li>{escape(sentence.strip())}</li>" for sentence in lessons),
         bands="Bands reach from the lowest to the highest seed." if len(seeds) > 1 else "One seed.",
         plot=re.sub(r"^.*?(?=<svg)", "", svg, flags=re.DOTALL),
         of_seed=f" (seed {seeds[0]})" if len(seeds) > 1 else "",
         sayings="".join(_sayings(results, number, seeds[0]) for number in shown_prompts(results, seeds[0])),
-        phenomena=_table(phenomena_rows(results)),
+        phenomena=_table(phenomena_rows(results, design)),
     )
     path = output_dir / "index.html"
     path.write_text(html, encoding="utf-8")
     return path
 
 
-def shown_prompts(results: list[Result], seed: int, count: int = 3) -> list[int]:
-    """The first prompts, all different."""
-    sayings = next(result for result in results if result.seed == seed).ages[0].sayings
-    first: dict[str, int] = {}
-    for number, (prompt, _) in enumerate(sayings):
-        first.setdefault(prompt, number)
-    return list(first.values())[:count]
-
-
 def _sayings(results: list[Result], number: int, seed: int) -> str:
     """One prompt: a row per age, a column per condition that learns."""
-    runs = {result.condition: result for result in results if result.seed == seed}
-    learning = CONDITIONS[1:]
-    ages = list(zip(*(runs[condition].ages for condition in learning), strict=True))
+    ages = growing_up(results, seed, number)
     rows = []
     for place, age in enumerate(ages):
-        cells = "".join(f"<td>{_saying(*one.sayings[number])}</td>" for one in age)
+        cells = "".join(f"<td>{_saying(*one)}</td>" for one in age)
         rows.append(f"<tr><td>{place} of {len(ages) - 1}</td>{cells}</tr>")
-    heading = "".join(f"<th>{name}</th>" for name in learning)
+    heading = "".join(f"<th>{name}</th>" for name in LEARNING)
     head = f"<thead><tr><th>age</th>{heading}</tr></thead>"
     return f'<div class="wide"><table class="said">{head}<tbody>{"".join(rows)}</tbody></table></div><br>'
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
-T_95 = (math.nan, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
-"""Two-sided 95 % quantile of Student's t by degrees of freedom; beyond the table its last entry is used."""
+from bambino.demo.settings import Design
+from bambino.evaluation.statistics import paired_t, t_interval
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,7 @@ class Measure:
 
     name: str
     title: str
+    """With {l1} and {l2} where the languages' names belong."""
     style: str
     """How a number is written, as in `format`."""
     better: int
@@ -26,13 +26,13 @@ class Measure:
 
 
 MEASURES = (
-    Measure("it/excess", "Italian: bits per byte above the true entropy", ".3f", -1),
-    Measure("en/excess", "English: bits per byte above the true entropy", ".3f", -1),
-    Measure("it/pairs", "Italian minimal pairs right, %", ".1f", 1),
-    Measure("en/pairs", "English minimal pairs right, %", ".1f", 1),
+    Measure("l2/excess", "{l2}: bits per byte above the true entropy", ".3f", -1),
+    Measure("l1/excess", "{l1}: bits per byte above the true entropy", ".3f", -1),
+    Measure("l2/pairs", "{l2} minimal pairs right, %", ".1f", 1),
+    Measure("l1/pairs", "{l1} minimal pairs right, %", ".1f", 1),
     Measure("perplexity", "parent's perplexity of what the baby says", ".2f", -1),
     Measure("repetition", "repetition: words in the longest phrase said twice", ".2f", 0),
-    Measure("italian_words", "Italian words among those said, %", ".1f", 1),
+    Measure("l2_words", "{l2} words among those said, %", ".1f", 1),
     Measure("grammatical", "sentences said that are grammatical, %", ".1f", 1),
     Measure("tflops", "cost, TFLOP", ".2f", 0),
     Measure("seconds", "cost, seconds (evaluation left out)", ".0f", 0),
@@ -45,7 +45,7 @@ class Age:
 
     step: int
     numbers: dict[str, float]
-    """it/excess, en/excess, it/pairs, en/pairs (%), perplexity, italian_words (%), grammatical (%)."""
+    """By the names in MEASURES, costs left out; pairs, l2_words and grammatical in %."""
     sayings: list[tuple[str, str]]
     """(prompt, utterance), the same prompts at every age."""
 
@@ -60,7 +60,7 @@ class Result:
     numbers: dict[str, float]
     """By the names in MEASURES; at the end."""
     phenomena: dict[str, float]
-    """Phenomenon (it_..., en_...) -> minimal pairs right, %."""
+    """Phenomenon (l1/..., l2/...) -> minimal pairs right, %."""
     human_perplexity: float
     """The parent's perplexity of the sentences that the prompts were cut from."""
 
@@ -76,71 +76,58 @@ def read_result(condition: str, seed: int, folder: Path, truth: dict[str, float]
     parts = ("clm", "rollout", "reward", "ppo")
     numbers = {
         **ages[-1].numbers,
-        **{f"{language}/excess": known["excess"] for language, known in exam.items()},
-        **{f"{language}/pairs": 100 * known["pairs"] for language, known in exam.items()},
+        **{f"{role}/excess": known["excess"] for role, known in exam.items()},
+        **{f"{role}/pairs": 100 * known["pairs"] for role, known in exam.items()},
         "tflops": steps[-1]["total/flops"] / 1e12 if steps else 0.0,
         "seconds": sum(row.get(f"time/{part}", 0.0) for row in steps for part in parts),
     }
-    phenomena = {uid: 100 * right for known in exam.values() for uid, right in known["phenomena"].items()}
+    phenomena = {
+        f"{role}/{name}": 100 * right for role, known in exam.items() for name, right in known["phenomena"].items()
+    }
     human = next(iter(speeches.values()))["human_perplexity"]
     return Result(condition, seed, ages, numbers, phenomena, human)
 
 
 def _age(row: dict[str, Any], speech: dict[str, Any], truth: dict[str, float]) -> Age:
-    numbers = {f"{language}/excess": row[f"eval/bits_per_byte/{language}"] - truth[language] for language in truth}
-    numbers |= {f"{language}/pairs": 100 * row[f"eval/pairs/{language}"] for language in truth}
+    numbers = {f"{role}/excess": row[f"eval/bits_per_byte/{role}"] - truth[role] for role in truth}
+    numbers |= {f"{role}/pairs": 100 * row[f"eval/pairs/{role}"] for role in truth}
     numbers |= {"perplexity": speech["parent_perplexity"], "repetition": speech["repetition"]}
-    numbers |= {name: 100 * speech[name] for name in ("italian_words", "grammatical")}
+    numbers |= {name: 100 * speech[name] for name in ("l2_words", "grammatical")}
     return Age(row["step"], numbers, [(prompt, said) for prompt, said in speech["sayings"]])
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A mean over seeds."""
-
-    mean: float
-    half_width: float | None
-    """Half the 95 % t interval over seeds; None with one seed."""
-
-    def show(self, style: str) -> str:
-        plus = "" if self.half_width is None else f" ± {self.half_width:{style}}"
-        return f"{self.mean:{style}}{plus}"
+def shown(values: list[float], style: str) -> str:
+    """Mean over seeds, with half its 95 % t interval where there are several seeds."""
+    interval = t_interval(values)
+    plus = "" if interval is None else f" ± {(interval.high - interval.low) / 2:{style}}"
+    return f"{fmean(values):{style}}{plus}"
 
 
-def spread(values: list[float]) -> Spread:
-    """Mean and 95 % t interval."""
-    if len(values) < 2:
-        return Spread(values[0], None)
-    quantile = T_95[min(len(values) - 1, len(T_95) - 1)]
-    return Spread(fmean(values), quantile * stdev(values) / math.sqrt(len(values)))
-
-
-def differences(results: list[Result], name: str, one: str, other: str) -> list[float]:
-    """By seed, a number of condition `one` less that of condition `other`."""
+def paired(results: list[Result], name: str, one: str, other: str) -> tuple[list[float], list[float]]:
+    """A number of two conditions, seed by seed."""
     by_run = {(result.condition, result.seed): result.numbers[name] for result in results}
-    return [by_run[one, seed] - by_run[other, seed] for condition, seed in by_run if condition == one]
+    seeds = [seed for condition, seed in by_run if condition == one]
+    return [by_run[one, seed] for seed in seeds], [by_run[other, seed] for seed in seeds]
 
 
-def verdicts(results: list[Result], one: str = "bambino", other: str = "clm") -> list[str]:
+def verdicts(results: list[Result], design: Design, one: str = "bambino", other: str = "clm") -> list[str]:
     """In words: is `one` better than `other`, measure by measure? Never more than the seeds can carry."""
     sentences = []
     for measure in MEASURES:
         if measure.better == 0:
             continue
-        by_seed = differences(results, measure.name, one, other)
-        difference = spread(by_seed)
-        sides = f"{one} {_sign(difference.mean, measure.style)} against {other}"
-        is_better = difference.mean * measure.better > 0
-        if difference.half_width is None:
-            word = "better" if is_better else "not better"
-            sentences.append(f"{measure.title}: {sides}. {word}, but this is one seed: it may be chance.")
+        ones, others = paired(results, measure.name, one, other)
+        found = paired_t(ones, others)
+        mean = fmean(ones) - fmean(others)
+        start = f"{design.named(measure.title)}: {one} {mean:+{measure.style}} against {other}"
+        if found is None:
+            word = "better" if mean * measure.better > 0 else "not better"
+            sentences.append(f"{start}. {word}, but this is one seed: it may be chance.")
             continue
-        bound = f"± {difference.half_width:{measure.style}} over {len(by_seed)} seeds"
-        is_clear = abs(difference.mean) > difference.half_width
-        word = ("better" if is_better else "worse") if is_clear else "no difference shown: the interval holds 0"
-        sentences.append(f"{measure.title}: {sides} ({bound}). {word}.")
+        half = (found.interval.high - found.interval.low) / 2
+        if found.interval.holds(0):
+            word = "no difference shown: the interval holds 0"
+        else:
+            word = "better" if mean * measure.better > 0 else "worse"
+        sentences.append(f"{start} (± {half:{measure.style}} over {len(ones)} seeds). {word}.")
     return sentences
-
-
-def _sign(value: float, style: str) -> str:
-    return f"{value:+{style}}"

@@ -1,4 +1,4 @@
-"""How large the demo is: everything that its numbers depend on, the seed apart."""
+"""What the demo's numbers depend on, the seed apart: its languages, its size, its conditions and their recipes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -25,22 +26,26 @@ from bambino.config import (
     TextConfig,
 )
 
-CONDITIONS = ("untrained", "clm", "ppo", "bambino")
-LANGUAGES = {"en": "English", "it": "Italian"}
-SHOWN_ONLY = ("demo", "cli.py", "display.py")
-"""Parts of the package that do not change how a base model is raised."""
+L1 = "en"
+"""The baby's first language."""
+NAMES = {"en": "English", "it": "Italian", "qel": "Qelu"}
+"""Of the nursery's languages; others are called by their code. Knobs (`qel:order`) stay behind the name."""
+INVENTED = "qel"
+"""What `--language invented` stands for."""
 
 
 @dataclass(frozen=True)
-class Size:
-    """The size of a demo."""
+class Design:
+    """The languages and the size of a demo."""
 
+    l2: str = "it"
+    """What the parent speaks and the baby learns: a language of the nursery other than English."""
     base_lines: int = 100_000
     """Sentences that a base model is raised on."""
     base_steps: int = 1600
     """Steps of 16 rows of 64 tokens."""
     l2_lines: int = 5000
-    """The scarce budget: Italian sentences that the baby may hear."""
+    """The scarce budget: L2 sentences that the baby may hear."""
     cycles: int = 48
     """Cycles of 10 clm and 2 ppo steps of 32 lines."""
     evaluations: int = 6
@@ -53,38 +58,117 @@ class Size:
     """Beginnings of sentences that the baby goes on with when it is listened to."""
     hidden_size: int = 128
     layers: int = 2
-    context: int = 96
+    context: int = 384
+    """Longest row in tokens: longer than any line, also where a foreign script costs a token per byte."""
+
+    @property
+    def languages(self) -> dict[str, str]:
+        """Role -> code in the nursery."""
+        return {"l1": L1, "l2": self.l2}
+
+    def named(self, template: str) -> str:
+        """A title with the languages' names in place of {l1} and {l2}."""
+        return template.format(**{role: _name(language) for role, language in self.languages.items()})
 
 
-FULL = Size()
-FAST = Size(base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, exam_sentences=100, doublets=5)
+def _name(language: str) -> str:
+    """qel:order -> Qelu:order."""
+    code, colon, knobs = language.partition(":")
+    return NAMES.get(code, code.capitalize()) + colon + knobs
 
 
-def cycle_steps(condition: str) -> tuple[int, int]:
-    """clm and ppo steps of a condition in a cycle."""
-    return {"untrained": (0, 0), "clm": (10, 0), "ppo": (0, 2), "bambino": (10, 2)}[condition]
+FULL = Design()
+FAST = Design(
+    base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, exam_sentences=100, doublets=5
+)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model that is raised from scratch before the conditions begin."""
+
+    name: str
+    role: Literal["l1", "l2"]
+    share: float = 1.0
+    """Of `Design.base_lines`: less text, as many steps, so more passes over it."""
+
+
+BASES = {"baby": Base("baby", "l1"), "parent": Base("parent", "l2")}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Settings that are chosen by trial, on other seeds and another exam than those that are reported."""
+
+    clm_learning_rate: float = 3e-3
+    ppo_learning_rate: float = 1e-4
+    kl_coef: float = 0.05
+    scope: Literal["whole", "utterance"] = "whole"
+    """See `RewardConfig.scope`."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A way to learn L2. All conditions that hear, hear the same batches."""
+
+    name: str
+    clm_steps: int
+    """In a cycle."""
+    ppo_steps: int
+    """In a cycle."""
+    teacher: str = "parent"
+    """The base model that answers the baby."""
+    is_oracle: bool = False
+    """The grammar answers in the teacher's place."""
+    tuning: Tuning = Tuning()
+
+    @property
+    def cycle_steps(self) -> int:
+        return self.clm_steps + self.ppo_steps
+
+    @property
+    def schedule(self) -> ScheduleConfig:
+        if self.clm_steps and not self.ppo_steps:
+            return ScheduleConfig(kind="clm")
+        if self.ppo_steps and not self.clm_steps:
+            return ScheduleConfig(kind="ppo")
+        return ScheduleConfig(kind="cycle", clm_steps=self.clm_steps or 10, ppo_steps=self.ppo_steps or 2)
+
+
+CONDITIONS = {
+    one.name: one
+    for one in (
+        Condition("untrained", 0, 0),
+        Condition("clm", 10, 0),
+        Condition("ppo", 0, 2),
+        Condition("bambino", 10, 2),
+    )
+}
 
 
 def part_seed(seed: int, part: int) -> int:
-    """A seed for each kind of text, so that no two overlap: bases 0 and 1, exam 2, pairs 3, prompts 4, L2 10 and up."""
+    """A seed for each kind of text, so that no two overlap.
+
+    Bases 0 and 1, the exam 2 to 4, another exam for development 5 to 7, the baby's L2 text 10.
+    """
     return 1000 * seed + part
 
 
-def base_recipe(language: str, size: Size, seed: int, folder: Path) -> Recipe:
-    """What raises the English baby or the Italian parent."""
+def base_recipe(base: Base, design: Design, seed: int, folder: Path, save_steps: int = 1_000_000) -> Recipe:
+    """What raises a base model."""
     return Recipe(
         output_dir=str(folder),
         seed=seed,
-        max_steps=size.base_steps,
+        max_steps=design.base_steps,
         batch_size=16,
-        save_steps=1_000_000,
+        save_steps=save_steps,
         shape=ShapeConfig(
             architecture="llama",
-            hidden_size=size.hidden_size,
-            num_layers=size.layers,
+            hidden_size=design.hidden_size,
+            num_layers=design.layers,
             num_heads=4,
-            context=size.context,
-            vocab_size=1024 if language == "en" else 1536,
+            context=design.context,
+            vocab_size=1024 if base.role == "l1" else 1536,
         ),
         text=TextConfig(mode="packed", max_length=64, min_chars=1, heldout_every=None),
         schedule=ScheduleConfig(kind="clm"),
@@ -95,40 +179,78 @@ def base_recipe(language: str, size: Size, seed: int, folder: Path) -> Recipe:
     )
 
 
-def condition_recipe(condition: str, size: Size, seed: int, base: Path, exam: Path, text: Path, folder: Path) -> Recipe:
-    """One condition: all of them hear the same clm batches, cut their prompts from the same stream."""
-    steps = sum(cycle_steps(condition)) * size.cycles
+def rollout_of(tokens_per_line: float) -> RolloutConfig:
+    """Prompts of about two ninths of a line (BOS apart), room for four thirds of one, whatever the baby's tokenizer
+    makes of L2: 5 and 24 for Italian's 18 tokens."""
+    return RolloutConfig(
+        prompt_tokens=1 + round(2 / 9 * tokens_per_line), max_new_tokens=round(4 / 3 * tokens_per_line)
+    )
+
+
+def condition_recipe(
+    condition: Condition,
+    design: Design,
+    seed: int,
+    nest: Path,
+    exam: Path,
+    text: Path,
+    folder: Path,
+    speech: RolloutConfig,
+) -> Recipe:
+    """What a condition does. All of them hear the same clm batches and cut their prompts from the same stream.
+
+    Args:
+        nest: the folder of the base models.
+    """
+    steps = condition.cycle_steps * design.cycles
+    tuning = condition.tuning
     return Recipe(
         output_dir=str(folder),
         seed=seed,
         max_steps=steps,
         batch_size=32,
         save_steps=1_000_000,
-        baby=ModelConfig(str(base / "en" / "model")),
-        parent=ParentConfig(str(base / "it" / "model")),
-        text=TextConfig(sources=[str(text)], max_length=size.context, min_chars=1, heldout_every=None),
-        schedule=ScheduleConfig(kind="cycle" if condition in ("untrained", "bambino") else condition),  # type: ignore[arg-type]
-        clm=CLMConfig(learning_rate=3e-3, lr_scheduler_type="cosine", warmup_updates=5, max_grad_norm=1.0),
-        rollout=RolloutConfig(prompt_tokens=5, max_new_tokens=24),
-        ppo=PPOConfig(learning_rate=1e-4, max_grad_norm=1.0, reference="phase_start", kl_coef=0.05, adaptive_kl=False),
-        reward=RewardConfig(tau=None, beta_times_tau=3.0),
+        baby=ModelConfig(str(nest / "baby" / "model")),
+        parent=ParentConfig(str(nest / condition.teacher / "model")),
+        text=TextConfig(sources=[str(text)], max_length=design.context, min_chars=1, heldout_every=None),
+        schedule=condition.schedule,
+        clm=CLMConfig(
+            learning_rate=tuning.clm_learning_rate, lr_scheduler_type="cosine", warmup_updates=5, max_grad_norm=1.0
+        ),
+        rollout=speech,
+        ppo=PPOConfig(
+            learning_rate=tuning.ppo_learning_rate,
+            max_grad_norm=1.0,
+            reference="phase_start",
+            kl_coef=tuning.kl_coef,
+            adaptive_kl=False,
+        ),
+        reward=RewardConfig(tau=None, beta_times_tau=3.0, scope=tuning.scope),
         evaluation=EvaluationConfig(
-            eval_steps=max(1, steps // size.evaluations),
-            texts={language: [str(exam / f"{language}.txt")] for language in LANGUAGES},
-            pairs={language: str(exam / f"pairs-{language}.jsonl") for language in LANGUAGES},
-            max_lines=size.exam_sentences,
+            eval_steps=max(1, steps // design.evaluations),
+            texts={role: [str(exam / f"{role}.txt")] for role in design.languages},
+            pairs={role: str(exam / f"pairs-{role}.jsonl") for role in design.languages},
+            max_lines=design.exam_sentences,
             max_pairs=1_000_000,
             utterances=0,
         ),
     )
 
 
-def cache_key(size: Size, seed: int) -> str:
-    """Changes with everything that the base models depend on: the size, the seed, the code, torch's version."""
-    digest = hashlib.sha256(json.dumps([dataclasses.asdict(size), seed, torch.__version__]).encode())
+SHOWN_ONLY = (
+    "cli.py",
+    "display.py",
+    *(f"demo/{name}.py" for name in ("__init__", "oracle", "page", "plots", "results", "tables")),
+)
+"""Parts of the package that change neither base models nor exam."""
+
+
+def cache_key(design: Design, seed: int) -> str:
+    """Changes with everything that base models and exam depend on: the design, the seed, the code, torch's version."""
+    digest = hashlib.sha256(json.dumps([dataclasses.asdict(design), seed, torch.__version__]).encode())
     package = Path(bambino.__file__).parent
     for path in sorted([*package.rglob("*.py"), *package.rglob("*.yaml")]):
-        name = path.relative_to(package)
-        if name.parts[0] not in SHOWN_ONLY or name.parts[-1] == "settings.py":
-            digest.update(str(name).encode() + path.read_bytes())
+        name = path.relative_to(package).as_posix()
+        if name not in SHOWN_ONLY:
+            digest.update(name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -7,93 +7,139 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from bambino.demo.results import MEASURES, Result, spread, verdicts
-from bambino.demo.settings import CONDITIONS, LANGUAGES
+from bambino.demo.results import MEASURES, Result, shown, verdicts
+from bambino.demo.settings import BASES, CONDITIONS, Design
 
 Rows = list[list[str]]
 """A table in plain text: a heading, then rows; the first column is what is measured."""
+KNOWS, GUESSES = 97, (45, 55)
+"""Minimal pairs right, %: of the language a base model was raised on, above this; of the other, between these."""
+LEARNING = tuple(name for name, condition in CONDITIONS.items() if condition.cycle_steps)
 
 
-def base_rows(bases: dict[str, Any]) -> Rows:
+def roles(design: Design) -> dict[str, str]:
+    """What the base models are called."""
+    return {"baby": design.named("{l1} baby"), "parent": design.named("{l2} parent")}
+
+
+def base_rows(bases: dict[str, Any], design: Design) -> Rows:
     """Does each base model know its language, and only that?"""
-    names = {"en": "English baby", "it": "Italian parent"}
-    heading = ["before", *(names[language] for language in LANGUAGES)]
-    rows = [heading]
-    for language, word in LANGUAGES.items():
-        right = [f"{100 * bases[model][language]['pairs']:.1f}" for model in LANGUAGES]
-        excess = [f"{bases[model][language]['excess']:.3f}" for model in LANGUAGES]
-        rows.append([f"{word} minimal pairs right, % (chance: 50)", *right])
-        rows.append([f"{word}: bits per byte above the true entropy", *excess])
+    rows = [["before", *roles(design).values()]]
+    for role in design.languages:
+        name = design.named(f"{{{role}}}")
+        right = [f"{100 * bases[model][role]['pairs']:.1f}" for model in BASES]
+        excess = [f"{bases[model][role]['excess']:.3f}" for model in BASES]
+        rows.append([f"{name} minimal pairs right, % (chance: 50)", *right])
+        rows.append([f"{name}: bits per byte above the true entropy", *excess])
     return rows
 
 
-def result_rows(results: list[Result]) -> Rows:
+def base_lesson(bases: dict[str, Any], design: Design) -> str:
+    """In words: the same answer, held against KNOWS and GUESSES."""
+    misses = []
+    for model, base in BASES.items():
+        for role in design.languages:
+            right = 100 * bases[model][role]["pairs"]
+            is_fine = right > KNOWS if role == base.role else GUESSES[0] <= right <= GUESSES[1]
+            if not is_fine:
+                wanted = f"above {KNOWS}" if role == base.role else f"{GUESSES[0]} to {GUESSES[1]}"
+                of = design.named(f"{{{role}}}")
+                misses.append(
+                    f"the {roles(design)[model]} gets {right:.1f} % of the {of} pairs right ({wanted} wanted)"
+                )
+    if misses:
+        return f"Not quite what was wanted of the base models: {'; '.join(misses)}."
+    return "Each base model knows its own language and guesses at the other's."
+
+
+def result_rows(results: list[Result], design: Design) -> Rows:
     """Measures by conditions; mean over seeds with a 95 % interval where there are several."""
     count = len({result.seed for result in results})
     rows = [[f"after ({count} seeds, ± 95 % interval)" if count > 1 else "after (one seed)", *CONDITIONS]]
     for measure in MEASURES:
-        title = measure.title
+        title = design.named(measure.title)
         if measure.name == "perplexity":
             title += f" (human sentences: {fmean(result.human_perplexity for result in results):.2f})"
         values = ([r.numbers[measure.name] for r in results if r.condition == one] for one in CONDITIONS)
-        rows.append([title, *(spread(one).show(measure.style) for one in values)])
+        rows.append([title, *(shown(one, measure.style) for one in values)])
     return rows
 
 
-def phenomena_rows(results: list[Result]) -> Rows:
+def phenomena_rows(results: list[Result], design: Design) -> Rows:
     """Minimal pairs right by phenomenon and condition."""
     rows = [["minimal pairs right, %", *CONDITIONS]]
     for phenomenon in results[0].phenomena:
         values = ([r.phenomena[phenomenon] for r in results if r.condition == one] for one in CONDITIONS)
-        language, _, name = phenomenon.partition("_")
-        title = f"{LANGUAGES[language]}: {name.replace('_', ' ')}"
-        rows.append([title, *(spread(one).show(".0f") for one in values)])
+        role, _, name = phenomenon.partition("/")
+        title = f"{design.named(f'{{{role}}}')}: {name.replace('_', ' ')}"
+        rows.append([title, *(shown(one, ".0f") for one in values)])
     return rows
 
 
-def base_table(bases: dict[str, Any]) -> Table:
-    return _table(base_rows(bases))
+def shown_prompts(results: list[Result], seed: int, count: int = 3) -> list[int]:
+    """Numbers of the first prompts, all different."""
+    sayings = next(result for result in results if result.seed == seed).ages[0].sayings
+    first: dict[str, int] = {}
+    for number, (prompt, _) in enumerate(sayings):
+        first.setdefault(prompt, number)
+    return list(first.values())[:count]
 
 
-def result_table(results: list[Result]) -> Table:
-    return _table(result_rows(results))
+def growing_up(results: list[Result], seed: int, number: int) -> list[list[tuple[str, str]]]:
+    """One prompt at every age: for each condition in LEARNING, (prompt, utterance)."""
+    runs = {result.condition: result for result in results if result.seed == seed}
+    ages = zip(*(runs[condition].ages for condition in LEARNING), strict=True)
+    return [[one.sayings[number] for one in age] for age in ages]
 
 
-def phenomena_table(results: list[Result]) -> Table:
-    return _table(phenomena_rows(results))
+def table(rows: Rows) -> Table:
+    """For the screen."""
+    found = Table(box=box.SIMPLE_HEAD)
+    for i, name in enumerate(rows[0]):
+        found.add_column(name, justify="left" if i == 0 else "right", overflow="fold", min_width=0 if i == 0 else 9)
+    for row in rows[1:]:
+        found.add_row(*row)
+    return found
 
 
-def lesson(results: list[Result]) -> list[str]:
+def growing_up_table(results: list[Result], seed: int) -> Table:
+    """The first prompt at every age, for the screen."""
+    ages = growing_up(results, seed, shown_prompts(results, seed)[0])
+    found = Table(box=box.SIMPLE_HEAD, title="the same beginning (grey) at several ages", title_justify="left")
+    for name in ("age", *LEARNING):
+        found.add_column(name, overflow="fold")
+    for place, age in enumerate(ages):
+        cells = [Text.assemble((prompt, "dim"), said) for prompt, said in age]
+        found.add_row(f"{place} of {len(ages) - 1}", *cells)
+    return found
+
+
+def lesson(results: list[Result], design: Design) -> list[str]:
     """What the runs show, then what they do not."""
     seeds = len({result.seed for result in results})
     by_condition = {one: [r.numbers for r in results if r.condition == one] for one in CONDITIONS}
-    heard = {one: fmean(numbers["it/excess"] for numbers in by_condition[one]) for one in CONDITIONS}
-    english = {one: fmean(numbers["en/excess"] for numbers in by_condition[one]) for one in CONDITIONS}
-    gain = fmean(n["it/excess"] for n in by_condition["bambino"]) < heard["clm"]
+    heard = {one: fmean(numbers["l2/excess"] for numbers in by_condition[one]) for one in CONDITIONS}
+    first = {one: fmean(numbers["l1/excess"] for numbers in by_condition[one]) for one in CONDITIONS}
     headline = (
-        "bambino is nearer to the true Italian than clm here."
-        if gain
-        else "bambino does not beat clm here: hearing alone comes as near to the true Italian, or nearer."
+        "bambino is nearer to the true {l2} than clm here."
+        if heard["bambino"] < heard["clm"]
+        else "bambino does not beat clm here: hearing alone comes as near to the true {l2}, or nearer."
     )
     if seeds == 1:
         headline += " This is one seed; run --seeds 5 before believing a small difference."
     return [
-        headline,
-        f"Hearing Italian takes the excess from {heard['untrained']:.2f} to {heard['clm']:.2f} bits per byte and costs "
-        f"English {english['clm'] - english['untrained']:+.2f}; feedback alone takes it to {heard['ppo']:.2f}.",
+        design.named(headline),
+        design.named("Hearing {l2} takes the excess ")
+        + f"from {heard['untrained']:.2f} to {heard['clm']:.2f} bits per byte and costs "
+        + design.named("{l1} ")
+        + f"{first['clm'] - first['untrained']:+.2f}; feedback alone takes it to {heard['ppo']:.2f}.",
         "bambino against clm, which heard the same batches (bambino also had the feedback, which costs more compute):",
-        *(f"  {sentence}" for sentence in verdicts(results)),
-        "What this does not show: anything about real languages or large models; about other base models (they are "
-        "raised once, seeds vary the Italian text, its order and the sampling); which condition is best at equal "
-        "compute (see the costs).",
+        *(f"  {sentence}" for sentence in verdicts(results, design)),
+        design.named(
+            "What this does not show: anything about real languages or large models; about other base models (they are "
+            "raised once, seeds vary the {l2} text, its order and the sampling); which condition is best at equal "
+            "compute (see the costs)."
+        ),
     ]
-
-
-def _table(rows: Rows) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for i, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold", min_width=0 if i == 0 else 9)
-    for row in rows[1:]:
-        table.add_row(*row)
-    return table

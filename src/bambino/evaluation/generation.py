@@ -1,8 +1,60 @@
-"""How varied what the baby says is: distinct n-grams and repetition, over whitespace-separated words."""
+"""What was said, as text: its words, how varied it is, how much of it another speaker would also have said.
+
+Nothing here reads a model. `distinct_n` and `longest_repeat` count whitespace-separated words, punctuation and all;
+everything that asks which words were said uses `words_of`.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from bambino.evaluation.results import Score
+from bambino.evaluation.statistics import bootstrap, jackknife
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’](?=[^\W\d_]))?")  # noqa: RUF001
+"""Letters, with the apostrophe that joins them to the next letters: l'uomo is l' and uomo, don't is don' and t."""
+APOSTROPHES = "'’"  # noqa: RUF001
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, casefolded: runs of letters; an elided word keeps its apostrophe (`l'`, `dell'`)."""
+    return [_normal(match.group()) for match in _WORD.finditer(text)]
+
+
+@dataclass(frozen=True)
+class Said:
+    """One continuation of a prompt, whoever said it."""
+
+    prompt: str
+    text: str
+    """Prompt and continuation together."""
+    has_ended: bool
+    """Whether the speaker ended it, not the token limit."""
+
+    @property
+    def completion(self) -> str:
+        """What follows the prompt."""
+        return self.text[len(self.prompt) :]
+
+    @property
+    def words(self) -> list[str]:
+        """The words that end after the prompt; a last word that the token limit may have cut is left out.
+
+        A word that begins in the prompt and ends after it counts: whoever goes on finishes it.
+        """
+        found = [match for match in _WORD.finditer(self.text) if match.end() > len(self.prompt)]
+        if found and not self.has_ended and not self.text[found[-1].end() :].strip(APOSTROPHES):
+            found.pop()
+        return [_normal(match.group()) for match in found]
+
+    @property
+    def words_before(self) -> list[str]:
+        """The words that the prompt ends: with `words`, all words of the text but one that was cut."""
+        return [_normal(match.group()) for match in _WORD.finditer(self.text) if match.end() <= len(self.prompt)]
 
 
 def distinct_n(utterances: Sequence[str], n: int) -> float:
@@ -19,3 +71,39 @@ def longest_repeat(utterance: str) -> int:
         if len(set(phrases)) < len(phrases):
             return length
     return 0
+
+
+def overlap(one: Sequence[str], other: Sequence[str], n: int) -> float:
+    """F1 of the two word lists' n-grams, each n-gram as often as it occurs in both; 0 when either has none.
+
+    2 * shared / (n-grams of one + n-grams of the other): 1 for the same words, whatever their order when n is 1.
+    """
+    grams, others = (Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1)) for words in (one, other))
+    if not grams or not others:
+        return 0.0
+    return 2 * (grams & others).total() / (grams.total() + others.total())
+
+
+def variety(said: Sequence[Said], speaker: str, task: str = "speech") -> list[Score]:
+    """distinct-1, distinct-2, longest repeat, length and share ended of a speaker's continuations.
+
+    distinct-n falls as more is said: compare it between speakers of equally many prompts only, and mind the words.
+    """
+    texts = [one.completion for one in said]
+    words, repeats = [float(len(text.split())) for text in texts], [float(longest_repeat(text)) for text in texts]
+    ended = [float(one.has_ended) for one in said]
+    scores = []
+    for n in (1, 2):
+        interval = jackknife(lambda kept, n=n: distinct_n([texts[i] for i in kept], n), len(texts))  # type: ignore[misc]
+        scores.append(Score(f"{task}/distinct_{n}/{speaker}", distinct_n(texts, n), "share", len(texts), interval))
+    for name, values, unit in (
+        ("longest_repeat", repeats, "words"),
+        ("words", words, "words"),
+        ("ended", ended, "share"),
+    ):
+        scores.append(Score(f"{task}/{name}/{speaker}", fmean(values), unit, len(texts), bootstrap(values)))
+    return scores
+
+
+def _normal(word: str) -> str:
+    return word.replace("’", "'").casefold()  # noqa: RUF001

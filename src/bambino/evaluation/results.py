@@ -1,11 +1,26 @@
-"""What an evaluation found: scores with what it takes to believe them, as JSON and as a table."""
+"""What an evaluation found: scores with what it takes to believe them, as files and as a table.
+
+FOLDER/results.json   every score with its interval, chance, settings and verdict
+FOLDER/items.json     task -> score -> one number per item, for paired comparisons (`comparison.py`)
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from rich import box
+from rich.table import Table
+
 from bambino.evaluation.statistics import Interval
+from bambino.run_directory import finite, write_atomically
+
+
+class ResultsError(ValueError):
+    """Results that cannot be read; the message names the file and the way out."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +53,84 @@ class TaskResult:
     """In words, where there is something to say: `above chance`, `not distinguishable from chance`, `uninformative`."""
     item_scores: dict[str, list[float]] = field(default_factory=dict)
     """Score name -> one number per item, in the file's order: what paired tests between models need."""
+
+    @property
+    def main(self) -> Score:
+        """The score that stands for the task."""
+        return self.scores[0]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What an evaluation of one model found."""
+
+    model: str
+    tasks: dict[str, TaskResult]
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Task of the suite that was not run -> why."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What was asked for."""
+    environment: dict[str, Any] = field(default_factory=dict)
+    """Versions, git commit, device."""
+
+    def save(self, folder: Path) -> Path:
+        """Write results.json and items.json, each whole or not at all; returns the path of the first."""
+        folder.mkdir(parents=True, exist_ok=True)
+        items = {name: task.item_scores for name, task in self.tasks.items() if task.item_scores}
+        write_atomically(folder / "items.json", json.dumps(finite(items)) + "\n")
+        content = finite(asdict(replace(self, tasks={n: replace(t, item_scores={}) for n, t in self.tasks.items()})))
+        for task in content["tasks"].values():
+            del task["item_scores"]
+        write_atomically(folder / "results.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        return folder / "results.json"
+
+
+def load_results(path: str | Path) -> Results:
+    """Read what `Results.save` wrote: results.json or its folder; item scores too where items.json lies beside it.
+
+    Raises:
+        ResultsError: no such file, or not results of an evaluation.
+    """
+    path = Path(path).expanduser()
+    path = path / "results.json" if path.is_dir() else path
+    if not path.is_file():
+        raise ResultsError(f"There are no results at {path}. Make them: bambino evaluate MODEL --output_dir FOLDER")
+    items_path = path.with_name("items.json")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        items = json.loads(items_path.read_text(encoding="utf-8")) if items_path.is_file() else {}
+        tasks = {name: _task(entry, items.get(name, {})) for name, entry in content.pop("tasks").items()}
+        return Results(tasks=tasks, **content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(f"{path} does not hold results of bambino evaluate: {error}.") from None
+
+
+def results_table(results: Results) -> Table:
+    """Every task with its main score; what was left out, too."""
+    table = Table(box=box.SIMPLE_HEAD, title=results.model, title_justify="left")
+    for name in ("task", "score", "value", "95 % interval", "chance", "items", "verdict"):
+        table.add_column(name, justify="right" if name in ("value", "chance", "items") else "left", overflow="fold")
+    for name, task in results.tasks.items():
+        score = task.main
+        chance = "" if score.chance is None else f"{score.chance:.3f}"
+        what = score.name.removeprefix(f"{name}/") + ("" if score.unit == "share" else f", {score.unit}")
+        table.add_row(name, what, f"{score.value:.3f}", show(score.interval), chance, f"{score.items:,}", task.verdict)
+    for name, why in results.left_out.items():
+        table.add_row(name, "left out", "", "", "", "", why)
+    return table
+
+
+def show(interval: Interval | None) -> str:
+    """An interval as text; empty where there is none."""
+    return "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _task(entry: dict[str, Any], items: dict[str, list[float]]) -> TaskResult:
+    return TaskResult(scores=[_score(**score) for score in entry.pop("scores")], item_scores=items, **entry)
+
+
+def _score(*, value: float | None, interval: dict[str, float] | None, **rest: Any) -> Score:
+    """A score from JSON, where a number that is none is null."""
+    return Score(
+        value=math.nan if value is None else value, interval=Interval(**interval) if interval else None, **rest
+    )

@@ -81,6 +81,41 @@ def paired_bootstrap(one: Sequence[float], other: Sequence[float], *, seed: int 
     return Difference(float(gaps.mean()), _percentiles(means), min(1.0, 2 * max(across, 1 / DRAWS)))
 
 
+def ratio_of_sums(over: Sequence[float], under: Sequence[float], *, seed: int = 0) -> tuple[float, Interval | None]:
+    """sum(over) / sum(under) with a percentile interval over the items that both are of; NaN and None for 0 / 0.
+
+    Resamples in which the lower sum is 0 say nothing and are left out.
+
+    Raises:
+        ValueError: not the same number of items.
+    """
+    pairs = np.array(list(zip(over, under, strict=True)), dtype=float).reshape(-1, 2)
+    total = pairs.sum(0)
+    if total[1] == 0:
+        return math.nan, None
+    sums = _resampled_sums(pairs, seed)
+    sums = sums[sums[:, 1] != 0]
+    return float(total[0] / total[1]), _percentiles(sums[:, 0] / sums[:, 1])
+
+
+def jackknife(statistic: Callable[[list[int]], float], items: int) -> Interval | None:
+    """Normal interval from leaving out one item at a time (Tukey 1958); None for fewer than two items.
+
+    For counts of different things, where a bootstrap is biased because resamples repeat items. Its variance is at
+    least the true one in expectation, so the interval errs on the wide side (Efron and Stein 1981).
+
+    Args:
+        statistic: from the numbers of the items kept to a number.
+    """
+    if items < 2:
+        return None
+    everything = list(range(items))
+    without = np.array([statistic(everything[:i] + everything[i + 1 :]) for i in everything])
+    half = float(stats.norm.ppf((1 + LEVEL) / 2) * math.sqrt((items - 1) * without.var()))
+    value = statistic(everything)
+    return Interval(value - half, value + half)
+
+
 def mcnemar(one_right: Sequence[bool], other_right: Sequence[bool]) -> float:
     """Exact two-sided p of McNemar's test (1947): among items that only one system gets right, is it a fair coin?
 
@@ -134,6 +169,12 @@ def _resampled(statistic: Callable[[np.ndarray], float], items: int, seed: int) 
         raise ValueError("an interval needs at least one item")
     generator = np.random.Generator(np.random.PCG64(seed))
     return np.array([statistic(generator.integers(0, items, items)) for _ in range(DRAWS)])
+
+
+def _resampled_sums(rows: np.ndarray, seed: int) -> np.ndarray:
+    """(DRAWS, columns): column sums of resampled rows."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return np.array([rows[generator.integers(0, len(rows), len(rows))].sum(0) for _ in range(DRAWS)])
 
 
 def _percentiles(draws: np.ndarray) -> Interval:

@@ -1,0 +1,209 @@
+"""Zero-shot classification: every option's log-likelihood after a prompt, scored plain and calibrated.
+
+The ways to score an option o of an item x (each template on its own; measures are means over templates):
+
+- `sum`: log p(o | x), the paper's.
+- `per_byte`: log p(o | x) / UTF-8 bytes of o.
+- `pmi`: log p(o | x) - log p(o | premise), the premise being the end of the prompt that makes sense without an item
+  (domain-conditional PMI, Holtzman et al. 2021).
+- `calibrated`: log p(o | x) - log q(o), q being the mean over content-free items of the options' normalized
+  probabilities (contextual calibration, Zhao et al. 2021, with weights diag(q)^-1 and no offset).
+
+The main score is **balanced accuracy** by `sum`: whatever ignores the item (one answer for everything, as small models
+are prone to) scores exactly chance by it, while accuracy rewards hitting on the most frequent class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.evaluation.choices import DELIMITER, Choice, EncodedChoice, choice_log_probs, encode_choices
+from bambino.evaluation.confusion import TIE, Confusion, Measures, always, credits_of, guessing, measures_of
+from bambino.evaluation.prompts import content_free, filled, premise_of, shortened
+from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.statistics import bootstrap_of
+from bambino.evaluation.task_data import Item, TaskData, load_items
+from bambino.evaluation.task_definitions import Task, load_task
+from bambino.evaluation.verdicts import in_words
+from bambino.scoring import context_length
+from bambino.text import start_token
+
+SCORINGS = ("sum", "per_byte", "pmi", "calibrated")
+MEASURES = ("balanced_accuracy", "accuracy", "macro_f1")
+
+
+@dataclass(frozen=True)
+class OptionScores:
+    """What a model makes of the options of N items, by T templates, with k options each."""
+
+    by: Mapping[str, np.ndarray]
+    """Scoring -> (T, N, k); nats, `per_byte` nats per byte."""
+    lengths: np.ndarray
+    """(T, N, k) UTF-8 bytes of the options."""
+    truncated: list[int]
+    """Per template: items whose text was cut to fit the context."""
+
+
+def evaluate_task(
+    lm: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task | str,
+    data: str | Path | None = None,
+    *,
+    max_items: int | None = None,
+) -> TaskResult:
+    """Measure a model on a task.
+
+    Args:
+        task: or the name of a shipped one, or the path of a YAML file.
+        data: the task's file, or a folder that holds it; None: from the hub.
+        max_items: at most so many (sentences, in token tagging), evenly spread.
+
+    Raises:
+        TaskError: no such task.
+        TextError: data that cannot be used (file and line named), or a template longer than the model's context.
+    """
+    task = task if isinstance(task, Task) else load_task(task)
+    items = load_items(task, data, max_items)
+    scores = score_options(lm, tokenizer, task, items.items)
+    settings = {"tokenizer": tokenizer.name_or_path, "dtype": str(lm.dtype).removeprefix("torch.")}
+    settings["start_token"] = None if (start := start_token(tokenizer)) is None else tokenizer.decode([start])
+    return result_of(task, items, scores, settings | {"max_items": max_items})
+
+
+def score_options(
+    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, items: Sequence[Item]
+) -> OptionScores:
+    """Score every option of every item by every template; equal questions are asked once.
+
+    A text that is too long loses words at its beginning until prompt and longest option fit the context.
+    """
+    own = [[filled(task, template, item) for item in items] for template in task.templates]
+    premises = [[premise_of(task, template, item) for item in items] for template in task.templates]
+    free = [[content_free(task, template, item) for item in items] for template in task.templates]
+    encoded = _encoded(tokenizer, [*chain(*own), *chain(*premises), *chain(*chain(*free))])
+    longest, truncated = context_length(lm), [0] * len(task.templates)
+    for t, template in enumerate(task.templates):
+        for i, item in enumerate(items):
+            if longest is not None and encoded[own[t][i]].length > longest:
+                own[t][i], _ = shortened(tokenizer, task, template, item, longest)
+                encoded |= _encoded(tokenizer, [own[t][i]])
+                truncated[t] += 1
+    asked = list(dict.fromkeys([*chain(*own), *chain(*premises), *chain(*chain(*free))]))
+    log_probs = dict(zip(asked, choice_log_probs(lm, [encoded[choice] for choice in asked]), strict=True))
+    plain = np.array([[log_probs[choice] for choice in row] for row in own])
+    without_item = np.array([[log_probs[choice] for choice in row] for row in premises])
+    without_content = np.array([[[log_probs[choice] for choice in few] for few in row] for row in free])
+    lengths = np.array([[[len(o.encode("utf-8")) for o in choice.options] for choice in row] for row in own])
+    by = {
+        "sum": plain,
+        "per_byte": plain / lengths,
+        "pmi": plain - without_item,
+        "calibrated": plain - log_mean_share(without_content),
+    }
+    return OptionScores(by, lengths, truncated)
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, choices: Iterable[Choice]) -> dict[Choice, EncodedChoice]:
+    unique = list(dict.fromkeys(choices))
+    return dict(zip(unique, encode_choices(tokenizer, unique), strict=True))
+
+
+def log_mean_share(log_probs: np.ndarray) -> np.ndarray:
+    """(..., M, k) log-probs under M content-free items -> (..., k) log of the options' mean normalized probability."""
+    shares = np.exp(log_probs - log_probs.max(-1, keepdims=True))
+    shares /= shares.sum(-1, keepdims=True)
+    return np.log(shares.mean(-2))
+
+
+def result_of(task: Task, data: TaskData, scores: OptionScores, settings: Mapping[str, Any]) -> TaskResult:
+    """All measures of the scores, with intervals over items, chance, majority classes and a verdict."""
+    truth = np.array([item.label for item in data.items])
+    groups = np.array([item.group for item in data.items])
+    labels = len(task.labels)
+    chance = guessing(truth, labels)
+    found: list[Score] = []
+    item_scores: dict[str, list[float]] = {}
+    for scoring in SCORINGS:
+        answers = credits_of(scores.by[scoring])
+        part = "" if scoring == "sum" else f"/{scoring}"
+        found += _scores(task, part, Confusion(answers, truth, groups), chance, len(truth))
+        for t in range(len(answers)):
+            measures = measures_of(answers[t], truth)
+            found += _plain_scores(task, f"/{scoring}/template_{t + 1}", measures, chance, len(truth))
+        right = np.take_along_axis(answers.mean(0), truth[:, None], 1)[:, 0]
+        item_scores |= _item_scores(task, part, right, truth)
+    majority = int(np.bincount(truth, minlength=labels).argmax())
+    found += _plain_scores(task, "/majority", always(majority, truth, labels), chance, len(truth))
+    if data.train_majority is not None:
+        of_train = always(data.train_majority, truth, labels)
+        found += _plain_scores(task, "/train_majority", of_train, chance, len(truth))
+    shortest = credits_of(-scores.lengths).mean(0)
+    found += _plain_scores(task, "/shortest", measures_of(shortest, truth), chance, len(truth))
+    found = sorted(found, key=lambda score: (score.interval is None, score.name.count("/")))
+    settings = {**_settings(task, data, scores, truth), **settings}
+    return TaskResult(task.name, found, settings, in_words(task.name, found), item_scores)
+
+
+def _scores(task: Task, part: str, confusion: Confusion, chance: Measures, items: int) -> list[Score]:
+    """The measures of one scoring, with bootstrap intervals."""
+    value = confusion.measures()
+    result = []
+    for name in MEASURES:
+
+        def resampled(picks: np.ndarray, name: str = name) -> float:
+            return float(getattr(confusion.measures(picks), name))
+
+        interval = bootstrap_of(resampled, confusion.groups)
+        score = Score(f"{task.name}/{name}{part}", getattr(value, name), "share", items, interval, _level(name, chance))
+        result.append(score)
+    return result
+
+
+def _plain_scores(task: Task, part: str, value: Measures, chance: Measures, items: int) -> list[Score]:
+    return [
+        Score(f"{task.name}/{name}{part}", getattr(value, name), "share", items, chance=_level(name, chance))
+        for name in MEASURES
+    ]
+
+
+def _level(name: str, chance: Measures) -> float:
+    return float(getattr(chance, name))
+
+
+def _item_scores(task: Task, part: str, right: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:
+    """Per item, so that the mean is the score: the part that is right, and that weighted by the class's rarity."""
+    counts = np.bincount(truth)
+    weights = len(truth) / (counts[truth] * (counts > 0).sum())
+    return {
+        f"{task.name}/accuracy{part}": right.tolist(),
+        f"{task.name}/balanced_accuracy{part}": (right * weights).tolist(),
+    }
+
+
+def _settings(task: Task, data: TaskData, scores: OptionScores, truth: np.ndarray) -> dict[str, Any]:
+    names = list(task.labels)
+    answers = {scoring: credits_of(scores.by[scoring]).mean(1) for scoring in SCORINGS}
+
+    def shares(row: np.ndarray) -> dict[str, float]:
+        return {name: round(float(share), 4) for name, share in zip(names, row, strict=True)}
+
+    return {
+        "data": data.source,
+        "sha256": data.sha256,
+        "items": len(data.items),
+        "templates": [dict(template.prompts) | dict(template.options) for template in task.templates],
+        "truncated": scores.truncated,
+        "empty_tokens": data.empty_tokens,
+        "labels": shares(np.bincount(truth, minlength=len(names)) / len(truth)),
+        "answers": {scoring: [shares(row) for row in rows] for scoring, rows in answers.items()},
+        "tie": f"options within {TIE:g} nats of the best share the answer",
+        "delimiter": DELIMITER,
+    }

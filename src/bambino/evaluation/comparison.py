@@ -1,0 +1,105 @@
+"""Is one model better than another? Paired on the same items, or over seeds; many comparisons are corrected for.
+
+Shares of right items are tested with McNemar's exact test, other scores with the paired bootstrap; over seeds with the
+paired t-test. All tests of one comparison are corrected together (Holm), and the table says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+
+from bambino.evaluation.results import Results, ResultsError, show
+from bambino.evaluation.statistics import Difference, holm, mcnemar, paired_bootstrap, paired_t
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A score of two models, or of two conditions over seeds."""
+
+    score: str
+    one: float
+    other: float
+    difference: Difference
+    """one - other; its p_value is not corrected."""
+    test: str
+    """`McNemar`, `bootstrap` or `t over seeds`."""
+    corrected_p: float = 1.0
+    """Corrected for all comparisons made together."""
+
+
+def compare(one: Results, other: Results) -> list[Comparison]:
+    """All scores that both models have item by item.
+
+    Raises:
+        ResultsError: they share no such score, or one was measured on other items.
+    """
+    found = []
+    for name, task in one.tasks.items():
+        theirs = other.tasks.get(name)
+        for score, mine in task.item_scores.items() if theirs else ():
+            yours = theirs.item_scores.get(score) if theirs else None
+            if yours is None:
+                continue
+            if len(mine) != len(yours):
+                raise ResultsError(f"{score} has {len(mine)} items in {one.model} and {len(yours)} in {other.model}.")
+            found.append(_on_items(score, mine, yours))
+    if not found:
+        raise ResultsError(f"{one.model} and {other.model} share no score with items. Evaluate both on the same tasks.")
+    return _corrected(found)
+
+
+def compare_over_seeds(ones: Sequence[Results], others: Sequence[Results]) -> list[Comparison]:
+    """Main scores of two conditions, run i of each with the same seed: paired t-tests.
+
+    Raises:
+        ResultsError: fewer than two seeds, unequally many, or no task that all share.
+    """
+    if len(ones) != len(others) or len(ones) < 2:
+        raise ResultsError(f"{len(ones)} results against {len(others)}: give two or more of each, in order of seeds.")
+    every = [*ones, *others]
+    found = []
+    for name, task in ones[0].tasks.items():
+        if not all(name in results.tasks and results.tasks[name].main.name == task.main.name for results in every):
+            continue
+        mine, yours = ([results.tasks[name].main.value for results in side] for side in (ones, others))
+        difference = paired_t(mine, yours)
+        assert difference is not None, "two or more seeds"
+        found.append(Comparison(task.main.name, _mean(mine), _mean(yours), difference, "t over seeds"))
+    if not found:
+        raise ResultsError("These results share no task. Evaluate all on the same tasks.")
+    return _corrected(found)
+
+
+def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) -> Table:
+    """One row a score; says how many comparisons the p values are corrected for."""
+    title = f"{one} against {other}; p corrected for {len(comparisons)} comparisons (Holm)"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for name in ("score", "one", "other", "difference", "95 % interval", "p", "corrected p", "test"):
+        table.add_column(name, justify="left" if name in ("score", "test") else "right", overflow="fold")
+    for c in comparisons:
+        numbers = (f"{c.one:.4f}", f"{c.other:.4f}", f"{c.difference.mean:+.4f}", show(c.difference.interval))
+        table.add_row(c.score, *numbers, f"{c.difference.p_value:.3g}", f"{c.corrected_p:.3g}", c.test)
+    return table
+
+
+def _on_items(score: str, mine: list[float], yours: list[float]) -> Comparison:
+    difference = paired_bootstrap(mine, yours)
+    if set(mine) | set(yours) <= {0.0, 0.5, 1.0}:
+        decided = [(a == 1.0, b == 1.0) for a, b in zip(mine, yours, strict=True) if 0.5 not in (a, b)]
+        p = mcnemar([a for a, _ in decided], [b for _, b in decided])
+        difference = Difference(difference.mean, difference.interval, p)
+        return Comparison(score, _mean(mine), _mean(yours), difference, "McNemar")
+    return Comparison(score, _mean(mine), _mean(yours), difference, "bootstrap")
+
+
+def _corrected(found: list[Comparison]) -> list[Comparison]:
+    corrected = holm({c.score: c.difference.p_value for c in found})
+    return [Comparison(c.score, c.one, c.other, c.difference, c.test, corrected[c.score]) for c in found]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,50 @@
+"""Fluency: bits per byte of held-out text, which does not depend on the tokenizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.statistics import ratio_of_sums
+from bambino.scoring import context_length, score_texts
+from bambino.text import TextError, start_token
+
+
+def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequence[str], name: str) -> TaskResult:
+    """Total bits of the lines over their total UTF-8 bytes, with a bootstrap interval over lines.
+
+    Each line is scored by itself after the start token; EOS is not scored. Lines longer than the context are read in
+    windows that each begin with the start token (their number is in the settings).
+
+    Args:
+        name: of the text, such as `en`; the score is `bits_per_byte/NAME`.
+
+    Raises:
+        TextError: there is no line, or an empty one.
+    """
+    if not lines:
+        raise TextError(f"There are no {name} lines to measure bits per byte on.")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise TextError(
+                f"The {name} lines for bits per byte: line {number} of {len(lines)} is empty. Leave it out."
+            )
+    scores = score_texts(lm, tokenizer, list(lines))
+    bits = [-score.log_prob / math.log(2) for score in scores]
+    num_bytes = [float(score.num_bytes) for score in scores]
+    value, interval = ratio_of_sums(bits, num_bytes)
+    key = f"bits_per_byte/{name}"
+    settings = {
+        "lines": len(lines),
+        "bytes": int(sum(num_bytes)),
+        "tokens": sum(score.tokens for score in scores),
+        "context": context_length(lm),
+        "windows": sum(score.tokens_read - score.tokens for score in scores),
+        "start_token": start_token(tokenizer),
+        "dtype": str(lm.dtype).removeprefix("torch."),
+    }
+    items = {f"{key}/bits": bits, f"{key}/bytes": num_bytes}
+    return TaskResult(key, [Score(key, value, "bits per byte", len(lines), interval)], settings, item_scores=items)

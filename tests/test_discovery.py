@@ -1,0 +1,63 @@
+"""What a folder of tests is taken for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bambino.evaluation.discovery import discover
+from bambino.text import TextError
+
+PAIR = {"sentence_good": "il gatto", "sentence_bad": "la gatto", "UID": "gender"}
+TASKS = {"sentipolc2016.jsonl": "sentipolc"}
+
+
+def write(path: Path, item: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n" + (item if isinstance(item, str) else json.dumps(item)) + "\n", encoding="utf-8")
+    return path
+
+
+def test_files_are_told_by_name_and_first_line(tmp_path: Path):
+    blimp = write(tmp_path / "en" / "blimp.jsonl", PAIR)
+    terms = write(tmp_path / "en" / "terms.jsonl", {"UID": "gender", "term": "agreement", "field": "morphology"})
+    forms = write(tmp_path / "it" / "agreement.jsonl", {"prefix": "il", "good_form": "gatto", "bad_form": "gatti"})
+    task = write(tmp_path / "it" / "sentipolc2016.jsonl", {"text": "che bello", "label": "positive"})
+    text = write(tmp_path / "it" / "ud.jsonl", {"text": "il gatto dorme", "treebank": "isdt"})
+    write(tmp_path / "notes.txt", "hello")
+    write(tmp_path / "it" / "labelled.jsonl", {"text": "che bello", "label": 1})
+    write(tmp_path / "broken.jsonl", "{")
+    write(tmp_path / "list.jsonl", [1])
+
+    found = discover(tmp_path, TASKS)
+    assert {name: (test.kind, test.path) for name, test in found.tests.items()} == {
+        "blimp": ("pairs", blimp),
+        "agreement": ("pairs", forms),
+        "sentipolc": ("classification", task),
+        "ud": ("text", text),
+    }
+    assert found.terms == [terms]
+    assert sorted(Path(path).name for path in found.others) == [
+        "broken.jsonl", "labelled.jsonl", "list.jsonl", "notes.txt"
+    ]  # fmt: skip
+
+
+def test_a_single_file_will_do(tmp_path: Path):
+    assert list(discover(write(tmp_path / "blimp.jsonl", PAIR), {}).tests) == ["blimp"]
+
+
+def test_two_tests_of_one_name_are_refused(tmp_path: Path):
+    write(tmp_path / "en" / "pairs.jsonl", PAIR)
+    write(tmp_path / "it" / "pairs.jsonl", PAIR)
+    with pytest.raises(TextError, match="two tests named pairs"):
+        discover(tmp_path, {})
+
+
+def test_a_folder_without_tests_is_refused(tmp_path: Path):
+    write(tmp_path / "empty.jsonl", "")
+    with pytest.raises(TextError, match=r"holds no test: .*neither pairs nor text"):
+        discover(tmp_path, {})
+    with pytest.raises(TextError, match="There is no text at"):
+        discover(tmp_path / "nowhere", {})

@@ -1,0 +1,43 @@
+"""Bits per byte as a result with an interval."""
+
+import pytest
+from conftest import make_tokenizer, tiny_lm
+from known_models import unigram_lm, word_tokenizer
+
+from bambino.evaluation.fluency import fluency
+from bambino.scoring import bits_per_byte
+from bambino.text import TextError
+
+
+def test_bits_per_byte_by_hand():
+    # p(a) = 1/2, p(bb) = 1/4: "a a" has 2 bits in 3 bytes, "bb" 2 bits in 2 bytes; together 4 / 5
+    lm, tokenizer = unigram_lm([0.25, 0.5, 0.25]), word_tokenizer("a", "bb")
+    result = fluency(lm, tokenizer, ["a a", "bb"], "it")
+    score = result.scores[0]
+    assert (result.task, score.name, score.unit, score.items) == (
+        "bits_per_byte/it",
+        "bits_per_byte/it",
+        "bits per byte",
+        2,
+    )
+    assert score.value == pytest.approx(4 / 5)
+    # resampled: twice the first line 2/3, twice the second 1
+    assert (score.interval.low, score.interval.high) == (pytest.approx(2 / 3), pytest.approx(1))
+    assert result.item_scores["bits_per_byte/it/bits"] == pytest.approx([2, 2])
+    assert result.item_scores["bits_per_byte/it/bytes"] == [3, 2]
+
+
+def test_it_is_the_bits_per_byte_of_scoring_and_windows_are_counted():
+    lm, tokenizer = tiny_lm("gpt2", context=8), make_tokenizer(vocab_size=259)
+    lines = ["perché no", "sì"]  # 10 and 3 bytes, a token each; a window holds 7 of them
+    result = fluency(lm, tokenizer, lines, "it")
+    assert result.scores[0].value == pytest.approx(bits_per_byte(lm, tokenizer, lines))
+    assert (result.settings["tokens"], result.settings["windows"], result.settings["context"]) == (13, 3, 8)
+
+
+def test_nothing_to_measure_is_refused():
+    lm, tokenizer = unigram_lm([0.25, 0.5, 0.25]), word_tokenizer("a", "bb")
+    with pytest.raises(TextError, match="no it lines"):
+        fluency(lm, tokenizer, [], "it")
+    with pytest.raises(TextError, match="line 2 of 2 is empty"):
+        fluency(lm, tokenizer, ["a", " "], "it")

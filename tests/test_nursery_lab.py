@@ -1,0 +1,168 @@
+"""The laboratory, tiny: every condition, equal FLOPs, pieces, and what its tables say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bambino.demo.results import MEASURES
+from bambino.demo.settings import Design
+from bambino.trainer import BambinoTrainer
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+import nursery_lab
+from nursery_lab import LAB_CONDITIONS, TRIALS, Lab, claimed, main, show, tasks, work
+from nursery_lab_tables import comparisons_markdown, trials_markdown
+
+TINY = Design(
+    base_lines=300,
+    base_steps=6,
+    l2_lines=80,
+    cycles=2,
+    evaluations=1,
+    exam_sentences=10,
+    doublets=1,
+    prompts=4,
+    hidden_size=16,
+    layers=1,
+    context=128,
+)
+
+
+def do_all(folder: Path, names: tuple[str, ...], save_steps: int = 5) -> Lab:
+    lab = Lab(folder / "lab", folder / "out", TINY, save_steps=save_steps)
+    work(tasks(lab, {name: LAB_CONDITIONS[name] for name in names}, [1], [2]))
+    return lab
+
+
+def kept(folder: Path, name: str) -> dict:
+    """A run's small file, but for the seconds."""
+    found = json.loads((folder / "out" / f"{name}-1-2.json").read_text(encoding="utf-8"))
+    del found["numbers"]["seconds"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    do_all(folder, tuple(LAB_CONDITIONS))
+    return folder
+
+
+def test_every_condition_leaves_a_small_file_with_its_code_and_settings(done):
+    files = {path.stem for path in (done / "out").iterdir()}
+    assert files == {"base-1", *(f"{name}-1-2" for name in LAB_CONDITIONS)}
+    for name in LAB_CONDITIONS:
+        one = kept(done, name)
+        assert one["numbers"].keys() == {measure.name for measure in MEASURES} - {"seconds"}
+        assert "git_commit" in one["environment"]
+        assert one["environment"]["packages"]["torch"]
+        assert one["settings"]["seed"] == 12
+        assert str(done) not in json.dumps(one)
+    models = json.loads((done / "out" / "base-1.json").read_text())["models"]
+    assert list(models) == ["baby", "parent", "parent30", "parent10"]
+
+
+def test_clm_flops_costs_what_bambino_costs_to_half_a_step(done):
+    cost = {name: kept(done, name)["numbers"]["tflops"] for name in ("clm", "bambino", "clm-flops")}
+    # Steps differ a little in their tokens; one of clm's 20 steps is 5 %.
+    assert cost["clm-flops"] == pytest.approx(cost["bambino"], abs=0.05 * cost["clm"])
+    assert cost["clm-flops"] > cost["clm"]
+
+
+def test_teachers_differ_and_the_oracle_reads_nothing(done):
+    heard = {name: kept(done, name) for name in LAB_CONDITIONS}
+    four = ("bambino", "bambino-oracle", "bambino-parent30", "bambino-parent10")
+    assert len({heard[name]["numbers"]["l2/excess"] for name in four}) == 4
+    assert len({heard[name]["human_perplexity"] for name in LAB_CONDITIONS}) == 1  # one judge for all
+    assert heard["bambino-oracle"]["numbers"]["tflops"] < heard["bambino"]["numbers"]["tflops"]
+
+
+def test_a_lab_stopped_anywhere_goes_on_to_the_same_numbers(done, tmp_path, monkeypatch):
+    record, steps = BambinoTrainer._record, []
+
+    def stumble(self, row):
+        record(self, row)
+        steps.append(self.step)
+        if len(steps) in (4, 17, 31):  # in the baby, in clm, in bambino
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(BambinoTrainer, "_record", stumble)
+    stops = 0
+    while True:
+        try:
+            do_all(tmp_path, ("clm", "bambino"), save_steps=2)
+            break
+        except KeyboardInterrupt:
+            stops += 1
+    assert stops == 3
+    for name in ("clm", "bambino"):
+        again, whole = kept(tmp_path, name), kept(done, name)
+        assert again["settings"].pop("save_steps") != whole["settings"].pop("save_steps")
+        assert again == whole
+
+
+def test_what_is_whole_is_not_done_again(done, monkeypatch):
+    def never(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(nursery_lab, "raise_base", never)
+    monkeypatch.setattr(nursery_lab, "run_condition", never)
+    do_all(done, ("clm", "bambino"))
+
+
+def test_a_lab_keeps_its_design(done):
+    with pytest.raises(SystemExit, match="another design"):
+        Lab(done / "lab", done / "out", Design())
+
+
+def test_what_another_process_holds_is_left_to_it(tmp_path):
+    with claimed(tmp_path / "run") as mine:
+        assert mine
+        with claimed(tmp_path / "run") as again:
+            assert not again
+    with claimed(tmp_path / "run") as free:
+        assert free
+
+
+def test_trials_are_equally_many():
+    conditions = [trial.name for trial in TRIALS.values()]
+    assert conditions.count("clm") == conditions.count("bambino")
+    assert len(set(TRIALS.values())) == len(TRIALS)
+
+
+def test_tuning_bases_are_not_reported(tmp_path):
+    with pytest.raises(SystemExit, match="for tuning"):
+        main(["run", "--lab", str(tmp_path / "lab"), "--out", str(tmp_path), "--bases", "11"])
+
+
+def made_up(name: str, base: int, seed: int, value: float) -> dict:
+    """A small file whose every number is `value`."""
+    numbers = {measure.name: value for measure in MEASURES}
+    return {"name": name, "condition": name, "base": base, "seed": seed, "language": "it", "numbers": numbers}
+
+
+def test_paired_tests_by_hand():
+    # Differences -0.3, -0.4, -0.5: mean -0.4, half width 4.303 * 0.1 / sqrt 3 = 0.248. By base: -0.35 and -0.5.
+    gaps = {(1, 1): -0.3, (1, 2): -0.4, (2, 1): -0.5}
+    runs = [made_up("clm", base, seed, 1.0) for base, seed in gaps]
+    runs += [made_up("bambino", base, seed, 1 + gap) for (base, seed), gap in gaps.items()]
+    table = comparisons_markdown(runs)
+    line = next(line for line in table.splitlines() if line.startswith("| bambino - clm |"))
+    assert "| -0.400 | -0.648 to -0.152 | 3 |" in line
+    assert line.endswith("| -0.350, -0.500 |")
+
+
+def test_the_best_trial_comes_first():
+    trials = [made_up(name, 11, 1, value) for name, value in (("clm-1", 0.9), ("clm-2", 0.7))]
+    lines = trials_markdown([{**one, "condition": "clm"} for one in trials]).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| clm-2", "| clm-1"]
+
+
+def test_the_tables_of_a_whole_lab(done):
+    text = show(done / "out")
+    assert "| 1 | parent10 |" in text
+    assert "| at the end | untrained | clm | ppo | bambino | clm-flops |" in text

@@ -1,0 +1,119 @@
+"""Results go to disk and come back; comparisons by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from bambino.evaluation.comparison import compare, compare_over_seeds, comparison_table
+from bambino.evaluation.results import Results, ResultsError, Score, TaskResult, load_results, results_table
+from bambino.evaluation.statistics import Interval
+
+
+def results(model: str, right: list[float], loss: list[float]) -> Results:
+    """Two tasks: a share of right items and a mean loss."""
+    share = sum(right) / len(right)
+    pairs = TaskResult(
+        "pairs",
+        [Score("pairs/accuracy", share, "share", len(right), Interval(0.25, 0.75), 0.5)],
+        {"ties": "one half"},
+        "not distinguishable from chance",
+        {"pairs/accuracy": right},
+    )
+    fluency = Score("it/bits_per_byte", sum(loss) / len(loss), "bits per byte", len(loss))
+    return Results(model, {"pairs": pairs, "it": TaskResult("it", [fluency], item_scores={"it/bits_per_byte": loss})})
+
+
+def shown(table: Table) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(table)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_results_come_back_from_disk_as_they_were(tmp_path: Path):
+    found = results("baby", [1.0, 0.5, 0.0], [2.0, 3.0])
+    path = found.save(tmp_path / "evaluation")
+    assert load_results(path) == load_results(tmp_path / "evaluation") == found
+
+
+def test_item_scores_are_kept_apart_from_what_a_reader_opens(tmp_path: Path):
+    path = results("baby", [1.0] * 500, [2.0]).save(tmp_path)
+    assert "item_scores" not in path.read_text(encoding="utf-8")
+    assert len(json.loads((tmp_path / "items.json").read_text())["pairs"]["pairs/accuracy"]) == 500
+
+
+def test_a_number_that_is_none_is_null_on_disk(tmp_path: Path):
+    nothing = Results("baby", {"a": TaskResult("a", [Score("a/b", math.nan, "nats", 1)])})
+    assert json.loads(nothing.save(tmp_path).read_text())["tasks"]["a"]["scores"][0]["value"] is None
+    assert math.isnan(load_results(tmp_path).tasks["a"].main.value)
+    assert "nan" in shown(results_table(load_results(tmp_path)))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": "x"}', '{"model": "x", "tasks": {"a": {}}}'])
+def test_what_are_no_results_is_refused(content: str, tmp_path: Path):
+    path = tmp_path / "results.json"
+    with pytest.raises(ResultsError, match="There are no results at"):
+        load_results(path)
+    path.write_text(content)
+    with pytest.raises(ResultsError, match="does not hold results of bambino evaluate"):
+        load_results(path)
+
+
+def test_the_table_shows_value_interval_chance_verdict_and_what_was_left_out():
+    found = results("runs/first", [1.0, 0.0], [2.0, 3.0])
+    text = shown(results_table(Results(found.model, found.tasks, {"xcopa": "no file it/xcopa.jsonl"})))
+    for part in ("runs/first", "0.250 to 0.750", "0.500", "not distinguishable from chance", "no file it/xcopa.jsonl"):
+        assert part in text
+    assert "bits_per_byte, bits per byte" in text
+
+
+def test_shares_are_compared_by_mcnemar_and_losses_by_the_bootstrap():
+    # Six items that only `one` gets right, none that only `other` does: p = 2 / 2^6 = 0.03125; ties do not count.
+    one = results("one", [1.0] * 6 + [0.5], [1.0, 2.0, 3.0])
+    other = results("other", [0.0] * 6 + [1.0], [2.0, 3.0, 4.0])
+    pairs, fluency = compare(one, other)
+    assert (pairs.score, pairs.test) == ("pairs/accuracy", "McNemar")
+    assert pairs.difference.p_value == pytest.approx(0.03125)
+    assert pairs.difference.mean == pytest.approx((6 - 0.5) / 7)
+    assert (fluency.score, fluency.test, fluency.difference.mean) == ("it/bits_per_byte", "bootstrap", -1.0)
+    # Holm: the smaller p (bootstrap, 2/2000) is doubled, the larger stays.
+    assert fluency.corrected_p == pytest.approx(0.002)
+    assert pairs.corrected_p == pytest.approx(0.03125)
+
+
+def test_results_on_other_items_are_not_compared():
+    with pytest.raises(ResultsError, match="pairs/accuracy has 2 items in one and 3 in other"):
+        compare(results("one", [1.0, 0.0], [1.0]), results("other", [1.0, 0.0, 1.0], [1.0]))
+    with pytest.raises(ResultsError, match="share no score"):
+        compare(results("one", [1.0], [1.0]), Results("other", {}))
+
+
+def test_seeds_are_compared_in_pairs():
+    # Differences of the shares: 0.5, 0.5; of the losses: -1, -3: mean -2, t = -2 / (sqrt(2) / sqrt(2)) = -2 with one
+    # degree of freedom: p = 1 - 2 / pi * atan(2) = 0.2952.
+    ones = [results("a1", [1.0, 1.0], [1.0]), results("a2", [1.0, 0.0], [2.0])]
+    others = [results("b1", [1.0, 0.0], [2.0]), results("b2", [0.0, 0.0], [5.0])]
+    pairs, fluency = compare_over_seeds(ones, others)
+    assert (pairs.one, pairs.other, pairs.difference.mean, pairs.difference.p_value) == (0.75, 0.25, 0.5, 0.0)
+    assert fluency.difference.p_value == pytest.approx(0.2952, abs=1e-4)
+    assert fluency.test == "t over seeds"
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 3), (0, 0)])
+def test_seeds_must_be_two_or_more_and_equally_many(sizes: tuple[int, int]):
+    one = results("one", [1.0], [1.0])
+    with pytest.raises(ResultsError, match="give two or more of each"):
+        compare_over_seeds([one] * sizes[0], [one] * sizes[1])
+
+
+def test_the_table_names_how_many_comparisons_were_corrected_for():
+    found = compare(results("one", [1.0], [1.0]), results("other", [0.0], [2.0]))
+    text = shown(comparison_table(found, "one", "other"))
+    assert "one against other; p corrected for 2 comparisons (Holm)" in text
+    assert "McNemar" in text

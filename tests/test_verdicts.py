@@ -1,0 +1,128 @@
+"""Judging results: above chance, uninformative tasks, averages, gain over the untrained baby."""
+
+import pytest
+
+from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.statistics import Interval
+from bambino.evaluation.verdicts import average, in_words, is_above_chance, judged, uninformative, with_baseline
+
+
+def share(name, value, low=None, high=None, chance=0.5):
+    interval = None if low is None else Interval(low, high)
+    return Score(name, value, "share", 4, interval, chance)
+
+
+def result(
+    task="mood", value=0.6, low=0.52, high=0.7, *, shortest=0.5, items=(1.0, 0.0, 1.0, 0.4), sha="x", verdict=""
+):
+    main = f"{task}/balanced_accuracy"
+    scores = [
+        share(main, value, low, high),
+        share(f"{task}/accuracy", 0.7, 0.6, 0.8),
+        share(f"{task}/accuracy/majority", 0.75),
+        share(f"{main}/shortest", shortest),
+    ]
+    return TaskResult(task, scores, {"sha256": sha}, verdict, {main: list(items)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "above"),
+    [
+        ({}, "above chance; accuracy not distinguishable from the majority class", True),
+        ({"low": 0.5}, "not distinguishable from chance; accuracy not distinguishable from the majority class", False),
+        (
+            {"value": 0.4, "low": 0.3, "high": 0.49},
+            "below chance; accuracy not distinguishable from the majority class",
+            False,
+        ),
+        (
+            {"shortest": 0.6},
+            "above chance; not distinguishable from the shortest option; "
+            "accuracy not distinguishable from the majority class",
+            False,
+        ),
+        (
+            {"shortest": 0.51},
+            "above chance; above the shortest option; accuracy not distinguishable from the majority class",
+            True,
+        ),
+    ],
+)
+def test_a_verdict_compares_intervals_with_what_needs_no_reading(changes, words, above):
+    judged_result = result(**changes)
+    assert in_words("mood", judged_result.scores) == words
+    assert is_above_chance(judged_result) is above
+
+
+def test_rounding_does_not_make_a_difference():
+    assert not is_above_chance(result(value=0.5, low=0.5 + 1e-16 * 4, high=0.5 + 1e-16 * 4))
+    assert in_words("mood", result(value=0.5, low=0.5 + 4e-16, high=0.5 + 4e-16).scores).startswith("not dist")
+
+
+def test_a_task_is_uninformative_when_no_reference_is_above_chance():
+    above, not_above = result(), result(low=0.45)
+    assert uninformative([not_above, not_above])
+    assert not uninformative([not_above, above])
+    assert not uninformative([above, not_above])
+    with pytest.raises(ValueError, match="one task"):
+        uninformative([result("a"), result("b")])
+    with pytest.raises(ValueError, match="one task"):
+        uninformative([])
+
+
+def test_uninformative_tasks_are_marked_once_and_untried_ones_are_left_alone():
+    baby = [
+        result("a", verdict="above chance"),
+        result("b", verdict="above chance"),
+        result("c", verdict="above chance"),
+    ]
+    references = [result("a", low=0.4), result("a", low=0.3), result("b", low=0.4), result("b")]
+    marked = judged(baby, references)
+    assert [each.verdict for each in marked] == [
+        "uninformative (no reference is above chance); above chance",
+        "above chance",
+        "above chance",
+    ]
+    assert judged(marked, references) == marked
+
+
+def test_averages_leave_uninformative_tasks_out_by_hand():
+    results = [
+        result("a", value=0.6),
+        result("b", value=0.8, items=(1.0, 1.0, 0.6, 0.8)),
+        result("c", value=0.1, verdict="uninformative (no reference is above chance)"),
+        result("d", value=0.2),
+    ]
+    mean = average(results, "italian/average", left_out={"d"})
+    assert mean.value == pytest.approx((0.6 + 0.8) / 2)
+    assert (mean.name, mean.items, mean.chance, mean.unit) == ("italian/average", 8, 0.5, "share")
+    assert 0 < mean.interval.low < 0.7 < mean.interval.high < 1
+    assert average(results, "x", left_out={"a", "b", "d"}) is None
+
+
+def test_an_average_weighs_tasks_not_items():
+    many = result("a", value=1.0, items=[1.0] * 200)
+    few = result("b", value=0.0, items=[0.0] * 20)
+    mean = average([many, few], "x")
+    assert mean.value == 0.5
+    assert (mean.interval.low, mean.interval.high) == (0.5, 0.5)
+
+
+def test_the_untrained_baby_and_the_gain_over_it_are_scores_of_their_own():
+    trained = result(items=(1.0, 1.0, 1.0, 0.0), value=0.75)
+    untrained = result(items=(1.0, 0.0, 0.0, 0.0), value=0.25, low=0.0, high=0.5)
+    joined = with_baseline(trained, untrained)
+    assert joined.scores[:4] == trained.scores
+    beside, gain = joined.scores[4:]
+    assert (beside.name, beside.value, beside.interval) == (
+        "mood/balanced_accuracy/untrained",
+        0.25,
+        Interval(0.0, 0.5),
+    )
+    assert (gain.name, gain.value, gain.chance) == ("mood/balanced_accuracy/gain", 0.5, 0.0)
+    assert gain.interval.low == 0.0
+    assert gain.interval.high == 1.0
+    with pytest.raises(ValueError, match="other data"):
+        with_baseline(trained, result(sha="y"))
+    with pytest.raises(ValueError, match="other data"):
+        with_baseline(trained, result("other"))
