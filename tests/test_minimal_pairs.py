@@ -124,6 +124,7 @@ def test_rounding_does_not_decide_a_tie(family, tokens_per_forward, monkeypatch)
     pairs = [Pair(f"x{line}", f"z{line}", "") for line in lines]
     scores = score_pairs(lm, tokenizer, pairs)
     assert (scores.good_tokens == scores.bad_tokens).all()
+    assert (scores.good != scores.bad).any()
     assert (scores.points() == 0.5).all()
 
 
@@ -152,7 +153,7 @@ def test_sentences_of_the_same_tokens_tie_exactly_whatever_their_neighbours():
     assert pair_scores(lm, unknown, [Pair("a x", "a y", ""), Pair("a", "z z", "")]) == [0.5, 0.5]
 
 
-# ----------------------------------------------------------------------------------------- start tokens, batches, limits
+# ---------------------------------------------------------------------------------------- start tokens, batches, limits
 
 
 def test_a_pair_that_differs_only_in_how_the_start_token_is_handled():
