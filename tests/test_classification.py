@@ -17,6 +17,7 @@ from bambino.evaluation.choices import Choice, choice_log_probs, encode_choices
 from bambino.evaluation.classification import SCORINGS, evaluate_task, log_mean_share
 from bambino.evaluation.confusion import Confusion, always, credits_of, guessing, measures_of
 from bambino.evaluation.prompts import shortened
+from bambino.evaluation.ranking import ranking
 from bambino.evaluation.task_data import load_items
 from bambino.evaluation.task_definitions import load_task
 from bambino.scoring import score_texts
@@ -212,8 +213,8 @@ def test_every_score_of_a_known_model_by_hand(tmp_path):
     assert found["mood/balanced_accuracy"] == pytest.approx((2 / 2 + 2 / 3) / 2)
     # glad: 2 right, answered 3 times, true twice; sad: 2 right, answered twice, true 3 times
     assert found["mood/macro_f1"] == pytest.approx((2 * 2 / 5 + 2 * 2 / 5) / 2)
-    # per byte, 4 and 3: a ln .3 / 4 = -.30 beats ln .1 / 3 = -.77; b ln .1 / 4 = -.58 loses to ln .3 / 3 = -.40; c glad;
-    # d ln .25 / 4 = -.35 beats ln .3 / 3 = -.40 (wrong)
+    # per byte, 4 and 3: a ln .3 / 4 = -.30 beats ln .1 / 3 = -.77; b ln .1 / 4 = -.58 loses to ln .3 / 3 = -.40;
+    # c glad; d ln .25 / 4 = -.35 beats ln .3 / 3 = -.40 (wrong)
     assert found["mood/accuracy/per_byte"] == pytest.approx(3 / 5)
     # pmi against c (.4, .05): a .3/.4 < .1/.05 sad (wrong); b sad; a sad; c 1 = 1 a tie; d .25/.4 < .3/.05 sad
     assert found["mood/accuracy/pmi"] == pytest.approx((0 + 1 + 1 + 0.5 + 1) / 5)
@@ -339,3 +340,29 @@ def test_data_and_policies_are_recorded(tmp_path):
     assert settings["dtype"] == "float32"
     assert settings["start_token"] == "<s>"
     assert "share the answer" in settings["tie"]
+
+
+def test_auc_by_hand():
+    # positives -1, -2, -4 against negatives -2, -3: 2 + (1/2 + 1) + 0 of 6 pairs
+    score = ranking("x/auc", np.array([-1.0, -2.0, -4.0, -2.0, -3.0]), np.array([True, True, True, False, False]))
+    assert score.value == pytest.approx(3.5 / 6)
+    assert (score.items, score.chance) == (5, 0.5)
+    assert score.interval.low < 3.5 / 6 < score.interval.high
+    flat = ranking("x/auc", np.zeros(6), np.array([True] * 4 + [False] * 2))
+    assert (flat.value, flat.interval.low, flat.interval.high) == (0.5, 0.5, 0.5)
+    perfect = ranking("x/auc", np.array([1.0, 1.0, 0.0]), np.array([True, True, False]))
+    assert (perfect.value, perfect.interval.low, perfect.interval.high) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="both kinds"):
+        ranking("x/auc", np.zeros(2), np.array([True, True]))
+
+
+def test_acceptability_is_also_ranked_by_probability_per_byte(tmp_path):
+    # after any token: glad (4 bytes) 1/4, sad (3 bytes) 3/16; per byte ln 4 / 4 = .35 against ln (16/3) / 3 = .56
+    tokenizer = word_tokenizer("glad", "sad", "N/A", "[MASK]")
+    lm = bigram_lm(torch.tensor([[7 / 16, 4 / 16, 3 / 16, 1 / 16, 1 / 16]]).expand(5, -1))
+    templates = [{"prompt": "{text}", "premise": "glad", "options": {"glad": "glad", "sad": "sad"}}]
+    task = known_task(tmp_path, templates=templates, ranked="text")
+    data = known_file(tmp_path, ("glad", "glad"), ("sad", "sad"))
+    result = evaluate_task(lm, tokenizer, task, data)
+    assert values(result)["mood/auc"] == 0.0  # sad, the last label, should be likelier and is not
+    assert result.verdict.endswith("; AUC below chance")

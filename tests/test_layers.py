@@ -29,6 +29,7 @@ LAYERS = [
         "evaluation.in_training",
         "evaluation.minimal_pairs",
         "evaluation.prompts",
+        "evaluation.ranking",
         "evaluation.results",
         "evaluation.statistics",
         "evaluation.task_data",
