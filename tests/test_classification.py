@@ -9,12 +9,15 @@ import torch
 from conftest import FAMILIES, italian_lines, make_tokenizer, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, word_tokenizer
 from test_task_data import TAGGED, definition, write
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 from bambino.evaluation import choices as choices_module
 from bambino.evaluation.choices import Choice, choice_log_probs, encode_choices
 from bambino.evaluation.classification import SCORINGS, evaluate_task, log_mean_share
 from bambino.evaluation.confusion import Confusion, always, credits_of, guessing, measures_of
 from bambino.evaluation.prompts import shortened
+from bambino.evaluation.ranking import ranking
 from bambino.evaluation.task_data import load_items
 from bambino.evaluation.task_definitions import load_task
 from bambino.scoring import score_texts
@@ -54,6 +57,20 @@ def test_likewise_without_a_start_token_and_with_one_that_the_tokenizer_prepends
     lm, choices = sharp_lm("llama"), [*made_up_choices(6), Choice("", ("il gatto", "il", "mare"))]
     scores = choice_log_probs(lm, encode_choices(tokenizer, choices))
     np.testing.assert_allclose(scores, expected(lm, tokenizer, choices), rtol=1e-4, atol=1e-4)
+
+
+def test_a_token_across_the_space_between_prompt_and_option_counts_for_the_option():
+    # after the prompt "a": option b becomes the one token "a b", option c leaves "a" alone and adds " c"
+    vocabulary = {token: i for i, token in enumerate(["<s>", "a", "b", "c", " ", " b", "a b", " c"])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [(" ", "b"), ("a", " b"), (" ", "c")]))
+    probs = torch.full((8, 8), 1 / 8)
+    probs[0] = torch.tensor([1, 1, 1, 1, 1, 1, 4, 6]) / 16  # after <s> "a b" has 1/4
+    probs[1] = torch.tensor([1, 1, 1, 1, 1, 1, 2, 8]) / 16  # after "a" " c" has 1/2
+    lm, fast = bigram_lm(probs), PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>")
+    (encoded,) = encode_choices(fast, [Choice("a", ("b", "c"))])
+    assert encoded.rows == [[0, 6], [0, 1, 7]]
+    assert (encoded.counted, encoded.shared, encoded.length) == ([1, 1], 1, 3)
+    assert choice_log_probs(lm, [encoded]) == [pytest.approx([math.log(1 / 4), math.log(1 / 2)])]
 
 
 def test_a_model_that_cannot_share_a_prompt_gives_the_same(monkeypatch):
@@ -159,6 +176,7 @@ KNOWN = {
     "a": (0.3, 0.1),
     "b": (0.1, 0.3),
     "c": (0.4, 0.05),
+    "d": (0.25, 0.3),
     "N/A": (0.3, 0.1),
     "[MASK]": (0.2, 0.2),
     "glad": (0.2, 0.2),
@@ -168,7 +186,7 @@ KNOWN = {
 
 
 def known_model(context=64):
-    rows = [[(1 - glad - sad) / 6] * 6 + [glad, sad] for glad, sad in KNOWN.values()]
+    rows = [[(1 - glad - sad) / 7] * 7 + [glad, sad] for glad, sad in KNOWN.values()]
     return bigram_lm(torch.tensor(rows), context), word_tokenizer(*list(KNOWN)[1:])
 
 
@@ -187,23 +205,26 @@ def values(result):
 
 def test_every_score_of_a_known_model_by_hand(tmp_path):
     lm, tokenizer = known_model()
-    data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"))
+    data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"), ("d", "sad"))
     result = evaluate_task(lm, tokenizer, known_task(tmp_path), data)
     found = values(result)
-    # sum: a glad, b sad, a glad (wrong), c glad
-    assert found["mood/accuracy"] == pytest.approx(3 / 4)
-    assert found["mood/balanced_accuracy"] == pytest.approx((2 / 2 + 1 / 2) / 2)
-    # per byte, 4 and 3: a ln .3 / 4 = -.30 beats ln .1 / 3 = -.77; b ln .1 / 4 = -.58 loses to ln .3 / 3 = -.40; c glad
-    assert found["mood/accuracy/per_byte"] == pytest.approx(3 / 4)
-    # pmi against c (.4, .05): a .3/.4 < .1/.05 sad (wrong); b sad; a sad; c 1 = 1 a tie
-    assert found["mood/accuracy/pmi"] == pytest.approx((0 + 1 + 1 + 0.5) / 4)
+    # sum: a glad, b sad, a glad (wrong), c glad, d sad
+    assert found["mood/accuracy"] == pytest.approx(4 / 5)
+    assert found["mood/balanced_accuracy"] == pytest.approx((2 / 2 + 2 / 3) / 2)
+    # glad: 2 right, answered 3 times, true twice; sad: 2 right, answered twice, true 3 times
+    assert found["mood/macro_f1"] == pytest.approx((2 * 2 / 5 + 2 * 2 / 5) / 2)
+    # per byte, 4 and 3: a ln .3 / 4 = -.30 beats ln .1 / 3 = -.77; b ln .1 / 4 = -.58 loses to ln .3 / 3 = -.40;
+    # c glad; d ln .25 / 4 = -.35 beats ln .3 / 3 = -.40 (wrong)
+    assert found["mood/accuracy/per_byte"] == pytest.approx(3 / 5)
+    # pmi against c (.4, .05): a .3/.4 < .1/.05 sad (wrong); b sad; a sad; c 1 = 1 a tie; d .25/.4 < .3/.05 sad
+    assert found["mood/accuracy/pmi"] == pytest.approx((0 + 1 + 1 + 0.5 + 1) / 5)
     # content-free: N/A 3/4 1/4, nothing (after <s>) 1/4 3/4, [MASK] 1/2 1/2, mean 1/2 1/2: as sum
-    assert found["mood/accuracy/calibrated"] == pytest.approx(3 / 4)
-    # labels 2 2: the first counts as majority; glad is longer, so the shortest option is always sad
-    assert found["mood/accuracy/majority"] == found["mood/accuracy/shortest"] == 0.5
-    assert result.item_scores["mood/accuracy"] == [1, 1, 0, 1]
-    assert result.item_scores["mood/accuracy/pmi"] == [0, 1, 1, 0.5]
-    assert result.settings["answers"]["pmi"] == [{"glad": 0.125, "sad": 0.875}]
+    assert found["mood/accuracy/calibrated"] == pytest.approx(4 / 5)
+    # sad is both the majority and the shortest option
+    assert found["mood/accuracy/majority"] == found["mood/accuracy/shortest"] == pytest.approx(3 / 5)
+    assert result.item_scores["mood/accuracy"] == [1, 1, 0, 1, 1]
+    assert result.item_scores["mood/accuracy/pmi"] == [0, 1, 1, 0.5, 1]
+    assert result.settings["answers"]["pmi"] == [{"glad": 0.1, "sad": 0.9}]
     assert result.scores[0].name == "mood/balanced_accuracy"
     assert result.scores[0].chance == 0.5
 
@@ -212,9 +233,9 @@ def test_calibration_moves_the_threshold_by_hand(tmp_path):
     # content-free shares of glad: N/A 3/4, <s> 1/4, [MASK] .39/.4: mean .6583; odds of c are 8, of a 3, of [MASK] 39
     lm, tokenizer = known_model()
     with torch.no_grad():
-        at_mask = lm.lm_head.weight[:, 5]
-        scale = at_mask[6] / math.log(0.2)
-        at_mask[6], at_mask[7] = math.log(0.39) * scale, math.log(0.01) * scale
+        at_mask = lm.lm_head.weight[:, 6]
+        scale = at_mask[7] / math.log(0.2)
+        at_mask[7], at_mask[8] = math.log(0.39) * scale, math.log(0.01) * scale
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("c", "glad"), ("glad", "glad"))
     found = values(evaluate_task(lm, tokenizer, known_task(tmp_path), data))
     # after "glad" both have .2: a tie by sum, but sad once glad is known to be favoured (odds 1.93)
@@ -319,3 +340,29 @@ def test_data_and_policies_are_recorded(tmp_path):
     assert settings["dtype"] == "float32"
     assert settings["start_token"] == "<s>"
     assert "share the answer" in settings["tie"]
+
+
+def test_auc_by_hand():
+    # positives -1, -2, -4 against negatives -2, -3: 2 + (1/2 + 1) + 0 of 6 pairs
+    score = ranking("x/auc", np.array([-1.0, -2.0, -4.0, -2.0, -3.0]), np.array([True, True, True, False, False]))
+    assert score.value == pytest.approx(3.5 / 6)
+    assert (score.items, score.chance) == (5, 0.5)
+    assert score.interval.low < 3.5 / 6 < score.interval.high
+    flat = ranking("x/auc", np.zeros(6), np.array([True] * 4 + [False] * 2))
+    assert (flat.value, flat.interval.low, flat.interval.high) == (0.5, 0.5, 0.5)
+    perfect = ranking("x/auc", np.array([1.0, 1.0, 0.0]), np.array([True, True, False]))
+    assert (perfect.value, perfect.interval.low, perfect.interval.high) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="both kinds"):
+        ranking("x/auc", np.zeros(2), np.array([True, True]))
+
+
+def test_acceptability_is_also_ranked_by_probability_per_byte(tmp_path):
+    # after any token: glad (4 bytes) 1/4, sad (3 bytes) 3/16; per byte ln 4 / 4 = .35 against ln (16/3) / 3 = .56
+    tokenizer = word_tokenizer("glad", "sad", "N/A", "[MASK]")
+    lm = bigram_lm(torch.tensor([[7 / 16, 4 / 16, 3 / 16, 1 / 16, 1 / 16]]).expand(5, -1))
+    templates = [{"prompt": "{text}", "premise": "glad", "options": {"glad": "glad", "sad": "sad"}}]
+    task = known_task(tmp_path, templates=templates, ranked="text")
+    data = known_file(tmp_path, ("glad", "glad"), ("sad", "sad"))
+    result = evaluate_task(lm, tokenizer, task, data)
+    assert values(result)["mood/auc"] == 0.0  # sad, the last label, should be likelier and is not
+    assert result.verdict.endswith("; AUC below chance")

@@ -40,6 +40,7 @@ LAYERS = [
         "evaluation.provenance",
         "evaluation.pro_drop",
         "evaluation.prompts",
+        "evaluation.ranking",
         "evaluation.results",
         "evaluation.speech",
         "evaluation.statistics",

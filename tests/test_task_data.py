@@ -87,6 +87,7 @@ TEMPLATE = DEFINITION["templates"][0]
         ({"templates": [{**TEMPLATE, "options": {"glad": "x", "sad": "x"}}]}, "two labels the same text"),
         ({"templates": [{**TEMPLATE, "prompt": {"cause": "{text} perché"}}]}, "one text for each value"),
         ({"templates": [{"prompt": "{text}"}]}, "KeyError: 'options'"),
+        ({"ranked": "colour"}, "ranked is .colour.; the fields are text"),
         ({"colour": "red"}, "unknown key colour"),
         ({"local": {"source": "mood.jsonl", "split": "test", "colour": "red"}}, "colour"),
     ],

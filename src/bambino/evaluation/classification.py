@@ -16,7 +16,7 @@ are prone to) scores exactly chance by it, while accuracy rewards hitting on the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bambino.evaluation.choices import DELIMITER, Choice, EncodedChoice, choice_log_probs, encode_choices
 from bambino.evaluation.confusion import TIE, Confusion, Measures, always, credits_of, guessing, measures_of
 from bambino.evaluation.prompts import content_free, filled, premise_of, shortened
+from bambino.evaluation.ranking import auc_of
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import bootstrap_of
 from bambino.evaluation.task_data import Item, TaskData, load_items
 from bambino.evaluation.task_definitions import Task, load_task
-from bambino.evaluation.verdicts import in_words
+from bambino.evaluation.verdicts import against, in_words
 from bambino.scoring import context_length
 from bambino.text import start_token
 
@@ -75,7 +76,12 @@ def evaluate_task(
     scores = score_options(lm, tokenizer, task, items.items)
     settings = {"tokenizer": tokenizer.name_or_path, "dtype": str(lm.dtype).removeprefix("torch.")}
     settings["start_token"] = None if (start := start_token(tokenizer)) is None else tokenizer.decode([start])
-    return result_of(task, items, scores, settings | {"max_items": max_items})
+    result = result_of(task, items, scores, settings | {"max_items": max_items})
+    if task.ranked is None:
+        return result
+    auc = auc_of(lm, tokenizer, task, items.items, task.ranked)
+    verdict = f"{result.verdict}; AUC {against(auc, 0.5, 'chance')}"
+    return replace(result, scores=[*result.scores, auc], verdict=verdict)
 
 
 def score_options(

@@ -84,6 +84,8 @@ class Task:
     """Fields cut from the left when a prompt is too long for the model; the first that the prompt holds is cut."""
     variant: str | None
     """The field whose value picks the prompt (XCOPA's question: cause or effect)."""
+    ranked: str | None
+    """Acceptability: the field whose probability alone should rank the last label's items above the others'."""
     local: Place
     hub: Place | None
     templates: tuple[Template, ...]
@@ -137,6 +139,7 @@ def _task(raw: dict[str, Any]) -> Task:
         labels=labels,
         cut=_names(raw.pop("cut")),
         variant=raw.pop("variant", None),
+        ranked=raw.pop("ranked", None),
         local=_place(raw.pop("local"), fields, label),
         hub=None if hub is None else _place(hub, fields, label),
         templates=tuple(_template(template, list(labels)) for template in raw.pop("templates")),
@@ -183,6 +186,8 @@ def _problem(task: Task) -> str:
     if len(task.labels) < 2:
         return "labels must name at least two."
     known = set(TOKEN_FIELDS if task.kind == "tokens" else task.local.fields)
+    if task.ranked is not None and task.ranked not in known:
+        return f"ranked is {task.ranked!r}; the fields are {', '.join(sorted(known))}."
     for number, template in enumerate(task.templates, start=1):
         where = f"template {number}"
         for text in (*template.prompts.values(), *template.options.values()):
