@@ -11,7 +11,8 @@ import pytest
 from nursery_checker import check_english, check_italian
 
 from bambino.nursery import Grammar, MinimalPair, NurseryError, minimal_pairs, write_pairs
-from bambino.nursery.phenomena import FRAMES
+from bambino.nursery.knobs import read_language
+from bambino.nursery.phenomena import phenomena
 
 DOUBLETS = 40
 LINES = 50_000
@@ -72,7 +73,9 @@ def pairs(language: str) -> dict[str, list[MinimalPair]]:
 
 
 def test_every_phenomenon_has_as_many_pairs_as_asked_for(language: str, pairs: dict[str, list[MinimalPair]]) -> None:
-    assert {name: len(found) for name, found in pairs.items()} == dict.fromkeys(FRAMES[language], 2 * DOUBLETS)
+    assert {name: len(found) for name, found in pairs.items()} == dict.fromkeys(
+        phenomena(read_language(language)), 2 * DOUBLETS
+    )
 
 
 def test_every_word_is_as_often_good_as_bad(language: str, pairs: dict[str, list[MinimalPair]]) -> None:
@@ -137,7 +140,7 @@ def test_pairs_of_a_seed_are_the_same_again() -> None:
 def test_pairs_are_written_with_the_fields_of_blimp(tmp_path: Path) -> None:
     write_pairs(tmp_path / "en.jsonl", "en", doublets=1, seed=2)
     items = [json.loads(line) for line in (tmp_path / "en.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len(items) == 2 * len(FRAMES["en"])
+    assert len(items) == 2 * len(phenomena(read_language("en")))
     assert {"sentence_good", "sentence_bad", "UID"} <= set(items[0])
 
 
