@@ -189,14 +189,14 @@ def test_samples_are_as_frequent_as_computed(grammar: Grammar) -> None:
 
 
 def test_every_sample_has_a_probability_and_obeys(grammar: Grammar) -> None:
-    for sentence in grammar.sample(4, 400):
+    for sentence in grammar.sample(4, 150):
         assert 0 < sentence.surprisal < 100
         assert grammar.world.obeys(sentence.meaning)
         assert grammar.prefix_log_probability(sentence.text) == pytest.approx(-sentence.surprisal)
 
 
 def test_prefix_probability_never_rises(grammar: Grammar) -> None:
-    for text in grammar.texts(6, 20):
+    for text in grammar.texts(6, 10):
         values = [grammar.prefix_log_probability(text[:end]) for end in range(len(text) + 1)]
         assert all(later <= earlier + 1e-9 for earlier, later in pairwise(values)), text
 
@@ -221,8 +221,9 @@ def test_prefix_probability_is_the_sum_over_next_characters(language: str) -> No
 
 
 def test_splitting_and_joining_gives_the_text_back(grammar: Grammar) -> None:
-    for text in grammar.texts(2, 500):
+    for text, meaning in grammar._stream(2, 500):
         assert grammar.join(grammar.split(text)) == text
+        assert set(grammar.split(text)) <= grammar.words, meaning
         assert "  " not in text
         assert "_" not in text
         assert text[-1] in ".?!"
@@ -232,11 +233,14 @@ def test_aligned_sentences_share_their_meaning() -> None:
     pairs = aligned(5, 50)
     assert all(str(english.meaning) == str(italian.meaning) for english, italian in pairs)
     assert [italian.text for _, italian in pairs] == list(Grammar.load("it").texts(5, 50))
+    assert [qelu.text for _, qelu in aligned(5, 9, ("it", "qel"))] == list(Grammar.load("qel").texts(5, 9))
 
 
 def test_vocabularies_have_the_promised_size() -> None:
     assert 500 <= len(Grammar.load("en").words) <= 700
     assert 1000 <= len(Grammar.load("it").words) <= 1300
+    assert 300 <= len(Grammar.load("qel:near").words) <= 400  # a form for each of the world's concepts
+    assert 2000 <= len(Grammar.load("qel").words) <= 2300
 
 
 def test_most_sentences_of_a_sample_are_different(grammar: Grammar) -> None:
@@ -247,7 +251,14 @@ def test_most_sentences_of_a_sample_are_different(grammar: Grammar) -> None:
     assert len(both) - len(first) > len(first) / 2
 
 
-CHECKSUMS = {"en": "3031d8144d00daae", "it": "430c8af4ca73d9d6", "qel": "", "qel:near": "", "qel:spaces": "", "qel:order+morphology": ""}
+CHECKSUMS = {
+    "en": "3e1fd651f09bde32",
+    "it": "7b2b55bd113c65a0",
+    "qel": "c369e7e913395d84",
+    "qel:near": "82a175cb4cd87fba",
+    "qel:spaces": "313508a95d7225d0",
+    "qel:order+morphology": "740e1eff06c90d7e",
+}
 
 
 def test_the_text_of_a_seed_never_changes(grammar: Grammar) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,14 @@ class Concrete:
 def load_concrete(name: str) -> Concrete:
     """Read a language of this package, as `read_language` reads its name."""
     language = read_language(name)
-    path = Path(__file__).with_name(FILES[language.code])
-    return read_concrete(yaml.safe_load(path.read_text(encoding="utf-8")), language)
+    return read_concrete(_document(FILES[language.code]), language)
+
+
+@cache
+def _document(name: str) -> Mapping[str, Any]:
+    """A file of this package, read once for all settings."""
+    found: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    return found
 
 
 def read_concrete(raw: Mapping[str, Any], language: Language) -> Concrete:

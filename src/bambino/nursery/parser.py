@@ -1,6 +1,6 @@
 """Exact probabilities of word sequences under a proper, non-recursive PCFG.
 
-Two tables over (symbol, place), filled from the top as far as they are asked for. Words are numbered from 0, N are given:
+Two tables over (symbol, place), filled from the top as far as they are asked for. N words are given, from word 0:
 
     ends(X, i)[j]       P(X is said by the words i ... j - 1)                       the inside probability (Baker 1979)
     following(X, i)[w]  P(X is said by the words i ... N - 1, then w, then more)    as in Jelinek and Lafferty (1991)
