@@ -285,7 +285,7 @@ ENGLISH_ADJECTIVES = words(
     sick curious kind long wet strong ripe delicious brave elegant young dry round ugly expensive dark
     calm fresh"""
 )
-SINGULAR, PLURAL = {"a", "an", "this", "that"}, {"some", "these", "those", "two", "three", "four", "many"}
+SINGULAR, PLURAL = {"a", "an", "this", "that"}, {"some", "any", "these", "those", "two", "three", "four", "many"}
 EITHER = {"the", "my", "your"}
 ENGLISH_NAMES = set(ITALIAN_NAMES)
 ENGLISH_PLACES = ("in front of", "next to", "near", "under", "behind", "in", "on")

@@ -127,10 +127,13 @@ def _raise_model(command: str, words: list[str]) -> int:
 
 
 def _nursery(words: list[str]) -> int:
+    from bambino.nursery import LANGUAGES, NurseryError, write_pairs, write_text
+
     parser = argparse.ArgumentParser(
-        "bambino nursery", description="Write text or minimal pairs of the nursery, a small English-Italian world."
+        "bambino nursery",
+        description="Write text or minimal pairs of the nursery, a small world told in some languages.",
     )
-    parser.add_argument("--lang", choices=("en", "it"), required=True, help="the language")
+    parser.add_argument("--lang", required=True, metavar="NAME", help="the language: " + LANGUAGES)
     parser.add_argument("--lines", type=int, help="write so many sentences, one a line")
     parser.add_argument("--pairs", type=int, help="write so many doublets (two minimal pairs each) per phenomenon")
     parser.add_argument("--out", type=Path, required=True, help="the file to write (.txt for lines, .jsonl for pairs)")
@@ -142,8 +145,6 @@ def _nursery(words: list[str]) -> int:
     count = given.pairs if given.lines is None else given.lines
     if (given.lines is None) == (given.pairs is None) or count < 1:
         return _complain("Give either --lines N or --pairs N, N at least 1.")
-
-    from bambino.nursery import NurseryError, write_pairs, write_text
 
     write = write_pairs if given.lines is None else write_text
     try:

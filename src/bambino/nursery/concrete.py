@@ -1,95 +1,24 @@
-"""A concrete grammar: how one language says the meanings of the world; english.yaml or italian.yaml -> words.
+"""A concrete grammar: how one language says the meanings of the world; english.yaml, ... -> words.
 
-The notation of `constructions`. A construction has one or more options; each says:
-
-    say      a template: words, $part(what it is told), @table(features); `-` is nothing, `a_b` two words
-    when     features that must hold for the option: `polarity.value = positive, my.mood = question`
-    weight   how often, among the options with the same `when` (1 when left out)
-    any other key: a feature that the construction then has, for those above it
-
-An argument or feature is `my.x` (x is among what the construction's category asks, see `asks`), `part.x` (a feature of
-a part) or, otherwise, the value itself. So agreement is: the verb's template position is told `subject.number`, and the
-subject got its number from its own parts. Words have the features of their class (a noun's gender) and `onset`, the
-kind of sound they begin with. Each part is said at most once and in one piece, which keeps the language context-free.
+`notation.py` explains the constructions. Words have the features of their class (a noun's gender) and `onset`, the kind
+of sound they begin with. Each part is said at most once and in one piece, which keeps the language context-free.
 """
 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bambino.nursery.morphology import Lexicon, matches, read_lexicon, split_words
+from bambino.nursery.knobs import FILES, Language, read_language
+from bambino.nursery.morphology import Entry, Lexicon, read_lexicon, split_words
+from bambino.nursery.notation import Asks, Item, Option, Table, Value, read_options, read_table
 from bambino.nursery.world import Meaning, NurseryError, split_category
-
-Asks = tuple[str, ...]
-FILES = {"en": "english.yaml", "it": "italian.yaml"}
-
-
-@dataclass(frozen=True)
-class Value:
-    """An argument: a feature of a part, something asked of the construction itself, or a fixed value."""
-
-    source: str | None
-    """A part's name, `my`, or None for a fixed value."""
-    name: str
-    """The feature, or the fixed value."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One place of a template."""
-
-    kind: str
-    """`word`, `part` or `table`."""
-    name: str
-    arguments: tuple[Value, ...] = ()
-
-
-@dataclass(frozen=True)
-class Option:
-    """One way to say a construction."""
-
-    items: tuple[Item, ...]
-    when: tuple[tuple[Value, str], ...]
-    probability: float
-    """Among the options with the same `when`; conditions exclude each other."""
-    gives: tuple[tuple[str, Value], ...]
-    """Feature -> where it comes from."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Function words by features; rows and columns are patterns, the first that fits counts."""
-
-    rows: tuple[tuple[str, tuple[str, ...]], ...]
-    columns: tuple[str, ...]
-    _cache: dict[Asks, tuple[str, ...]] = field(default_factory=dict, compare=False)
-
-    def look_up(self, values: Asks) -> tuple[str, ...]:
-        """The words (none, one or two) for the features asked for.
-
-        Raises:
-            NurseryError: features that no row and column fit.
-        """
-        if values not in self._cache:
-            self._cache[values] = self._find(values)
-        return self._cache[values]
-
-    def _find(self, values: Asks) -> tuple[str, ...]:
-        for row, forms in self.rows:
-            width = len(row.split())
-            if matches(row, values[:width]):
-                for column, form in zip(self.columns, forms, strict=True):
-                    if matches(column, values[width:]):
-                        return split_words(form)
-        raise NurseryError(f"table without a form for {values}: rows {[row for row, _ in self.rows]}")
 
 
 @dataclass(frozen=True)
@@ -119,13 +48,25 @@ class Flaw:
 class Concrete:
     """One language."""
 
-    language: str
+    language: Language
     split_elided: bool
     """Whether l'uccello is two words."""
     asks: Mapping[str, tuple[str, ...]]
     options: Mapping[str, tuple[Option, ...]]
     tables: Mapping[str, Table]
     lexicon: Lexicon
+
+    @property
+    def is_spaced(self) -> bool:
+        """Whether there are spaces between words."""
+        return self.language.settings.get("spaces") != "no"
+
+    def words(self) -> set[str]:
+        """Every word and punctuation mark of templates, tables and lexicon, whether or not some sentence holds it."""
+        options = (item for found in self.options.values() for option in found for item in option.items)
+        forms = (form for table in self.tables.values() for _, row in table.rows for form in row)
+        said = {item.name for item in options if item.kind == "word"}
+        return said | {word for form in forms for word in split_words(form)} | self.lexicon.forms()
 
     def asked(self, category: str) -> tuple[str, ...]:
         """The names of what a category must be told."""
@@ -202,70 +143,61 @@ class Concrete:
         return fitting[-1]
 
 
-def load_concrete(language: str) -> Concrete:
-    """Read a language of this package: `en` or `it`."""
-    if language not in FILES:
-        raise NurseryError(f"The nursery has no language {language!r}. It has: {', '.join(FILES)}.")
-    return read_concrete(yaml.safe_load(Path(__file__).with_name(FILES[language]).read_text(encoding="utf-8")))
+def load_concrete(name: str) -> Concrete:
+    """Read a language of this package, as `read_language` reads its name."""
+    language = read_language(name)
+    return read_concrete(_document(FILES[language.code]), language)
 
 
-def read_concrete(raw: Mapping[str, Any]) -> Concrete:
-    """The language that a YAML document describes."""
+@cache
+def _document(name: str) -> Mapping[str, Any]:
+    """A file of this package, read once for all settings."""
+    found: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    return found
+
+
+def read_concrete(raw: Mapping[str, Any], language: Language) -> Concrete:
+    """The language that a YAML document describes, in the setting of its knobs."""
+    knobs = language.settings
     asks = {category: tuple(names) for category, names in raw["asks"].items()}
-    tables = {name: _read_table(name, entry) for name, entry in raw["tables"].items()}
-    options = {str(name): _read_options(str(name), entry) for name, entry in raw["constructions"].items()}
+    tables = {name: read_table(name, entry) for name, entry in raw["tables"].items()}
+    options = {str(name): read_options(str(name), entry, knobs) for name, entry in raw["constructions"].items()}
     for name, found in options.items():
         for option in found:
             for item in option.items:
                 if item.kind == "table" and item.name not in tables:
-                    raise NurseryError(f"{raw['language']}: {name} uses @{item.name}, which is no table.")
-    return Concrete(raw["language"], raw["split_elided"], asks, options, tables, read_lexicon(raw))
+                    raise NurseryError(f"{language}: {name} uses @{item.name}, which is no table.")
+    concrete = Concrete(language, raw["split_elided"], asks, options, tables, read_lexicon(raw))
+    return _in_script(concrete, raw["script"]) if knobs.get("script") == "own" else concrete
 
 
-def _read_table(name: str, entry: Mapping[str, Any]) -> Table:
-    columns = tuple(map(str, entry["columns"]))
-    rows = tuple((str(row), tuple(str(forms).split())) for row, forms in entry["rows"].items())
-    for row, forms in rows:
-        if len(forms) != len(columns):
-            raise NurseryError(f"table {name}, row {row}: {len(forms)} forms for {len(columns)} columns.")
-    return Table(rows, columns)
+def _in_script(concrete: Concrete, script: Mapping[str, str]) -> Concrete:
+    """The same language in letters of its own."""
+    letters = str.maketrans(dict(script))
+    for word in concrete.words():
+        foreign = [letter for letter in word if letter.isalpha() and letter not in script]
+        if foreign:
+            raise NurseryError(f"{concrete.language}: the script has no letter for the {foreign[0]!r} of {word!r}.")
 
+    def written(option: Option) -> Option:
+        items = (replace(item, name=item.name.translate(letters)) if item.kind == "word" else item
+                 for item in option.items)  # fmt: skip
+        return replace(option, items=tuple(items))
 
-def _read_options(name: str, entry: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple[Option, ...]:
-    entries = [entry] if isinstance(entry, Mapping) else list(entry)
-    whens = [_read_when(one.get("when", "")) for one in entries]
-    weights = [float(one.get("weight", 1)) for one in entries]
-    made = []
-    for one, when, weight in zip(entries, whens, weights, strict=True):
-        share = weight / sum(w for w, other in zip(weights, whens, strict=True) if other == when)
-        gives = tuple((k, _read_value(v)) for k, v in one.items() if k not in ("say", "when", "weight"))
-        made.append(Option(_read_template(str(one.get("say", "-"))), when, share, gives))
-    for first, second in pairwise(made):
-        if first.when == second.when and first.gives != second.gives:
-            raise NurseryError(f"{name}: options that differ by chance must have the same features.")
-    return tuple(made)
+    def entry_of(entry: Entry) -> Entry:
+        return replace(entry, forms=tuple(form.translate(letters) for form in entry.forms))
 
-
-def _read_when(text: str) -> tuple[tuple[Value, str], ...]:
-    sides = [part.split("=") for part in text.split(",") if part.strip()]
-    return tuple((_read_value(left.strip()), right.strip()) for left, right in sides)
-
-
-def _read_value(raw: object) -> Value:
-    text = {True: "yes", False: "no"}.get(raw, str(raw)) if isinstance(raw, bool) else str(raw)
-    source, dot, name = text.strip().partition(".")
-    return Value(source, name) if dot else Value(None, source)
-
-
-_PLACE = re.compile(r"([$@])(\w+)(?:\(([^)]*)\))?|(\S+)")
-
-
-def _read_template(text: str) -> tuple[Item, ...]:
-    items = []
-    for sign, name, arguments, word in _PLACE.findall(text):
-        if word:
-            items += [Item("word", one) for one in split_words(word)]
-        else:
-            values = tuple(_read_value(one) for one in arguments.split(",") if one.strip())
-            items.append(Item("part" if sign == "$" else "table", name, values))
-    return tuple(items)
+    tables = {
+        name: Table(
+            tuple((row, tuple(f.translate(letters) for f in forms)) for row, forms in table.rows), table.columns
+        )
+        for name, table in concrete.tables.items()
+    }
+    lexicon = concrete.lexicon
+    entries = {base: {word: entry_of(e) for word, e in found.items()} for base, found in lexicon.entries.items()}
+    return replace(
+        concrete,
+        options={name: tuple(map(written, found)) for name, found in concrete.options.items()},
+        tables=tables,
+        lexicon=Lexicon(entries, lexicon.onsets),
+    )

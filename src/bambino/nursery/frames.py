@@ -37,9 +37,9 @@ class Frame:
     feature: str
     """... this feature (empty: everything it is told, from `tells`)."""
     twin: str
-    """How the twin differs: `number`, `gender`, `onset`, `elision`, `person`, or `form` (see `_twin`)."""
+    """How the twin differs: `number`, `gender`, `class`, `case`, `onset`, `elision`, `person`, `form` (see `_twin`)."""
     twin_at: Path_
-    """The number, noun or pronoun that differs."""
+    """The number, noun, pronoun or (`case`) governing word that differs."""
     unheard: Path_
     """The construction that must hold two words apart."""
     attractor: Path_ | None = None

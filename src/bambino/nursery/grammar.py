@@ -10,9 +10,11 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from bambino.nursery.concrete import Concrete, load_concrete
+from bambino.nursery.knobs import read_language
 from bambino.nursery.parser import Parser
 from bambino.nursery.pcfg import compile_pcfg
-from bambino.nursery.world import Meaning, World, load_world, seeded
+from bambino.nursery.segmentation import Segmenter
+from bambino.nursery.world import Meaning, NurseryError, World, load_world, seeded
 
 PUNCTUATION = (".", ",", "?", "!")
 
@@ -55,17 +57,22 @@ class Grammar:
 
     @classmethod
     def load(cls, language: str, held_out: bool = False) -> Grammar:
-        """The language `en` or `it`.
+        """The language `en`, `it` or `qel`; the latter with knobs, as in `qel:order` (see `knobs.py`).
 
         Raises:
             NurseryError: another language.
         """
-        return _load(language, held_out)
+        return _load(str(read_language(language)), held_out)
 
     @property
     def language(self) -> str:
-        """`en` or `it`."""
-        return self.concrete.language
+        """Its name: `en`, `it`, `qel`, `qel:order`, ..."""
+        return str(self.concrete.language)
+
+    @property
+    def code(self) -> str:
+        """Its name without knobs. Chance depends on it, not on the knobs: settings say the same meanings alike."""
+        return self.concrete.language.code
 
     @cached_property
     def parser(self) -> Parser:
@@ -92,10 +99,10 @@ class Grammar:
 
     def say(self, meaning: Meaning, seed: int = 0) -> str:
         """A meaning in this language; where there are several ways, the seed chooses."""
-        return self.join(self.concrete.linearise(meaning, seeded("say", self.language, seed)))
+        return self.join(self.concrete.linearise(meaning, seeded("say", self.code, seed)))
 
     def _stream(self, seed: int, n: int) -> Iterator[tuple[str, Meaning]]:
-        meanings, words = seeded("meanings", seed), seeded("words", self.language, seed)
+        meanings, words = seeded("meanings", seed), seeded("words", self.code, seed)
         for _ in range(n):
             meaning = self.world.sample(meanings, held_out=self.held_out)
             yield self.join(self.concrete.linearise(meaning, words)), meaning
@@ -112,15 +119,21 @@ class Grammar:
 
         So it is 0 for the empty text, and never rises as the text grows.
         """
+        if not text:
+            return 0.0
+        if self._segmenter:
+            return _log(sum(self._begun(words, rest) for words, rest in self._segmenter.begun(text)))
         words = self.split(text)
         joined = self.join(words)
-        if text == joined and words:
-            return _log(sum(p for word, p in self.parser.next_words(words[:-1]).items() if word.startswith(words[-1])))
         if text == joined:
-            return 0.0
+            return _log(self._begun(words[:-1], words[-1]))
         if text == joined + " " and words and not self._is_elided(words[-1]):
             return _log(sum(p for word, p in self.parser.next_words(words).items() if word not in PUNCTUATION))
         return -math.inf
+
+    def _begun(self, words: tuple[str, ...], rest: str) -> float:
+        """P(a sentence begins with these words and then one that begins with the rest)."""
+        return sum(p for word, p in self.parser.next_words(words).items() if word.startswith(rest))
 
     def entropy(self, seed: int = 0, n: int = 2000) -> Entropy:
         """The language's true entropy, from n sampled sentences."""
@@ -135,12 +148,19 @@ class Grammar:
     # ------------------------------------------------------------------------------------------- words and text
 
     def split(self, text: str) -> tuple[str, ...]:
-        """Text -> words and punctuation marks, elided articles apart where the language has them."""
+        """Text -> words and punctuation marks, elided articles apart where the language has them.
+
+        Without spaces, what is no word of the language is left in as few pieces as can be.
+        """
+        if self._segmenter:
+            return self._segmenter.split(text)
         pattern = r"[^\s.,?!']+'?|[.,?!]|'" if self.concrete.split_elided else r"[^\s.,?!]+|[.,?!]"
         return tuple(re.findall(pattern, text))
 
     def join(self, words: tuple[str, ...] | list[str]) -> str:
         """Words -> text: no space before punctuation nor after an elided article."""
+        if self._segmenter:
+            return "".join(words)
         pieces: list[str] = []
         for i, word in enumerate(words):
             if i > 0 and word not in PUNCTUATION and not self._is_elided(words[i - 1]):
@@ -148,14 +168,27 @@ class Grammar:
             pieces.append(word)
         return "".join(pieces)
 
+    @cached_property
+    def _segmenter(self) -> Segmenter | None:
+        """What cuts texts into words; None where spaces do."""
+        if self.concrete.is_spaced:
+            return None
+        segmenter = Segmenter(frozenset(self.concrete.words()) | frozenset(PUNCTUATION))
+        rest = segmenter.ambiguous()
+        if rest is not None:
+            raise NurseryError(
+                f"{self.language}: without spaces, texts with {rest!r} can be cut into words in two ways."
+            )
+        return segmenter
+
     def _is_elided(self, word: str) -> bool:
         return self.concrete.split_elided and word.endswith("'")
 
 
-def aligned(seed: int, n: int) -> list[tuple[Sentence, Sentence]]:
-    """n (English, Italian) sentences of the same meanings: those of `sample(seed, n)` of both languages."""
-    english, italian = (Grammar.load(language).sample(seed, n) for language in ("en", "it"))
-    return list(zip(english, italian, strict=True))
+def aligned(seed: int, n: int, languages: tuple[str, str] = ("en", "it")) -> list[tuple[Sentence, Sentence]]:
+    """n sentences of the same meanings in two languages: those of `sample(seed, n)` of both."""
+    first, second = (Grammar.load(language).sample(seed, n) for language in languages)
+    return list(zip(first, second, strict=True))
 
 
 def write_text(path: Path, language: str, lines: int, seed: int) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from bambino.nursery.concrete import Flaw
 from bambino.nursery.frames import Frame, Shape
 from bambino.nursery.grammar import Grammar
-from bambino.nursery.phenomena import FRAMES
+from bambino.nursery.phenomena import phenomena as phenomena_of
 from bambino.nursery.world import Meaning, NurseryError, World, holds_apart, seeded
 
 PATIENCE = 20_000
@@ -39,7 +39,7 @@ class MinimalPair:
     sentence_good: str
     sentence_bad: str
     uid: str
-    """Phenomenon with its language: `it_noun_adjective_gender`."""
+    """Phenomenon with its language, knobs left out: `it_noun_adjective_gender`."""
     condition: str
     """`attractor_matches` or `attractor_differs` where there is an attractor, else empty."""
     doublet: int
@@ -55,18 +55,19 @@ def minimal_pairs(language: str, seed: int, doublets: int, phenomena: list[str] 
     """
     maker = _Maker(Grammar.load(language), Grammar.load(language, held_out=True))
     pairs: list[MinimalPair] = []
-    for name in phenomena or list(FRAMES[language]):
-        uniform = seeded("pairs", language, name, seed)
-        frames, seen = FRAMES[language][name], set[str]()
+    of_language, code = phenomena_of(maker.plain.concrete.language), maker.plain.code
+    for name in phenomena or list(of_language):
+        uniform = seeded("pairs", code, name, seed)
+        frames, seen = of_language[name], set[str]()
         number, idle = 0, 0
         while number < doublets:
             doublet = maker.doublet(frames[number % len(frames)], uniform)
             idle += 1
             if idle > PATIENCE:
-                raise NurseryError(f"{language}_{name}: no new doublet after {number}. Ask for fewer.")
+                raise NurseryError(f"{code}_{name}: no new doublet after {number}. Ask for fewer.")
             if doublet and not seen & {good for good, _, _ in doublet}:
                 seen |= {good for good, _, _ in doublet}
-                pairs += [MinimalPair(good, bad, f"{language}_{name}", cond, number) for good, bad, cond in doublet]
+                pairs += [MinimalPair(good, bad, f"{code}_{name}", cond, number) for good, bad, cond in doublet]
                 number, idle = number + 1, 0
     return pairs
 
@@ -173,14 +174,16 @@ class _Maker:
             return True
         if frame.twin == "person":
             return feature(old, "number") == feature(new, "number")
+        if frame.twin in ("class", "case"):
+            return old.group() == new.group() and feature(old, frame.twin) != feature(new, frame.twin)
         number = (self._number(meaning, frame),)
         onsets = [feature(one, "onset", number) for one in (old, new)]
-        same_gender = feature(old, "gender") == feature(new, "gender") if self.plain.language == "it" else True
+        same_gender = feature(old, "gender") == feature(new, "gender") if self.plain.code == "it" else True
         if old.group() != new.group():
             return False
         if frame.twin == "gender":
             return not same_gender and onsets[0] == onsets[1] != "vowel"
-        is_elision = "vowel" in onsets and number == ("sg",) and self.plain.language == "it"
+        is_elision = "vowel" in onsets and number == ("sg",) and self.plain.code == "it"
         return same_gender and onsets[0] != onsets[1] and is_elision == (frame.twin == "elision")
 
     def _condition(self, meaning: Meaning, frame: Frame) -> str:

@@ -1,10 +1,13 @@
-"""Exact probabilities of word sequences under a proper, non-recursive PCFG, left to right.
+"""Exact probabilities of word sequences under a proper, non-recursive PCFG.
 
-A state after some words is every stack of symbols that may still follow, with its probability: P(words so far, stack).
-Reading a word replaces the top of each stack by its derivatives; equal stacks are merged, so derivations are summed,
-not enumerated. Since every nonterminal's strings sum to 1, the state's total is the exact prefix probability, and the
-share of stacks that may be empty the probability that the sentence is complete (Stolcke 1995 gets the same two numbers
-from an Earley chart; without recursion stacks are enough).
+Two tables over (symbol, place), filled from the top as far as they are asked for. N words are given, from word 0:
+
+    ends(X, i)[j]       P(X is said by the words i ... j - 1)                       the inside probability (Baker 1979)
+    following(X, i)[w]  P(X is said by the words i ... N - 1, then w, then more)    as in Jelinek and Lafferty (1991)
+
+Both follow a production from left to right, over the places that its first symbols can reach. All derivations are
+summed, none enumerated. No symbol comes back inside itself, so neither needs the fixed points that recursion would.
+Since every nonterminal's strings sum to 1, `following` of the start gives exact prefix probabilities.
 """
 
 from __future__ import annotations
@@ -14,11 +17,8 @@ from functools import lru_cache
 
 from bambino.nursery.pcfg import Pcfg, Symbol
 
-Stack = tuple["Symbol", "Stack"] | None
-"""(top, rest); None is the empty stack."""
-State = dict[Stack, float]
 REMEMBERED = 1024
-"""States kept, so that sentences that begin alike share the work; some 20 kB each."""
+"""Prefixes whose next words are kept, since a text's prefixes that end in one word share them."""
 
 
 @dataclass
@@ -26,88 +26,40 @@ class Parser:
     """Reads words; every number is a probability, not a logarithm."""
 
     grammar: Pcfg
-    _derivatives: dict[tuple[int, str], list[tuple[tuple[Symbol, ...], float]]] = field(default_factory=dict)
     _first: dict[int, dict[str, float]] = field(default_factory=dict)
     _empty: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.state_after = lru_cache(maxsize=REMEMBERED)(self._state_after)
+        self.next_words = lru_cache(maxsize=REMEMBERED)(self._next_words)
+        """Words -> {word: P(the sentence begins with these words and then this one)}."""
 
     def probability(self, words: tuple[str, ...]) -> float:
         """P(the sentence is exactly these words), summed over all derivations."""
-        return sum(weight * self._all_empty(stack) for stack, weight in self.state_after(words).items())
+        return _Chart(self, words).ends(self.grammar.start, 0).get(len(words), 0.0)
 
     def prefix_probability(self, words: tuple[str, ...]) -> float:
         """P(the sentence begins with these words)."""
-        return sum(self.state_after(words).values())
+        return self.next_words(words[:-1]).get(words[-1], 0.0) if words else 1.0
 
-    def next_words(self, words: tuple[str, ...]) -> dict[str, float]:
-        """Word -> P(the sentence begins with these words and then this one)."""
-        found: dict[str, float] = {}
-        for stack, weight in self.state_after(words).items():
-            while stack is not None and weight > 0:
-                top, stack = stack
-                for word, share in self._first_words(top).items():
-                    found[word] = found.get(word, 0.0) + weight * share
-                weight *= self._emptiness(top)
-        return found
+    def _next_words(self, words: tuple[str, ...]) -> dict[str, float]:
+        return _Chart(self, words).following(self.grammar.start, 0)
 
-    def _state_after(self, words: tuple[str, ...]) -> State:
-        if not words:
-            return {(self.grammar.start, None): 1.0}
-        new: State = {}
-        for stack, weight in self.state_after(words[:-1]).items():
-            self._read(stack, weight, words[-1], new)
-        return new
-
-    def _read(self, stack: Stack, weight: float, word: str, new: State) -> None:
-        """Add to `new` what is left of the stack after the word; tops that may be empty are skipped too."""
-        while stack is not None and weight > 0:
-            top, rest = stack
-            for symbols, share in self._derivative(top, word):
-                left: Stack = rest
-                for symbol in reversed(symbols):
-                    left = (symbol, left)
-                new[left] = new.get(left, 0.0) + weight * share
-            weight *= self._emptiness(top)
-            stack = rest
-
-    def _derivative(self, top: Symbol, word: str) -> list[tuple[tuple[Symbol, ...], float]]:
-        """What may follow the word where `top` was expected: symbols and P(word, symbols | top)."""
-        if isinstance(top, str):
-            return [((), 1.0)] if top == word else []
-        if word not in self._first_words(top):
-            return []
-        key = (top, word)
-        if key not in self._derivatives:
-            found: dict[tuple[Symbol, ...], float] = {}
-            for probability, symbols in self.grammar.productions[top]:
-                for place, symbol in enumerate(symbols):
-                    for left, share in self._derivative(symbol, word):
-                        whole = left + symbols[place + 1 :]
-                        found[whole] = found.get(whole, 0.0) + probability * share
-                    probability *= self._emptiness(symbol)
-                    if probability == 0:
-                        break
-            self._derivatives[key] = list(found.items())
-        return self._derivatives[key]
-
-    def _first_words(self, top: Symbol) -> dict[str, float]:
+    def first_words(self, top: Symbol) -> dict[str, float]:
+        """Word -> P(what the symbol says begins with it)."""
         if isinstance(top, str):
             return {top: 1.0}
         if top not in self._first:
             found: dict[str, float] = {}
             for probability, symbols in self.grammar.productions[top]:
                 for symbol in symbols:
-                    for word, share in self._first_words(symbol).items():
-                        found[word] = found.get(word, 0.0) + probability * share
-                    probability *= self._emptiness(symbol)
+                    _add(found, self.first_words(symbol), probability)
+                    probability *= self.emptiness(symbol)
                     if probability == 0:
                         break
             self._first[top] = found
         return self._first[top]
 
-    def _emptiness(self, top: Symbol) -> float:
+    def emptiness(self, top: Symbol) -> float:
         """P(the symbol is said by no word)."""
         if isinstance(top, str):
             return 0.0
@@ -115,14 +67,74 @@ class Parser:
             total = 0.0
             for probability, symbols in self.grammar.productions[top]:
                 for symbol in symbols:
-                    probability *= self._emptiness(symbol)
+                    probability *= self.emptiness(symbol)
                 total += probability
             self._empty[top] = total
         return self._empty[top]
 
-    def _all_empty(self, stack: Stack) -> float:
-        probability = 1.0
-        while stack is not None and probability > 0:
-            probability *= self._emptiness(stack[0])
-            stack = stack[1]
-        return probability
+
+@dataclass
+class _Chart:
+    """The two tables for given words."""
+
+    parser: Parser
+    words: tuple[str, ...]
+    _ends: dict[tuple[int, int], dict[int, float]] = field(default_factory=dict)
+    _following: dict[tuple[int, int], dict[str, float]] = field(default_factory=dict)
+
+    def ends(self, top: Symbol, start: int) -> dict[int, float]:
+        """End -> P(the symbol is said by the words from start to end)."""
+        if isinstance(top, str):
+            return {start + 1: 1.0} if start < len(self.words) and self.words[start] == top else {}
+        key = (top, start)
+        if key not in self._ends:
+            self._ends[key] = self._find_ends(top, start)
+        return self._ends[key]
+
+    def following(self, top: Symbol, start: int) -> dict[str, float]:
+        """Word -> P(the symbol is said by all words from start, then this one, then perhaps more)."""
+        if start == len(self.words):
+            return self.parser.first_words(top)
+        if isinstance(top, str) or self.words[start] not in self.parser.first_words(top):
+            return {}
+        key = (top, start)
+        if key not in self._following:
+            found: dict[str, float] = {}
+            for probability, symbols in self.parser.grammar.productions[top]:
+                reached = {start: probability}
+                for symbol in symbols:
+                    for place, weight in reached.items():
+                        _add(found, self.following(symbol, place), weight)
+                    reached = self._advance(reached, symbol)
+                    if not reached:
+                        break
+            self._following[key] = found
+        return self._following[key]
+
+    def _find_ends(self, top: int, start: int) -> dict[int, float]:
+        if start == len(self.words) or self.words[start] not in self.parser.first_words(top):
+            emptiness = self.parser.emptiness(top)
+            return {start: emptiness} if emptiness > 0 else {}
+        found: dict[int, float] = {}
+        for probability, symbols in self.parser.grammar.productions[top]:
+            reached = {start: probability}
+            for symbol in symbols:
+                reached = self._advance(reached, symbol)
+                if not reached:
+                    break
+            for end, weight in reached.items():
+                found[end] = found.get(end, 0.0) + weight
+        return found
+
+    def _advance(self, reached: dict[int, float], symbol: Symbol) -> dict[int, float]:
+        """The places reached after one more symbol."""
+        new: dict[int, float] = {}
+        for place, weight in reached.items():
+            for end, share in self.ends(symbol, place).items():
+                new[end] = new.get(end, 0.0) + weight * share
+        return new
+
+
+def _add(total: dict[str, float], more: dict[str, float], weight: float) -> None:
+    for key, value in more.items():
+        total[key] = total.get(key, 0.0) + weight * value

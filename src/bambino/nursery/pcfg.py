@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bambino.nursery.concrete import Asks, Concrete, Item, Option, Value
+from bambino.nursery.concrete import Concrete
+from bambino.nursery.notation import Asks, Item, Option, Value
 from bambino.nursery.world import Construction, NurseryError, World
 
 Symbol = int | str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bambino.nursery.frames import Frame, Path_, Shape, shape
+from bambino.nursery.knobs import Language
 
 DETERMINERS = "the a this that"
 
@@ -146,7 +147,7 @@ DO_FORM = [
     Frame(_sentence(_clause(_subject(_simple(ONE_SUBJECT))), "question"), CLAUSE, "verb", "", "form", (), CLAUSE)
 ]
 
-FRAMES: dict[str, dict[str, list[Frame]]] = {
+_OF_CODE: dict[str, dict[str, list[Frame]]] = {
     "it": {
         "determiner_noun_gender": NOUN_GENDER,
         "determiner_noun_number": NOUN_NUMBER,
@@ -174,3 +175,89 @@ FRAMES: dict[str, dict[str, list[Frame]]] = {
         "pronoun_number": _clitic("number", "it"),
     },
 }  # fmt: skip
+
+
+# Qelu: case, concord, classifiers; agreement with other distances, since the verb stands last.
+
+PLAIN_SUBJECT = _subject(_simple(_noun_phrase()))
+
+
+def _noun_class(subject: Shape, target: str) -> Frame:
+    """The class of a noun at what stands before it, in the subject."""
+    clause = _clause(_subject(_simple(subject)), "intransitive transitive")
+    return Frame(_sentence(clause), SUBJECT, target, "class", "class", (*SUBJECT, "nom", "noun"), CLAUSE)
+
+
+def _with_object(np: Shape) -> Shape:
+    return _sentence(shape("transitive", polarity="positive", subject=PLAIN_SUBJECT, object=shape("object", np=np)))
+
+
+def _over_object(np: Shape, attractor: Path_) -> Frame:
+    """Subject-verb number with the object between the two."""
+    path = ("clause", "object", "np", *attractor)
+    return Frame(_with_object(np), CLAUSE, "verb", "number", "number", (*SUBJECT, "number"), CLAUSE, path)
+
+
+CLASSIFIER = [
+    _noun_class(shape("determined", number="singular", determiner="a", nom="plain"), "determiner"),
+    _noun_class(shape("counted", nom="plain"), "classifier"),
+]
+DETERMINER_CLASS = [_noun_class(_noun_phrase("this that my your", "plain"), "determiner")]
+DETERMINER_NUMBER = [
+    Frame(
+        _sentence(_clause(_subject(_simple(_noun_phrase("this that my your", "plain"))))),
+        SUBJECT, "determiner", "number", "number", (*SUBJECT, "number"), CLAUSE,
+    )
+]  # fmt: skip
+ADJECTIVE_CLASS = [
+    Frame(sort, (*path, "nom"), "adjective", "class", "class", (*path, "nom", "noun"), (*path, "nom"))
+    for sort, path in ANY_ADJECTIVE_SIDES
+]
+OBJECT_CASE = [
+    Frame(_with_object(_simple(_noun_phrase())), CLAUSE, "object", "case", "case", (*CLAUSE, "verb"), CLAUSE)
+]
+GROUND_CASE = [Frame(AT_PLACE, CLAUSE, "ground", "case", "case", (*CLAUSE, "relation"), CLAUSE)]
+VERB_NUMBER_NEAR = [
+    Frame(_sentence(_clause(PLAIN_SUBJECT, "intransitive")), CLAUSE, "verb", "number", "number",
+          (*SUBJECT, "number"), CLAUSE)
+]  # fmt: skip
+ATTRACTOR_OBJECT = [
+    _over_object(_simple(_noun_phrase()), ("np", "np")),
+    Frame(AT_PLACE, CLAUSE, "verb", "number", "number", (*SUBJECT, "number"), CLAUSE, GROUND),
+]
+RELATIVE_OBJECT = [
+    _over_object(shape("who_handles", np=_noun_phrase(), object=_noun_phrase()), ("object",)),
+    _over_object(
+        shape("whom", np=_noun_phrase(), subject=shape("determined_np", np=_noun_phrase())), ("subject", "np")
+    ),
+]
+EVER_QELU = {"classifier_noun": CLASSIFIER, "pronoun_number": _clitic("number", "it")}
+INFLECTED_QELU = {
+    "determiner_noun_class": DETERMINER_CLASS,
+    "determiner_noun_number": DETERMINER_NUMBER,
+    "noun_adjective_class": ADJECTIVE_CLASS,
+    "noun_adjective_number": ADJECTIVE_NUMBER,
+    "object_case": OBJECT_CASE,
+    "adposition_case": GROUND_CASE,
+    "subject_verb_person": VERB_PERSON,
+    "pronoun_class": _clitic("class", "it"),
+}
+VERB_LAST = {
+    "subject_verb_number": VERB_NUMBER_NEAR,
+    "subject_verb_attractor": ATTRACTOR_OBJECT,
+    "subject_verb_relative": RELATIVE_OBJECT,
+}
+VERB_SECOND = {
+    "subject_verb_number": VERB_NUMBER,
+    "subject_verb_attractor": ATTRACTOR,
+    "subject_verb_relative": RELATIVE,
+}
+
+
+def phenomena(language: Language) -> dict[str, list[Frame]]:
+    """What minimal pairs can test in a language, in the setting of its knobs: name -> frames, taken in turn."""
+    if language.knobs is None:
+        return _OF_CODE[language.code]
+    if language.knobs.morphology == "isolating":
+        return EVER_QELU
+    return EVER_QELU | INFLECTED_QELU | (VERB_LAST if language.knobs.order == "sov" else VERB_SECOND)

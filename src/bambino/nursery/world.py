@@ -19,7 +19,7 @@ import re
 from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -213,8 +213,9 @@ class World:
 _SETTINGS = ("weight", "each", "only", "head", "apart")
 
 
+@cache
 def load_world() -> World:
-    """The package's own world."""
+    """The package's own world, one for all languages."""
     return read_world(yaml.safe_load(Path(__file__).with_name("world.yaml").read_text(encoding="utf-8")))
 
 
