@@ -86,6 +86,7 @@ def test_variety_by_hand():
     assert scores["speech/words/baby"].value == pytest.approx(2)
     assert scores["speech/ended/baby"].value == pytest.approx(1 / 2)
     assert all(score.items == 2 and score.interval.holds(score.value) for score in scores.values())
+    assert all(score.interval.high <= 1 for score in scores.values() if score.unit == "share")
 
 
 # ------------------------------------------------------------------------------------------------------- statistics

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from bambino.evaluation.results import Score
-from bambino.evaluation.statistics import bootstrap, jackknife
+from bambino.evaluation.statistics import Interval, bootstrap, jackknife
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’](?=[^\W\d_]))?")  # noqa: RUF001
 """Letters, with the apostrophe that joins them to the next letters: l'uomo is l' and uomo, don't is don' and t."""
@@ -95,6 +95,8 @@ def variety(said: Sequence[Said], speaker: str, task: str = "speech") -> list[Sc
     scores = []
     for n in (1, 2):
         interval = jackknife(lambda kept, n=n: distinct_n([texts[i] for i in kept], n), len(texts))  # type: ignore[misc]
+        if interval is not None:
+            interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
         scores.append(Score(f"{task}/distinct_{n}/{speaker}", distinct_n(texts, n), "share", len(texts), interval))
     for name, values, unit in (
         ("longest_repeat", repeats, "words"),
