@@ -38,7 +38,9 @@ LAYERS = [
         "evaluation.minimal_pairs",
         "evaluation.pair_files",
         "evaluation.provenance",
+        "evaluation.plan",
         "evaluation.pro_drop",
+        "evaluation.suite",
         "evaluation.prompts",
         "evaluation.ranking",
         "evaluation.results",
@@ -68,6 +70,7 @@ LAYERS = [
     },
     {
         "cli",
+        "cli_evaluate",
         "",
         "demo",
         *(f"demo.{part}" for part in ("exam", "oracle", "page", "plots", "results", "runs", "settings", "tables")),

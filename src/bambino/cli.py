@@ -1,4 +1,4 @@
-"""The command line: `bambino demo`, `train`, `pretrain`, `nursery`."""
+"""The command line: `bambino demo`, `train`, `pretrain`, `evaluate`, `compare`, `nursery`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ USAGE = """usage: bambino demo [--fast] [--seeds N]
        bambino train [RECIPE.yaml] [--SETTING VALUE ...]
        bambino train --resume RUN_DIRECTORY
        bambino pretrain [RECIPE.yaml] [--SETTING VALUE ...]
+       bambino evaluate MODEL --data FOLDER [--OPTION VALUE ...]
+       bambino compare RESULTS RESULTS
        bambino nursery --lang it --lines 100000 --out it.txt
        bambino COMMAND --help        all settings
        bambino --version
@@ -29,6 +31,8 @@ learns a second one by hearing it (clm) and by a parent's feedback (ppo).
   demo      the whole idea in five minutes, offline, on a small English-Italian world
   train     a baby and a parent of yours
   pretrain  a model from scratch: a baby's first language, or a parent
+  evaluate  what a model can do in both languages, and what it forgot
+  compare   two models on the same items, or two conditions over seeds
   nursery   text and minimal pairs of the small world
 
   bambino train recipes/real-small.yaml --baby.model PATH --parent.model PATH --text.sources '[it.txt]'
@@ -70,6 +74,8 @@ def main(argv: list[str] | None = None) -> int:
             return _nursery(rest)
         if command == "demo":
             return _demo(rest)
+        if command in ("evaluate", "compare"):
+            return _evaluate(command, rest)
         if command in USAGES:
             return _raise_model(command, rest)
     except KeyboardInterrupt:
@@ -187,6 +193,18 @@ def _demo(words: list[str]) -> int:
     except DemoError as error:
         return _complain(str(error))
     return 0
+
+
+def _evaluate(command: str, words: list[str]) -> int:
+    from bambino.cli_evaluate import compare_command, evaluate_command
+    from bambino.evaluation import EvaluationError
+    from bambino.models import ModelError
+    from bambino.text import TextError
+
+    try:
+        return evaluate_command(words) if command == "evaluate" else compare_command(words)
+    except (EvaluationError, ModelError, RecipeError, TextError) as error:
+        return _complain(str(error))
 
 
 def _recipe_of(command: str, words: list[str]) -> tuple[Recipe, bool]:

@@ -1,1 +1,5 @@
-"""What a baby can do: fluency, minimal pairs, what it says."""
+"""What a model can do, what it forgot, and how sure we are: `suite.evaluate`, on the command line `bambino evaluate`."""
+
+
+class EvaluationError(ValueError):
+    """Something an evaluation was asked for that cannot be had; the message names it and the way out."""

@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 from scipy import stats
 
+from bambino.evaluation import EvaluationError
 from bambino.evaluation.curves import Curve, CurveError, reach, read_curves
 from bambino.evaluation.results import Score, TaskResult
 
@@ -29,7 +30,7 @@ PERMUTATIONS = 9999
 """Random orders tried where there are too many to try all."""
 
 
-class OrderError(ValueError):
+class OrderError(EvaluationError):
     """An order of acquisition that cannot be read; the message names the file and the key."""
 
 

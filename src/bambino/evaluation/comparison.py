@@ -40,9 +40,11 @@ def compare(one: Results, other: Results) -> list[Comparison]:
     found = []
     for name, task in one.tasks.items():
         theirs = other.tasks.get(name)
-        for score, mine in task.item_scores.items() if theirs else ():
-            yours = theirs.item_scores.get(score) if theirs else None
-            if yours is None:
+        if theirs is None:
+            continue
+        for score in (score.name for score in task.scores):
+            mine, yours = task.item_scores.get(score), theirs.item_scores.get(score)
+            if mine is None or yours is None:
                 continue
             if len(mine) != len(yours):
                 raise ResultsError(f"{score} has {len(mine)} items in {one.model} and {len(yours)} in {other.model}.")

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bambino.evaluation import EvaluationError
+
 PREFIX = "eval/"
 
 
-class CurveError(ValueError):
+class CurveError(EvaluationError):
     """Evaluations that cannot be used; the message names the file or the measure, and the way out."""
 
 

@@ -46,5 +46,5 @@ def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequ
         "start_token": start_token(tokenizer),
         "dtype": str(lm.dtype).removeprefix("torch."),
     }
-    items = {f"{key}/bits": bits, f"{key}/bytes": num_bytes}
+    items = {key: [line * len(lines) / sum(num_bytes) for line in bits]}  # their mean is the score
     return TaskResult(key, [Score(key, value, "bits per byte", len(lines), interval)], settings, item_scores=items)

@@ -15,11 +15,12 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from bambino.evaluation import EvaluationError
 from bambino.evaluation.statistics import Interval
 from bambino.run_directory import finite, write_atomically
 
 
-class ResultsError(ValueError):
+class ResultsError(EvaluationError):
     """Results that cannot be read; the message names the file and the way out."""
 
 

@@ -16,11 +16,13 @@ from typing import Any, Literal
 
 import yaml
 
+from bambino.evaluation import EvaluationError
+
 TOKEN_FIELDS = ("sentence", "marked", "token")
 """What a token-tagging item offers to templates: its sentence, the sentence with the token in «», and the token."""
 
 
-class TaskError(ValueError):
+class TaskError(EvaluationError):
     """A task definition that cannot be used; the message names the file, the key and the way out."""
 
 

@@ -1,0 +1,145 @@
+"""The command line's `bambino evaluate` and `bambino compare`."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonargparse
+
+from bambino.evaluation.plan import Plan, PlanError
+
+if TYPE_CHECKING:
+    from bambino.evaluation.results import TaskResult
+    from bambino.evaluation.speech import Speech
+
+EVALUATE_USAGE = """usage: bambino evaluate MODEL [--OPTION VALUE ...]
+
+Measure a model: a folder, a hub name, or a run directory (whose curves, parent and recipe are then used too).
+Results go to OUTPUT_DIR/results.json, scores by item to items.json, what the baby said to speech.json.
+
+  bambino evaluate path/to/model --data tests --output_dir results/baby
+  bambino evaluate runs/first --data tests --l1_text '[en.txt]' --l2_text '[it.txt]' --untrained results/baby
+"""
+COMPARE_USAGE = """usage: bambino compare ONE OTHER
+       bambino compare --ones ONE_1 ONE_2 ... --others OTHER_1 OTHER_2 ...
+
+Compare results of bambino evaluate: of two models item by item, or of two conditions over seeds (in order of seeds).
+"""
+
+
+def evaluate_command(words: list[str]) -> int:
+    """`bambino evaluate`.
+
+    Raises:
+        PlanError and whatever evaluation refuses.
+    """
+    parser = _evaluate_parser()
+    if not words or any(word in ("-h", "--help") for word in words):
+        print(EVALUATE_USAGE)
+        print(parser.format_help().split("\n\n", 1)[1], end="")
+        return 0
+    if words[0].startswith("-"):
+        raise PlanError("Name the model first: bambino evaluate MODEL --data FOLDER")
+    model, plan, output_dir = _asked_for(words[0], words[1:], parser)
+
+    from rich.console import Console
+
+    from bambino.evaluation.results import results_table
+    from bambino.evaluation.suite import evaluate
+
+    console = Console()
+    evaluated = evaluate(model, plan, on_result=lambda result: console.print(_line(result), highlight=False))
+    path = evaluated.results.save(output_dir)
+    if evaluated.speech is not None:
+        _save_speech(evaluated.speech, output_dir)
+    console.print(results_table(evaluated.results))
+    console.print(f"All scores: {path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def compare_command(words: list[str]) -> int:
+    """`bambino compare`.
+
+    Raises:
+        ResultsError: results that cannot be read or compared.
+    """
+    parser = argparse.ArgumentParser("bambino compare", usage=COMPARE_USAGE.removeprefix("usage: "))
+    parser.add_argument("results", nargs="*", help="two results, of one model each")
+    parser.add_argument("--ones", nargs="+", default=[], help="results of a condition, a seed each")
+    parser.add_argument("--others", nargs="+", default=[], help="results of the other condition, in the same order")
+    try:
+        given = parser.parse_args(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    if len(given.results) != (0 if given.ones or given.others else 2):
+        raise PlanError("Give two results, or --ones and --others. `bambino compare --help` shows both.")
+
+    from rich.console import Console
+
+    from bambino.evaluation.comparison import compare, compare_over_seeds, comparison_table
+    from bambino.evaluation.results import load_results
+
+    console = Console()
+    if given.results:
+        one, other = map(load_results, given.results)
+        console.print(comparison_table(compare(one, other), one.model, other.model))
+        return 0
+    ones, others = ([load_results(path) for path in side] for side in (given.ones, given.others))
+    names = (", ".join(results.model for results in side) for side in (ones, others))
+    console.print(comparison_table(compare_over_seeds(ones, others), *names))
+    return 0
+
+
+def _evaluate_parser() -> jsonargparse.ArgumentParser:
+    parser = jsonargparse.ArgumentParser(prog="bambino evaluate", exit_on_error=False)
+    parser.add_class_arguments(Plan, None)
+    parser.add_argument(
+        "--output_dir", type=str, default=None, help="Where results go. Default: RUN/evaluation of a run directory."
+    )
+    return parser
+
+
+def _asked_for(model: str, options: list[str], parser: jsonargparse.ArgumentParser) -> tuple[str, Plan, Path]:
+    known = {action.dest for action in parser._actions}
+    for word in options:
+        name = word[2:].split("=")[0]
+        if word.startswith("--") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean --{near[0]}?" if near else "`bambino evaluate --help` lists all."
+            raise PlanError(f"There is no option --{name}. {hint}")
+    try:
+        given = vars(parser.parse_args(options))
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        raise PlanError(_readable(str(error))) from None
+    output_dir = given.pop("output_dir")
+    if output_dir is None:
+        from bambino.run_directory import holds_run
+
+        if not holds_run(model):
+            raise PlanError("Say where the results shall go: --output_dir results/NAME")
+        output_dir = str(Path(model) / "evaluation")
+    return model, Plan(**given), Path(output_dir).expanduser()
+
+
+def _readable(problem: str) -> str:
+    """jsonargparse's complaint, with the way out for lists."""
+    text = re.sub(r"\s+", " ", problem.replace("<class 'str'>", "text")).strip()
+    return text + (" Write a list: '[one, another]'" if "List" in text or "list" in text else "")
+
+
+def _line(result: TaskResult) -> str:
+    return f"  {result.main.name} {result.main.value:.3f}   {result.verdict}"
+
+
+def _save_speech(speech: Speech, folder: Path) -> None:
+    """What was said, for a reader."""
+    content = {"examples": [asdict(example) for example in speech.examples], "novel_words": speech.novel}
+    from bambino.run_directory import finite, write_atomically
+
+    write_atomically(folder / "speech.json", json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")

@@ -1,0 +1,105 @@
+"""What an evaluation is to measure: the options of `bambino evaluate`, checked before a model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+
+from bambino.evaluation import EvaluationError
+
+
+class PlanError(EvaluationError):
+    """An evaluation that cannot be run as asked; the message names the option, the value and the way out."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named choice of tests."""
+
+    about: str
+    tasks: tuple[str, ...] | None
+    """None: every test that the data hold."""
+    max_items: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The options of `bambino evaluate`."""
+
+    data: str | None = None
+    """A folder with tests: minimal pairs and classification tasks as .jsonl files, found by name and first line.
+    Without it, the classification tasks named come from the Hugging Face hub."""
+    suite: str = "all"
+    """all: every test in the data. paper: BLiMP and the UINAUIL tasks. quick: all, 200 items each."""
+    tasks: list[str] = field(default_factory=list)
+    """Only these tests, by the name of their file or task."""
+    l1_text: list[str] = field(default_factory=list)
+    """Files or folders of L1 text: bits per byte on its held-out lines, and what L1 words look like."""
+    l2_text: list[str] = field(default_factory=list)
+    """Likewise of L2. With a parent, its held-out lines also give the prompts that the baby goes on with."""
+    parent: str | None = None
+    """A causal LM of L2 that judges what the baby says; of a run directory, the run's parent by default."""
+    max_items: int | None = None
+    """At most so many items of each test, spread evenly; smaller of this and the suite's."""
+    max_lines: int = 1000
+    """At most so many held-out lines of each text."""
+    heldout_every: int | None = 200
+    """The held-out rule of training: lines whose sha256 is 0 modulo this number. null: all lines are held out."""
+    split: Literal["all", "dev", "test"] = "all"
+    """Which held-out lines: all, or one half of them by a second hash."""
+    prompts: int = 128
+    """Prompts that the baby goes on with; 0: it is not made to speak."""
+    normalization: Literal["sum", "token", "byte"] = "sum"
+    """Minimal pairs: compare summed log-probs, or their mean per token or per byte."""
+    untrained: str | None = None
+    """Results of the untrained baby (a folder that `bambino evaluate` wrote): its scores and the gain over them."""
+    references: list[str] = field(default_factory=list)
+    """Results of models that ought to pass (the L1 baby, the L2 parent): classification tasks on which none of them is
+    above chance are called uninformative."""
+    child_order: str | None = None
+    """For a run directory: a published order of acquisition (italian, english, or a YAML file) to compare with."""
+    harness: list[str] = field(default_factory=list)
+    """Tasks of lm-evaluation-harness to run as well (pip install 'bambino-lm[harness]')."""
+    harness_include: str | None = None
+    """A folder of task definitions in lm-eval's YAML; then lm-eval's own tasks are not indexed."""
+
+    def __post_init__(self) -> None:
+        if self.suite not in suites():
+            raise PlanError(f"suite = {self.suite} is none. Use one of {', '.join(suites())}.")
+        for name in ("max_items", "max_lines"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise PlanError(f"{name} = {value} is too small. Use 1 or more.")
+        if self.prompts < 0:
+            raise PlanError(f"prompts = {self.prompts} is too small. Use 0 or more.")
+        if not (self.data or self.wanted or self.l1_text or self.l2_text or self.harness):
+            raise PlanError(
+                "Nothing to measure. Give --data FOLDER, --tasks '[...]', --l1_text '[...]', --l2_text '[...]' "
+                "or --harness '[...]'."
+            )
+
+    @property
+    def wanted(self) -> list[str] | None:
+        """Names of the tests wanted; None: all there are."""
+        if self.tasks:
+            return self.tasks
+        chosen = suites()[self.suite].tasks
+        return None if chosen is None else list(chosen)
+
+    @property
+    def limit(self) -> int | None:
+        """At most so many items of a test."""
+        limits = [limit for limit in (self.max_items, suites()[self.suite].max_items) if limit is not None]
+        return min(limits, default=None)
+
+
+def suites() -> dict[str, Suite]:
+    """The suites that are shipped (`suites.yaml`)."""
+    raw: dict[str, Any] = yaml.safe_load((resources.files("bambino.evaluation") / "suites.yaml").read_text("utf-8"))
+    return {
+        name: Suite(entry["about"], tuple(entry["tasks"]) if "tasks" in entry else None, entry.get("max_items"))
+        for name, entry in raw.items()
+    }
