@@ -48,12 +48,12 @@ class PairScores:
     def points(self, normalization: Normalization = "sum") -> np.ndarray:
         """1, 0 or 1/2 per pair."""
         good, bad = self.good / self._lengths(normalization)[0], self.bad / self._lengths(normalization)[1]
-        return _points(good, bad)
+        return points_of(good, bad)
 
     def points_of_a_uniform_model(self, normalization: Normalization = "sum") -> np.ndarray:
         """What the same pairs are worth when every token has the same probability everywhere: fewer tokens win."""
         good, bad = self._lengths(normalization)
-        return _points(-self.good_tokens / good, -self.bad_tokens / bad)
+        return points_of(-self.good_tokens / good, -self.bad_tokens / bad)
 
     def _lengths(self, normalization: Normalization) -> tuple[np.ndarray, np.ndarray]:
         ones = np.ones(len(self.good))
@@ -133,6 +133,14 @@ def evaluate_pairs(
     return TaskResult(task, scores, settings, _verdict(scores[0].interval), items)
 
 
+def points_of(good: Sequence[float] | np.ndarray, bad: Sequence[float] | np.ndarray) -> np.ndarray:
+    """1 where the good score is higher, 0 where the bad one is, 1/2 where they tie."""
+    good, bad = np.asarray(good, dtype=float), np.asarray(bad, dtype=float)
+    with np.errstate(invalid="ignore"):  # both may be minus infinity
+        ties = (good == bad) | (np.abs(good - bad) <= TIE * np.minimum(np.abs(good), np.abs(bad)))
+    return np.where(ties, 0.5, (good > bad).astype(float))
+
+
 def pair_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[float]:
     """1 where the good sentence is likelier, 0 where the bad one is, 1/2 for a tie; one number per pair."""
     return score_pairs(lm, tokenizer, pairs).points().tolist()
@@ -141,12 +149,6 @@ def pair_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
 def accuracy(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> float:
     """Mean of `pair_scores`; chance is 1/2."""
     return float(score_pairs(lm, tokenizer, pairs).points().mean())
-
-
-def _points(good: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # both may be minus infinity
-        ties = (good == bad) | (np.abs(good - bad) <= TIE * np.minimum(np.abs(good), np.abs(bad)))
-    return np.where(ties, 0.5, (good > bad).astype(float))
 
 
 def _score(name: str, points: np.ndarray) -> Score:

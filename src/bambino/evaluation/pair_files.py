@@ -168,7 +168,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _hub_rows(name: str, configuration: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """All rows of the hub's data set; where it has several splits, of its first."""
     try:
-        from datasets import load_dataset  # type: ignore[import-untyped]
+        from datasets import load_dataset
     except ImportError:
         raise TextError(f"Reading {name} from the hub needs `pip install datasets`, or give a file.") from None
     try:

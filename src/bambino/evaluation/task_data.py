@@ -139,7 +139,7 @@ def _of_split(rows: list[_Row], split: str, source: str) -> list[_Row]:
 
 def _hub_rows(place: Place, split: str) -> list[_Row]:
     try:
-        from datasets import load_dataset  # type: ignore[import-untyped]
+        from datasets import load_dataset
     except ImportError:
         raise TextError(
             f"Reading {place.source} from the hub needs `pip install datasets`, or give a folder."

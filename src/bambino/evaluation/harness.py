@@ -1,0 +1,146 @@
+"""lm-evaluation-harness on our models: its own tasks, or ours written by `lm_eval_tasks`.
+
+Prompts begin with the start token (BOS, or EOS where there is none), as in every score here: lm-eval itself prepends it
+only where there is no prompt, and else leaves it to the tokenizer. All else is lm-eval's: it gives ties to the option
+that is listed first, and its own BLiMP has a space before every sentence.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from tokenizers import processors
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.evaluation.provenance import describe_model
+from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.statistics import bootstrap
+from bambino.text import start_token
+
+INSTALL = "pip install 'bambino-lm[harness]'"
+
+
+class HarnessError(RuntimeError):
+    """lm-eval is missing, does not know a task, or cannot read its data; the message names the way out."""
+
+
+@dataclass(frozen=True)
+class HarnessConfig:
+    """What to run."""
+
+    tasks: tuple[str, ...]
+    """Names or patterns of tasks, groups and tags."""
+    include_path: Path | None = None
+    """Folder of further tasks."""
+    include_defaults: bool = True
+    """Whether lm-eval's own tasks are known; looking through them takes about half a minute."""
+    limit: int | None = None
+    """Items per task; None: all."""
+    batch_size: int = 32
+
+
+def run_harness(
+    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: HarnessConfig
+) -> dict[str, TaskResult]:
+    """Run tasks with lm-eval; task (or group) -> every metric it reports.
+
+    Raises:
+        HarnessError: lm-eval is not installed, a task is unknown, its data are neither here nor reachable.
+    """
+    try:
+        import lm_eval
+        from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
+    except ImportError as error:
+        raise HarnessError(f"lm-evaluation-harness is missing ({error}). Install it: {INSTALL}") from None
+    manager = TaskManager(include_defaults=config.include_defaults, include_path=config.include_path)
+    unknown = [task for task in config.tasks if not manager.match_tasks([task])]
+    if unknown:
+        where = f"in {config.include_path}" if config.include_path else "among lm-eval's own"
+        raise HarnessError(f"lm-eval finds no task {', '.join(unknown)} {where}. List them: lm_eval ls tasks")
+    model = HFLM(pretrained=lm, tokenizer=with_start(tokenizer), batch_size=config.batch_size)
+    try:
+        found = lm_eval.simple_evaluate(
+            model,
+            tasks=manager.match_tasks(list(config.tasks)),
+            task_manager=manager,
+            limit=config.limit,
+            bootstrap_iters=0,
+            random_seed=None,
+            numpy_random_seed=None,
+            torch_random_seed=None,
+        )
+    except (ConnectionError, FileNotFoundError) as error:
+        raise HarnessError(f"lm-eval cannot read the data of {', '.join(config.tasks)}: {error}") from None
+    settings = {
+        "harness": f"lm-eval {version('lm_eval')}",
+        "ties": "the option listed first, unless the task decides otherwise",
+        "limit": config.limit,
+        **describe_model(lm, tokenizer),
+    }
+    return {name: _result(name, found, settings) for name in found["results"]}
+
+
+def with_start(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A copy of the tokenizer that prepends the start token to every text.
+
+    Raises:
+        HarnessError: it has neither BOS nor EOS, so lm-eval has nothing to begin a text with; or no tokenizer.json.
+    """
+    start = start_token(tokenizer)
+    if start is None:
+        raise HarnessError("The tokenizer has neither BOS nor EOS; lm-eval needs one to begin a text with.")
+    tokenizer = copy.deepcopy(tokenizer)
+    if tokenizer("a")["input_ids"][:1] == [start]:
+        return tokenizer
+    if not tokenizer.is_fast:
+        raise HarnessError("The tokenizer has no tokenizer.json; lm-eval cannot be made to prepend its start token.")
+    token = tokenizer.convert_ids_to_tokens(start)
+    prepend = processors.TemplateProcessing(single=f"{token} $A", special_tokens=[(token, start)])
+    before = tokenizer.backend_tokenizer.post_processor
+    tokenizer.backend_tokenizer.post_processor = processors.Sequence([before, prepend]) if before else prepend
+    return tokenizer
+
+
+def _result(name: str, found: Mapping[str, Any], settings: Mapping[str, Any]) -> TaskResult:
+    """One task's or group's metrics; per item, with intervals, where the metric is a mean over items."""
+    items = sorted(found.get("samples", {}).get(name, []), key=lambda sample: sample["doc_id"])
+    count = len(items) or int(found["results"][name].get("sample_len") or 0)
+    scores, item_scores = [], {}
+    for metric, value in _metrics(found["results"][name]):
+        label = f"{name}/{metric}"
+        each = [float(item[metric]) for item in items if isinstance(item.get(metric), int | float)]
+        if not items or len(each) < len(items) or not np.isclose(fmean(each), value):
+            scores.append(Score(label, value, _unit(metric), count))
+            continue
+        item_scores[label] = each
+        scores.append(Score(label, value, _unit(metric), count, bootstrap(each), _chance(metric, items)))
+    details = {"version": found.get("versions", {}).get(name), "fewshot": found.get("n-shot", {}).get(name)}
+    return TaskResult(name, scores, {**settings, **details}, "", item_scores)
+
+
+def _metrics(entry: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Metric and value, from keys like `acc,none`; metrics after another filter than none keep its name."""
+    found = []
+    for key, value in entry.items():
+        metric, _, name = key.partition(",")
+        if name and isinstance(value, int | float) and not metric.endswith("_stderr"):
+            found.append((metric if name == "none" else key, float(value)))
+    return found
+
+
+def _chance(metric: str, items: Sequence[Mapping[str, Any]]) -> float | None:
+    """One over the number of options, where accuracy is meant and every item has as many."""
+    options = {len(item["arguments"]) for item in items}
+    return 1 / options.pop() if metric in ("acc", "acc_norm", "acc_bytes") and len(options) == 1 else None
+
+
+def _unit(metric: str) -> str:
+    return "share" if metric.startswith(("acc", "exact_match", "f1")) else metric

@@ -1,0 +1,102 @@
+"""Our tests as tasks of lm-evaluation-harness: YAML with its data beside it, for `lm_eval --include_path FOLDER`.
+
+    lm_eval run --model hf --model_args pretrained=MODEL,add_bos_token=True --include_path FOLDER --tasks NAME
+
+Prompt and option are joined by one space, or by nothing where there is no prompt; lm-eval's own default is a space
+before every option, also before a whole sentence. With `add_bos_token=True` prompts begin with the start token, as
+here; without it lm-eval leaves that to the tokenizer, and those of GPT-2 and OPT style prepend none. Ties of minimal
+pairs count one half; lm-eval's own accuracy gives them to the option that is listed first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bambino.evaluation.choices import Choice
+from bambino.evaluation.minimal_pairs import points_of
+from bambino.evaluation.pair_files import Pair, PairSet
+from bambino.text import TextError
+
+_POINTS = "!function bambino.evaluation.lm_eval_tasks.pair_points"
+
+
+def write_pair_tasks(folder: Path, name: str, data: PairSet) -> list[str]:
+    """Write a task for each paradigm (`NAME_UID`) and the group NAME; returns the names of the tasks.
+
+    The group's accuracy weighs pairs alike. Files name their data by absolute path: write them anew to move them.
+
+    Raises:
+        TextError: a paradigm with whole sentences and prefixes both, or two paradigms of one file name.
+    """
+    by_paradigm: dict[str, list[Pair]] = {}
+    for pair in data.pairs:
+        by_paradigm.setdefault(pair.uid, []).append(pair)
+    tasks = {_file_name(f"{name}_{uid}" if uid else f"{name}_pairs"): pairs for uid, pairs in by_paradigm.items()}
+    if len(tasks) < len(by_paradigm):
+        raise TextError(f"{data.source}: two paradigms have the same name but for signs that no file name holds.")
+    for task, pairs in tasks.items():
+        if len({pair.given > 0 for pair in pairs}) == 2:
+            raise TextError(f"{data.source}, paradigm {pairs[0].uid}: pairs with a prefix and pairs without one.")
+        rows = ({"prompt": p.good[: p.given], "options": list(_options(p)), "label": 0} for p in pairs)
+        _write(folder, task, rows, delimiter=" " if pairs[0].given else "", points=_POINTS)
+    group = {
+        "group": name,
+        "task": list(tasks),
+        "aggregate_metric_list": [{"metric": "acc", "aggregation": "mean", "weight_by_size": True}],
+    }
+    (folder / f"{_file_name(name)}.yaml").write_text(yaml.safe_dump(group, sort_keys=False), encoding="utf-8")
+    return list(tasks)
+
+
+def write_choice_task(folder: Path, name: str, choices: Sequence[Choice], labels: Sequence[int]) -> None:
+    """Write a multiple-choice task: prompts with their options, and the index of the right one."""
+    rows = (
+        {"prompt": choice.prompt, "options": list(choice.options), "label": label}
+        for choice, label in zip(choices, labels, strict=True)
+    )
+    _write(folder, _file_name(name), rows, delimiter=" ", points=None)
+
+
+def pair_points(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, float]:
+    """What lm-eval calls for each pair of ours: 1, 0, or 1/2 for a tie, as `minimal_pairs` decides it."""
+    (good, _), (bad, _) = results
+    return {"acc": float(points_of([good], [bad])[0])}
+
+
+def _options(pair: Pair) -> Iterator[str]:
+    for sentence in (pair.good, pair.bad):
+        yield sentence[pair.given :].removeprefix(" ") if pair.given else sentence
+
+
+def _write(folder: Path, task: str, rows: Iterator[dict[str, Any]], *, delimiter: str, points: str | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    data = (folder / f"{task}.jsonl").absolute()
+    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    config = {
+        "task": task,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(data)}},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "prompt",
+        "doc_to_choice": "options",
+        "doc_to_target": "label",
+        "target_delimiter": delimiter,
+        "num_fewshot": 0,
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+        "metadata": {"version": 1},
+    }
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    text += f"process_results: {points}\n" if points else ""
+    (folder / f"{task}.yaml").write_text(text, encoding="utf-8")
+
+
+def _file_name(name: str) -> str:
+    """lm-eval reads commas, slashes and stars in names as its own."""
+    return re.sub(r"[^\w.-]+", "_", name)
