@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from bambino.evaluation import choices as choices_module
+from bambino.evaluation import classification
 from bambino.evaluation.choices import Choice, choice_log_probs, encode_choices
 from bambino.evaluation.classification import SCORINGS, evaluate_task, log_mean_share
 from bambino.evaluation.confusion import Confusion, always, credits_of, guessing, measures_of
@@ -241,6 +242,14 @@ def test_calibration_moves_the_threshold_by_hand(tmp_path):
     # after "glad" both have .2: a tie by sum, but sad once glad is known to be favoured (odds 1.93)
     assert found["mood/accuracy"] == pytest.approx(3.5 / 4)
     assert found["mood/accuracy/calibrated"] == pytest.approx(3 / 4)
+
+
+def test_items_scored_in_parts_stay_in_order(tmp_path, monkeypatch):
+    lm, tokenizer = known_model()
+    data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"), ("d", "sad"))
+    together = evaluate_task(lm, tokenizer, known_task(tmp_path), data)
+    monkeypatch.setattr(classification, "ITEMS_AT_ONCE", 2)
+    assert evaluate_task(lm, tokenizer, known_task(tmp_path), data) == together
 
 
 def test_the_item_scores_average_to_the_scores(tmp_path):

@@ -34,9 +34,11 @@ from bambino.evaluation.task_data import Item, TaskData, load_items
 from bambino.evaluation.task_definitions import Task, load_task
 from bambino.evaluation.verdicts import against, in_words
 from bambino.scoring import context_length
-from bambino.text import start_token
+from bambino.text import TextError, start_token
 
 SCORINGS = ("sum", "per_byte", "pmi", "calibrated")
+ITEMS_AT_ONCE = 1000
+"""Items whose questions are held as tokens together; more would only take memory."""
 MEASURES = ("balanced_accuracy", "accuracy", "macro_f1")
 
 
@@ -90,7 +92,24 @@ def score_options(
     """Score every option of every item by every template; equal questions are asked once.
 
     A text that is too long loses words at its beginning until prompt and longest option fit the context.
+
+    Raises:
+        TextError: a question that does not fit even then.
     """
+    parts = [
+        _score_some(lm, tokenizer, task, items[first : first + ITEMS_AT_ONCE])
+        for first in range(0, len(items), ITEMS_AT_ONCE)
+    ]
+    return OptionScores(
+        by={scoring: np.concatenate([part.by[scoring] for part in parts], axis=1) for scoring in SCORINGS},
+        lengths=np.concatenate([part.lengths for part in parts], axis=1),
+        truncated=[sum(counts) for counts in zip(*(part.truncated for part in parts), strict=True)],
+    )
+
+
+def _score_some(
+    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, items: Sequence[Item]
+) -> OptionScores:
     own = [[filled(task, template, item) for item in items] for template in task.templates]
     premises = [[premise_of(task, template, item) for item in items] for template in task.templates]
     free = [[content_free(task, template, item) for item in items] for template in task.templates]
@@ -103,6 +122,9 @@ def score_options(
                 encoded |= _encoded(tokenizer, [own[t][i]])
                 truncated[t] += 1
     asked = list(dict.fromkeys([*chain(*own), *chain(*premises), *chain(*chain(*free))]))
+    for choice in asked:
+        if longest is not None and encoded[choice].length > longest:
+            raise TextError(f"{task.name}: {choice.prompt!r} with its options does not fit {longest} tokens.")
     log_probs = dict(zip(asked, choice_log_probs(lm, [encoded[choice] for choice in asked]), strict=True))
     plain = np.array([[log_probs[choice] for choice in row] for row in own])
     without_item = np.array([[log_probs[choice] for choice in row] for row in premises])
