@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nursery_checker_qelu import LATIN, OWN, check_qelu, cuts
 
+from bambino.cli import main
 from bambino.nursery import Grammar, NurseryError, Qelu, languages, minimal_pairs
 from bambino.nursery.segmentation import Segmenter
 
@@ -122,6 +124,7 @@ GLOSSED = {
         "kiva goman bopo miz lagan ziso.",  # girl apple-ACC take-3SG and 3A-ACC eat-3SG
         "kiva nozis goman gampodo.",  # girl dog-DAT apple-ACC give-3SG
         "lis vib nozi neqat beg tapo.",  # two CLASSIFIER dog tree-LOC under sleep-3SG: singular after a numeral
+        "kiva qilamas goman gampodo qek ho?",  # girl teacher-DAT apple-ACC give-3SG not QUESTION
         "goman zise qek!",  # apple-ACC eat-IMP.SG not
     ],
 }
@@ -149,7 +152,7 @@ def test_words_in_a_text_without_spaces_by_hand() -> None:
     assert qelu.split("") == ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_any_words_put_together_are_found_again(data: st.DataObject) -> None:
     """Not only those of good sentences: a minimal pair's bad one must be cut up as surely."""
@@ -233,3 +236,25 @@ def test_settings_without_morphology_have_pairs_too() -> None:
     for language in ("qel:near", "qel:order", "qel:script+spaces"):
         found = minimal_pairs(language, 1, 3)
         assert {pair.uid for pair in found} == {"qel_classifier_noun", "qel_pronoun_number"}
+
+
+# ------------------------------------------------------------------------------------------------ the command line
+
+
+def test_the_command_line_writes_qelu_in_any_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "near.txt"
+    assert main(["nursery", "--lang", "qel:near", "--lines", "5", "--seed", "3", "--out", str(out)]) == 0
+    assert out.read_text(encoding="utf-8").splitlines() == list(Grammar.load("qel:near").texts(3, 5))
+    pairs = tmp_path / "pairs.jsonl"
+    assert main(["nursery", "--lang", "qel:script", "--pairs", "2", "--out", str(pairs)]) == 0
+    assert len(pairs.read_text(encoding="utf-8").splitlines()) == 8  # two phenomena of two doublets
+
+
+def test_the_command_line_answers_an_unknown_language_with_those_there_are_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--lines", "--pairs"):
+        out = tmp_path / "new" / "x.txt"
+        assert main(["nursery", "--lang", "qel:tone", option, "5", "--out", str(out)]) == 2
+        assert "There are: en, it, qel, qel:near, or qel: with some of script, spaces" in capsys.readouterr().err
+        assert not out.parent.exists()

@@ -193,9 +193,10 @@ def aligned(seed: int, n: int, languages: tuple[str, str] = ("en", "it")) -> lis
 
 def write_text(path: Path, language: str, lines: int, seed: int) -> None:
     """Write a language's first `lines` sentences of a seed, one a line, UTF-8; makes the folder."""
+    grammar = Grammar.load(language)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for text in Grammar.load(language).texts(seed, lines):
+        for text in grammar.texts(seed, lines):
             file.write(text + "\n")
 
 

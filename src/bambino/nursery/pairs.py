@@ -74,9 +74,10 @@ def minimal_pairs(language: str, seed: int, doublets: int, phenomena: list[str] 
 
 def write_pairs(path: Path, language: str, doublets: int, seed: int) -> None:
     """Write a language's pairs as JSONL with BLiMP's fields (sentence_good, sentence_bad, UID) and two of ours."""
+    pairs = minimal_pairs(language, seed, doublets)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for pair in minimal_pairs(language, seed, doublets):
+        for pair in pairs:
             item = {
                 "sentence_good": pair.sentence_good,
                 "sentence_bad": pair.sentence_bad,
