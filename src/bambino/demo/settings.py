@@ -42,7 +42,7 @@ class Design:
     """What the parent speaks and the baby learns: a language of the nursery other than English."""
     base_lines: int = 100_000
     """Sentences that a base model is raised on."""
-    base_steps: int = 1600
+    base_steps: int = 1800
     """Steps of 16 rows of 64 tokens."""
     l2_lines: int = 5000
     """The scarce budget: L2 sentences that the baby may hear."""
@@ -56,8 +56,8 @@ class Design:
     """Doublets of minimal pairs per phenomenon, two pairs each."""
     prompts: int = 64
     """Beginnings of sentences that the baby goes on with when it is listened to."""
-    hidden_size: int = 128
-    layers: int = 2
+    hidden_size: int = 80
+    layers: int = 4
     context: int = 384
     """Longest row in tokens: longer than any line, also where a foreign script costs a token per byte."""
 
@@ -173,7 +173,7 @@ def base_recipe(base: Base, design: Design, seed: int, folder: Path, save_steps:
         text=TextConfig(mode="packed", max_length=64, min_chars=1, heldout_every=None),
         schedule=ScheduleConfig(kind="clm"),
         clm=CLMConfig(
-            learning_rate=6e-3, lr_scheduler_type="cosine", warmup_updates=30, adam_beta2=0.98, max_grad_norm=1.0
+            learning_rate=4e-3, lr_scheduler_type="cosine", warmup_updates=30, adam_beta2=0.98, max_grad_norm=1.0
         ),
         evaluation=EvaluationConfig(utterances=0),
     )
