@@ -50,7 +50,7 @@ def evaluate_command(words: list[str]) -> int:
 
     from rich.console import Console
 
-    from bambino.evaluation.results import results_table
+    from bambino.evaluation.results import remarks, results_table
     from bambino.evaluation.suite import evaluate
 
     console = Console()
@@ -59,6 +59,8 @@ def evaluate_command(words: list[str]) -> int:
     if evaluated.speech is not None:
         _save_speech(evaluated.speech, output_dir)
     console.print(results_table(evaluated.results))
+    for remark in remarks(evaluated.results):
+        console.print(remark, highlight=False, markup=False)
     console.print(f"All scores: {path}", highlight=False, soft_wrap=True)
     return 0
 
@@ -134,7 +136,7 @@ def _readable(problem: str) -> str:
 
 
 def _line(result: TaskResult) -> str:
-    return f"  {result.main.name} {result.main.value:.3f}   {result.verdict}"
+    return f"  {result.main.name} {result.main.value:.3f}"
 
 
 def _save_speech(speech: Speech, folder: Path) -> None:

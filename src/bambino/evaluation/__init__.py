@@ -1,4 +1,4 @@
-"""What a model can do, what it forgot, and how sure we are: `suite.evaluate`, on the command line `bambino evaluate`."""
+"""What a model can do, what it forgot, and how sure we are. From Python `suite.evaluate`, else `bambino evaluate`."""
 
 
 class EvaluationError(ValueError):

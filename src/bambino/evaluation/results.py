@@ -107,18 +107,22 @@ def load_results(path: str | Path) -> Results:
 
 
 def results_table(results: Results) -> Table:
-    """Every task with its main score; what was left out, too."""
+    """Every task with its main score."""
     table = Table(box=box.SIMPLE_HEAD, title=results.model, title_justify="left")
-    for name in ("task", "score", "value", "95 % interval", "chance", "items", "verdict"):
-        table.add_column(name, justify="right" if name in ("value", "chance", "items") else "left", overflow="fold")
+    for name in ("task", "score", "value", "95 % interval", "chance", "items"):
+        table.add_column(name, justify="left" if name in ("task", "score") else "right", overflow="fold")
     for name, task in results.tasks.items():
         score = task.main
         chance = "" if score.chance is None else f"{score.chance:.3f}"
-        what = score.name.removeprefix(f"{name}/") + ("" if score.unit == "share" else f", {score.unit}")
-        table.add_row(name, what, f"{score.value:.3f}", show(score.interval), chance, f"{score.items:,}", task.verdict)
-    for name, why in results.left_out.items():
-        table.add_row(name, "left out", "", "", "", "", why)
+        what = score.name.removeprefix(f"{name}/").replace("_", " ") if score.name != name else score.unit
+        table.add_row(name, what, f"{score.value:.3f}", show(score.interval), chance, f"{score.items:,}")
     return table
+
+
+def remarks(results: Results) -> list[str]:
+    """What there is to say about the scores, and what was left out."""
+    said = [f"{name}: {task.verdict}" for name, task in results.tasks.items() if task.verdict]
+    return said + [f"{name}: left out, {why}" for name, why in results.left_out.items()]
 
 
 def show(interval: Interval | None) -> str:
