@@ -68,7 +68,7 @@ def test_every_log_prob_of_an_option_is_lm_evals(family, tmp_path):
     ours = choice_log_probs(lm, encode_choices(tokenizer, choices))
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
     best = [int(np.argmax(scores)) for scores in ours]
-    result = run_harness(lm, tokenizer, HarnessConfig(("risposte",), tmp_path, include_defaults=False))["risposte"]
+    result = run_harness(lm, tokenizer, HarnessConfig(("risposte",), tmp_path))["risposte"]
     assert result.item_scores["risposte/acc"] == [
         float(b == label) for b, label in zip(best, [0, 1, 2, 0], strict=True)
     ]
@@ -79,7 +79,7 @@ def test_our_tasks_have_our_accuracy_in_lm_eval_paradigm_by_paradigm(tmp_path):
     lm, tokenizer = sharp_lm("opt"), make_tokenizer()
     data = PairSet(PAIRS, "memory", "")
     write_pair_tasks(tmp_path, "it", data)
-    config = HarnessConfig(("it",), tmp_path, include_defaults=False, batch_size=3)
+    config = HarnessConfig(("it",), tmp_path, batch_size=3)
     theirs = run_harness(lm, tokenizer, config)
     ours = {score.name: score for score in evaluate_pairs(lm, tokenizer, "it", data).scores}
     for uid in ("order", "same", "form"):
@@ -97,7 +97,7 @@ def test_our_tasks_have_our_accuracy_in_lm_eval_paradigm_by_paradigm(tmp_path):
 def test_a_limit_leaves_the_first_items(tmp_path):
     lm, tokenizer = uniform_lm("gpt2", 320), make_tokenizer()
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
-    config = HarnessConfig(("it_same", "it_ord*"), tmp_path, include_defaults=False, limit=1)
+    config = HarnessConfig(("it_same", "it_ord*"), tmp_path, limit=1)
     results = run_harness(lm, tokenizer, config)
     assert {name: result.scores[0].items for name, result in results.items()} == {"it_same": 1, "it_order": 1}
     assert results["it_same"].item_scores["it_same/acc"] == [0.5]
@@ -125,7 +125,7 @@ def test_lm_evals_own_blimp_has_a_space_before_each_sentence_and_gives_ties_to_t
     spaced = score_pairs(lm, tokenizer, [Pair(f" {p.good}", f" {p.bad}", "") for p in pairs])
     np.testing.assert_allclose(theirs[:, 0], spaced.good, rtol=1e-6)
     assert abs(theirs[0, 0] - score_pairs(lm, tokenizer, pairs).good[0]) > 0.1
-    result = run_harness(lm, tokenizer, HarnessConfig(("own",), tmp_path, include_defaults=False))["own"]
+    result = run_harness(lm, tokenizer, HarnessConfig(("own",), tmp_path))["own"]
     assert result.item_scores["own/acc"][1] == 1.0
 
 
@@ -155,20 +155,30 @@ def test_the_start_token_is_prepended_once_whoever_does_it():
 
 def test_a_tokenizer_without_any_start_token_is_refused():
     with pytest.raises(HarnessError, match="neither BOS nor EOS"):
-        run_harness(sharp_lm("opt"), word_tokenizer("a", bos=None), HarnessConfig((), include_defaults=False))
+        run_harness(sharp_lm("opt"), word_tokenizer("a", bos=None), HarnessConfig(()))
 
 
 def test_an_unknown_task_is_named(tmp_path):
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
-    config = HarnessConfig(("it_order", "it_odrer"), tmp_path, include_defaults=False)
+    config = HarnessConfig(("it_order", "it_odrer"), tmp_path)
     with pytest.raises(HarnessError, match=rf"finds no task it_odrer in {tmp_path}"):
         run_harness(sharp_lm("opt"), make_tokenizer(), config)
+    with pytest.raises(HarnessError, match=r"finds no task blimp \(neither its own tasks nor a folder"):
+        run_harness(sharp_lm("opt"), make_tokenizer(), HarnessConfig(("blimp",)))
+
+
+@pytest.mark.slow
+def test_lm_evals_own_tasks_are_found_when_asked_for():
+    with pytest.raises(HarnessError, match="finds no task blimp_adjunct_iland among its own"):
+        run_harness(sharp_lm("opt"), make_tokenizer(), HarnessConfig(("blimp_adjunct_iland",), include_defaults=True))
+    with pytest.raises(HarnessError, match="cannot read the data of blimp_adjunct_island"):  # offline
+        run_harness(sharp_lm("opt"), make_tokenizer(), HarnessConfig(("blimp_adjunct_island",), include_defaults=True))
 
 
 def test_data_that_are_not_here_are_named(tmp_path):
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
     (tmp_path / "it_form.jsonl").unlink()
-    config = HarnessConfig(("it_form",), tmp_path, include_defaults=False)
+    config = HarnessConfig(("it_form",), tmp_path)
     with pytest.raises(HarnessError, match=r"cannot read the data of it_form: .*it_form\.jsonl"):
         run_harness(sharp_lm("opt"), make_tokenizer(), config)
 

@@ -178,18 +178,19 @@ def score_texts(
     Args:
         count_from: one character offset per text; only tokens that end after it count (the rest is context).
     """
-    windows, counts = _windows(lm, tokenizer, texts, count_from)
+    windows, counted = _windows(lm, tokenizer, texts, count_from)
     rows = [row for _, row in windows]
     if not rows:
         return [TextScore(0.0, 0, len(text.encode("utf-8")), 0) for text in texts]
     with eval_mode(lm):
         scores = row_log_probs(lm, rows)
-    lengths = [len(row) for row in rows]
+    lengths = np.array([len(row) for row in rows])
     window_text = np.array([text for text, _ in windows])
     token_text = window_text.repeat(lengths)
-    counted = np.concatenate(counts)
-    log_prob = np.bincount(token_text[counted], scores[counted], len(texts))
-    tokens = np.bincount(token_text[counted], minlength=len(texts))
+    is_counted = np.ones(len(token_text), dtype=bool) if counted is None else np.concatenate(counted)
+    is_counted[lengths.cumsum() - lengths] = False  # nothing predicts a window's first token
+    log_prob = np.bincount(token_text[is_counted], scores[is_counted], len(texts))
+    tokens = np.bincount(token_text[is_counted], minlength=len(texts))
     read = np.bincount(window_text, lengths, len(texts))
     return [
         TextScore(float(log_prob[i]), int(tokens[i]), len(text.encode("utf-8")), int(read[i]))
@@ -247,25 +248,23 @@ def context_length(lm: PreTrainedModel) -> int | None:
 
 def _windows(
     lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str], count_from: list[int] | None
-) -> tuple[list[tuple[int, list[int]]], list[list[bool]]]:
-    """(text, token row) of every window, and for each of its tokens whether it counts; the first never does."""
+) -> tuple[list[tuple[int, list[int]]], list[list[bool]] | None]:
+    """(text, token row) of every window, and for each of its tokens whether it counts; None where all do."""
     start = start_token(tokenizer)
     longest = (context_length(lm) or 1 << 30) - 1
-    windows, counts = [], []
+    head = [start] if start is not None else []
+    windows: list[tuple[int, list[int]]] = []
+    counts: list[list[bool]] = []
     for i, row in enumerate(encode(tokenizer, texts)):
-        counted = [True] * len(row)
-        if count_from is not None:
-            ends = token_ends(tokenizer, texts[i])
-            skipped = len(row) - len(ends)
-            counted = [False] * skipped + [end > count_from[i] for end in ends]
-        if start is not None:
-            row, counted = row[1:], counted[1:]
-        for first in range(0, len(row), longest):
-            head = [start] if start is not None else []
-            windows.append((i, head + row[first : first + longest]))
-            window_counts = counted[first : first + longest]
-            counts.append([False, *window_counts] if head else [False, *window_counts[1:]])
-    return windows, counts
+        body = row[len(head) :]
+        windows += [(i, head + body[first : first + longest]) for first in range(0, len(body), longest)]
+        if count_from is None:
+            continue
+        ends = token_ends(tokenizer, texts[i])
+        counted = [False] * (len(row) - len(ends)) + [end > count_from[i] for end in ends]
+        counted = counted[len(head) :]
+        counts += [[False] * len(head) + counted[first : first + longest] for first in range(0, len(body), longest)]
+    return windows, None if count_from is None else counts
 
 
 def token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

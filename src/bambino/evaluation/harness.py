@@ -39,8 +39,8 @@ class HarnessConfig:
     """Names or patterns of tasks, groups and tags."""
     include_path: Path | None = None
     """Folder of further tasks."""
-    include_defaults: bool = True
-    """Whether lm-eval's own tasks are known; looking through them takes about half a minute."""
+    include_defaults: bool = False
+    """Whether lm-eval's own tasks are known; looking through them takes a while."""
     limit: int | None = None
     """Items per task; None: all."""
     batch_size: int = 32
@@ -63,8 +63,9 @@ def run_harness(
     manager = TaskManager(include_defaults=config.include_defaults, include_path=config.include_path)
     unknown = [task for task in config.tasks if not manager.match_tasks([task])]
     if unknown:
-        where = f"in {config.include_path}" if config.include_path else "among lm-eval's own"
-        raise HarnessError(f"lm-eval finds no task {', '.join(unknown)} {where}. List them: lm_eval ls tasks")
+        places = ["among its own"] * config.include_defaults + [f"in {config.include_path}"] * bool(config.include_path)
+        where = " or ".join(places) or "(neither its own tasks nor a folder of tasks are included)"
+        raise HarnessError(f"lm-eval finds no task {', '.join(unknown)} {where}. It lists them: lm_eval ls tasks")
     model = HFLM(pretrained=lm, tokenizer=with_start(tokenizer), batch_size=config.batch_size)
     try:
         found = lm_eval.simple_evaluate(
