@@ -58,9 +58,9 @@ def test_every_command_runs_and_the_resumed_run_is_done(newcomer, capsys):
 def test_the_nursery_commands_write_what_pretrain_reads(newcomer, capsys):
     assert len(commands("nursery")) == 3
     for words in commands("nursery"):
-        fewer = [{"100000": "300", "50": "1"}.get(word, word) for word in words]
+        fewer = [{"100000": "2000", "50": "1"}.get(word, word) for word in words]
         assert main(fewer) == 0
-    assert len((newcomer / "it.txt").read_text(encoding="utf-8").splitlines()) == 300
+    assert len((newcomer / "it.txt").read_text(encoding="utf-8").splitlines()) == 2000
     (words,) = commands("pretrain")
     tiny = "--max_steps 2 --shape.size 1m --clm.warmup_updates 1 --shape.vocab_size 300"
     assert main([*words, *tiny.split()]) == 0
