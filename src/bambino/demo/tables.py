@@ -16,6 +16,8 @@ Rows = list[list[str]]
 """A table in plain text: a heading, then rows; the first column is what is measured."""
 KNOWS, GUESSES = 97, (45, 55)
 """Minimal pairs right, %: of the language a base model was raised on, above this; of the other, between these."""
+SCREEN_WIDTH = 60
+"""Characters of an utterance that the screen shows; the page shows all."""
 LEARNING = tuple(name for name, condition in CONDITIONS.items() if condition.cycle_steps)
 
 
@@ -111,7 +113,10 @@ def growing_up_table(results: list[Result], seed: int) -> Table:
     for name in ("age", *LEARNING):
         found.add_column(name, overflow="fold")
     for place, age in enumerate(ages):
-        cells = [Text.assemble((prompt, "dim"), said) for prompt, said in age]
+        cells = [
+            Text.assemble((prompt, "dim"), said[:SCREEN_WIDTH] + "…" * (len(said) > SCREEN_WIDTH))
+            for prompt, said in age
+        ]
         found.add_row(f"{place} of {len(ages) - 1}", *cells)
     return found
 
