@@ -27,6 +27,7 @@ LAYERS = [
         "evaluation.acquisition",
         "evaluation.continuations",
         "evaluation.curves",
+        "evaluation.export",
         "evaluation.fluency",
         "evaluation.forgetting",
         "evaluation.choices",

@@ -21,6 +21,7 @@ USAGE = """usage: bambino demo [--fast] [--seeds N]
        bambino pretrain [RECIPE.yaml] [--SETTING VALUE ...]
        bambino evaluate MODEL --data FOLDER [--OPTION VALUE ...]
        bambino compare RESULTS RESULTS
+       bambino lm-eval-tasks --data FOLDER --output_dir FOLDER
        bambino nursery --lang it --lines 100000 --out it.txt
        bambino COMMAND --help        all settings
        bambino --version
@@ -33,6 +34,7 @@ learns a second one by hearing it (clm) and by a parent's feedback (ppo).
   pretrain  a model from scratch: a baby's first language, or a parent
   evaluate  what a model can do in both languages, and what it forgot
   compare   two models on the same items, or two conditions over seeds
+  lm-eval-tasks   the same tests for lm-evaluation-harness
   nursery   text and minimal pairs of the small world
 
   bambino train recipes/real-small.yaml --baby.model PATH --parent.model PATH --text.sources '[it.txt]'
@@ -74,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             return _nursery(rest)
         if command == "demo":
             return _demo(rest)
-        if command in ("evaluate", "compare"):
+        if command in ("evaluate", "compare", "lm-eval-tasks"):
             return _evaluate(command, rest)
         if command in USAGES:
             return _raise_model(command, rest)
@@ -196,13 +198,15 @@ def _demo(words: list[str]) -> int:
 
 
 def _evaluate(command: str, words: list[str]) -> int:
-    from bambino.cli_evaluate import compare_command, evaluate_command
+    from bambino.cli_evaluate import compare_command, evaluate_command, lm_eval_tasks_command
     from bambino.evaluation import EvaluationError
     from bambino.models import ModelError
     from bambino.text import TextError
 
     try:
-        return evaluate_command(words) if command == "evaluate" else compare_command(words)
+        if command == "evaluate":
+            return evaluate_command(words)
+        return compare_command(words) if command == "compare" else lm_eval_tasks_command(words)
     except (EvaluationError, ModelError, RecipeError, TextError) as error:
         return _complain(str(error))
 

@@ -1,4 +1,4 @@
-"""The command line's `bambino evaluate` and `bambino compare`."""
+"""The command line's `bambino evaluate`, `compare` and `lm-eval-tasks`."""
 
 from __future__ import annotations
 
@@ -95,6 +95,30 @@ def compare_command(words: list[str]) -> int:
     ones, others = ([load_results(path) for path in side] for side in (given.ones, given.others))
     names = (", ".join(results.model for results in side) for side in (ones, others))
     console.print(comparison_table(compare_over_seeds(ones, others), *names))
+    return 0
+
+
+def lm_eval_tasks_command(words: list[str]) -> int:
+    """`bambino lm-eval-tasks`.
+
+    Raises:
+        TextError: data that cannot be used.
+    """
+    about = "Write the tests of a folder as tasks of lm-evaluation-harness, for lm_eval --include_path."
+    parser = argparse.ArgumentParser("bambino lm-eval-tasks", description=about)
+    parser.add_argument("--data", required=True, help="a folder with tests, as for bambino evaluate")
+    parser.add_argument("--output_dir", type=Path, required=True, help="where the YAML files and their data go")
+    try:
+        given = parser.parse_args(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+
+    from bambino.evaluation.export import export
+
+    names = export(given.data, given.output_dir)
+    print(f"Wrote {len(names)} tasks. Run them:\n")
+    print("    lm_eval run --model hf --model_args pretrained=MODEL,add_bos_token=True \\")
+    print(f"        --include_path {given.output_dir} --tasks {names[0]}")
     return 0
 
 

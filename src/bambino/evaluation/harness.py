@@ -19,6 +19,7 @@ import numpy as np
 from tokenizers import processors
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.evaluation import EvaluationError
 from bambino.evaluation.provenance import describe_model
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import bootstrap
@@ -27,7 +28,7 @@ from bambino.text import start_token
 INSTALL = "pip install 'bambino-lm[harness]'"
 
 
-class HarnessError(RuntimeError):
+class HarnessError(EvaluationError):
     """lm-eval is missing, does not know a task, or cannot read its data; the message names the way out."""
 
 

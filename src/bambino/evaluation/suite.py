@@ -16,16 +16,18 @@ from bambino.evaluation.acquisition import acquisition_order, load_order
 from bambino.evaluation.classification import evaluate_task
 from bambino.evaluation.continuations import Speaker, SpeechSettings
 from bambino.evaluation.curves import CurveError
-from bambino.evaluation.discovery import Discovered, Found, discover
+from bambino.evaluation.discovery import Discovered, Found
+from bambino.evaluation.export import tests_in
 from bambino.evaluation.fluency import fluency
 from bambino.evaluation.forgetting import forgetting_of
+from bambino.evaluation.harness import HarnessConfig, run_harness
 from bambino.evaluation.language_id import LanguageIdentifier
 from bambino.evaluation.minimal_pairs import evaluate_pairs
 from bambino.evaluation.pair_files import load_pair_set
 from bambino.evaluation.plan import Plan, PlanError
 from bambino.evaluation.results import Results, TaskResult, load_results
 from bambino.evaluation.speech import Speech, speech
-from bambino.evaluation.task_definitions import load_task, task_names
+from bambino.evaluation.task_definitions import task_names
 from bambino.evaluation.verdicts import judged, with_baseline
 from bambino.models import load_lm, load_tokenizer
 from bambino.recipe_file import load_recipe
@@ -83,7 +85,7 @@ def evaluate(model: str, plan: Plan, on_result: Callable[[TaskResult], None] = l
         PlanError, TextError, TaskError, ModelError, ResultsError: something asked for cannot be had or read.
     """
     subject = subject_of(model, plan)
-    found = _discovered(plan)
+    found = Discovered({}, []) if plan.data is None else tests_in(plan.data)
     untrained = None if plan.untrained is None else load_results(plan.untrained)
     references = [load_results(path) for path in plan.references]
     config = ModelConfig(str(subject.model))
@@ -118,16 +120,13 @@ def _results(
         yield spoken.result
     if subject.run is not None:
         yield from _of_run(subject.run, plan, left_out)
+    if plan.harness:
+        include = None if plan.harness_include is None else Path(plan.harness_include)
+        config = HarnessConfig(tuple(plan.harness), include, include_defaults=include is None, limit=plan.limit)
+        yield from run_harness(baby.lm, baby.tokenizer, config).values()
 
 
 # ------------------------------------------------------------------------------------------------------------- tests
-
-
-def _discovered(plan: Plan) -> Discovered:
-    if plan.data is None:
-        return Discovered({}, [])
-    files = {load_task(name).local.source: name for name in task_names()}
-    return discover(plan.data, files)
 
 
 def _wanted(plan: Plan, found: Discovered, left_out: dict[str, str]) -> dict[str, Found | None]:

@@ -1,0 +1,45 @@
+"""Every test of a folder of data as tasks of lm-evaluation-harness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bambino.evaluation.discovery import Discovered, discover
+from bambino.evaluation.lm_eval_tasks import write_choice_task, write_pair_tasks
+from bambino.evaluation.pair_files import load_pair_set
+from bambino.evaluation.prompts import filled
+from bambino.evaluation.task_data import load_items
+from bambino.evaluation.task_definitions import load_task, task_names
+
+
+def tests_in(folder: str | Path) -> Discovered:
+    """The tests of a folder of data; classification tasks are told by the file names in their definitions.
+
+    Raises:
+        TextError: no such folder, or no test in it.
+    """
+    return discover(folder, {load_task(name).local.source: name for name in task_names()})
+
+
+def export(data: str | Path, folder: Path) -> list[str]:
+    """Write minimal pairs by paradigm, and a task for each template of each classification task; returns their names.
+
+    Text for bits per byte is left out: lm-eval measures other things of it.
+
+    Raises:
+        TextError: as `tests_in`; data that cannot be used.
+    """
+    found = tests_in(data)
+    names: list[str] = []
+    for test in found.tests.values():
+        if test.kind == "pairs":
+            names += write_pair_tasks(folder, test.name, load_pair_set(test.path, found.terms))
+        elif test.kind == "classification":
+            task = load_task(test.name)
+            items = load_items(task, test.path).items
+            for number, template in enumerate(task.templates, start=1):
+                name = f"{task.name}_template_{number}"
+                questions = [filled(task, template, item) for item in items]
+                write_choice_task(folder, name, questions, [item.label for item in items])
+                names.append(name)
+    return names
