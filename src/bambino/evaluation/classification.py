@@ -10,7 +10,8 @@ The ways to score an option o of an item x (each template on its own; measures a
   probabilities (contextual calibration, Zhao et al. 2021, with weights diag(q)^-1 and no offset).
 
 The main score is **balanced accuracy** by `sum`: whatever ignores the item (one answer for everything, as small models
-are prone to) scores exactly chance by it, while accuracy rewards hitting on the most frequent class.
+are prone to) scores exactly chance by it, while accuracy rewards hitting on the most frequent class. Its chance is
+1 / classes that occur: with tags that no item has, one answer for everything beats a guess among all of them.
 """
 
 from __future__ import annotations
@@ -156,7 +157,8 @@ def result_of(task: Task, data: TaskData, scores: OptionScores, settings: Mappin
     truth = np.array([item.label for item in data.items])
     groups = np.array([item.group for item in data.items])
     labels = len(task.labels)
-    chance = guessing(truth, labels)
+    majority = always(int(np.bincount(truth, minlength=labels).argmax()), truth, labels)
+    chance = replace(guessing(truth, labels), balanced_accuracy=majority.balanced_accuracy)
     found: list[Score] = []
     item_scores: dict[str, list[float]] = {}
     for scoring in SCORINGS:
@@ -168,8 +170,7 @@ def result_of(task: Task, data: TaskData, scores: OptionScores, settings: Mappin
             found += _plain_scores(task, f"/{scoring}/template_{t + 1}", measures, chance, len(truth))
         right = np.take_along_axis(answers.mean(0), truth[:, None], 1)[:, 0]
         item_scores |= _item_scores(task, part, right, truth)
-    majority = int(np.bincount(truth, minlength=labels).argmax())
-    found += _plain_scores(task, "/majority", always(majority, truth, labels), chance, len(truth))
+    found += _plain_scores(task, "/majority", majority, chance, len(truth))
     if data.train_majority is not None:
         of_train = always(data.train_majority, truth, labels)
         found += _plain_scores(task, "/train_majority", of_train, chance, len(truth))
