@@ -98,9 +98,7 @@ def _raise_model(command: str, words: list[str]) -> int:
         return _complain(str(error))
 
     # These take seconds to import, so a wrong recipe is answered before them.
-    import huggingface_hub.utils
     from rich.console import Console
-    from transformers.utils import logging
 
     from bambino.checkpoint import CheckpointError
     from bambino.display import display_for
@@ -111,9 +109,7 @@ def _raise_model(command: str, words: list[str]) -> int:
     from bambino.text import TextError
     from bambino.trainer import BambinoTrainer
 
-    huggingface_hub.utils.logging.set_verbosity_error()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    _quieten_libraries()
     console = Console()
     display = display_for(recipe, console)
     try:
@@ -203,6 +199,7 @@ def _evaluate(command: str, words: list[str]) -> int:
     from bambino.models import ModelError
     from bambino.text import TextError
 
+    _quieten_libraries()
     try:
         if command == "evaluate":
             return evaluate_command(words)
@@ -225,6 +222,16 @@ def _recipe_of(command: str, words: list[str]) -> tuple[Recipe, bool]:
     if words and not words[0].startswith("-"):
         return load_recipe(words[0], words[1:]), False
     return load_recipe(None, words), False
+
+
+def _quieten_libraries() -> None:
+    """No progress bars or notices of other libraries between our lines."""
+    import huggingface_hub.utils
+    from transformers.utils import logging
+
+    huggingface_hub.utils.logging.set_verbosity_error()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def _stop_on_signals(trainer: object) -> None:
