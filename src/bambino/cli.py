@@ -194,16 +194,24 @@ def _demo(words: list[str]) -> int:
 
 
 def _evaluate(command: str, words: list[str]) -> int:
-    from bambino.cli_evaluate import compare_command, evaluate_command, lm_eval_tasks_command
+    """`evaluate`, `compare` and `lm-eval-tasks`."""
+    from bambino import cli_evaluate
+
+    run = {
+        "evaluate": cli_evaluate.evaluate_command,
+        "compare": cli_evaluate.compare_command,
+        "lm-eval-tasks": cli_evaluate.lm_eval_tasks_command,
+    }[command]
+    if not words or any(word in ("-h", "--help") for word in words):
+        return run(["--help"])
+
     from bambino.evaluation import EvaluationError
     from bambino.models import ModelError
     from bambino.text import TextError
 
     _quieten_libraries()
     try:
-        if command == "evaluate":
-            return evaluate_command(words)
-        return compare_command(words) if command == "compare" else lm_eval_tasks_command(words)
+        return run(words)
     except (EvaluationError, ModelError, RecipeError, TextError) as error:
         return _complain(str(error))
 

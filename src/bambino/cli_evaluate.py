@@ -40,7 +40,7 @@ def evaluate_command(words: list[str]) -> int:
         PlanError and whatever evaluation refuses.
     """
     parser = _evaluate_parser()
-    if not words or any(word in ("-h", "--help") for word in words):
+    if any(word in ("-h", "--help") for word in words):
         print(EVALUATE_USAGE)
         print(parser.format_help().split("\n\n", 1)[1], end="")
         return 0

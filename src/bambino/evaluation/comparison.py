@@ -26,7 +26,7 @@ class Comparison:
     difference: Difference
     """one - other; its p_value is not corrected."""
     test: str
-    """`McNemar`, `bootstrap` or `t over seeds`."""
+    """`McNemar`, `bootstrap` or `t`."""
     corrected_p: float = 1.0
     """Corrected for all comparisons made together."""
 
@@ -70,21 +70,21 @@ def compare_over_seeds(ones: Sequence[Results], others: Sequence[Results]) -> li
         mine, yours = ([results.tasks[name].main.value for results in side] for side in (ones, others))
         difference = paired_t(mine, yours)
         assert difference is not None, "two or more seeds"
-        found.append(Comparison(task.main.name, _mean(mine), _mean(yours), difference, "t over seeds"))
+        found.append(Comparison(task.main.name, _mean(mine), _mean(yours), difference, "t"))
     if not found:
         raise ResultsError("These results share no task. Evaluate all on the same tasks.")
     return _corrected(found)
 
 
 def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) -> Table:
-    """One row a score; says how many comparisons the p values are corrected for."""
+    """One row a score, with corrected p values; says how many comparisons they are corrected for."""
     title = f"{one} against {other}; p corrected for {len(comparisons)} comparisons (Holm)"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for name in ("score", "one", "other", "difference", "95 % interval", "p", "corrected p", "test"):
+    for name in ("score", "one", "other", "one - other", "95 % interval", "p", "test"):
         table.add_column(name, justify="left" if name in ("score", "test") else "right", overflow="fold")
     for c in comparisons:
-        numbers = (f"{c.one:.4f}", f"{c.other:.4f}", f"{c.difference.mean:+.4f}", show(c.difference.interval))
-        table.add_row(c.score, *numbers, f"{c.difference.p_value:.3g}", f"{c.corrected_p:.3g}", c.test)
+        numbers = (f"{c.one:.3f}", f"{c.other:.3f}", f"{c.difference.mean:+.3f}", show(c.difference.interval))
+        table.add_row(c.score, *numbers, f"{c.corrected_p:.2g}", c.test)
     return table
 
 

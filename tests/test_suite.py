@@ -1,0 +1,198 @@
+"""`bambino evaluate`, `compare` and `lm-eval-tasks`, end to end on tiny models and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import italian_lines
+
+from bambino import BambinoTrainer
+from bambino.cli import main
+from bambino.evaluation.plan import Plan, PlanError, suites
+from bambino.evaluation.results import load_results
+from bambino.evaluation.suite import evaluate, subject_of
+
+FLIPPED = [("il gatto ama il cane", "il gatto ama la cane"), ("la nonna vede il mare", "la nonna vedono il mare")]
+
+
+@pytest.fixture
+def tests_folder(tmp_path: Path) -> Path:
+    """Two sets of pairs, a classification task and text."""
+    folder = tmp_path / "tests"
+    folder.mkdir()
+
+    def write(name: str, items: list[dict[str, object]]) -> None:
+        text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+        (folder / name).write_text(text, encoding="utf-8")
+
+    pairs = [{"sentence_good": good, "sentence_bad": bad, "UID": f"u{i}"} for i, (good, bad) in enumerate(FLIPPED)]
+    write("agreement.jsonl", pairs * 3)
+    write("forms.jsonl", [{"prefix": "il gatto", "good_form": "vede", "bad_form": "vedono"}] * 2)
+    irony = [{"text": line, "irony": i % 2, "split": "test"} for i, line in enumerate(italian_lines(6))]
+    write("ironita2018.jsonl", irony)
+    write("sentences.jsonl", [{"text": line} for line in italian_lines(5, seed=1)])
+    return folder
+
+
+@pytest.fixture
+def text(text_file: Path) -> list[str]:
+    return [str(text_file)]
+
+
+def test_every_test_in_the_folder_is_run_and_saved(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    assert main(["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(out)]) == 0
+    results = load_results(out)
+    assert set(results.tasks) == {"agreement", "forms", "ironita", "bits_per_byte/sentences"}
+    assert results.tasks["agreement"].main.items == 6
+    assert results.tasks["ironita"].main.chance == 0.5
+    assert results.settings["data"] == str(tests_folder)
+    assert "torch" in results.environment["packages"]
+    assert f"All scores: {out / 'results.json'}" in capsys.readouterr().out
+
+
+def test_a_limit_holds_for_every_test(baby_folder: Path, tests_folder: Path):
+    results = evaluate(str(baby_folder), Plan(data=str(tests_folder), max_items=2)).results
+    assert [task.main.items for task in results.tasks.values()] == [2, 2, 2, 2]
+
+
+def test_only_the_tests_asked_for_are_run(baby_folder: Path, tests_folder: Path):
+    results = evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["forms"])).results
+    assert list(results.tasks) == ["forms"]
+
+
+def test_tests_of_a_suite_that_the_data_lack_are_left_out_by_name(baby_folder: Path, tests_folder: Path):
+    results = evaluate(str(baby_folder), Plan(data=str(tests_folder), suite="paper")).results
+    assert list(results.tasks) == ["ironita"]
+    assert results.left_out.keys() == {"blimp", "sentipolc", "textual_entailment", "haspeede", "eventi", "facta"}
+    assert results.left_out["blimp"] == f"no file for it in {tests_folder}"
+
+
+def test_an_unknown_test_is_refused_with_those_that_exist(baby_folder: Path, tests_folder: Path, capsys):
+    words = ["--data", str(tests_folder), "--tasks", "[from]", "--output_dir", "out"]
+    assert main(["evaluate", str(baby_folder), *words]) == 2
+    assert "there is no test from. There are: agreement, forms" in capsys.readouterr().err
+
+
+def test_the_untrained_baby_stands_beside_the_trained_one(baby_folder: Path, tests_folder: Path, tmp_path: Path):
+    plan = Plan(data=str(tests_folder), tasks=["ironita"])
+    folder = tmp_path / "untrained"
+    evaluate(str(baby_folder), plan).results.save(folder)
+    results = evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["ironita"], untrained=str(folder))).results
+    scores = {score.name: score for score in results.tasks["ironita"].scores}
+    assert scores["ironita/balanced_accuracy/gain"].value == 0.0
+    assert scores["ironita/balanced_accuracy/untrained"].value == scores["ironita/balanced_accuracy"].value
+
+
+def test_a_task_that_no_reference_can_do_is_called_uninformative(baby_folder: Path, tests_folder: Path, tmp_path: Path):
+    folder = tmp_path / "reference"
+    evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["ironita"])).results.save(folder)
+    plan = Plan(data=str(tests_folder), tasks=["ironita", "forms"], references=[str(folder)])
+    tasks = evaluate(str(baby_folder), plan).results.tasks
+    assert tasks["ironita"].verdict.startswith("uninformative (no reference is above chance)")
+    assert "uninformative" not in tasks["forms"].verdict  # the reference was not tried on it
+
+
+def test_text_gives_fluency_in_both_languages_and_a_parent_hears_the_baby(
+    baby_folder: Path, parent_folder: Path, text: list[str], tmp_path: Path, capsys
+):
+    english = tmp_path / "english.txt"
+    english.write_text("\n".join(f"the cat number {i} sees a house" for i in range(60)), encoding="utf-8")
+    out = tmp_path / "out"
+    words = ["--l1_text", f"[{english}]", "--l2_text", f"[{text[0]}]", "--parent", str(parent_folder)]
+    few = ["--prompts", "4", "--max_lines", "5", "--heldout_every", "10", "--output_dir", str(out)]
+    assert main(["evaluate", str(baby_folder), *words, *few]) == 0, capsys.readouterr().err
+    results = load_results(out)
+    assert list(results.tasks) == ["bits_per_byte/l1", "bits_per_byte/l2", "speech"]
+    names = {score.name for score in results.tasks["speech"].scores}
+    assert {"speech/perplexity_ratio/baby", "speech/l1_words/baby", "speech/attested/baby"} <= names
+    said = json.loads((out / "speech.json").read_text(encoding="utf-8"))
+    assert len(said["examples"]) == 4
+    assert said["examples"][0]["human"]
+
+
+def test_a_run_is_evaluated_with_its_own_parent_and_curves(make_recipe, text: list[str], parent_folder: Path):
+    recipe = make_recipe(
+        "--evaluation.eval_steps", "3", "--evaluation.texts", f"{{it: [{text[0]}], en: [{text[0]}]}}"
+    )  # fmt: skip
+    BambinoTrainer(args=recipe).train()
+    plan = Plan(l2_text=text, heldout_every=10, max_lines=4, prompts=2)
+    assert subject_of(recipe.output_dir, plan).parent == str(parent_folder)
+    results = evaluate(recipe.output_dir, plan).results
+    assert list(results.tasks) == ["bits_per_byte/l2", "speech", "forgetting"]
+    assert results.tasks["forgetting"].main.name == "forgetting/backward_transfer"
+    assert results.left_out == {}
+
+
+def test_a_run_without_evaluations_has_no_curves_and_says_so(make_recipe, text: list[str]):
+    recipe = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    results = evaluate(recipe.output_dir, Plan(l2_text=text, heldout_every=10, max_lines=2, prompts=0)).results
+    assert "has no evaluation" in results.left_out["forgetting"]
+
+
+def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsys):
+    recipe = make_recipe()
+    trainer = BambinoTrainer(args=recipe)
+    trainer.stop_requested = True
+    trainer.on_row = lambda row: setattr(trainer, "stop_requested", True)
+    trainer.train()
+    assert main(["evaluate", recipe.output_dir, "--l2_text", "[x.txt]"]) == 2
+    assert "is a run without a trained model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--dta", "tests"], "There is no option --dta. Did you mean --data?"),
+        (["--data", "tests", "--max_items", "0"], "max_items = 0 is too small. Use 1 or more."),
+        (["--data", "tests", "--suite", "papers"], "suite = papers is none. Use one of all, quick, paper."),
+        ([], "Nothing to measure. Give --data FOLDER"),
+        (["--data", "tests", "--tasks", "blimp"], "Write a list: '[one, another]'"),
+        (["--data", "tests"], "Say where the results shall go: --output_dir results/NAME"),
+    ],
+)
+def test_wrong_options_are_answered_before_a_model_is_loaded(words: list[str], said: str, capsys):
+    out = [] if words == ["--data", "tests"] else ["--output_dir", "out"]
+    assert main(["evaluate", "nowhere", *words, *out]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_model_comes_first(capsys):
+    assert main(["evaluate", "--data", "tests"]) == 2
+    assert "Name the model first" in capsys.readouterr().err
+
+
+def test_suites_are_told_in_the_help(capsys):
+    assert main(["evaluate", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in suites())
+
+
+def test_plans_can_be_made_from_python():
+    with pytest.raises(PlanError, match="prompts = -1"):
+        Plan(l2_text=["it.txt"], prompts=-1)
+    assert Plan(data="tests", suite="quick", max_items=500).limit == 200
+    assert Plan(data="tests", suite="paper", tasks=["mine"]).wanted == ["mine"]
+
+
+def test_two_results_are_compared_from_the_command_line(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
+    for name in ("one", "other"):
+        evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["forms"])).results.save(tmp_path / name)
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "other")]) == 0
+    assert "McNemar" in capsys.readouterr().out
+    seeds = [str(tmp_path / "one"), str(tmp_path / "other")]
+    assert main(["compare", "--ones", *seeds, "--others", *seeds]) == 0
+    assert "+0.000   0.000 to 0.000   1   t" in capsys.readouterr().out
+    assert main(["compare", seeds[0]]) == 2
+    assert main(["compare", seeds[0], str(tmp_path / "none")]) == 2
+    assert "There are no results at" in capsys.readouterr().err
+
+
+def test_the_tests_become_tasks_of_lm_eval(tests_folder: Path, tmp_path: Path, capsys):
+    assert main(["lm-eval-tasks", "--data", str(tests_folder), "--output_dir", str(tmp_path / "tasks")]) == 0
+    written = {path.stem for path in (tmp_path / "tasks").glob("*.yaml")}
+    assert {"agreement", "agreement_u0", "agreement_u1", "ironita_template_1"} <= written
+    assert "--tasks agreement_u0" in capsys.readouterr().out
