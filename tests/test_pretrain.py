@@ -17,6 +17,7 @@ from bambino.config import Recipe, RecipeError, ShapeConfig
 from bambino.phases import smoothed_loss
 from bambino.pretrain import make_newborn, newborn_trainer, pretrain, train_tokenizer
 from bambino.recipe_file import load_recipe
+from bambino.run_directory import RunDirectoryError
 
 TINY = shlex.split(
     "--schedule.kind clm --max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 --shape.hidden_size 32 "
@@ -115,6 +116,14 @@ def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: st
     with pytest.raises(RecipeError) as error:
         newborn_trainer(tiny(*words))
     assert error.value.key == key
+
+
+def test_a_newborn_of_somebody_elses_is_left_alone(tiny, tmp_path):
+    (tmp_path / "run" / "newborn").mkdir(parents=True)
+    (tmp_path / "run" / "newborn" / "photo.txt").write_text("mine")
+    with pytest.raises(RunDirectoryError, match="holds newborn already"):
+        newborn_trainer(tiny())
+    assert (tmp_path / "run" / "newborn" / "photo.txt").read_text() == "mine"
 
 
 def test_a_shape_that_does_not_fit_is_refused():

@@ -209,6 +209,45 @@ def test_a_directory_without_a_run_cannot_be_resumed_and_is_not_made(make_recipe
     assert not Path(recipe.output_dir).exists()
 
 
+@pytest.mark.parametrize("name", ["model/net.py", "metrics.jsonl", "checkpoints/best.pt", "reference/paper.pdf"])
+def test_a_directory_with_somebody_elses_files_of_a_runs_names_is_refused_and_left_alone(make_recipe: Make, name: str):
+    recipe = make_recipe("--max_steps", "1")
+    file = Path(recipe.output_dir) / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    for _ in range(2):  # the refusal leaves nothing that would let the next try pass
+        with pytest.raises(RunDirectoryError) as caught:
+            BambinoTrainer(args=recipe).train()
+        holds = f"output_dir = {recipe.output_dir} holds {name.split('/')[0]} already and no run of bambino's"
+        assert str(caught.value).startswith(holds)
+    assert [path for path in Path(recipe.output_dir).rglob("*") if path.is_file()] == [file]
+    assert file.read_text() == "mine"
+
+
+def test_a_directory_with_files_of_other_names_is_used(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "1")
+    Path(recipe.output_dir).mkdir()
+    (Path(recipe.output_dir) / "notes.txt").write_text("mine")
+    BambinoTrainer(args=recipe).train()
+    assert (Path(recipe.output_dir) / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_killed_while_beginning_can_begin_again(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    recipe = make_recipe("--max_steps", "1")
+
+    def die(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patches:
+        patches.setattr(RunDirectory, "describe", die)
+        with pytest.raises(InterruptedError):
+            BambinoTrainer(args=recipe).train()
+    assert {path.name for path in Path(recipe.output_dir).iterdir()} >= {"reference", "metrics.jsonl"}
+    assert not holds_run(recipe.output_dir)
+    BambinoTrainer(args=recipe).train()
+    assert (Path(recipe.output_dir) / "model").is_dir()
+
+
 def test_an_output_dir_that_is_a_file_is_refused(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunDirectoryError, match=r"output_dir = .*/file cannot be made: File exists\. Use another\."):

@@ -21,6 +21,7 @@ from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
 from bambino.models import ModelError
 from bambino.optimization import UpdateMeter
 from bambino.phases import TrainingError
+from bambino.run_directory import RunDirectoryError
 from bambino.text import is_heldout
 
 Make = Callable[..., Recipe]
@@ -271,13 +272,49 @@ def test_a_saved_model_opens_with_auto_classes_and_gives_the_same_logits(make_re
             assert AutoTokenizer.from_pretrained(folder).get_vocab() == trainer.processing_class.get_vocab()
 
 
-def test_saving_again_replaces_the_folder_wholly(make_recipe: Make, tmp_path: Path):
+def test_saving_into_a_folder_leaves_what_else_lies_there(make_recipe: Make, tmp_path: Path):
     trainer = BambinoTrainer(args=make_recipe())
-    trainer.save_model(tmp_path / "there")
-    (tmp_path / "there" / "old.txt").write_text("old")
-    trainer.save_model(tmp_path / "there")
-    assert not (tmp_path / "there" / "old.txt").exists()
-    assert not list(tmp_path.glob(".part-*"))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("all of it")
+    (mine / "config.json").write_text("another model's")
+    trainer.save_model(mine)
+    first = {path.name: path.read_bytes() for path in mine.iterdir()}
+    assert first.pop("thesis.txt") == b"all of it"
+    assert first.keys() >= {"config.json", "model.safetensors", "tokenizer.json", "README.md"}
+    assert AutoModelForCausalLM.from_pretrained(mine).config.model_type == "opt"
+    trainer.save_model(mine)  # again, over the first
+    assert {path.name for path in mine.iterdir()} == {"thesis.txt", *first}
+
+
+def test_saving_keeps_a_readme_that_is_not_a_model_card_of_ours(make_recipe: Make, tmp_path: Path):
+    trainer = BambinoTrainer(args=make_recipe())
+    trainer.save_model(tmp_path / "ours")
+    card = (tmp_path / "ours" / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "ours" / "README.md").write_text(card.replace("steps done", "steps"), encoding="utf-8")
+    trainer.save_model(tmp_path / "ours")
+    assert (tmp_path / "ours" / "README.md").read_text(encoding="utf-8") == card
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "README.md").write_text("My project.")
+    trainer.save_model(tmp_path / "theirs")
+    assert (tmp_path / "theirs" / "README.md").read_text() == "My project."
+
+
+def test_a_model_may_be_saved_in_the_working_directory(make_recipe: Make, tmp_path: Path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    BambinoTrainer(args=make_recipe()).save_model(".")
+    assert (tmp_path / "here" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("place", ["", "/checkpoints", "/reference"])
+def test_saving_where_the_run_keeps_what_it_goes_on_from_is_refused(make_recipe: Make, place: str):
+    recipe = make_recipe("--max_steps", "1")
+    trainer = trained(recipe)
+    before = {path: path.read_bytes() for path in Path(recipe.output_dir).rglob("*") if path.is_file()}
+    with pytest.raises(RunDirectoryError, match=r"is the run's own\. Save the model in another folder"):
+        trainer.save_model(recipe.output_dir + place)
+    assert {path: path.read_bytes() for path in Path(recipe.output_dir).rglob("*") if path.is_file()} == before
 
 
 def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(make_recipe: Make, text_file: Path):

@@ -49,6 +49,11 @@ Raised with [bambino](https://arxiv.org/abs/2406.11418) (`bambino pretrain`): to
 text."""
 
 
+def is_model_card(path: Path) -> bool:
+    """Whether a README.md is one of ours."""
+    return path.read_text(encoding="utf-8", errors="replace").startswith(CARD.partition("{")[0])
+
+
 def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any]) -> str:
     """README.md of a saved model: what it was made from, how, and what was measured last."""
     rows = "\n".join(f"| {name.removeprefix('eval/')} | {value:.4g} |" for name, value in evaluation.items())

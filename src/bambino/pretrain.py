@@ -26,11 +26,11 @@ from transformers import (
     Qwen2Config,
 )
 
-from bambino.checkpoint import replace_folder
+from bambino.checkpoint import write_folder
 from bambino.config import ModelConfig, Recipe, RecipeError, ShapeConfig
 from bambino.model_card import NEWBORN
 from bambino.models import load_lm, load_tokenizer
-from bambino.run_directory import holds_run
+from bambino.run_directory import claim, holds_run
 from bambino.streams import read_corpus
 from bambino.trainer import BambinoTrainer
 
@@ -74,6 +74,7 @@ def newborn_trainer(
     newborn = Path(recipe.output_dir).expanduser() / NEWBORN
     dataset = None if train_dataset is None else list(train_dataset)
     if not holds_run(recipe.output_dir):
+        claim(recipe.output_dir)
         make_newborn(recipe, newborn, dataset)
     config = ModelConfig(str(newborn))
     lm = load_lm(config, "baby")
@@ -88,10 +89,12 @@ def make_newborn(recipe: Recipe, folder: Path, dataset: Iterable[Any] | None = N
     tokenizer = train_tokenizer(lines, recipe.shape.vocab_size)
     torch.manual_seed(recipe.seed)
     lm = AutoModelForCausalLM.from_config(model_config(recipe.shape, tokenizer))
-    part = folder.with_name(".part-newborn")
-    lm.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    replace_folder(part, folder)
+
+    def save(part: Path) -> None:
+        lm.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+
+    write_folder(folder, save)
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:

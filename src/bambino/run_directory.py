@@ -23,13 +23,21 @@ from pathlib import Path
 from typing import IO, Any
 
 from bambino.config import Recipe, RecipeError
+from bambino.model_card import NEWBORN
 from bambino.recipe_file import load_recipe
 
 PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "jsonargparse")
 
-
 FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
 """Settings that a resumed run may change: they change no weight."""
+
+
+LOCK = ".lock"
+"""Held by the process that runs; that it exists says that bambino made this directory."""
+OWN_FOLDERS = ("checkpoints", "reference", NEWBORN)
+OWN_FILES = ("metrics.jsonl", "utterances.jsonl", "data.json", "environment.json", "failure.json")
+OWN_NAMES = (*OWN_FOLDERS, "model", *OWN_FILES)
+"""What a run writes and replaces; in a directory where no run was begun, it is somebody else's."""
 
 
 class RunDirectoryError(RuntimeError):
@@ -66,11 +74,7 @@ class RunDirectory:
     """Paths and logs of one run, held by one process at a time."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunDirectoryError(f"output_dir = {path} cannot be made: {error.strerror}. Use another.") from None
+        self.path = claim(path)
         self._lock = self._hold()
         self.metrics = JsonLinesLog(self.path / "metrics.jsonl")
         self.utterances = JsonLinesLog(self.path / "utterances.jsonl")
@@ -110,7 +114,7 @@ class RunDirectory:
         self._lock.close()
 
     def _hold(self) -> IO[bytes]:
-        lock = (self.path / ".lock").open("wb")
+        lock = (self.path / LOCK).open("wb")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -119,6 +123,40 @@ class RunDirectory:
                 f"{self.path} is in use by another process. Wait for it or use another output_dir."
             ) from None
         return lock
+
+
+def claim(path: str | Path) -> Path:
+    """Make a directory for a run and leave the mark that it is one, or know it by that mark (a run killed early).
+
+    Raises:
+        RunDirectoryError: it cannot be made, or holds files of a run's names that no run of ours put there.
+    """
+    folder = Path(path).expanduser()
+    taken = [name for name in OWN_NAMES if (folder / name).exists()]
+    if taken and not (folder / LOCK).exists() and not holds_run(folder):
+        raise RunDirectoryError(
+            f"output_dir = {path} holds {', '.join(taken)} already and no run of bambino's, which would replace them. "
+            "Use another."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOCK).touch()
+    except OSError as error:
+        raise RunDirectoryError(f"output_dir = {path} cannot be made: {error.strerror}. Use another.") from None
+    return folder
+
+
+def check_is_free_for_model(path: Path, run: str | Path) -> None:
+    """Refuse to save a model where a run keeps what it goes on from.
+
+    Raises:
+        RunDirectoryError: `path` is the run's directory or one of OWN_FOLDERS in it.
+    """
+    folder = Path(run).expanduser().resolve()
+    if path.resolve() in (folder, *(folder / name for name in OWN_FOLDERS)):
+        raise RunDirectoryError(
+            f"{path} is the run's own. Save the model in another folder, or name none: then it goes to {run}/model."
+        )
 
 
 def holds_run(path: str | Path) -> bool:

@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerBase
 from bambino import checkpoint, ppo
 from bambino.config import ModelConfig, Recipe, RecipeError
 from bambino.evaluation.in_training import Evaluator
-from bambino.model_card import model_card
+from bambino.model_card import is_model_card, model_card
 from bambino.models import (
     Baby,
     Reference,
@@ -40,7 +40,14 @@ from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_
 from bambino.recipe_file import dump_recipe
 from bambino.rewards import ParentPerplexity, Reward, StatefulReward, is_dead
 from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
-from bambino.run_directory import RunDirectory, RunDirectoryError, check_same_run, finite, holds_run
+from bambino.run_directory import (
+    RunDirectory,
+    RunDirectoryError,
+    check_is_free_for_model,
+    check_same_run,
+    finite,
+    holds_run,
+)
 from bambino.schedule import Schedule
 from bambino.scoring import reads_packed_rows
 from bambino.streams import Streams, build_streams
@@ -222,12 +229,10 @@ class BambinoTrainer:
         return evaluation.metrics
 
     def save_model(self, output_dir: str | Path | None = None) -> None:
-        """Save the baby as AutoModelForCausalLM opens it, its tokenizer and a model card."""
-        path = Path(output_dir or Path(self.args.output_dir) / "model")
-        part = path.with_name(f".part-{path.name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._save_model_files(part)
-        checkpoint.replace_folder(part, path)
+        """Save the baby as AutoModelForCausalLM opens it, its tokenizer and a model card; other files there stay."""
+        path = Path(output_dir or Path(self.args.output_dir) / "model").expanduser()
+        check_is_free_for_model(path, self.args.output_dir)
+        checkpoint.add_files(path, lambda part: self._save_model_files(part, beside=path / "README.md"))
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None) -> str:
         """Upload the saved model (save_model first) and return its address."""
@@ -263,7 +268,7 @@ class BambinoTrainer:
             yield
             self._save_checkpoint()
             if self.step >= self.args.max_steps:
-                self.save_model(self.run.model)
+                checkpoint.write_folder(self.run.model, self._save_model_files)
         except TrainingError as error:
             self._explain(error)
             raise
@@ -274,7 +279,7 @@ class BambinoTrainer:
         """Write what the run is made of; measure the baby before its first step."""
         self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
         if self._reference_kind == "initial":
-            self.baby.lm.save_pretrained(self.run.reference)
+            checkpoint.write_folder(self.run.reference, self.baby.lm.save_pretrained)
             self._reference_digest = checkpoint.sha256(self.run.reference / "model.safetensors")
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self.streams.manifest, str(self.accelerator.device))
@@ -391,10 +396,12 @@ class BambinoTrainer:
             self.run.utterances.append(row)
         self.on_row({"kind": "utterances", "step": step, "rows": rows})
 
-    def _save_model_files(self, path: Path) -> None:
+    def _save_model_files(self, path: Path, beside: Path | None = None) -> None:
+        """Model, tokenizer and card; no card where it would replace a README.md `beside` that is not ours."""
         self.baby.lm.save_pretrained(path)
         self.processing_class.save_pretrained(path)
-        (path / "README.md").write_text(model_card(self.args, self.step, self._last_evaluation), encoding="utf-8")
+        if beside is None or not beside.exists() or is_model_card(beside):
+            (path / "README.md").write_text(model_card(self.args, self.step, self._last_evaluation), encoding="utf-8")
 
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
