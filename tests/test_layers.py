@@ -17,6 +17,7 @@ LAYERS = [
     {
         "checkpoint",
         "run_directory",
+        "run_state",
         "phases",
         "participants",
         "model_card",

@@ -249,7 +249,7 @@ def test_a_reward_that_is_not_a_number_stops_the_run_and_shows_what_was_said(mak
 def test_a_measure_that_is_not_a_number_is_saved_and_comes_back(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("bambino.evaluation.in_training.mean_log", lambda perplexities: math.nan)
     recipe = make_recipe("--evaluation.utterances", "2", "--evaluation.eval_steps", "6")
-    assert math.isnan(trained(recipe)._last_evaluation["eval/utterances/parent_log_perplexity"])
+    assert math.isnan(trained(recipe).state.last_evaluation["eval/utterances/parent_log_perplexity"])
     row = rows_of(recipe)[-1]
     assert row["kind"] == "evaluation"
     assert row["eval/utterances/parent_log_perplexity"] is None
@@ -320,7 +320,7 @@ def test_saving_where_the_run_keeps_what_it_goes_on_from_is_refused(make_recipe:
 def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(make_recipe: Make, text_file: Path):
     texts = ("--evaluation.eval_steps", "6", "--evaluation.texts", f"{{it: [{text_file}]}}")
     recipe = make_recipe(*texts)
-    last = trained(recipe)._last_evaluation
+    last = trained(recipe).state.last_evaluation
     card = (Path(recipe.output_dir) / "model" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert f"| baby | `{recipe.baby.model}` |" in card
@@ -372,14 +372,14 @@ def test_evaluate_measures_the_baby_and_changes_nothing(make_recipe: Make, text_
 
 def test_evaluations_come_at_step_0_at_every_interval_and_at_the_end_and_change_no_bits(make_recipe: Make):
     recipe = make_recipe("--max_steps", "5", "--evaluation.eval_steps", "2", "--evaluation.utterances", "2")
-    last = trained(recipe)._last_evaluation
+    last = trained(recipe).state.last_evaluation
     rows = [row for row in rows_of(recipe) if row["kind"] == "evaluation"]
     assert [row["step"] for row in rows] == [0, 2, 4, 5]
     assert rows[-1] == {"kind": "evaluation", "step": 5, **last}
     said = [row for row in rows_of(recipe, "utterances") if row["kind"] == "evaluation"]
     assert [row["step"] for row in said] == [0, 0, 2, 2, 4, 4, 5, 5]
     plain = make_recipe("--max_steps", "5", output_dir="plain")
-    assert trained(plain)._last_evaluation == {}
+    assert trained(plain).state.last_evaluation == {}
     assert bits_of(plain) == bits_of(recipe)
 
 
