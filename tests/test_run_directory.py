@@ -59,6 +59,31 @@ def test_a_log_is_cut_back_to_an_offset_and_goes_on_from_there(tmp_path: Path):
     assert rows_of(tmp_path / "log.jsonl") == [{"step": 1}, {"step": 3}]
 
 
+@pytest.mark.parametrize("damage", ["deleted", "cut in the middle of a row"])
+def test_a_log_that_lost_rows_goes_on_with_the_whole_ones_and_a_warning(make_recipe: Make, damage: str):
+    recipe = make_recipe("--save_steps", "3")
+
+    def stop(row: dict[str, Any]) -> None:
+        trainer.stop_requested |= row["step"] == 3 and row["kind"] == "step"
+
+    trainer = BambinoTrainer(args=recipe, on_row=stop)
+    trainer.train()
+    log = Path(recipe.output_dir) / "metrics.jsonl"
+    if damage == "deleted":
+        log.unlink()
+    else:
+        log.write_bytes(log.read_bytes()[:-20])
+    passed: list[dict[str, Any]] = []
+    BambinoTrainer(args=recipe, on_row=passed.append).train(resume_from_checkpoint=True)
+    assert [row["step"] for row in rows_of(log)] == ([4, 5, 6] if damage == "deleted" else [1, 2, 4, 5, 6])
+    assert [row["text"] for row in passed if row["kind"] == "warning"] == [
+        f"{log} has lost rows that it had at step 3. The run goes on without them."
+    ]
+    passed.clear()
+    BambinoTrainer(args=recipe, on_row=passed.append).train(resume_from_checkpoint=True)
+    assert passed == []  # the newest checkpoint knows the log as it is
+
+
 def test_resuming_cuts_rows_written_after_the_checkpoint(make_recipe: Make):
     recipe = make_recipe("--save_steps", "3")
 

@@ -62,9 +62,12 @@ class JsonLinesLog:
         os.fsync(self._file.fileno())
         return self._file.tell()
 
-    def truncate(self, offset: int) -> None:
-        self._file.truncate(offset)
+    def truncate(self, offset: int) -> bool:
+        """Cut back to an offset. False where rows before it are missing: then all whole rows stay."""
+        content_is_there = self.path.stat().st_size >= offset
+        self._file.truncate(offset if content_is_there else self.path.read_bytes().rfind(b"\n") + 1)
         self._file.seek(0, os.SEEK_END)
+        return content_is_there
 
     def close(self) -> None:
         self._file.close()
@@ -104,9 +107,10 @@ class RunDirectory:
     def log_offsets(self) -> dict[str, int]:
         return {"metrics": self.metrics.offset(), "utterances": self.utterances.offset()}
 
-    def truncate_logs(self, offsets: dict[str, int]) -> None:
-        self.metrics.truncate(offsets["metrics"])
-        self.utterances.truncate(offsets["utterances"])
+    def truncate_logs(self, offsets: dict[str, int]) -> list[Path]:
+        """Cut both logs back; returns those in which rows are missing."""
+        logs = {"metrics": self.metrics, "utterances": self.utterances}
+        return [log.path for name, log in logs.items() if not log.truncate(offsets[name])]
 
     def close(self) -> None:
         self.metrics.close()

@@ -299,15 +299,15 @@ class BambinoTrainer:
     def _resume(self, path: Path | None) -> None:
         """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
         check_same_run(self.run.path, self.args, self.streams.manifest)
-        warn = lambda text: self.on_row({"kind": "warning", "text": text})  # noqa: E731
-        found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, warn)
+        found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, self._warn)
         if found is None:
             self._begin()
             return
         self.state.restore(found, self.run.reference)
         self._saved_step = self.step
         checkpoint.delete_after(self.run.checkpoints, self.step)
-        self.run.truncate_logs(found.state["log_offsets"])
+        for log in self.run.truncate_logs(found.state["log_offsets"]):
+            self._warn(f"{log} has lost rows that it had at step {self.step}. The run goes on without them.")
 
     def _save_checkpoint(self) -> None:
         if self._saved_step == self.step:
@@ -377,6 +377,9 @@ class BambinoTrainer:
             (path / "README.md").write_text(
                 model_card(self.args, self.step, self.state.last_evaluation), encoding="utf-8"
             )
+
+    def _warn(self, text: str) -> None:
+        self.on_row({"kind": "warning", "text": text})
 
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
