@@ -328,6 +328,29 @@ def test_resuming_with_changed_text_is_refused(make_recipe: Make, tmp_path: Path
     assert caught.value.key == "text.sources"
 
 
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+def test_resuming_with_another_reward_is_refused_by_its_name(make_recipe: Make, has_checkpoint: bool):
+    def length(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
+        return [float(len(text)) for text in completions]
+
+    def interrupt(row: dict[str, Any]) -> None:
+        raise InterruptedError
+
+    recipe = make_recipe("--max_steps", "1")
+    if has_checkpoint:
+        BambinoTrainer(args=recipe, reward_funcs=length).train()
+    else:
+        with pytest.raises(InterruptedError):
+            BambinoTrainer(args=recipe, reward_funcs=length, on_row=interrupt).train()
+    with pytest.raises(RecipeError) as caught:
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert str(caught.value) == (
+        f"The run in {recipe.output_dir} is rewarded by ['length'], and this trainer by ['ParentPerplexity']. "
+        "Pass the same reward_funcs to BambinoTrainer."
+    )
+    BambinoTrainer(args=recipe, reward_funcs=[length]).train(resume_from_checkpoint=True)
+
+
 def test_a_log_is_one_object_a_line_for_every_reader(tmp_path: Path):
     log = JsonLinesLog(tmp_path / "log.jsonl")
     said = "una\x85riga\u2028due\u2029tre\n"

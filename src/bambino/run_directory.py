@@ -169,10 +169,10 @@ def holds_run(path: str | Path) -> bool:
 
 
 def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
-    """A resumed run is the same run: same settings (but for FREE_ON_RESUME), same text.
+    """A resumed run is the same run: same settings (but for FREE_ON_RESUME), same rewards, same text.
 
     Raises:
-        RecipeError: naming the first setting that differs, or the text.
+        RecipeError: naming the first setting that differs, or the rewards, or the text.
     """
     then, now = _flat(load_recipe(path / "recipe.yaml").to_dict()), _flat(recipe.to_dict())
     for key in now | then:
@@ -180,7 +180,13 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
             problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
             way_out = "A resumed run keeps its settings; start another with its own output_dir."
             raise RecipeError(key, f"{problem} {way_out}")
-    if json.loads((path / "data.json").read_text(encoding="utf-8")) != manifest:
+    made_of = json.loads((path / "data.json").read_text(encoding="utf-8"))
+    if made_of.get("rewards") != manifest["rewards"]:
+        problem = (
+            f"The run in {path} is rewarded by {made_of.get('rewards')}, and this trainer by {manifest['rewards']}."
+        )
+        raise RecipeError("reward_funcs", f"{problem} Pass the same reward_funcs to BambinoTrainer.")
+    if made_of != manifest:
         raise RecipeError("text.sources", f"The text is not what the run in {path} began with (data.json).")
 
 
@@ -225,7 +231,9 @@ def git_commit() -> str | None:
 
 
 def finite(value: Any) -> Any:
-    """A value as JSON can say it: inf and nan become None."""
+    """A value as JSON can say it: inf and nan become None, numbers and arrays of NumPy and PyTorch plain ones."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

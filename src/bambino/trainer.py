@@ -31,7 +31,7 @@ from bambino.optimization import Optimizers
 from bambino.participants import ModelLike, check_parent, described, load_participants
 from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_step
 from bambino.recipe_file import dump_recipe
-from bambino.rewards import ParentPerplexity, Reward, is_dead
+from bambino.rewards import ParentPerplexity, Reward, ask, is_dead, reward_name
 from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
 from bambino.run_directory import (
     RunDirectory,
@@ -175,25 +175,15 @@ class BambinoTrainer:
 
     def _be_answered(self, rollout: Rollout) -> tuple[torch.Tensor, Row]:
         """The parent's rewards, (B,), and what they say of the baby."""
-        extra: dict[str, list[Any]] = {}
-        row: Row = {}
         with self._time("reward"):
             said = to_text(rollout, self.processing_class)
-            rewards = [0.0] * len(said.texts)
-            for reward in self.reward_funcs:
-                scores = reward(
-                    prompts=said.prompts,
-                    completions=said.completions,
-                    texts=said.texts,
-                    has_ended=said.has_ended,
-                    log_extra=extra.__setitem__,
-                    log_metric=lambda name, value: row.__setitem__(f"ppo/{name}", value),
-                )
-                rewards = [total + score for total, score in zip(rewards, scores, strict=True)]
+            feedback = ask(self.reward_funcs, said)
+        rewards = feedback.scores
         scored = torch.tensor(rewards, dtype=torch.float32)
         if not scored.isfinite().all():
             raise TrainingError("a reward is not finite", {"texts": said.texts, "rewards": rewards})
-        row |= {
+        row = {
+            **{f"ppo/{name}": value for name, value in feedback.metrics.items()},
             "ppo/reward": fmean(rewards),
             "ppo/reward_std": float(scored.std(correction=0)),
             "ppo/dead_reward": float(is_dead(rewards, self.args.reward.alpha)),
@@ -202,7 +192,7 @@ class BambinoTrainer:
         }
         if self.args.ppo.missing_eos_penalty is not None:
             scored -= self.args.ppo.missing_eos_penalty * (~rollout.has_ended.cpu()).float()
-        self._log_utterances("ppo", self.step + 1, said, {**extra, "reward": rewards})
+        self._log_utterances("ppo", self.step + 1, said, {**feedback.columns, "reward": rewards})
         return scored.to(self.accelerator.device), row
 
     def _learn_from(self, rollout: Rollout, rewards: torch.Tensor) -> Row:
@@ -292,13 +282,13 @@ class BambinoTrainer:
             )
         self.state.begin(self.run.reference)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
-        self.run.describe(dump_recipe(self.args), self.streams.manifest, str(self.accelerator.device))
+        self.run.describe(dump_recipe(self.args), self._manifest, str(self.accelerator.device))
         if self.args.evaluation.eval_steps is not None:
             self._evaluate_and_log()
 
     def _resume(self, path: Path | None) -> None:
         """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
-        check_same_run(self.run.path, self.args, self.streams.manifest)
+        check_same_run(self.run.path, self.args, self._manifest)
         found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, self._warn)
         if found is None:
             self._begin()
@@ -396,6 +386,11 @@ class BambinoTrainer:
         self._times[part] += time.perf_counter() - begin
 
     # ------------------------------------------------------------------------------------------------------- parts
+
+    @property
+    def _manifest(self) -> dict[str, Any]:
+        """What the run is made of, for data.json."""
+        return {**self.streams.manifest, "rewards": [reward_name(reward) for reward in self.reward_funcs]}
 
     def _reseed(self) -> None:
         """The global generator (dropout) at each step is a function of (seed, step, process)."""
