@@ -145,6 +145,23 @@ def test_a_model_without_tokenizer(family, tmp_path):
         load_tokenizer(ModelConfig(str(tmp_path)), "parent", lm)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tokenizer_is_the_same_after_training_saving_and_loading(family, tmp_path, make_recipe):
+    # A byte-level BPE of its own: <pad>, </s>; beside a Qwen 2, AutoTokenizer would make a Qwen2Tokenizer of it.
+    made, folder = make_tokenizer(), tmp_path / "baby"
+    tiny_lm(family, len(made)).save_pretrained(folder)
+    made.save_pretrained(folder)
+    recipe = make_recipe("--baby.model", str(folder), "--max_steps", "1", "--schedule.kind", "clm")
+    trainer = BambinoTrainer(args=recipe)
+    trainer.train()
+    raised = ModelConfig(f"{recipe.output_dir}/model")
+    text = "il gatto, 1234 volte; perche\u0301 no?  Due  spazi \n\n e <pad>"
+    for tokenizer in (trainer.processing_class, load_tokenizer(raised, "baby", load_lm(raised, "baby"))):
+        assert tokenizer.get_vocab() == made.get_vocab()
+        assert tokenizer(text)["input_ids"] == made(text)["input_ids"]
+        assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (1, 1, 0)
+
+
 def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tmp_path):
     make_tokenizer(vocab_size=320).save_pretrained(tmp_path)
     config = tiny_lm("gpt2", 320)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import FAMILIES, italian_lines
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from bambino.cli import main
 from bambino.config import Recipe, RecipeError, ShapeConfig
@@ -47,6 +47,10 @@ def test_each_architecture_learns_and_opens_with_auto_model(architecture: str, t
     assert losses[-1] < 0.7 * losses[0]
     lm = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "model")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")
+    text = "il gatto, 1234 volte; perche\u0301 no?  Due  spazi \n\n e <pad>"
+    newborn = PreTrainedTokenizerFast.from_pretrained(tmp_path / "run" / "newborn")
+    assert tokenizer.get_vocab() == newborn.get_vocab()
+    assert tokenizer(text)["input_ids"] == newborn(text)["input_ids"]
     assert lm.config.model_type == architecture
     assert lm.get_input_embeddings().weight.shape == (320, 32)
     assert tokenizer.decode(tokenizer("perché no? 日本")["input_ids"]) == "perché no? 日本"

@@ -14,11 +14,21 @@ import torch
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from bambino.config import ModelConfig
 from bambino.scoring import logits_before, states_before
 from bambino.text import TokenBatch
+
+GENERIC_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Names, old and new, of the class that reads tokenizer.json as it is."""
 
 
 class ModelError(ValueError):
@@ -142,10 +152,16 @@ def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedM
 def load_tokenizer(
     config: ModelConfig, role: Literal["baby", "parent"], lm: PreTrainedModel
 ) -> PreTrainedTokenizerBase:
-    """Load a model's tokenizer and check that the model has a row for each of its ids."""
-    source = _source(config, role)
+    """Load a model's tokenizer as it was saved and check that the model has a row for each of its ids.
+
+    AutoTokenizer overrules the generic class for some families (a saved byte-level BPE beside a Qwen 2 becomes a
+    Qwen2Tokenizer, with other ids), so where tokenizer_config.json names the generic class, that one opens it.
+    """
+    source, revision = _source(config, role), config.revision or "main"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=config.revision or "main")
+        named = get_tokenizer_config(source, revision=revision).get("tokenizer_class")
+        opener = PreTrainedTokenizerFast if named in GENERIC_TOKENIZERS else AutoTokenizer
+        tokenizer: PreTrainedTokenizerBase = opener.from_pretrained(source, revision=revision)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{role}.model = {source} has no tokenizer that opens: {_first_line(error)}") from None
     if not tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys():

@@ -24,6 +24,7 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen2Tokenizer,
 )
 
 from bambino.checkpoint import write_folder
@@ -86,7 +87,7 @@ def newborn_trainer(
 def make_newborn(recipe: Recipe, folder: Path, dataset: Iterable[Any] | None = None) -> None:
     """Save a tokenizer trained on the lines that the recipe trains on, and a random model of its shape."""
     lines = read_corpus(recipe, recipe.text.sources, recipe.text.weights, dataset).lines
-    tokenizer = train_tokenizer(lines, recipe.shape.vocab_size)
+    tokenizer = train_tokenizer(lines, recipe.shape.vocab_size, recipe.shape.architecture)
     torch.manual_seed(recipe.seed)
     lm = AutoModelForCausalLM.from_config(model_config(recipe.shape, tokenizer))
 
@@ -97,10 +98,16 @@ def make_newborn(recipe: Recipe, folder: Path, dataset: Iterable[Any] | None = N
     write_folder(folder, save)
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE (no text is unknown to it); `<|endoftext|>` is BOS and EOS."""
+def train_tokenizer(texts: Iterable[str], vocab_size: int, architecture: str = "gpt2") -> PreTrainedTokenizerFast:
+    """A byte-level BPE (no text is unknown to it); `<|endoftext|>` is BOS and EOS.
+
+    For a Qwen 2 it divides text as Qwen 2 does: so AutoTokenizer will read it, whatever was saved.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if architecture == "qwen2":
+        qwen = Qwen2Tokenizer().backend_tokenizer
+        tokenizer.normalizer, tokenizer.pre_tokenizer = qwen.normalizer, qwen.pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
