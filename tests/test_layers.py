@@ -16,6 +16,7 @@ LAYERS = [
     {"models", "rewards", "rollout", "optimization"},
     {
         "checkpoint",
+        "provenance",
         "run_directory",
         "run_state",
         "phases",

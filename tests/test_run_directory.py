@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from conftest import italian_lines
 
+import bambino.provenance
 from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
-from bambino.run_directory import JsonLinesLog, RunDirectory, RunDirectoryError, environment, holds_run
+from bambino.provenance import environment, git_commit
+from bambino.run_directory import JsonLinesLog, RunDirectory, RunDirectoryError, holds_run
 
 Make = Callable[..., Recipe]
 
@@ -174,7 +176,7 @@ def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_pat
     run = RunDirectory(tmp_path)
     (tmp_path / "data.json").mkdir()  # so that writing it fails
     with pytest.raises(OSError, match=r"data\.json"):
-        run.describe("seed: 1\n", {}, "cpu")
+        run.describe("seed: 1\n", {}, {})
     run.close()
     assert not holds_run(tmp_path)
 
@@ -212,6 +214,60 @@ def test_the_environment_names_versions_and_device():
 
     assert found["packages"]["torch"] == torch.__version__
     assert all(found["packages"].values())
+
+
+def committed(folder: Path) -> str:
+    """The commit of all that lies in a folder, made a repository."""
+    who = ("-c", "user.name=n", "-c", "user.email=e")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_is_of_the_repository_that_tracks_bambino_not_of_one_it_is_installed_in(tmp_path, monkeypatch):
+    (tmp_path / "main.py").write_text("theirs")
+    first = committed(tmp_path)
+    file = tmp_path / "venv" / "provenance.py"
+    file.parent.mkdir()
+    file.write_text("ours")
+    monkeypatch.setattr(bambino.provenance, "__file__", str(file))
+    assert git_commit() is None
+    second = committed(tmp_path)  # now with our file
+    assert first != git_commit() == second
+    file.write_text("ours, changed")
+    assert git_commit() == f"{second}-dirty"
+
+
+def test_resuming_elsewhere_is_warned_of_and_noted_once(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    recipe = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    file = Path(recipe.output_dir) / "environment.json"
+    first = json.loads(file.read_text())
+    assert first["resumed"] == []
+    rows: list[dict[str, Any]] = []
+
+    def resume() -> list[str]:
+        rows.clear()
+        BambinoTrainer(args=recipe, on_row=rows.append).train(resume_from_checkpoint=True)
+        return [row["text"] for row in rows if row["kind"] == "warning"]
+
+    assert resume() == []
+    monkeypatch.setattr(bambino.provenance, "git_commit", lambda: "abc")
+    expected = f"The run goes on elsewhere (git_commit {first['git_commit']} -> abc)"
+    assert [text[: len(expected)] for text in resume()] == [expected]
+    assert resume() == []  # noted already
+    (entry,) = json.loads(file.read_text())["resumed"]
+    del first["resumed"]
+    assert entry == {"step": 1, **first, "git_commit": "abc"}
+
+
+def test_a_run_without_its_data_json_is_refused_by_its_name(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    (Path(recipe.output_dir) / "data.json").unlink()
+    with pytest.raises(RunDirectoryError, match=r"data\.json cannot be read, so this run cannot go on"):
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
 
 
 # --------------------------------------------------------------------------------------------- refused directories

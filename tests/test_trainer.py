@@ -16,6 +16,7 @@ from conftest import italian_lines, make_tokenizer, tiny_lm
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import bambino.participants
 import bambino.trainer
 from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
 from bambino.models import ModelError
@@ -72,6 +73,17 @@ def test_models_may_be_passed_as_objects_paths_or_in_the_recipe(make_recipe: Mak
     models = [AutoModelForCausalLM.from_pretrained(folder) for folder in (baby_folder, parent_folder)]
     trained(by_object, *models)
     assert bits_of(by_object) == bits_of(by_path) == bits_of(by_recipe)
+
+
+def test_a_path_passed_in_is_opened_at_the_revision_that_the_recipe_records(
+    make_recipe: Make, baby_folder, monkeypatch
+):
+    opened = []
+    load_lm = bambino.participants.load_lm
+    monkeypatch.setattr(bambino.participants, "load_lm", lambda *a: (opened.append(a[0].revision), load_lm(*a))[1])
+    trainer = BambinoTrainer(str(baby_folder), args=make_recipe("--baby.revision", "v1", "--parent.revision", "v2"))
+    recorded = trainer.args.baby.revision, trainer.args.parent.revision
+    assert tuple(opened) == recorded == ("v1", "v2")
 
 
 def test_models_that_never_were_on_disk_come_with_their_tokenizers(make_recipe: Make):

@@ -96,7 +96,7 @@ def _model_and_tokenizer(
         config = ModelConfig(model.name_or_path or config.model, config.revision)
     else:
         if model is not None:
-            config = ModelConfig(str(model))
+            config = ModelConfig(str(model), config.revision)
         lm = load_lm(config, role)
     if tokenizer is None:
         return lm, load_tokenizer(config, role, lm)

@@ -1,7 +1,7 @@
 """The run directory: all that anything later reads.
 
 recipe.yaml          every setting, resolved
-environment.json     package versions, git commit, device
+environment.json     package versions, git commit, device; where they changed on resuming, too
 data.json            the data manifest: per source hash, lines kept, dropped and why, truncated, tokens
 metrics.jsonl        a row per step, a row per evaluation
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
@@ -16,21 +16,10 @@ import fcntl
 import json
 import math
 import os
-import platform
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from bambino.config import Recipe, RecipeError
 from bambino.model_card import NEWBORN
-from bambino.recipe_file import load_recipe
-
-PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "jsonargparse")
-
-FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
-"""Settings that a resumed run may change: they change no weight."""
-
 
 LOCK = ".lock"
 """Held by the process that runs; that it exists says that bambino made this directory."""
@@ -98,10 +87,10 @@ class RunDirectory:
     def recipe(self) -> Path:
         return self.path / "recipe.yaml"
 
-    def describe(self, recipe_yaml: str, manifest: dict[str, Any], device: str) -> None:
+    def describe(self, recipe_yaml: str, manifest: dict[str, Any], environment: dict[str, Any]) -> None:
         """Write what the run is made of, before its first step; the recipe last, for it says that a run was begun."""
-        write_atomically(self.path / "data.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-        write_atomically(self.path / "environment.json", json.dumps(environment(device), indent=1) + "\n")
+        write_json(self.path / "data.json", manifest)
+        write_json(self.path / "environment.json", environment)
         write_atomically(self.recipe, recipe_yaml)
 
     def log_offsets(self) -> dict[str, int]:
@@ -168,26 +157,8 @@ def holds_run(path: str | Path) -> bool:
     return (Path(path).expanduser() / "recipe.yaml").exists()
 
 
-def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
-    """A resumed run is the same run: same settings (but for FREE_ON_RESUME), same rewards, same text.
-
-    Raises:
-        RecipeError: naming the first setting that differs, or the rewards, or the text.
-    """
-    then, now = _flat(load_recipe(path / "recipe.yaml").to_dict()), _flat(recipe.to_dict())
-    for key in now | then:
-        if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
-            problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
-            way_out = "A resumed run keeps its settings; start another with its own output_dir."
-            raise RecipeError(key, f"{problem} {way_out}")
-    made_of = json.loads((path / "data.json").read_text(encoding="utf-8"))
-    if made_of.get("rewards") != manifest["rewards"]:
-        problem = (
-            f"The run in {path} is rewarded by {made_of.get('rewards')}, and this trainer by {manifest['rewards']}."
-        )
-        raise RecipeError("reward_funcs", f"{problem} Pass the same reward_funcs to BambinoTrainer.")
-    if made_of != manifest:
-        raise RecipeError("text.sources", f"The text is not what the run in {path} began with (data.json).")
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -200,36 +171,6 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def environment(device: str) -> dict[str, Any]:
-    """Versions and places that a result may depend on."""
-    packages: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": device,
-        "packages": packages,
-        "git_commit": git_commit(),
-    }
-
-
-def git_commit() -> str | None:
-    """The commit of bambino's own source tree, "-dirty" when it was changed since; None when installed without one."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def finite(value: Any) -> Any:
     """A value as JSON can say it: inf and nan become None, numbers and arrays of NumPy and PyTorch plain ones."""
     if hasattr(value, "tolist"):
@@ -239,14 +180,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     return [finite(item) for item in value] if isinstance(value, list) else value
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value of nested settings."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _one_line(text: str) -> str:

@@ -30,6 +30,7 @@ from bambino.models import Baby, Reference, forward_flops
 from bambino.optimization import Optimizers
 from bambino.participants import ModelLike, check_parent, described, load_participants
 from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_step
+from bambino.provenance import check_same_run, environment, note_environment
 from bambino.recipe_file import dump_recipe
 from bambino.rewards import ParentPerplexity, Reward, ask, is_dead, reward_name
 from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
@@ -37,7 +38,6 @@ from bambino.run_directory import (
     RunDirectory,
     RunDirectoryError,
     check_is_free_for_model,
-    check_same_run,
     finite,
     holds_run,
 )
@@ -282,7 +282,8 @@ class BambinoTrainer:
             )
         self.state.begin(self.run.reference)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
-        self.run.describe(dump_recipe(self.args), self._manifest, str(self.accelerator.device))
+        here = {**environment(str(self.accelerator.device)), "resumed": []}
+        self.run.describe(dump_recipe(self.args), self._manifest, here)
         if self.args.evaluation.eval_steps is not None:
             self._evaluate_and_log()
 
@@ -296,6 +297,10 @@ class BambinoTrainer:
         self.state.restore(found, self.run.reference)
         self._saved_step = self.step
         checkpoint.delete_after(self.run.checkpoints, self.step)
+        if changes := note_environment(self.run.path / "environment.json", str(self.accelerator.device), self.step):
+            self._warn(
+                f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
+            )
         for log in self.run.truncate_logs(found.state["log_offsets"]):
             self._warn(f"{log} has lost rows that it had at step {self.step}. The run goes on without them.")
 
