@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import italian_lines
+from conftest import italian_lines, make_tokenizer, tiny_lm
+from transformers import AutoModelForCausalLM
 
 import bambino.provenance
 from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
@@ -384,6 +386,51 @@ def test_resuming_with_changed_text_is_refused(make_recipe: Make, tmp_path: Path
     assert caught.value.key == "text.sources"
 
 
+def replaced(folder: Path, other: Path) -> None:
+    """Other weights in the same folder."""
+    shutil.copy(other / "model.safetensors", folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("role", ["baby", "parent"])
+def test_resuming_with_another_model_under_the_same_name_is_refused(make_recipe: Make, tmp_path: Path, role: str):
+    family, vocabulary = ("opt", 320) if role == "baby" else ("gpt2", 400)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, seed in ((first, 1), (second, 2)):
+        tiny_lm(family, vocabulary, seed).save_pretrained(folder)
+    make_tokenizer(vocab_size=vocabulary).save_pretrained(first)
+    recipe = make_recipe(f"--{role}.model", str(first), "--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    replaced(first, second)
+    with pytest.raises(RecipeError) as caught:
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert str(caught.value) == f"The {role} is not what the run in {recipe.output_dir} began with (data.json)."
+    assert caught.value.key == f"{role}.model"
+
+
+def test_a_baby_passed_as_an_object_may_have_been_trained_before_it_goes_on(make_recipe: Make, baby_folder: Path):
+    recipe, baby = make_recipe("--max_steps", "1"), AutoModelForCausalLM.from_pretrained(baby_folder)
+    BambinoTrainer(baby, args=recipe).train()
+    BambinoTrainer(baby, args=recipe).train(resume_from_checkpoint=True)
+    made_of = json.loads((Path(recipe.output_dir) / "data.json").read_text())
+    assert made_of["baby"] is None
+    assert len(made_of["parent"]) == len(made_of["baby_tokenizer"]) == 64
+
+
+@pytest.mark.parametrize("file", ["heard.txt", "pairs.jsonl"])
+def test_resuming_with_a_changed_evaluation_file_is_refused(make_recipe: Make, tmp_path: Path, file: str):
+    (tmp_path / "heard.txt").write_text("\n".join(italian_lines(60)) + "\n", encoding="utf-8")
+    (tmp_path / "pairs.jsonl").write_text('{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede"}\n')
+    texts = ("--evaluation.texts", f"{{it: [{tmp_path / 'heard.txt'}]}}")
+    recipe = make_recipe(*texts, "--evaluation.pairs", f"{{a: {tmp_path / 'pairs.jsonl'}}}", "--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    content = (tmp_path / file).read_text(encoding="utf-8")
+    (tmp_path / file).write_text(content.replace("gatto", "cane"), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"that is evaluated on is not what the run in .* began with"):
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+
+
 @pytest.mark.parametrize("has_checkpoint", [True, False])
 def test_resuming_with_another_reward_is_refused_by_its_name(make_recipe: Make, has_checkpoint: bool):
     def length(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
@@ -401,8 +448,8 @@ def test_resuming_with_another_reward_is_refused_by_its_name(make_recipe: Make, 
     with pytest.raises(RecipeError) as caught:
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
     assert str(caught.value) == (
-        f"The run in {recipe.output_dir} is rewarded by ['length'], and this trainer by ['ParentPerplexity']. "
-        "Pass the same reward_funcs to BambinoTrainer."
+        f"The reward is not what the run in {recipe.output_dir} began with (data.json). It began with ['length'], this "
+        "is ['ParentPerplexity']: pass the same reward_funcs to BambinoTrainer."
     )
     BambinoTrainer(args=recipe, reward_funcs=[length]).train(resume_from_checkpoint=True)
 

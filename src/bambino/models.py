@@ -7,6 +7,8 @@ that is checked when it is loaded (a model that caps or scales its logits afterw
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -118,6 +120,23 @@ def forward_flops(lm: PreTrainedModel, tokens: int, targets: int) -> int:
     embeddings = {id(p) for p in [*lm.get_input_embeddings().parameters(), *lm.get_output_embeddings().parameters()]}
     body = sum(p.numel() for p in lm.parameters() if id(p) not in embeddings)
     return 2 * body * tokens + 2 * lm.get_output_embeddings().weight.numel() * targets
+
+
+def weights_sha256(lm: PreTrainedModel) -> str:
+    """Of the names and numbers of all weights, wherever they were opened from; about a second per GB."""
+    digest = hashlib.sha256()
+    for name, parameter in lm.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Of all that decides which ids a text has."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else tokenizer.get_vocab()
+    for set_by_calls in ("truncation", "padding"):
+        content.pop(set_by_calls, None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedModel:

@@ -17,13 +17,24 @@ PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "
 
 FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
 """Settings that a resumed run may change: they change no weight."""
+MADE_OF = {
+    "clm": ("text.sources", "The text"),
+    "prompts": ("text.prompt_sources", "The text of prompts"),
+    "baby": ("baby.model", "The baby"),
+    "baby_tokenizer": ("baby.model", "The baby's tokenizer"),
+    "parent": ("parent.model", "The parent"),
+    "parent_tokenizer": ("parent.model", "The parent's tokenizer"),
+    "evaluation": ("evaluation", "A text or file of pairs that is evaluated on"),
+    "rewards": ("reward_funcs", "The reward"),
+}
+"""Part of data.json -> the setting that names it, and its name in a sentence; a part that is null is not compared."""
 
 
 def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
-    """A resumed run is the same run: same settings (but for FREE_ON_RESUME), same rewards, same text.
+    """A resumed run is the same run: same settings (but for FREE_ON_RESUME), made of the same.
 
     Raises:
-        RecipeError: naming the first setting that differs, or the rewards, or the text.
+        RecipeError: naming the first setting or part that differs.
     """
     then, now = _flat(load_recipe(path / "recipe.yaml").to_dict()), _flat(recipe.to_dict())
     for key in now | then:
@@ -32,13 +43,13 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
             way_out = "A resumed run keeps its settings; start another with its own output_dir."
             raise RecipeError(key, f"{problem} {way_out}")
     made_of = _read_json(path / "data.json")
-    if made_of.get("rewards") != manifest["rewards"]:
-        problem = (
-            f"The run in {path} is rewarded by {made_of.get('rewards')}, and this trainer by {manifest['rewards']}."
-        )
-        raise RecipeError("reward_funcs", f"{problem} Pass the same reward_funcs to BambinoTrainer.")
-    if made_of != manifest:
-        raise RecipeError("text.sources", f"The text is not what the run in {path} began with (data.json).")
+    for part, (key, it) in MADE_OF.items():
+        before, after = made_of.get(part), manifest.get(part)
+        if before is not None and after is not None and before != after:
+            problem = f"{it} is not what the run in {path} began with (data.json)."
+            if part == "rewards":
+                problem += f" It began with {before}, this is {after}: pass the same reward_funcs to BambinoTrainer."
+            raise RecipeError(key, problem)
 
 
 def note_environment(path: Path, device: str, step: int) -> list[str]:

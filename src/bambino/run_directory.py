@@ -2,7 +2,8 @@
 
 recipe.yaml          every setting, resolved
 environment.json     package versions, git commit, device; where they changed on resuming, too
-data.json            the data manifest: per source hash, lines kept, dropped and why, truncated, tokens
+data.json            what the run is made of: per text source hash, lines kept, dropped and why, truncated, tokens;
+                     sha256 of models, tokenizers and evaluation files; names of the rewards
 metrics.jsonl        a row per step, a row per evaluation
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
 reference/           the first baby, when it is the reference; written once

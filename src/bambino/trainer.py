@@ -395,7 +395,9 @@ class BambinoTrainer:
     @property
     def _manifest(self) -> dict[str, Any]:
         """What the run is made of, for data.json."""
-        return {**self.streams.manifest, "rewards": [reward_name(reward) for reward in self.reward_funcs]}
+        names = [reward_name(reward) for reward in self.reward_funcs]
+        models, evaluation = self.participants.digests, self.evaluator.manifest
+        return {**self.streams.manifest, **models, "evaluation": evaluation, "rewards": names}
 
     def _reseed(self) -> None:
         """The global generator (dropout) at each step is a function of (seed, step, process)."""

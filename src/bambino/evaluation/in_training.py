@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from transformers import PreTrainedTokenizerBase
 
+from bambino.checkpoint import sha256
 from bambino.config import Recipe
 from bambino.evaluation.generation import distinct_n, longest_repeat
 from bambino.evaluation.minimal_pairs import Pair, accuracy, load_pairs
@@ -18,7 +20,7 @@ from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character
 from bambino.scoring import bits_per_byte
-from bambino.text import TextError, TokenBatch, as_line, encode, heldout_of, load_heldout, pad, spread
+from bambino.text import TextError, TokenBatch, as_line, encode, heldout_of, load_heldout, pad, source_sha256, spread
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Evaluator:
         self.pairs: dict[str, list[Pair]] = {
             name: spread(load_pairs(path), config.max_pairs) for name, path in config.pairs.items()
         }
+        self.manifest = {
+            "texts": {name: [source_sha256(source) for source in sources] for name, sources in config.texts.items()},
+            "pairs": {name: sha256(Path(path)) for name, path in config.pairs.items()},
+        }
+        """What is measured on, for data.json."""
         self.prompts: list[list[int]] = []
         self.human_log_perplexity: float | None = None
         if config.utterances > 0 and (text.sources or dataset is not None):
