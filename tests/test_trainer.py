@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import bambino.participants
 import bambino.trainer
 from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
-from bambino.models import ModelError
+from bambino.models import ModelError, forward_flops
 from bambino.optimization import UpdateMeter
 from bambino.phases import TrainingError
 from bambino.run_directory import RunDirectoryError
@@ -344,6 +344,18 @@ def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(
     assert f"| bits_per_byte/it | {last['eval/bits_per_byte/it']:.4g} |" in card
 
 
+def test_the_card_in_a_checkpoint_says_at_which_step_it_was_measured(make_recipe: Make, text_file: Path):
+    texts = ("--evaluation.eval_steps", "2", "--evaluation.texts", f"{{it: [{text_file}]}}")
+    recipe = make_recipe(*texts, "--save_steps", "3", "--save_total_limit", "9")
+    trained(recipe)
+    card = (Path(recipe.output_dir) / "checkpoints" / "step-0000003" / "model" / "README.md").read_text()
+    assert "| steps done | 3 of 6" in card
+    assert "| evaluation at step 2 | |" in card
+    trainer = BambinoTrainer(args=recipe)
+    trainer.train(resume_from_checkpoint=Path(recipe.output_dir) / "checkpoints" / "step-0000003")
+    assert "| evaluation at step 6 | |" in (Path(recipe.output_dir) / "model" / "README.md").read_text()
+
+
 def test_pushing_uploads_the_saved_model_to_a_private_repository(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
     calls = []
 
@@ -489,10 +501,53 @@ def test_tokens_and_flops_are_counted(make_recipe: Make):
     assert rows[0]["total/flops"] == first
     assert rows[1]["total/flops"] == first + 3 * (2 * body * 160 + 2 * head * rows[1]["clm/targets"])
     sampling = 2 * body * 20 + 2 * head * 4
-    learning = 3 * 4 * (2 * body * 20 + 2 * head * 4)  # four epochs, forward and backward
+    # four epochs, forward and backward, and the check of the sampler, a forward
+    learning = (3 * 4 + 1) * (2 * body * 20 + 2 * head * 4)
     parent_body, parent_head = split(trainer.parent)
     reward = 2 * (parent_body + parent_head) * parent_tokens
     assert rows[2]["total/flops"] - rows[1]["total/flops"] == sampling + learning + reward
+
+
+def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    settings = ("--schedule.kind", "ppo", "--max_steps", "1", "--rollout.max_new_tokens", "1", "--ppo.epochs", "2")
+    original = bambino.trainer.ppo_step
+
+    def flops(output_dir: str, skipped: int) -> float:
+        monkeypatch.setattr(bambino.trainer, "ppo_step", lambda *a: original(*a) | {"ppo/skipped_updates": skipped})
+        recipe = make_recipe(*settings, "--ppo.minibatch_size", "2", output_dir=output_dir)
+        trainer = trained(recipe, reward_funcs=lambda completions, **_: [float(len(c)) for c in completions])
+        forward = forward_flops(trainer.baby.lm, 20, 4)  # 4 prompts of 4 tokens, one token said after each
+        return rows_of(recipe)[0]["total/flops"] / forward
+
+    # sampling 1, reference 1, two epochs 3 each, the check 1 of the baby and 1 of the reference
+    assert flops("all", 0) == pytest.approx(10)
+    # three of four updates, each half a batch, without a backward: 3 * 0.5 * 2 less
+    assert flops("skipped", 3) == pytest.approx(7)
+
+
+def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    now = iter(range(10_000))
+    monkeypatch.setattr(bambino.trainer.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
+    settings = (*CLM_ONLY, "--max_steps", "2", "--evaluation.eval_steps", "1")
+
+    def stop(row: dict[str, Any]) -> None:
+        trainer.stop_requested |= row["kind"] == "step" and row["step"] == 1
+
+    recipe = make_recipe(*settings)
+    trainer = BambinoTrainer(args=recipe, on_row=stop)
+    trainer.train()
+    # evaluation at 0, clm; evaluation at 1 after the row and before the checkpoint, whose own second is lost
+    assert rows_of(recipe)[1]["total/seconds"] == 2
+    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    last = next(row for row in rows_of(recipe) if row["kind"] == "step" and row["step"] == 2)
+    assert last["total/seconds"] == 4
+
+
+def test_without_a_reference_no_kl_is_reported_and_its_weight_does_not_move(make_recipe: Make):
+    recipe = make_recipe("--ppo.reference", "none", "--ppo.kl_horizon", "10")
+    trainer = trained(recipe)
+    assert trainer.state.kl_coef == 0.2
+    assert not any("kl" in key for row in rows_of(recipe) for key in row if key != "ppo/approx_kl")
 
 
 def test_update_norm_and_cosine_by_hand():

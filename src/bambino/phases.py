@@ -127,15 +127,15 @@ def ppo_step(
                     batch = rollout.rows(rows).sequences
                     report["grad_norm"], report["learning_rate"] = _update(learner, "ppo", number, batch)
                 updates.reports.append(report)
-    kl = (rollout.log_probs - ref_log_probs).where(rollout.is_real, 0.0).sum(1).mean()
     metrics = {
-        "ppo/kl": float(kl),
-        "ppo/kl_coef": kl_coef,
         "ppo/returns": float(returns[rollout.is_real].mean()),
         "ppo/values": float(rollout.values[rollout.is_real].mean()),
         "ppo/update_norm": meter.norm(),
         **updates.metrics(),
     }
+    if reference.lm is not None:
+        kl = (rollout.log_probs - ref_log_probs).where(rollout.is_real, 0.0).sum(1).mean()
+        metrics |= {"ppo/kl": float(kl), "ppo/kl_coef": kl_coef}
     if learner.clm_gradient is not None:
         metrics["ppo/cosine_with_clm"] = meter.cosine(learner.clm_gradient)
     return metrics

@@ -35,6 +35,8 @@ class RunState:
     """Cumulated costs: tokens, flops, seconds."""
     last_evaluation: dict[str, float] = field(default_factory=dict)
     """Metrics of the last evaluation; empty before it."""
+    evaluated_at: int = 0
+    """Steps done at the last evaluation."""
     has_begun: bool = False
     """Whether the baby may have moved since the trainer was made, so that it could not begin again."""
     _reference_digest: str | None = None
@@ -65,6 +67,7 @@ class RunState:
             "kl_coef": self.kl_coef,
             "totals": dict(self.totals),
             "last_evaluation": finite(self.last_evaluation),
+            "evaluated_at": self.evaluated_at,
             "rewards": [r.state_dict() if isinstance(r, StatefulReward) else None for r in self.rewards],
             "reference_digest": self._reference_digest,
         }
@@ -80,6 +83,7 @@ class RunState:
         self.step, self.kl_coef = numbers["step"], numbers["kl_coef"]
         self.totals = defaultdict(float, numbers["totals"])
         self.last_evaluation = {k: math.nan if v is None else v for k, v in numbers["last_evaluation"].items()}
+        self.evaluated_at = numbers["evaluated_at"]
         for reward, state in zip(self.rewards, numbers["rewards"], strict=True):
             if isinstance(reward, StatefulReward):
                 reward.load_state_dict(state)

@@ -207,12 +207,14 @@ class BambinoTrainer:
                 self.state.learner, rollout, rewards, self.reference, self.state.kl_coef, first_update, order
             )
         config = self.args.ppo
-        if config.adaptive_kl:
+        if config.adaptive_kl and "ppo/kl" in row:
             self.state.kl_coef = ppo.adapted_kl_coef(
                 self.state.kl_coef, row["ppo/kl"], config.kl_target, config.kl_horizon, self.args.batch_size
             )
         tokens, targets = int(rollout.sequences.is_real.sum()), int(rollout.is_real.sum())
-        forwards = 3 * config.epochs + (self.reference.lm is not None)
+        has_reference = self.reference.lm is not None
+        forwards = 3 * config.epochs + has_reference + ("ppo/sampler_gap" in row) * (1 + has_reference)
+        forwards -= 2 * row["ppo/skipped_updates"] * self.args.minibatch_size / self.args.batch_size
         self.state.totals["flops"] += forwards * forward_flops(self.baby.lm, tokens, targets)
         return row
 
@@ -220,9 +222,7 @@ class BambinoTrainer:
 
     def evaluate(self) -> Row:
         """Measure the baby as it is now; see docs/metrics.md for the names."""
-        with self._time("evaluation"):
-            evaluation = self.evaluator.evaluate(self.baby)
-        return evaluation.metrics
+        return self.evaluator.evaluate(self.baby).metrics
 
     def save_model(self, output_dir: str | Path | None = None) -> None:
         """Save the baby as AutoModelForCausalLM opens it, its tokenizer and a model card; other files there stay."""
@@ -258,6 +258,10 @@ class BambinoTrainer:
         self.run = RunDirectory(self.args.output_dir)
         (self.run.path / "failure.json").unlink(missing_ok=True)
         try:
+            if self.args.evaluation.eval_steps is not None and (both := self.evaluator.trained_on()):
+                self._warn(
+                    f"text.heldout_every is null, so these are evaluated on lines trained on: {', '.join(both)}."
+                )
             if resume:
                 self._resume(None if resume is True else Path(resume))
             else:
@@ -317,7 +321,6 @@ class BambinoTrainer:
 
     def _record(self, row: Row) -> None:
         """One row of metrics.jsonl per step."""
-        self.state.totals["seconds"] += sum(self._times.values())
         read = sum(r.tokens_read for r in self.reward_funcs if isinstance(r, ParentPerplexity))
         if self.parent is not None:
             newly = int(read - self.state.totals["parent_tokens"])
@@ -345,7 +348,7 @@ class BambinoTrainer:
     def _evaluate_and_log(self) -> None:
         with self._time("evaluation"):
             evaluation = self.evaluator.evaluate(self.baby)
-        self.state.last_evaluation = evaluation.metrics
+        self.state.last_evaluation, self.state.evaluated_at = evaluation.metrics, self.step
         row = {"kind": "evaluation", "step": self.step, **evaluation.metrics}
         self.run.metrics.append(row)
         self.on_row(row)
@@ -369,9 +372,8 @@ class BambinoTrainer:
         self.baby.lm.save_pretrained(path)
         self.processing_class.save_pretrained(path)
         if beside is None or not beside.exists() or is_model_card(beside):
-            (path / "README.md").write_text(
-                model_card(self.args, self.step, self.state.last_evaluation), encoding="utf-8"
-            )
+            card = model_card(self.args, self.step, self.state.last_evaluation, self.state.evaluated_at)
+            (path / "README.md").write_text(card, encoding="utf-8")
 
     def _warn(self, text: str) -> None:
         self.on_row({"kind": "warning", "text": text})
@@ -388,7 +390,9 @@ class BambinoTrainer:
     def _time(self, part: str) -> Iterator[None]:
         begin = time.perf_counter()
         yield
-        self._times[part] += time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
+        self._times[part] += seconds
+        self.state.totals["seconds"] += seconds
 
     # ------------------------------------------------------------------------------------------------------- parts
 
