@@ -250,7 +250,7 @@ def _read_source(source: str | Path, jsonl_field: str, report: SourceReport) -> 
                 lines.append((_json_text(line, jsonl_field) if path.suffix == ".jsonl" else line).strip())
             except UnicodeDecodeError:
                 dropped["not UTF-8"] += 1
-            except (KeyError, TypeError, json.JSONDecodeError):
+            except (KeyError, TypeError, ValueError, RecursionError):  # a number too long, brackets too deep
                 dropped[f"no JSON object with a text in {jsonl_field!r}"] += 1
     if report.lines == 0:
         raise TextError(f"{source} is empty.")
