@@ -17,6 +17,7 @@ from bambino.evaluation.minimal_pairs import accuracy
 from bambino.evaluation.pair_files import load_pairs
 from bambino.models import Baby, load_lm, load_tokenizer
 from bambino.rewards import ParentPerplexity
+from bambino.rollout import Utterances
 from bambino.scoring import bits_per_byte
 from bambino.text import TextError, load_heldout
 
@@ -160,6 +161,29 @@ def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_s
     assert result.utterances.prompts == prompts
     perplexities = evaluator.feedback.perplexities(prompts, cuts, [False] * 6)
     assert result.metrics["eval/human/parent_log_perplexity"] == pytest.approx(sum(map(math.log, perplexities)) / 6)
+
+
+def test_silent_utterances_are_counted_because_their_perplexity_is_left_out(evaluated_recipe, monkeypatch):
+    evaluator, baby, _ = evaluator_of(evaluated_recipe())
+    said = Utterances(["Il"] * 4, [" gatto", "", "  ", " cane"], ["Il gatto", "Il", "Il  ", "Il cane"], [True] * 4)
+    monkeypatch.setattr(evaluator, "_listen", lambda baby: said)
+    result = evaluator.evaluate(baby)
+    assert result.metrics["eval/utterances/silent"] == 0.5
+    heard = [math.log(result.perplexities[i]) for i in (0, 3)]
+    assert result.metrics["eval/utterances/parent_log_perplexity"] == pytest.approx(sum(heard) / 2)
+
+
+@pytest.mark.parametrize("heldout_every", ["null", "10"])
+def test_evaluating_on_lines_that_are_trained_on_is_warned_of(evaluated_recipe, text_file, tmp_path, heldout_every):
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(italian_lines(60, seed=9)), encoding="utf-8")
+    texts = json.dumps({"it": [str(text_file.parent)], "other": [str(other)]})
+    settings = ("--evaluation.texts", texts, "--text.heldout_every", heldout_every, "--max_steps", "0")
+    rows = []
+    BambinoTrainer(args=evaluated_recipe(*settings, "--evaluation.eval_steps", "1"), on_row=rows.append).train()
+    warnings = [row["text"] for row in rows if row["kind"] == "warning"]
+    problem = "text.heldout_every is null, so these are evaluated on lines trained on: it, the prompts of utterances."
+    assert warnings == ([problem] if heldout_every == "null" else [])
 
 
 def test_nothing_to_evaluate_measures_nothing(make_recipe):

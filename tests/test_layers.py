@@ -16,7 +16,9 @@ LAYERS = [
     {"models", "rewards", "rollout", "optimization"},
     {
         "checkpoint",
+        "provenance",
         "run_directory",
+        "run_state",
         "phases",
         "participants",
         "model_card",

@@ -8,6 +8,7 @@ import torch
 from conftest import FAMILIES, make_tokenizer, tiny_lm
 from known_models import sharp_lm
 from safetensors.torch import load_file, save_file
+from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config
 
 from bambino import BambinoTrainer
@@ -22,6 +23,8 @@ from bambino.models import (
     frozen,
     load_lm,
     load_tokenizer,
+    tokenizer_sha256,
+    weights_sha256,
 )
 from bambino.text import TokenBatch
 
@@ -143,6 +146,23 @@ def test_a_model_without_tokenizer(family, tmp_path):
     lm.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"^parent\.model = .* has no tokenizer"):
         load_tokenizer(ModelConfig(str(tmp_path)), "parent", lm)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tokenizer_is_the_same_after_training_saving_and_loading(family, tmp_path, make_recipe):
+    # A byte-level BPE of its own: <pad>, </s>; beside a Qwen 2, AutoTokenizer would make a Qwen2Tokenizer of it.
+    made, folder = make_tokenizer(), tmp_path / "baby"
+    tiny_lm(family, len(made)).save_pretrained(folder)
+    made.save_pretrained(folder)
+    recipe = make_recipe("--baby.model", str(folder), "--max_steps", "1", "--schedule.kind", "clm")
+    trainer = BambinoTrainer(args=recipe)
+    trainer.train()
+    raised = ModelConfig(f"{recipe.output_dir}/model")
+    text = "il gatto, 1234 volte; perche\u0301 no?  Due  spazi \n\n e <pad>"
+    for tokenizer in (trainer.processing_class, load_tokenizer(raised, "baby", load_lm(raised, "baby"))):
+        assert tokenizer.get_vocab() == made.get_vocab()
+        assert tokenizer(text)["input_ids"] == made(text)["input_ids"]
+        assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (1, 1, 0)
 
 
 def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tmp_path):
@@ -318,6 +338,23 @@ def test_references_move_in_a_run_as_their_kind_says(kind, moves, make_recipe):
     first = weights_of(trainer.baby.lm)
     trainer.train()
     assert any(not torch.equal(p, first[n]) for n, p in trainer.reference.lm.named_parameters()) == moves
+
+
+def test_a_digest_of_weights_depends_on_names_and_numbers_and_a_digest_of_a_tokenizer_not_on_its_use():
+    lm = tiny_lm("gpt2")
+    digest = weights_sha256(lm)
+    assert digest == weights_sha256(tiny_lm("gpt2")) != weights_sha256(tiny_lm("gpt2", seed=1))
+    with torch.no_grad():
+        lm.transformer.ln_f.bias[3] += 1e-6
+    assert weights_sha256(lm) != digest
+    assert len({weights_sha256(lm.to(kind)) for kind in (torch.float32, torch.bfloat16)}) == 2
+    tokenizer = make_tokenizer()
+    before = tokenizer_sha256(tokenizer)
+    tokenizer(["il", "gatto nero"], padding=True, truncation=True, max_length=4)
+    assert tokenizer_sha256(tokenizer) == before
+    # the same vocabulary, other words: what divides text counts too
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    assert tokenizer_sha256(tokenizer) != before
 
 
 def test_frozen_models_get_no_gradient():

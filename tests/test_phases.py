@@ -166,7 +166,7 @@ def test_without_a_reference_there_is_neither_kl_nor_penalty():
     learner = make_learner(ppo=PPOConfig(lam=1.0))
     none = Reference("none", 0.99, learner.baby.lm)
     metrics = ppo_step(learner, speak(learner), torch.full((4,), 2.5), none, 9.0, 0, (0, 0))
-    assert metrics["ppo/kl"] == 0
+    assert "ppo/kl" not in metrics
     assert metrics["ppo/returns"] == pytest.approx(2.5, rel=1e-6)
 
 
@@ -326,9 +326,36 @@ def test_an_update_whose_mean_ratio_exceeds_the_threshold_moves_neither_weights_
     assert metrics["ppo/skipped_updates"] == 3
     assert metrics["ppo/ratio"] == pytest.approx(10.1, rel=1e-3)
     assert metrics["ppo/update_norm"] == 0
+    of_the_rollout = {"ppo/kl", "ppo/kl_coef", "ppo/returns", "ppo/values"}
+    # no loss, no entropy, no clip fraction of an update that was not made
+    assert metrics.keys() == of_the_rollout | {"ppo/ratio", "ppo/update_norm", "ppo/skipped_updates"}
     assert not moved(learner.baby, weights)
     assert_close(adam_state(learner), adam, rtol=0, atol=0)
     assert all(parameter.grad is None for parameter in learner.baby.parameters())
+
+
+def test_the_ratio_of_a_skipped_update_is_over_all_its_parts():
+    # Ratios 30 in the first part of two rows, 2 in the second: the first alone already exceeds the threshold.
+    learner = make_learner(ppo=PPOConfig(epochs=1), gradient_accumulation_steps=2)
+    rollout, weights = speak(learner), weights_of(learner.baby)
+    lengths = rollout.is_real.sum(1).tolist()
+    shift = torch.tensor([30.0, 30.0, 2.0, 2.0]).log()[:, None]
+    far = replace(rollout, log_probs=torch.where(rollout.is_real, rollout.log_probs - shift, 0.0))
+    metrics = ppo_step(learner, far, torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
+    by_hand = (30 * (lengths[0] + lengths[1]) + 2 * (lengths[2] + lengths[3])) / sum(lengths)
+    assert metrics["ppo/ratio"] == pytest.approx(by_hand, rel=1e-3)
+    assert metrics["ppo/skipped_updates"] == 1
+    assert "ppo/loss" not in metrics
+    assert not moved(learner.baby, weights)
+
+
+def test_means_are_over_the_updates_that_were_made(monkeypatch):
+    learner = make_learner(ppo=PPOConfig(epochs=2, minibatch_size=4))
+    reports = iter([{"ratio": 1.0, "loss": 0.5}, {"ratio": 11.0}])
+    original = phases._minibatch_gradient
+    monkeypatch.setattr(phases, "_minibatch_gradient", lambda *a: (original(*a), next(reports))[1])
+    metrics = ppo_step(learner, speak(learner), torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
+    assert (metrics["ppo/loss"], metrics["ppo/ratio"], metrics["ppo/skipped_updates"]) == (0.5, 6.0, 1)
 
 
 def test_an_update_whose_mean_ratio_is_just_below_the_threshold_is_made():

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import FAMILIES, italian_lines
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from bambino.cli import main
 from bambino.config import Recipe, RecipeError, ShapeConfig
 from bambino.phases import smoothed_loss
 from bambino.pretrain import make_newborn, newborn_trainer, pretrain, train_tokenizer
 from bambino.recipe_file import load_recipe
+from bambino.run_directory import RunDirectoryError
 
 TINY = shlex.split(
     "--schedule.kind clm --max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 --shape.hidden_size 32 "
@@ -46,6 +47,10 @@ def test_each_architecture_learns_and_opens_with_auto_model(architecture: str, t
     assert losses[-1] < 0.7 * losses[0]
     lm = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "model")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")
+    text = "il gatto, 1234 volte; perche\u0301 no?  Due  spazi \n\n e <pad>"
+    newborn = PreTrainedTokenizerFast.from_pretrained(tmp_path / "run" / "newborn")
+    assert tokenizer.get_vocab() == newborn.get_vocab()
+    assert tokenizer(text)["input_ids"] == newborn(text)["input_ids"]
     assert lm.config.model_type == architecture
     assert lm.get_input_embeddings().weight.shape == (320, 32)
     assert tokenizer.decode(tokenizer("perché no? 日本")["input_ids"]) == "perché no? 日本"
@@ -115,6 +120,14 @@ def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: st
     with pytest.raises(RecipeError) as error:
         newborn_trainer(tiny(*words))
     assert error.value.key == key
+
+
+def test_a_newborn_of_somebody_elses_is_left_alone(tiny, tmp_path):
+    (tmp_path / "run" / "newborn").mkdir(parents=True)
+    (tmp_path / "run" / "newborn" / "photo.txt").write_text("mine")
+    with pytest.raises(RunDirectoryError, match="holds newborn already"):
+        newborn_trainer(tiny())
+    assert (tmp_path / "run" / "newborn" / "photo.txt").read_text() == "mine"
 
 
 def test_a_shape_that_does_not_fit_is_refused():

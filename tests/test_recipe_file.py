@@ -227,7 +227,7 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_line_and_what_it_should_b
         ("ppo:\n  adam_epsilon: -1\n", "ppo.adam_epsilon = -1.0 must be above 0.", 2),
         ("ppo:\n  max_grad_norm: 0\n", "ppo.max_grad_norm = 0.0 must be above 0.", 2),
         ("ppo:\n  warmup_updates: -1\n", "ppo.warmup_updates = -1 is too small. Use 0 or more.", 2),
-        ("ppo:\n  ratio_threshold: 0\n", "ppo.ratio_threshold = 0.0 must be above 0.", 2),
+        ("ppo:\n  ratio_threshold: 1\n", "ppo.ratio_threshold = 1.0 must be above 1, a first update's.", 2),
         ("ppo:\n  epochs: 0\n", "ppo.epochs = 0 is too small. Use 1 or more.", 2),
         ("ppo:\n  gamma: 1.1\n", "ppo.gamma = 1.1 must lie between 0 and 1.", 2),
         ("ppo:\n  kl_coef: -0.1\n", "ppo.kl_coef = -0.1 is too small. Use 0 or more.", 2),

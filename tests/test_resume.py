@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import pytest
 from bambino import BambinoTrainer, ParentPerplexity, Recipe, checkpoint
 from bambino.config import ModelConfig
 from bambino.models import load_lm, load_tokenizer
+from bambino.optimization import Optimizers
 from bambino.recipe_file import dump_recipe
+from bambino.run_directory import RunDirectoryError
 
 SIX_STEPS = ("--schedule.clm_steps", "2", "--schedule.ppo_steps", "2", "--max_steps", "6", "--save_steps", "100")
 
@@ -217,6 +220,71 @@ def test_a_run_may_go_back_to_a_checkpoint_of_ones_choice(make_recipe: Callable[
     assert_same_run(back, whole)
 
 
+# --------------------------------------------------------------------------------------- one trainer, several trains
+
+
+def stopping_at(trainer: BambinoTrainer, step: int) -> None:
+    def on_row(row: dict[str, Any]) -> None:
+        if row["kind"] == "step" and row["step"] == step:
+            trainer.stop_requested = True
+
+    trainer.on_row = on_row
+
+
+@pytest.mark.parametrize("name", ["reference: initial", "reference: phase_start", "one optimizer", "calibrated tau"])
+def test_one_trainer_stopped_and_resumed_after_every_step_ends_in_the_same_bits(make_recipe, name: str):
+    whole = make_recipe(*SIX_STEPS, *VARIANTS[name], output_dir="whole")
+    stopped = make_recipe(*SIX_STEPS, *VARIANTS[name], output_dir="stopped")
+    train(whole)
+    trainer = BambinoTrainer(args=stopped)
+    for step in range(1, 6):
+        stopping_at(trainer, step)
+        trainer.train(resume_from_checkpoint=step > 1)
+        assert (trainer.step, trainer.stop_requested) == (step, False)
+    trainer.train(resume_from_checkpoint=True)
+    assert_same_run(stopped, whole)
+
+
+def test_one_trainer_interrupted_in_the_middle_of_a_step_goes_on_from_its_checkpoint(make_recipe, monkeypatch):
+    whole, broken = make_recipe(*SIX_STEPS, output_dir="whole"), make_recipe(*SIX_STEPS, output_dir="broken")
+    train(whole)
+    # a checkpoint before anything ppo: no ppo optimizer state, no clm gradient, no value head that learned
+    broken = replace(broken, save_steps=1, save_total_limit=9)
+    trainer = BambinoTrainer(args=broken)
+    step_of = Optimizers.step
+
+    def interrupted(self: Optimizers, phase: Any, update: int) -> tuple[float, float]:
+        if phase == "ppo" and update == 6:  # the second ppo step's third update; gradients are there
+            raise KeyboardInterrupt
+        return step_of(self, phase, update)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(Optimizers, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train()
+    assert trainer.step == 3
+    assert trainer.state.learner.clm_gradient is not None
+    trainer.train(resume_from_checkpoint=Path(broken.output_dir) / "checkpoints" / "step-0000001")
+    assert_same_run(broken, whole)
+
+
+def test_one_trainer_without_a_checkpoint_does_not_begin_again_with_a_baby_that_has_learned(make_recipe):
+    whole, broken = make_recipe(*SIX_STEPS, output_dir="whole"), make_recipe(*SIX_STEPS, output_dir="broken")
+    train(whole)
+
+    def interrupt(row: dict[str, Any]) -> None:
+        if row["step"] == 3:
+            raise KeyboardInterrupt
+
+    trainer = BambinoTrainer(args=broken, on_row=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    with pytest.raises(RunDirectoryError, match=r"no checkpoint to go on from.*Make a new BambinoTrainer"):
+        trainer.train(resume_from_checkpoint=True)
+    train(broken, resume=True)
+    assert_same_run(broken, whole)
+
+
 # ------------------------------------------------------------------------------------------------------- SIGKILL
 
 
@@ -321,7 +389,7 @@ def test_a_reward_passed_in_that_learns_goes_on_from_where_it_was(make_recipe: C
 
         trainer.on_row = stop
         trainer.train(resume_from_checkpoint=resume)
-        assert trainer.totals["parent_tokens"] == reward.tokens_read > 0
+        assert trainer.state.totals["parent_tokens"] == reward.tokens_read > 0
         return recipe
 
     whole = raised("whole")

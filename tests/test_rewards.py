@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_tokenizer, tiny_lm
@@ -13,7 +14,8 @@ from known_models import bigram_lm, unigram_lm, word_tokenizer
 
 from bambino import BambinoTrainer
 from bambino.config import RewardConfig
-from bambino.rewards import ParentPerplexity, is_dead, reversed_sigmoid, without_cut_word
+from bambino.rewards import ParentPerplexity, RewardError, ask, is_dead, reversed_sigmoid, without_cut_word
+from bambino.rollout import Utterances
 
 
 def plain_perplexity(lm, ids, counted_from=1):
@@ -289,6 +291,75 @@ def test_several_reward_functions_are_summed_and_may_log(make_recipe):
     assert [row["reward"] for row in rows] == [len(row["utterance"]) + 100 * row["vowels"] for row in rows]
     most = [max(row["vowels"] for row in rows[i : i + 4]) for i in (0, 4)]
     assert [row["ppo/most_vowels"] for row in metric_rows(recipe)] == most
+
+
+def uttered(*completions: str) -> Utterances:
+    return Utterances(["Il "] * len(completions), list(completions), ["Il " + c for c in completions], [True] * 2)
+
+
+def test_a_reward_that_gives_none_adds_nothing_for_that_utterance():
+    def sometimes(prompts, completions, **_):
+        return [None, 2.0]
+
+    def always(prompts, completions, **_):
+        return [1.0, 1.0]
+
+    assert ask([sometimes, always], uttered("a", "b")).scores == [1.0, 3.0]
+    assert ask([sometimes], uttered("a", "b")).scores == [0.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [np.float32, np.float64, int, torch.tensor, lambda x: torch.tensor([x])],
+    ids=["np32", "np64", "int", "0d", "1d"],
+)
+def test_numbers_of_any_kind_become_floats(kind):
+    scores = ask([lambda **_: [kind(1), kind(2)]], uttered("a", "b")).scores
+    assert scores == [1.0, 2.0]
+    assert [type(score) for score in scores] == [float, float]
+
+
+def test_a_run_logs_what_rewards_give_as_arrays_and_tensors(make_recipe):
+    def length(prompts, completions, log_extra, log_metric, **_):
+        lengths = np.array([len(c) for c in completions], dtype=np.float32)
+        log_extra("length", lengths)
+        log_extra("half", torch.from_numpy(lengths) / 2)
+        log_extra("nothing", [np.float32("nan")] * len(completions))
+        log_metric("mean_length", lengths.mean())
+        return torch.from_numpy(lengths)
+
+    recipe = make_recipe()
+    BambinoTrainer(args=recipe, reward_funcs=length).train()
+    for row in utterance_rows(recipe):
+        assert row["reward"] == row["length"] == 2 * row["half"] == len(row["utterance"])
+        assert row["nothing"] is None
+    assert metric_rows(recipe)[0]["ppo/mean_length"] == metric_rows(recipe)[0]["ppo/reward"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ([1.0], "The reward strange gave 1 scores for 2 utterances. Give one each."),
+        ([1.0, "much"], "The reward strange gave something else than numbers: could not convert string to float"),
+        (3.0, "The reward strange gave something else than numbers: 'float' object is not iterable"),
+    ],
+)
+def test_a_reward_that_does_not_give_a_number_each_is_named(answer, problem):
+    def strange(prompts, completions, **_):
+        return answer
+
+    with pytest.raises(RewardError) as caught:
+        ask([strange], uttered("a", "b"))
+    assert str(caught.value).startswith(problem)
+
+
+def test_a_column_without_a_value_each_is_named():
+    def strange(prompts, completions, log_extra, **_):
+        log_extra("vowels", [1])
+        return [0.0, 0.0]
+
+    with pytest.raises(RewardError, match=r"log_extra\('vowels', \.\.\.\) got 1 values for 2 utterances"):
+        ask([strange], uttered("a", "b"))
 
 
 def test_what_is_rewarded_changes_what_is_learned(make_recipe):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import italian_lines
+from conftest import italian_lines, make_tokenizer, tiny_lm
+from transformers import AutoModelForCausalLM
 
+import bambino.provenance
 from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
-from bambino.run_directory import JsonLinesLog, RunDirectory, RunDirectoryError, environment, holds_run
+from bambino.provenance import environment, git_commit
+from bambino.run_directory import JsonLinesLog, RunDirectory, RunDirectoryError, holds_run
 
 Make = Callable[..., Recipe]
 
@@ -57,6 +61,31 @@ def test_a_log_is_cut_back_to_an_offset_and_goes_on_from_there(tmp_path: Path):
     assert log.offset() == 2 * offset
     log.close()
     assert rows_of(tmp_path / "log.jsonl") == [{"step": 1}, {"step": 3}]
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut in the middle of a row"])
+def test_a_log_that_lost_rows_goes_on_with_the_whole_ones_and_a_warning(make_recipe: Make, damage: str):
+    recipe = make_recipe("--save_steps", "3")
+
+    def stop(row: dict[str, Any]) -> None:
+        trainer.stop_requested |= row["step"] == 3 and row["kind"] == "step"
+
+    trainer = BambinoTrainer(args=recipe, on_row=stop)
+    trainer.train()
+    log = Path(recipe.output_dir) / "metrics.jsonl"
+    if damage == "deleted":
+        log.unlink()
+    else:
+        log.write_bytes(log.read_bytes()[:-20])
+    passed: list[dict[str, Any]] = []
+    BambinoTrainer(args=recipe, on_row=passed.append).train(resume_from_checkpoint=True)
+    assert [row["step"] for row in rows_of(log)] == ([4, 5, 6] if damage == "deleted" else [1, 2, 4, 5, 6])
+    assert [row["text"] for row in passed if row["kind"] == "warning"] == [
+        f"{log} has lost rows that it had at step 3. The run goes on without them."
+    ]
+    passed.clear()
+    BambinoTrainer(args=recipe, on_row=passed.append).train(resume_from_checkpoint=True)
+    assert passed == []  # the newest checkpoint knows the log as it is
 
 
 def test_resuming_cuts_rows_written_after_the_checkpoint(make_recipe: Make):
@@ -149,7 +178,7 @@ def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_pat
     run = RunDirectory(tmp_path)
     (tmp_path / "data.json").mkdir()  # so that writing it fails
     with pytest.raises(OSError, match=r"data\.json"):
-        run.describe("seed: 1\n", {}, "cpu")
+        run.describe("seed: 1\n", {}, {})
     run.close()
     assert not holds_run(tmp_path)
 
@@ -189,6 +218,60 @@ def test_the_environment_names_versions_and_device():
     assert all(found["packages"].values())
 
 
+def committed(folder: Path) -> str:
+    """The commit of all that lies in a folder, made a repository."""
+    who = ("-c", "user.name=n", "-c", "user.email=e")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_is_of_the_repository_that_tracks_bambino_not_of_one_it_is_installed_in(tmp_path, monkeypatch):
+    (tmp_path / "main.py").write_text("theirs")
+    first = committed(tmp_path)
+    file = tmp_path / "venv" / "provenance.py"
+    file.parent.mkdir()
+    file.write_text("ours")
+    monkeypatch.setattr(bambino.provenance, "__file__", str(file))
+    assert git_commit() is None
+    second = committed(tmp_path)  # now with our file
+    assert first != git_commit() == second
+    file.write_text("ours, changed")
+    assert git_commit() == f"{second}-dirty"
+
+
+def test_resuming_elsewhere_is_warned_of_and_noted_once(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    recipe = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    file = Path(recipe.output_dir) / "environment.json"
+    first = json.loads(file.read_text())
+    assert first["resumed"] == []
+    rows: list[dict[str, Any]] = []
+
+    def resume() -> list[str]:
+        rows.clear()
+        BambinoTrainer(args=recipe, on_row=rows.append).train(resume_from_checkpoint=True)
+        return [row["text"] for row in rows if row["kind"] == "warning"]
+
+    assert resume() == []
+    monkeypatch.setattr(bambino.provenance, "git_commit", lambda: "abc")
+    expected = f"The run goes on elsewhere (git_commit {first['git_commit']} -> abc)"
+    assert [text[: len(expected)] for text in resume()] == [expected]
+    assert resume() == []  # noted already
+    (entry,) = json.loads(file.read_text())["resumed"]
+    del first["resumed"]
+    assert entry == {"step": 1, **first, "git_commit": "abc"}
+
+
+def test_a_run_without_its_data_json_is_refused_by_its_name(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    (Path(recipe.output_dir) / "data.json").unlink()
+    with pytest.raises(RunDirectoryError, match=r"data\.json cannot be read, so this run cannot go on"):
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+
+
 # --------------------------------------------------------------------------------------------- refused directories
 
 
@@ -207,6 +290,45 @@ def test_a_directory_without_a_run_cannot_be_resumed_and_is_not_made(make_recipe
     with pytest.raises(RunDirectoryError, match="holds no run to resume"):
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
     assert not Path(recipe.output_dir).exists()
+
+
+@pytest.mark.parametrize("name", ["model/net.py", "metrics.jsonl", "checkpoints/best.pt", "reference/paper.pdf"])
+def test_a_directory_with_somebody_elses_files_of_a_runs_names_is_refused_and_left_alone(make_recipe: Make, name: str):
+    recipe = make_recipe("--max_steps", "1")
+    file = Path(recipe.output_dir) / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    for _ in range(2):  # the refusal leaves nothing that would let the next try pass
+        with pytest.raises(RunDirectoryError) as caught:
+            BambinoTrainer(args=recipe).train()
+        holds = f"output_dir = {recipe.output_dir} holds {name.split('/')[0]} already and no run of bambino's"
+        assert str(caught.value).startswith(holds)
+    assert [path for path in Path(recipe.output_dir).rglob("*") if path.is_file()] == [file]
+    assert file.read_text() == "mine"
+
+
+def test_a_directory_with_files_of_other_names_is_used(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "1")
+    Path(recipe.output_dir).mkdir()
+    (Path(recipe.output_dir) / "notes.txt").write_text("mine")
+    BambinoTrainer(args=recipe).train()
+    assert (Path(recipe.output_dir) / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_killed_while_beginning_can_begin_again(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    recipe = make_recipe("--max_steps", "1")
+
+    def die(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patches:
+        patches.setattr(RunDirectory, "describe", die)
+        with pytest.raises(InterruptedError):
+            BambinoTrainer(args=recipe).train()
+    assert {path.name for path in Path(recipe.output_dir).iterdir()} >= {"reference", "metrics.jsonl"}
+    assert not holds_run(recipe.output_dir)
+    BambinoTrainer(args=recipe).train()
+    assert (Path(recipe.output_dir) / "model").is_dir()
 
 
 def test_an_output_dir_that_is_a_file_is_refused(tmp_path: Path):
@@ -262,6 +384,74 @@ def test_resuming_with_changed_text_is_refused(make_recipe: Make, tmp_path: Path
     with pytest.raises(RecipeError, match=r"The text is not what the run in .* began with") as caught:
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
     assert caught.value.key == "text.sources"
+
+
+def replaced(folder: Path, other: Path) -> None:
+    """Other weights in the same folder."""
+    shutil.copy(other / "model.safetensors", folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("role", ["baby", "parent"])
+def test_resuming_with_another_model_under_the_same_name_is_refused(make_recipe: Make, tmp_path: Path, role: str):
+    family, vocabulary = ("opt", 320) if role == "baby" else ("gpt2", 400)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, seed in ((first, 1), (second, 2)):
+        tiny_lm(family, vocabulary, seed).save_pretrained(folder)
+    make_tokenizer(vocab_size=vocabulary).save_pretrained(first)
+    recipe = make_recipe(f"--{role}.model", str(first), "--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    replaced(first, second)
+    with pytest.raises(RecipeError) as caught:
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert str(caught.value) == f"The {role} is not what the run in {recipe.output_dir} began with (data.json)."
+    assert caught.value.key == f"{role}.model"
+
+
+def test_a_baby_passed_as_an_object_may_have_been_trained_before_it_goes_on(make_recipe: Make, baby_folder: Path):
+    recipe, baby = make_recipe("--max_steps", "1"), AutoModelForCausalLM.from_pretrained(baby_folder)
+    BambinoTrainer(baby, args=recipe).train()
+    BambinoTrainer(baby, args=recipe).train(resume_from_checkpoint=True)
+    made_of = json.loads((Path(recipe.output_dir) / "data.json").read_text())
+    assert made_of["baby"] is None
+    assert len(made_of["parent"]) == len(made_of["baby_tokenizer"]) == 64
+
+
+@pytest.mark.parametrize("file", ["heard.txt", "pairs.jsonl"])
+def test_resuming_with_a_changed_evaluation_file_is_refused(make_recipe: Make, tmp_path: Path, file: str):
+    (tmp_path / "heard.txt").write_text("\n".join(italian_lines(60)) + "\n", encoding="utf-8")
+    (tmp_path / "pairs.jsonl").write_text('{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede"}\n')
+    texts = ("--evaluation.texts", f"{{it: [{tmp_path / 'heard.txt'}]}}")
+    recipe = make_recipe(*texts, "--evaluation.pairs", f"{{a: {tmp_path / 'pairs.jsonl'}}}", "--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    content = (tmp_path / file).read_text(encoding="utf-8")
+    (tmp_path / file).write_text(content.replace("gatto", "cane"), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"that is evaluated on is not what the run in .* began with"):
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+def test_resuming_with_another_reward_is_refused_by_its_name(make_recipe: Make, has_checkpoint: bool):
+    def length(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
+        return [float(len(text)) for text in completions]
+
+    def interrupt(row: dict[str, Any]) -> None:
+        raise InterruptedError
+
+    recipe = make_recipe("--max_steps", "1")
+    if has_checkpoint:
+        BambinoTrainer(args=recipe, reward_funcs=length).train()
+    else:
+        with pytest.raises(InterruptedError):
+            BambinoTrainer(args=recipe, reward_funcs=length, on_row=interrupt).train()
+    with pytest.raises(RecipeError) as caught:
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert str(caught.value) == (
+        f"The reward is not what the run in {recipe.output_dir} began with (data.json). It began with ['length'], this "
+        "is ['ParentPerplexity']: pass the same reward_funcs to BambinoTrainer."
+    )
+    BambinoTrainer(args=recipe, reward_funcs=[length]).train(resume_from_checkpoint=True)
 
 
 def test_a_log_is_one_object_a_line_for_every_reader(tmp_path: Path):

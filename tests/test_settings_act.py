@@ -303,7 +303,7 @@ CASES: dict[str, Case] = {
     "ppo.kl_target": Case([0.001], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.200016]]),
     "ppo.kl_horizon": Case([10.0], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.184]]),
     "ppo.missing_eos_penalty": Case([1.0], weights),
-    "ppo.ratio_threshold": Case([0.5], metric("ppo/skipped_updates"), {}, [[0, 0], [4, 4]]),
+    "ppo.ratio_threshold": Case([1.001], metric("ppo/skipped_updates"), {"ppo.learning_rate": 0.05}),
     "ppo.reference": Case(["phase_start", "ema", "none"], metric("ppo/kl")),
     "ppo.reference_decay": Case([0.5], metric("ppo/kl"), {"ppo.reference": "ema"}),
     "reward.alpha": Case([1.0], rewards),

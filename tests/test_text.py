@@ -120,6 +120,14 @@ def test_a_folder_without_text_is_named(tmp_path: Path):
         load_corpus([str(tmp_path)])
 
 
+def test_json_that_no_parser_can_hold_is_counted_like_other_bad_json(tmp_path: Path):
+    too_long, too_deep = '{"text": ' + "9" * 5_000 + "}", "[" * 100_000
+    path = write(tmp_path / "a.jsonl", f'{too_long}\n{too_deep}\n{{"text": "tre"}}\n')
+    corpus = load_corpus([path])
+    assert corpus.lines == ["tre"]
+    assert corpus.reports[0].dropped == {"no JSON object with a text in 'text'": 2}
+
+
 def test_a_folder_is_read_file_by_file_in_order_of_path(tmp_path: Path):
     (tmp_path / "b").mkdir()
     write(tmp_path / "b" / "one.txt", b"\xef\xbb\xbfquattro\n")

@@ -16,11 +16,13 @@ from conftest import italian_lines, make_tokenizer, tiny_lm
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import bambino.participants
 import bambino.trainer
 from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
-from bambino.models import ModelError
+from bambino.models import ModelError, forward_flops
 from bambino.optimization import UpdateMeter
 from bambino.phases import TrainingError
+from bambino.run_directory import RunDirectoryError
 from bambino.text import is_heldout
 
 Make = Callable[..., Recipe]
@@ -71,6 +73,17 @@ def test_models_may_be_passed_as_objects_paths_or_in_the_recipe(make_recipe: Mak
     models = [AutoModelForCausalLM.from_pretrained(folder) for folder in (baby_folder, parent_folder)]
     trained(by_object, *models)
     assert bits_of(by_object) == bits_of(by_path) == bits_of(by_recipe)
+
+
+def test_a_path_passed_in_is_opened_at_the_revision_that_the_recipe_records(
+    make_recipe: Make, baby_folder, monkeypatch
+):
+    opened = []
+    load_lm = bambino.participants.load_lm
+    monkeypatch.setattr(bambino.participants, "load_lm", lambda *a: (opened.append(a[0].revision), load_lm(*a))[1])
+    trainer = BambinoTrainer(str(baby_folder), args=make_recipe("--baby.revision", "v1", "--parent.revision", "v2"))
+    recorded = trainer.args.baby.revision, trainer.args.parent.revision
+    assert tuple(opened) == recorded == ("v1", "v2")
 
 
 def test_models_that_never_were_on_disk_come_with_their_tokenizers(make_recipe: Make):
@@ -248,7 +261,7 @@ def test_a_reward_that_is_not_a_number_stops_the_run_and_shows_what_was_said(mak
 def test_a_measure_that_is_not_a_number_is_saved_and_comes_back(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("bambino.evaluation.in_training.mean_log", lambda perplexities: math.nan)
     recipe = make_recipe("--evaluation.utterances", "2", "--evaluation.eval_steps", "6")
-    assert math.isnan(trained(recipe)._last_evaluation["eval/utterances/parent_log_perplexity"])
+    assert math.isnan(trained(recipe).state.last_evaluation["eval/utterances/parent_log_perplexity"])
     row = rows_of(recipe)[-1]
     assert row["kind"] == "evaluation"
     assert row["eval/utterances/parent_log_perplexity"] is None
@@ -271,19 +284,55 @@ def test_a_saved_model_opens_with_auto_classes_and_gives_the_same_logits(make_re
             assert AutoTokenizer.from_pretrained(folder).get_vocab() == trainer.processing_class.get_vocab()
 
 
-def test_saving_again_replaces_the_folder_wholly(make_recipe: Make, tmp_path: Path):
+def test_saving_into_a_folder_leaves_what_else_lies_there(make_recipe: Make, tmp_path: Path):
     trainer = BambinoTrainer(args=make_recipe())
-    trainer.save_model(tmp_path / "there")
-    (tmp_path / "there" / "old.txt").write_text("old")
-    trainer.save_model(tmp_path / "there")
-    assert not (tmp_path / "there" / "old.txt").exists()
-    assert not list(tmp_path.glob(".part-*"))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("all of it")
+    (mine / "config.json").write_text("another model's")
+    trainer.save_model(mine)
+    first = {path.name: path.read_bytes() for path in mine.iterdir()}
+    assert first.pop("thesis.txt") == b"all of it"
+    assert first.keys() >= {"config.json", "model.safetensors", "tokenizer.json", "README.md"}
+    assert AutoModelForCausalLM.from_pretrained(mine).config.model_type == "opt"
+    trainer.save_model(mine)  # again, over the first
+    assert {path.name for path in mine.iterdir()} == {"thesis.txt", *first}
+
+
+def test_saving_keeps_a_readme_that_is_not_a_model_card_of_ours(make_recipe: Make, tmp_path: Path):
+    trainer = BambinoTrainer(args=make_recipe())
+    trainer.save_model(tmp_path / "ours")
+    card = (tmp_path / "ours" / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "ours" / "README.md").write_text(card.replace("steps done", "steps"), encoding="utf-8")
+    trainer.save_model(tmp_path / "ours")
+    assert (tmp_path / "ours" / "README.md").read_text(encoding="utf-8") == card
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "README.md").write_text("My project.")
+    trainer.save_model(tmp_path / "theirs")
+    assert (tmp_path / "theirs" / "README.md").read_text() == "My project."
+
+
+def test_a_model_may_be_saved_in_the_working_directory(make_recipe: Make, tmp_path: Path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    BambinoTrainer(args=make_recipe()).save_model(".")
+    assert (tmp_path / "here" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("place", ["", "/checkpoints", "/reference"])
+def test_saving_where_the_run_keeps_what_it_goes_on_from_is_refused(make_recipe: Make, place: str):
+    recipe = make_recipe("--max_steps", "1")
+    trainer = trained(recipe)
+    before = {path: path.read_bytes() for path in Path(recipe.output_dir).rglob("*") if path.is_file()}
+    with pytest.raises(RunDirectoryError, match=r"is the run's own\. Save the model in another folder"):
+        trainer.save_model(recipe.output_dir + place)
+    assert {path: path.read_bytes() for path in Path(recipe.output_dir).rglob("*") if path.is_file()} == before
 
 
 def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(make_recipe: Make, text_file: Path):
     texts = ("--evaluation.eval_steps", "6", "--evaluation.texts", f"{{it: [{text_file}]}}")
     recipe = make_recipe(*texts)
-    last = trained(recipe)._last_evaluation
+    last = trained(recipe).state.last_evaluation
     card = (Path(recipe.output_dir) / "model" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert f"| baby | `{recipe.baby.model}` |" in card
@@ -293,6 +342,18 @@ def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(
     assert "| schedule | cycle 2 clm : 1 ppo |" in card
     assert "| learning rates | clm 0.001, ppo 0.001 |" in card
     assert f"| bits_per_byte/it | {last['eval/bits_per_byte/it']:.4g} |" in card
+
+
+def test_the_card_in_a_checkpoint_says_at_which_step_it_was_measured(make_recipe: Make, text_file: Path):
+    texts = ("--evaluation.eval_steps", "2", "--evaluation.texts", f"{{it: [{text_file}]}}")
+    recipe = make_recipe(*texts, "--save_steps", "3", "--save_total_limit", "9")
+    trained(recipe)
+    card = (Path(recipe.output_dir) / "checkpoints" / "step-0000003" / "model" / "README.md").read_text()
+    assert "| steps done | 3 of 6" in card
+    assert "| evaluation at step 2 | |" in card
+    trainer = BambinoTrainer(args=recipe)
+    trainer.train(resume_from_checkpoint=Path(recipe.output_dir) / "checkpoints" / "step-0000003")
+    assert "| evaluation at step 6 | |" in (Path(recipe.output_dir) / "model" / "README.md").read_text()
 
 
 def test_pushing_uploads_the_saved_model_to_a_private_repository(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
@@ -335,14 +396,14 @@ def test_evaluate_measures_the_baby_and_changes_nothing(make_recipe: Make, text_
 
 def test_evaluations_come_at_step_0_at_every_interval_and_at_the_end_and_change_no_bits(make_recipe: Make):
     recipe = make_recipe("--max_steps", "5", "--evaluation.eval_steps", "2", "--evaluation.utterances", "2")
-    last = trained(recipe)._last_evaluation
+    last = trained(recipe).state.last_evaluation
     rows = [row for row in rows_of(recipe) if row["kind"] == "evaluation"]
     assert [row["step"] for row in rows] == [0, 2, 4, 5]
     assert rows[-1] == {"kind": "evaluation", "step": 5, **last}
     said = [row for row in rows_of(recipe, "utterances") if row["kind"] == "evaluation"]
     assert [row["step"] for row in said] == [0, 0, 2, 2, 4, 4, 5, 5]
     plain = make_recipe("--max_steps", "5", output_dir="plain")
-    assert trained(plain)._last_evaluation == {}
+    assert trained(plain).state.last_evaluation == {}
     assert bits_of(plain) == bits_of(recipe)
 
 
@@ -440,10 +501,53 @@ def test_tokens_and_flops_are_counted(make_recipe: Make):
     assert rows[0]["total/flops"] == first
     assert rows[1]["total/flops"] == first + 3 * (2 * body * 160 + 2 * head * rows[1]["clm/targets"])
     sampling = 2 * body * 20 + 2 * head * 4
-    learning = 3 * 4 * (2 * body * 20 + 2 * head * 4)  # four epochs, forward and backward
+    # four epochs, forward and backward, and the check of the sampler, a forward
+    learning = (3 * 4 + 1) * (2 * body * 20 + 2 * head * 4)
     parent_body, parent_head = split(trainer.parent)
     reward = 2 * (parent_body + parent_head) * parent_tokens
     assert rows[2]["total/flops"] - rows[1]["total/flops"] == sampling + learning + reward
+
+
+def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    settings = ("--schedule.kind", "ppo", "--max_steps", "1", "--rollout.max_new_tokens", "1", "--ppo.epochs", "2")
+    original = bambino.trainer.ppo_step
+
+    def flops(output_dir: str, skipped: int) -> float:
+        monkeypatch.setattr(bambino.trainer, "ppo_step", lambda *a: original(*a) | {"ppo/skipped_updates": skipped})
+        recipe = make_recipe(*settings, "--ppo.minibatch_size", "2", output_dir=output_dir)
+        trainer = trained(recipe, reward_funcs=lambda completions, **_: [float(len(c)) for c in completions])
+        forward = forward_flops(trainer.baby.lm, 20, 4)  # 4 prompts of 4 tokens, one token said after each
+        return rows_of(recipe)[0]["total/flops"] / forward
+
+    # sampling 1, reference 1, two epochs 3 each, the check 1 of the baby and 1 of the reference
+    assert flops("all", 0) == pytest.approx(10)
+    # three of four updates, each half a batch, without a backward: 3 * 0.5 * 2 less
+    assert flops("skipped", 3) == pytest.approx(7)
+
+
+def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+    now = iter(range(10_000))
+    monkeypatch.setattr(bambino.trainer.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
+    settings = (*CLM_ONLY, "--max_steps", "2", "--evaluation.eval_steps", "1")
+
+    def stop(row: dict[str, Any]) -> None:
+        trainer.stop_requested |= row["kind"] == "step" and row["step"] == 1
+
+    recipe = make_recipe(*settings)
+    trainer = BambinoTrainer(args=recipe, on_row=stop)
+    trainer.train()
+    # evaluation at 0, clm; evaluation at 1 after the row and before the checkpoint, whose own second is lost
+    assert rows_of(recipe)[1]["total/seconds"] == 2
+    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    last = next(row for row in rows_of(recipe) if row["kind"] == "step" and row["step"] == 2)
+    assert last["total/seconds"] == 4
+
+
+def test_without_a_reference_no_kl_is_reported_and_its_weight_does_not_move(make_recipe: Make):
+    recipe = make_recipe("--ppo.reference", "none", "--ppo.kl_horizon", "10")
+    trainer = trained(recipe)
+    assert trainer.state.kl_coef == 0.2
+    assert not any("kl" in key for row in rows_of(recipe) for key in row if key != "ppo/approx_kl")
 
 
 def test_update_norm_and_cosine_by_hand():

@@ -127,10 +127,38 @@ def replace_folder(part: Path, path: Path) -> None:
     """Make the finished folder `part` the folder `path`, on disk; a folder of that name is replaced."""
     for file in [*part.rglob("*"), part]:
         _fsync(file)
-    if path.exists():
-        shutil.rmtree(path)
+    _remove(path)
     os.replace(part, path)
     _fsync(path.parent)
+
+
+def write_folder(path: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` fill a folder of a run's own, whole or not at all; a folder of that name is replaced."""
+    part = path.with_name(f".part-{path.name}")
+    _remove(part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(part)
+    replace_folder(part, path)
+
+
+def add_files(path: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` fill a folder of the user's: each of its files appears whole, whatever else lies there stays."""
+    part = path / ".part-bambino"
+    path.mkdir(parents=True, exist_ok=True)
+    _remove(part)
+    write(part)
+    for file in [file for file in part.rglob("*") if file.is_file()]:
+        _fsync(file)
+        place = path / file.relative_to(part)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, place)
+    _remove(part)
+    _fsync(path)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _write_json(path: Path, content: Any) -> None:

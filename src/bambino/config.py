@@ -281,7 +281,9 @@ class PPOConfig(PhaseConfig):
             ppo__kl_horizon=self.kl_horizon,
             ppo__cliprange=self.cliprange,
             ppo__cliprange_value=self.cliprange_value,
-            ppo__ratio_threshold=self.ratio_threshold,
+        )
+        _require(
+            self.ratio_threshold > 1, "ppo.ratio_threshold", self.ratio_threshold, "must be above 1, a first update's."
         )
         _at_least(1, ppo__epochs=self.epochs, ppo__minibatch_size=self.minibatch_size)
         _at_least(0, ppo__kl_coef=self.kl_coef, ppo__vf_coef=self.vf_coef, ppo__entropy_coef=self.entropy_coef)

@@ -49,8 +49,13 @@ Raised with [bambino](https://arxiv.org/abs/2406.11418) (`bambino pretrain`): to
 text."""
 
 
-def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any]) -> str:
-    """README.md of a saved model: what it was made from, how, and what was measured last."""
+def is_model_card(path: Path) -> bool:
+    """Whether a README.md is one of ours."""
+    return path.read_text(encoding="utf-8", errors="replace").startswith(CARD.partition("{")[0])
+
+
+def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_at: int) -> str:
+    """README.md of a saved model: what it was made from, how, and what was measured last, at step `evaluated_at`."""
     rows = "\n".join(f"| {name.removeprefix('eval/')} | {value:.4g} |" for name, value in evaluation.items())
     schedule = recipe.schedule
     is_newborn = (Path(recipe.output_dir).expanduser() / NEWBORN).is_dir()
@@ -69,5 +74,5 @@ def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any]) -> str:
         ppo_lr=recipe.ppo.learning_rate,
         reference=recipe.ppo.reference,
         seed=recipe.seed,
-        evaluation=f"| last evaluation | |\n|---|---|\n{rows}\n" if rows else "",
+        evaluation=f"| evaluation at step {evaluated_at} | |\n|---|---|\n{rows}\n" if rows else "",
     )

@@ -7,6 +7,8 @@ that is checked when it is loaded (a model that caps or scales its logits afterw
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +16,21 @@ import torch
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from bambino.config import ModelConfig
 from bambino.scoring import logits_before, states_before
 from bambino.text import TokenBatch
+
+GENERIC_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Names, old and new, of the class that reads tokenizer.json as it is."""
 
 
 class ModelError(ValueError):
@@ -110,6 +122,23 @@ def forward_flops(lm: PreTrainedModel, tokens: int, targets: int) -> int:
     return 2 * body * tokens + 2 * lm.get_output_embeddings().weight.numel() * targets
 
 
+def weights_sha256(lm: PreTrainedModel) -> str:
+    """Of the names and numbers of all weights, wherever they were opened from; about a second per GB."""
+    digest = hashlib.sha256()
+    for name, parameter in lm.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Of all that decides which ids a text has."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else tokenizer.get_vocab()
+    for set_by_calls in ("truncation", "padding"):
+        content.pop(set_by_calls, None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedModel:
     """Load a causal LM in fp32 and check that it can be used.
 
@@ -142,10 +171,16 @@ def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedM
 def load_tokenizer(
     config: ModelConfig, role: Literal["baby", "parent"], lm: PreTrainedModel
 ) -> PreTrainedTokenizerBase:
-    """Load a model's tokenizer and check that the model has a row for each of its ids."""
-    source = _source(config, role)
+    """Load a model's tokenizer as it was saved and check that the model has a row for each of its ids.
+
+    AutoTokenizer overrules the generic class for some families (a saved byte-level BPE beside a Qwen 2 becomes a
+    Qwen2Tokenizer, with other ids), so where tokenizer_config.json names the generic class, that one opens it.
+    """
+    source, revision = _source(config, role), config.revision or "main"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=config.revision or "main")
+        named = get_tokenizer_config(source, revision=revision).get("tokenizer_class")
+        opener = PreTrainedTokenizerFast if named in GENERIC_TOKENIZERS else AutoTokenizer
+        tokenizer: PreTrainedTokenizerBase = opener.from_pretrained(source, revision=revision)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{role}.model = {source} has no tokenizer that opens: {_first_line(error)}") from None
     if not tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys():

@@ -67,8 +67,10 @@ class Optimizers:
         }
 
     def load_state(self, groups: dict[str, dict[str, Tensor]]) -> None:
+        """Take over what `state` gave, and nothing else."""
         parameters = dict(self.baby.named_parameters())
         for group, optimizer in self._distinct().items():
+            optimizer.state.clear()
             for name, tensor in groups[f"optimizer-{group}"].items():
                 parameter_name, key = name.rsplit("/", 1)
                 parameter = parameters[parameter_name]

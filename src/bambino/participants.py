@@ -9,7 +9,16 @@ from typing import Literal, TypeAlias
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.config import ModelConfig, Recipe, RecipeError
-from bambino.models import ModelError, check_head, check_tokenizer, frozen, load_lm, load_tokenizer
+from bambino.models import (
+    ModelError,
+    check_head,
+    check_tokenizer,
+    frozen,
+    load_lm,
+    load_tokenizer,
+    tokenizer_sha256,
+    weights_sha256,
+)
 from bambino.scoring import bits_per_byte, context_length
 
 ModelLike: TypeAlias = PreTrainedModel | str | Path | None
@@ -23,6 +32,9 @@ class Participants:
     baby_tokenizer: PreTrainedTokenizerBase
     parent: PreTrainedModel | None
     parent_tokenizer: PreTrainedTokenizerBase | None
+    digests: dict[str, str | None]
+    """sha256 of what was opened: baby, baby_tokenizer, parent, parent_tokenizer; None for a model passed as an object
+    (it may have been trained since it was opened) and where there is none."""
 
 
 def load_participants(
@@ -39,10 +51,18 @@ def load_participants(
     """
     lm, tokenizer = _model_and_tokenizer(baby, baby_tokenizer, recipe.baby, "baby")
     _check_lengths(recipe, lm)
+    digests = {
+        "baby": None if isinstance(baby, PreTrainedModel) else weights_sha256(lm),
+        "baby_tokenizer": tokenizer_sha256(tokenizer),
+        "parent": None,
+        "parent_tokenizer": None,
+    }
     if parent is None and recipe.parent.model is None and not recipe.uses_ppo:
-        return Participants(lm, tokenizer, None, None)
+        return Participants(lm, tokenizer, None, None, digests)
     parent_lm, parent_tokenizer = _model_and_tokenizer(parent, parent_tokenizer, recipe.parent, "parent")
-    return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer)
+    digests["parent"] = None if isinstance(parent, PreTrainedModel) else weights_sha256(parent_lm)
+    digests["parent_tokenizer"] = tokenizer_sha256(parent_tokenizer)
+    return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer, digests)
 
 
 def described(recipe: Recipe, baby: ModelLike, parent: ModelLike, *, has_dataset: bool) -> Recipe:
@@ -96,7 +116,7 @@ def _model_and_tokenizer(
         config = ModelConfig(model.name_or_path or config.model, config.revision)
     else:
         if model is not None:
-            config = ModelConfig(str(model))
+            config = ModelConfig(str(model), config.revision)
         lm = load_lm(config, role)
     if tokenizer is None:
         return lm, load_tokenizer(config, role, lm)

@@ -127,15 +127,15 @@ def ppo_step(
                     batch = rollout.rows(rows).sequences
                     report["grad_norm"], report["learning_rate"] = _update(learner, "ppo", number, batch)
                 updates.reports.append(report)
-    kl = (rollout.log_probs - ref_log_probs).where(rollout.is_real, 0.0).sum(1).mean()
     metrics = {
-        "ppo/kl": float(kl),
-        "ppo/kl_coef": kl_coef,
         "ppo/returns": float(returns[rollout.is_real].mean()),
         "ppo/values": float(rollout.values[rollout.is_real].mean()),
         "ppo/update_norm": meter.norm(),
         **updates.metrics(),
     }
+    if reference.lm is not None:
+        kl = (rollout.log_probs - ref_log_probs).where(rollout.is_real, 0.0).sum(1).mean()
+        metrics |= {"ppo/kl": float(kl), "ppo/kl_coef": kl_coef}
     if learner.clm_gradient is not None:
         metrics["ppo/cosine_with_clm"] = meter.cosine(learner.clm_gradient)
     return metrics
@@ -214,7 +214,10 @@ def _minibatches(recipe: Recipe, epoch: int, seed_of_order: tuple[int, int]) -> 
 def _minibatch_gradient(
     learner: Learner, rollout: Rollout, advantages: Float[Tensor, "B U"], returns: Float[Tensor, "B U"]
 ) -> dict[str, float]:
-    """Add the gradient of one minibatch's PPO loss to the parameters; returns what the loss was made of."""
+    """Add the gradient of one minibatch's PPO loss to the parameters; returns what the loss was made of.
+
+    When the mean ratio exceeds the threshold the gradient is not that of the loss, and the ratio is all that returns.
+    """
     config = learner.recipe.ppo
     count = int(rollout.is_real.sum())
     report = dict.fromkeys(
@@ -232,7 +235,7 @@ def _minibatch_gradient(
         ratio = log_ratio.exp()
         report["ratio"] += float(ratio.sum()) / count
         if report["ratio"] > config.ratio_threshold:
-            return report  # the update will be skipped; an infinite ratio must not reach the loss
+            continue  # the update will be skipped; an infinite ratio must not reach the loss
         with torch.set_grad_enabled(config.entropy_coef > 0):
             entropy = ppo.entropy(log_probs_all).sum() / count
         policy = ppo.policy_loss(log_probs, old_log_probs, advantages[rows][real], config.cliprange).sum() / count
@@ -247,7 +250,7 @@ def _minibatch_gradient(
             report["clip_fraction"] += float(((ratio - 1).abs() > config.cliprange).sum()) / count
             report["value_clip_fraction"] += float(((values - old_values).abs() > config.cliprange_value).sum()) / count
             report["approx_kl"] += float((ratio - 1 - log_ratio).sum()) / count
-    return report
+    return {"ratio": report["ratio"]} if report["ratio"] > config.ratio_threshold else report
 
 
 def _logits(learner: Learner, lm: Any, rollout: Rollout) -> Float[Tensor, "N V"]:

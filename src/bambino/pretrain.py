@@ -24,13 +24,14 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen2Tokenizer,
 )
 
-from bambino.checkpoint import replace_folder
+from bambino.checkpoint import write_folder
 from bambino.config import ModelConfig, Recipe, RecipeError, ShapeConfig
 from bambino.model_card import NEWBORN
 from bambino.models import load_lm, load_tokenizer
-from bambino.run_directory import holds_run
+from bambino.run_directory import claim, holds_run
 from bambino.streams import read_corpus
 from bambino.trainer import BambinoTrainer
 
@@ -74,6 +75,7 @@ def newborn_trainer(
     newborn = Path(recipe.output_dir).expanduser() / NEWBORN
     dataset = None if train_dataset is None else list(train_dataset)
     if not holds_run(recipe.output_dir):
+        claim(recipe.output_dir)
         make_newborn(recipe, newborn, dataset)
     config = ModelConfig(str(newborn))
     lm = load_lm(config, "baby")
@@ -85,19 +87,27 @@ def newborn_trainer(
 def make_newborn(recipe: Recipe, folder: Path, dataset: Iterable[Any] | None = None) -> None:
     """Save a tokenizer trained on the lines that the recipe trains on, and a random model of its shape."""
     lines = read_corpus(recipe, recipe.text.sources, recipe.text.weights, dataset).lines
-    tokenizer = train_tokenizer(lines, recipe.shape.vocab_size)
+    tokenizer = train_tokenizer(lines, recipe.shape.vocab_size, recipe.shape.architecture)
     torch.manual_seed(recipe.seed)
     lm = AutoModelForCausalLM.from_config(model_config(recipe.shape, tokenizer))
-    part = folder.with_name(".part-newborn")
-    lm.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    replace_folder(part, folder)
+
+    def save(part: Path) -> None:
+        lm.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+
+    write_folder(folder, save)
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE (no text is unknown to it); `<|endoftext|>` is BOS and EOS."""
+def train_tokenizer(texts: Iterable[str], vocab_size: int, architecture: str = "gpt2") -> PreTrainedTokenizerFast:
+    """A byte-level BPE (no text is unknown to it); `<|endoftext|>` is BOS and EOS.
+
+    For a Qwen 2 it divides text as Qwen 2 does: so AutoTokenizer will read it, whatever was saved.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if architecture == "qwen2":
+        qwen = Qwen2Tokenizer().backend_tokenizer
+        tokenizer.normalizer, tokenizer.pre_tokenizer = qwen.normalizer, qwen.pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,

@@ -4,26 +4,32 @@
 
 `texts[i]` is prompt and utterance decoded together (`prompts[i] + completions[i]`). `log_extra(column, values)` adds
 a column to utterances.jsonl, `log_metric(name, value)` a number to the step's metrics. A plain TRL reward function
-`f(prompts, completions, **kwargs)` works as it is.
+`f(prompts, completions, **kwargs)` works as it is; None in place of a score says that it has none for an utterance.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.config import RewardConfig
+from bambino.rollout import Utterances
 from bambino.scoring import score_texts
+
+
+class RewardError(ValueError):
+    """A reward that gave something else than a number per utterance; the message names it."""
 
 
 class Reward(Protocol):
     """TRL's reward signature; everything comes by keyword."""
 
-    def __call__(self, *, prompts: list[str], completions: list[str], **kwargs: Any) -> list[float]: ...
+    def __call__(self, *, prompts: list[str], completions: list[str], **kwargs: Any) -> Sequence[float | None]: ...
 
 
 @runtime_checkable
@@ -33,6 +39,59 @@ class StatefulReward(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What the rewards made of a batch of utterances."""
+
+    scores: list[float]
+    """One per utterance, the rewards' sum; a reward that gave None adds nothing."""
+    columns: dict[str, list[Any]]
+    """For utterances.jsonl."""
+    metrics: dict[str, float]
+    """For the step's row."""
+
+
+def ask(rewards: Sequence[Reward], said: Utterances) -> Feedback:
+    """Let every reward judge what was said.
+
+    Raises:
+        RewardError: a reward or one of its columns has not one value per utterance, or a score is no number.
+    """
+    feedback = Feedback([0.0] * len(said.texts), {}, {})
+    for reward in rewards:
+        answer = reward(
+            prompts=said.prompts,
+            completions=said.completions,
+            texts=said.texts,
+            has_ended=said.has_ended,
+            log_extra=feedback.columns.__setitem__,
+            log_metric=lambda name, value: feedback.metrics.__setitem__(name, float(value)),
+        )
+        for i, score in enumerate(_scores(reward, answer, len(said.texts))):
+            feedback.scores[i] += score
+    for column, values in feedback.columns.items():
+        if len(values) != len(said.texts):
+            raise RewardError(f"log_extra({column!r}, ...) got {len(values)} values for {len(said.texts)} utterances.")
+    return feedback
+
+
+def reward_name(reward: Reward) -> str:
+    """A function's own name, or the name of its class."""
+    return str(getattr(reward, "__name__", type(reward).__name__))
+
+
+def _scores(reward: Reward, answer: Sequence[float | None], count: int) -> list[float]:
+    """A reward's answer as floats, whatever kind of numbers it holds."""
+    name = reward_name(reward)
+    try:
+        scores = [0.0 if score is None else float(score) for score in answer]
+    except (TypeError, ValueError) as error:
+        raise RewardError(f"The reward {name} gave something else than numbers: {error}") from None
+    if len(scores) != count:
+        raise RewardError(f"The reward {name} gave {len(scores)} scores for {count} utterances. Give one each.")
+    return scores
 
 
 def reversed_sigmoid(perplexity: float, alpha: float, beta: float, tau: float) -> float:

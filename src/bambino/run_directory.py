@@ -1,8 +1,9 @@
 """The run directory: all that anything later reads.
 
 recipe.yaml          every setting, resolved
-environment.json     package versions, git commit, device
-data.json            the data manifest: per source hash, lines kept, dropped and why, truncated, tokens
+environment.json     package versions, git commit, device; where they changed on resuming, too
+data.json            what the run is made of: per text source hash, lines kept, dropped and why, truncated, tokens;
+                     sha256 of models, tokenizers and evaluation files; names of the rewards
 metrics.jsonl        a row per step, a row per evaluation
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
 reference/           the first baby, when it is the reference; written once
@@ -16,20 +17,17 @@ import fcntl
 import json
 import math
 import os
-import platform
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from bambino.config import Recipe, RecipeError
-from bambino.recipe_file import load_recipe
+from bambino.model_card import NEWBORN
 
-PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "jsonargparse")
-
-
-FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
-"""Settings that a resumed run may change: they change no weight."""
+LOCK = ".lock"
+"""Held by the process that runs; that it exists says that bambino made this directory."""
+OWN_FOLDERS = ("checkpoints", "reference", NEWBORN)
+OWN_FILES = ("metrics.jsonl", "utterances.jsonl", "data.json", "environment.json", "failure.json")
+OWN_NAMES = (*OWN_FOLDERS, "model", *OWN_FILES)
+"""What a run writes and replaces; in a directory where no run was begun, it is somebody else's."""
 
 
 class RunDirectoryError(RuntimeError):
@@ -54,9 +52,12 @@ class JsonLinesLog:
         os.fsync(self._file.fileno())
         return self._file.tell()
 
-    def truncate(self, offset: int) -> None:
-        self._file.truncate(offset)
+    def truncate(self, offset: int) -> bool:
+        """Cut back to an offset. False where rows before it are missing: then all whole rows stay."""
+        content_is_there = self.path.stat().st_size >= offset
+        self._file.truncate(offset if content_is_there else self.path.read_bytes().rfind(b"\n") + 1)
         self._file.seek(0, os.SEEK_END)
+        return content_is_there
 
     def close(self) -> None:
         self._file.close()
@@ -66,11 +67,7 @@ class RunDirectory:
     """Paths and logs of one run, held by one process at a time."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunDirectoryError(f"output_dir = {path} cannot be made: {error.strerror}. Use another.") from None
+        self.path = claim(path)
         self._lock = self._hold()
         self.metrics = JsonLinesLog(self.path / "metrics.jsonl")
         self.utterances = JsonLinesLog(self.path / "utterances.jsonl")
@@ -91,18 +88,19 @@ class RunDirectory:
     def recipe(self) -> Path:
         return self.path / "recipe.yaml"
 
-    def describe(self, recipe_yaml: str, manifest: dict[str, Any], device: str) -> None:
+    def describe(self, recipe_yaml: str, manifest: dict[str, Any], environment: dict[str, Any]) -> None:
         """Write what the run is made of, before its first step; the recipe last, for it says that a run was begun."""
-        write_atomically(self.path / "data.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-        write_atomically(self.path / "environment.json", json.dumps(environment(device), indent=1) + "\n")
+        write_json(self.path / "data.json", manifest)
+        write_json(self.path / "environment.json", environment)
         write_atomically(self.recipe, recipe_yaml)
 
     def log_offsets(self) -> dict[str, int]:
         return {"metrics": self.metrics.offset(), "utterances": self.utterances.offset()}
 
-    def truncate_logs(self, offsets: dict[str, int]) -> None:
-        self.metrics.truncate(offsets["metrics"])
-        self.utterances.truncate(offsets["utterances"])
+    def truncate_logs(self, offsets: dict[str, int]) -> list[Path]:
+        """Cut both logs back; returns those in which rows are missing."""
+        logs = {"metrics": self.metrics, "utterances": self.utterances}
+        return [log.path for name, log in logs.items() if not log.truncate(offsets[name])]
 
     def close(self) -> None:
         self.metrics.close()
@@ -110,7 +108,7 @@ class RunDirectory:
         self._lock.close()
 
     def _hold(self) -> IO[bytes]:
-        lock = (self.path / ".lock").open("wb")
+        lock = (self.path / LOCK).open("wb")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -121,25 +119,47 @@ class RunDirectory:
         return lock
 
 
+def claim(path: str | Path) -> Path:
+    """Make a directory for a run and leave the mark that it is one, or know it by that mark (a run killed early).
+
+    Raises:
+        RunDirectoryError: it cannot be made, or holds files of a run's names that no run of ours put there.
+    """
+    folder = Path(path).expanduser()
+    taken = [name for name in OWN_NAMES if (folder / name).exists()]
+    if taken and not (folder / LOCK).exists() and not holds_run(folder):
+        raise RunDirectoryError(
+            f"output_dir = {path} holds {', '.join(taken)} already and no run of bambino's, which would replace them. "
+            "Use another."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOCK).touch()
+    except OSError as error:
+        raise RunDirectoryError(f"output_dir = {path} cannot be made: {error.strerror}. Use another.") from None
+    return folder
+
+
+def check_is_free_for_model(path: Path, run: str | Path) -> None:
+    """Refuse to save a model where a run keeps what it goes on from.
+
+    Raises:
+        RunDirectoryError: `path` is the run's directory or one of OWN_FOLDERS in it.
+    """
+    folder = Path(run).expanduser().resolve()
+    if path.resolve() in (folder, *(folder / name for name in OWN_FOLDERS)):
+        raise RunDirectoryError(
+            f"{path} is the run's own. Save the model in another folder, or name none: then it goes to {run}/model."
+        )
+
+
 def holds_run(path: str | Path) -> bool:
     """Whether a run was begun there."""
     return (Path(path).expanduser() / "recipe.yaml").exists()
 
 
-def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
-    """A resumed run is the same run: same settings (but for FREE_ON_RESUME), same text.
-
-    Raises:
-        RecipeError: naming the first setting that differs, or the text.
-    """
-    then, now = _flat(load_recipe(path / "recipe.yaml").to_dict()), _flat(recipe.to_dict())
-    for key in now | then:
-        if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
-            problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
-            way_out = "A resumed run keeps its settings; start another with its own output_dir."
-            raise RecipeError(key, f"{problem} {way_out}")
-    if json.loads((path / "data.json").read_text(encoding="utf-8")) != manifest:
-        raise RecipeError("text.sources", f"The text is not what the run in {path} began with (data.json).")
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -152,51 +172,15 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def environment(device: str) -> dict[str, Any]:
-    """Versions and places that a result may depend on."""
-    packages: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": device,
-        "packages": packages,
-        "git_commit": git_commit(),
-    }
-
-
-def git_commit() -> str | None:
-    """The commit of bambino's own source tree, "-dirty" when it was changed since; None when installed without one."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def finite(value: Any) -> Any:
-    """A value as JSON can say it: inf and nan become None."""
+    """A value as JSON can say it: inf and nan become None, numbers and arrays of NumPy and PyTorch plain ones."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     return [finite(item) for item in value] if isinstance(value, list) else value
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value of nested settings."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _one_line(text: str) -> str:

@@ -229,6 +229,14 @@ def find_files(source: str | Path) -> list[Path]:
     return files
 
 
+def source_sha256(source: str | Path) -> str:
+    """Of a source's bytes (of all files of a folder, in order), as in its SourceReport."""
+    digest = hashlib.sha256()
+    for path in find_files(source):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _read_source(source: str | Path, jsonl_field: str, report: SourceReport) -> list[str]:
     """All lines of a source that are text, stripped; what is not is counted in the report."""
     digest, lines, dropped = hashlib.sha256(), [], Counter[str]()
@@ -242,7 +250,7 @@ def _read_source(source: str | Path, jsonl_field: str, report: SourceReport) -> 
                 lines.append((_json_text(line, jsonl_field) if path.suffix == ".jsonl" else line).strip())
             except UnicodeDecodeError:
                 dropped["not UTF-8"] += 1
-            except (KeyError, TypeError, json.JSONDecodeError):
+            except (KeyError, TypeError, ValueError, RecursionError):  # a number too long, brackets too deep
                 dropped[f"no JSON object with a text in {jsonl_field!r}"] += 1
     if report.lines == 0:
         raise TextError(f"{source} is empty.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -24,23 +23,25 @@ from huggingface_hub import HfApi
 from transformers import PreTrainedTokenizerBase
 
 from bambino import checkpoint, ppo
-from bambino.config import ModelConfig, Recipe, RecipeError
+from bambino.config import Recipe, RecipeError
 from bambino.evaluation.in_training import Evaluator
-from bambino.model_card import model_card
-from bambino.models import (
-    Baby,
-    Reference,
-    copy_weights,
-    forward_flops,
-    load_lm,
-)
+from bambino.model_card import is_model_card, model_card
+from bambino.models import Baby, Reference, forward_flops
 from bambino.optimization import Optimizers
 from bambino.participants import ModelLike, check_parent, described, load_participants
 from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_step
+from bambino.provenance import check_same_run, environment, note_environment
 from bambino.recipe_file import dump_recipe
-from bambino.rewards import ParentPerplexity, Reward, StatefulReward, is_dead
+from bambino.rewards import ParentPerplexity, Reward, ask, is_dead, reward_name
 from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
-from bambino.run_directory import RunDirectory, RunDirectoryError, check_same_run, finite, holds_run
+from bambino.run_directory import (
+    RunDirectory,
+    RunDirectoryError,
+    check_is_free_for_model,
+    finite,
+    holds_run,
+)
+from bambino.run_state import RunState
 from bambino.schedule import Schedule
 from bambino.scoring import reads_packed_rows
 from bambino.streams import Streams, build_streams
@@ -78,7 +79,8 @@ class BambinoTrainer:
         self.args = described(args or Recipe(), model, parent, has_dataset=train_dataset is not None)
         self.on_row = on_row
         self.stop_requested = False
-        """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns."""
+        """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
+        it is False again."""
         self.schedule = Schedule(self.args.schedule, self.args.max_steps)
         self.accelerator = Accelerator(mixed_precision=self.args.mixed_precision)
         if self.accelerator.num_processes > 1:
@@ -99,23 +101,30 @@ class BambinoTrainer:
         can_pack = reads_packed_rows(lm, self.args.text.max_length)
         if self.args.text.mode == "packed" and not can_pack:
             raise RecipeError("text.mode", f"{type(lm).__name__} cannot keep packed lines apart. Use text.mode lines.")
-        self.learner = Learner(self.args, self.baby, self.optimizers, self.accelerator, can_pack)
-        self.reference = Reference("none", self.args.ppo.reference_decay, lm)
-        self.step = 0
-        """Steps done."""
-        self.kl_coef = self.args.ppo.kl_coef
-        self.totals: dict[str, float] = defaultdict(float)
-        """Cumulated costs: tokens, flops, seconds."""
+        learner = Learner(self.args, self.baby, self.optimizers, self.accelerator, can_pack)
+        no_reference = Reference("none", self.args.ppo.reference_decay, lm)
+        self.state = RunState(learner, self.reward_funcs, self.args.ppo.kl_coef, no_reference)
         self._times: dict[str, float] = defaultdict(float)
-        self._last_evaluation: Row = {}
-        self._reference_digest: str | None = None
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.state.step
+
+    @property
+    def reference(self) -> Reference:
+        """What the KL is measured against."""
+        return self.state.reference
 
     # ------------------------------------------------------------------------------------------------- Algorithm 1
 
     def train(self, resume_from_checkpoint: bool | str | Path = False) -> Row:
         """Run Algorithm 1 to max_steps, from the start or from where the run in output_dir stopped.
+
+        One trainer may be stopped, or interrupted once there is a checkpoint, and go on: the bits are those of a run
+        never stopped.
 
         Returns:
             The last evaluation's metrics (empty when nothing was evaluated).
@@ -132,19 +141,21 @@ class BambinoTrainer:
                     rewards, row = self._be_answered(rollout)
                     row |= self._learn_from(rollout, rewards)
                 self.reference.end_step(self.baby.lm)
-                self.step += 1
+                self.state.step += 1
                 self._record(row)
                 self._evaluate_and_save_when_due()
-        return self._last_evaluation
+        return self.state.last_evaluation
 
     def _hear(self, batch: TokenBatch) -> Row:
         """One clm update."""
         is_before_ppo = self.step + 1 < self.args.max_steps and self.schedule.phase(self.step + 1) == "ppo"
         with self._time("clm"):
-            row = clm_step(self.learner, batch, self.schedule.count("clm", self.step), keep_gradient=is_before_ppo)
+            row = clm_step(
+                self.state.learner, batch, self.schedule.count("clm", self.step), keep_gradient=is_before_ppo
+            )
         tokens = int(batch.is_real.sum())
-        self.totals["clm_tokens"] += tokens
-        self.totals["flops"] += 3 * forward_flops(self.baby.lm, tokens, int(batch.is_target.sum()))
+        self.state.totals["clm_tokens"] += tokens
+        self.state.totals["flops"] += 3 * forward_flops(self.baby.lm, tokens, int(batch.is_target.sum()))
         return row
 
     def _speak(self, prompts: TokenBatch) -> Rollout:
@@ -157,32 +168,22 @@ class BambinoTrainer:
             device = self.accelerator.device
             rollout = sample(self.baby, prompts.to(device), random, config, self.processing_class.eos_token_id)
         prompt_tokens, utterance_tokens = int(prompts.is_real.sum()), int(rollout.is_real.sum())
-        self.totals["prompt_tokens"] += prompt_tokens
-        self.totals["utterance_tokens"] += utterance_tokens
-        self.totals["flops"] += forward_flops(self.baby.lm, prompt_tokens + utterance_tokens, utterance_tokens)
+        self.state.totals["prompt_tokens"] += prompt_tokens
+        self.state.totals["utterance_tokens"] += utterance_tokens
+        self.state.totals["flops"] += forward_flops(self.baby.lm, prompt_tokens + utterance_tokens, utterance_tokens)
         return rollout
 
     def _be_answered(self, rollout: Rollout) -> tuple[torch.Tensor, Row]:
         """The parent's rewards, (B,), and what they say of the baby."""
-        extra: dict[str, list[Any]] = {}
-        row: Row = {}
         with self._time("reward"):
             said = to_text(rollout, self.processing_class)
-            rewards = [0.0] * len(said.texts)
-            for reward in self.reward_funcs:
-                scores = reward(
-                    prompts=said.prompts,
-                    completions=said.completions,
-                    texts=said.texts,
-                    has_ended=said.has_ended,
-                    log_extra=extra.__setitem__,
-                    log_metric=lambda name, value: row.__setitem__(f"ppo/{name}", value),
-                )
-                rewards = [total + score for total, score in zip(rewards, scores, strict=True)]
+            feedback = ask(self.reward_funcs, said)
+        rewards = feedback.scores
         scored = torch.tensor(rewards, dtype=torch.float32)
         if not scored.isfinite().all():
             raise TrainingError("a reward is not finite", {"texts": said.texts, "rewards": rewards})
-        row |= {
+        row = {
+            **{f"ppo/{name}": value for name, value in feedback.metrics.items()},
             "ppo/reward": fmean(rewards),
             "ppo/reward_std": float(scored.std(correction=0)),
             "ppo/dead_reward": float(is_dead(rewards, self.args.reward.alpha)),
@@ -191,7 +192,7 @@ class BambinoTrainer:
         }
         if self.args.ppo.missing_eos_penalty is not None:
             scored -= self.args.ppo.missing_eos_penalty * (~rollout.has_ended.cpu()).float()
-        self._log_utterances("ppo", self.step + 1, said, {**extra, "reward": rewards})
+        self._log_utterances("ppo", self.step + 1, said, {**feedback.columns, "reward": rewards})
         return scored.to(self.accelerator.device), row
 
     def _learn_from(self, rollout: Rollout, rewards: torch.Tensor) -> Row:
@@ -200,34 +201,34 @@ class BambinoTrainer:
         first_update = self.schedule.count("ppo", self.step) * self.optimizers.updates_per_step["ppo"]
         with self._time("ppo"):
             if self.schedule.count("ppo", self.step + 1) % self.args.schedule.ppo_steps == 0:
-                row |= check_sampler(self.learner, rollout, self.reference)
+                row |= check_sampler(self.state.learner, rollout, self.reference)
             order = (self.args.seed, self.step)
-            row |= ppo_step(self.learner, rollout, rewards, self.reference, self.kl_coef, first_update, order)
+            row |= ppo_step(
+                self.state.learner, rollout, rewards, self.reference, self.state.kl_coef, first_update, order
+            )
         config = self.args.ppo
-        if config.adaptive_kl:
-            self.kl_coef = ppo.adapted_kl_coef(
-                self.kl_coef, row["ppo/kl"], config.kl_target, config.kl_horizon, self.args.batch_size
+        if config.adaptive_kl and "ppo/kl" in row:
+            self.state.kl_coef = ppo.adapted_kl_coef(
+                self.state.kl_coef, row["ppo/kl"], config.kl_target, config.kl_horizon, self.args.batch_size
             )
         tokens, targets = int(rollout.sequences.is_real.sum()), int(rollout.is_real.sum())
-        forwards = 3 * config.epochs + (self.reference.lm is not None)
-        self.totals["flops"] += forwards * forward_flops(self.baby.lm, tokens, targets)
+        has_reference = self.reference.lm is not None
+        forwards = 3 * config.epochs + has_reference + ("ppo/sampler_gap" in row) * (1 + has_reference)
+        forwards -= 2 * row["ppo/skipped_updates"] * self.args.minibatch_size / self.args.batch_size
+        self.state.totals["flops"] += forwards * forward_flops(self.baby.lm, tokens, targets)
         return row
 
     # -------------------------------------------------------------------------------------- what HF users look for
 
     def evaluate(self) -> Row:
         """Measure the baby as it is now; see docs/metrics.md for the names."""
-        with self._time("evaluation"):
-            evaluation = self.evaluator.evaluate(self.baby)
-        return evaluation.metrics
+        return self.evaluator.evaluate(self.baby).metrics
 
     def save_model(self, output_dir: str | Path | None = None) -> None:
-        """Save the baby as AutoModelForCausalLM opens it, its tokenizer and a model card."""
-        path = Path(output_dir or Path(self.args.output_dir) / "model")
-        part = path.with_name(f".part-{path.name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._save_model_files(part)
-        checkpoint.replace_folder(part, path)
+        """Save the baby as AutoModelForCausalLM opens it, its tokenizer and a model card; other files there stay."""
+        path = Path(output_dir or Path(self.args.output_dir) / "model").expanduser()
+        check_is_free_for_model(path, self.args.output_dir)
+        checkpoint.add_files(path, lambda part: self._save_model_files(part, beside=path / "README.md"))
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None) -> str:
         """Upload the saved model (save_model first) and return its address."""
@@ -253,9 +254,14 @@ class BambinoTrainer:
         if not resume and self.args.parent.must_know_l2:
             rows = self.streams.prompts.rows
             check_parent(self.participants, [rows[i].tolist() for i in range(min(64, len(rows)))])
+        self._times.clear()
         self.run = RunDirectory(self.args.output_dir)
         (self.run.path / "failure.json").unlink(missing_ok=True)
         try:
+            if self.args.evaluation.eval_steps is not None and (both := self.evaluator.trained_on()):
+                self._warn(
+                    f"text.heldout_every is null, so these are evaluated on lines trained on: {', '.join(both)}."
+                )
             if resume:
                 self._resume(None if resume is True else Path(resume))
             else:
@@ -263,100 +269,70 @@ class BambinoTrainer:
             yield
             self._save_checkpoint()
             if self.step >= self.args.max_steps:
-                self.save_model(self.run.model)
+                checkpoint.write_folder(self.run.model, self._save_model_files)
         except TrainingError as error:
             self._explain(error)
             raise
         finally:
+            self.stop_requested = False
             self.run.close()
 
     def _begin(self) -> None:
         """Write what the run is made of; measure the baby before its first step."""
-        self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
-        if self._reference_kind == "initial":
-            self.baby.lm.save_pretrained(self.run.reference)
-            self._reference_digest = checkpoint.sha256(self.run.reference / "model.safetensors")
+        if self.state.has_begun:
+            raise RunDirectoryError(
+                f"{self.run.path} holds no checkpoint to go on from, and this trainer's baby has already learned. "
+                "Make a new BambinoTrainer to start again."
+            )
+        self.state.begin(self.run.reference)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
-        self.run.describe(dump_recipe(self.args), self.streams.manifest, str(self.accelerator.device))
+        here = {**environment(str(self.accelerator.device)), "resumed": []}
+        self.run.describe(dump_recipe(self.args), self._manifest, here)
         if self.args.evaluation.eval_steps is not None:
             self._evaluate_and_log()
 
     def _resume(self, path: Path | None) -> None:
         """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
-        check_same_run(self.run.path, self.args, self.streams.manifest)
-        warn = lambda text: self.on_row({"kind": "warning", "text": text})  # noqa: E731
-        found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, warn)
+        check_same_run(self.run.path, self.args, self._manifest)
+        found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, self._warn)
         if found is None:
             self._begin()
             return
-        state, tensors = found.state, found.tensors
-        copy_weights(self.baby.lm, _load_weights(found.model_path))
-        self.baby.value_head.load_state_dict(tensors["value_head"])
-        self.optimizers.load_state(tensors)
-        self.reference = Reference(self._reference_kind, self.args.ppo.reference_decay, self.baby.lm)
-        if self._reference_kind == "initial":
-            self._reference_digest = state["reference_digest"]
-            if checkpoint.sha256(self.run.reference / "model.safetensors") != self._reference_digest:
-                raise checkpoint.CheckpointError(
-                    f"{self.run.reference} is damaged: it is not the reference of this run."
-                )
-            self.reference.load_weights(_load_weights(self.run.reference))
-        elif "reference" in tensors:
-            self.reference.load_weights(tensors["reference"])
-        if "clm_gradient" in tensors:
-            names = [name for name, _ in self.baby.lm.named_parameters()]
-            device = self.accelerator.device
-            self.learner.clm_gradient = [tensors["clm_gradient"][name].to(device) for name in names]
-        self.step, self.kl_coef = state["step"], state["kl_coef"]
+        self.state.restore(found, self.run.reference)
         self._saved_step = self.step
         checkpoint.delete_after(self.run.checkpoints, self.step)
-        self.totals = defaultdict(float, state["totals"])
-        self._last_evaluation = {k: math.nan if v is None else v for k, v in state["last_evaluation"].items()}
-        for reward, reward_state in zip(self.reward_funcs, state["rewards"], strict=True):
-            if isinstance(reward, StatefulReward):
-                reward.load_state_dict(reward_state)
-        self.run.truncate_logs(state["log_offsets"])
+        if changes := note_environment(self.run.path / "environment.json", str(self.accelerator.device), self.step):
+            self._warn(
+                f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
+            )
+        for log in self.run.truncate_logs(found.state["log_offsets"]):
+            self._warn(f"{log} has lost rows that it had at step {self.step}. The run goes on without them.")
 
     def _save_checkpoint(self) -> None:
         if self._saved_step == self.step:
             return
         with self._time("checkpoint"):
-            tensors = {"value_head": self.baby.value_head.state_dict(), **self.optimizers.state()}
-            if moving := self.reference.moving_weights():
-                tensors["reference"] = moving
-            if self.learner.clm_gradient is not None:
-                names = [name for name, _ in self.baby.lm.named_parameters()]
-                tensors["clm_gradient"] = dict(zip(names, self.learner.clm_gradient, strict=True))
-            state = {
-                "step": self.step,
-                "kl_coef": self.kl_coef,
-                "totals": dict(self.totals),
-                "last_evaluation": finite(self._last_evaluation),
-                "rewards": [r.state_dict() if isinstance(r, StatefulReward) else None for r in self.reward_funcs],
-                "reference_digest": self._reference_digest,
-                "log_offsets": self.run.log_offsets(),
-            }
-            keep = self.args.save_total_limit
-            checkpoint.save(self.run.checkpoints, self.step, self._save_model_files, tensors, state, keep=keep)
+            numbers = {**self.state.numbers(), "log_offsets": self.run.log_offsets()}
+            tensors, keep = self.state.tensors(), self.args.save_total_limit
+            checkpoint.save(self.run.checkpoints, self.step, self._save_model_files, tensors, numbers, keep=keep)
         self._saved_step = self.step
 
     # --------------------------------------------------------------------------------------------- record and save
 
     def _record(self, row: Row) -> None:
         """One row of metrics.jsonl per step."""
-        self.totals["seconds"] += sum(self._times.values())
         read = sum(r.tokens_read for r in self.reward_funcs if isinstance(r, ParentPerplexity))
         if self.parent is not None:
-            newly = int(read - self.totals["parent_tokens"])
-            self.totals["flops"] += forward_flops(self.parent, newly, newly)
-            self.totals["parent_tokens"] = read
+            newly = int(read - self.state.totals["parent_tokens"])
+            self.state.totals["flops"] += forward_flops(self.parent, newly, newly)
+            self.state.totals["parent_tokens"] = read
         row = {
             "kind": "step",
             "step": self.step,
             "phase": self.schedule.phase(self.step - 1),
             **row,
             **{f"time/{part}": seconds for part, seconds in self._times.items()},
-            **{f"total/{name}": total for name, total in self.totals.items()},
+            **{f"total/{name}": total for name, total in self.state.totals.items()},
         }
         self._times.clear()
         self.run.metrics.append(row)
@@ -372,7 +348,7 @@ class BambinoTrainer:
     def _evaluate_and_log(self) -> None:
         with self._time("evaluation"):
             evaluation = self.evaluator.evaluate(self.baby)
-        self._last_evaluation = evaluation.metrics
+        self.state.last_evaluation, self.state.evaluated_at = evaluation.metrics, self.step
         row = {"kind": "evaluation", "step": self.step, **evaluation.metrics}
         self.run.metrics.append(row)
         self.on_row(row)
@@ -391,10 +367,16 @@ class BambinoTrainer:
             self.run.utterances.append(row)
         self.on_row({"kind": "utterances", "step": step, "rows": rows})
 
-    def _save_model_files(self, path: Path) -> None:
+    def _save_model_files(self, path: Path, beside: Path | None = None) -> None:
+        """Model, tokenizer and card; no card where it would replace a README.md `beside` that is not ours."""
         self.baby.lm.save_pretrained(path)
         self.processing_class.save_pretrained(path)
-        (path / "README.md").write_text(model_card(self.args, self.step, self._last_evaluation), encoding="utf-8")
+        if beside is None or not beside.exists() or is_model_card(beside):
+            card = model_card(self.args, self.step, self.state.last_evaluation, self.state.evaluated_at)
+            (path / "README.md").write_text(card, encoding="utf-8")
+
+    def _warn(self, text: str) -> None:
+        self.on_row({"kind": "warning", "text": text})
 
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
@@ -408,13 +390,18 @@ class BambinoTrainer:
     def _time(self, part: str) -> Iterator[None]:
         begin = time.perf_counter()
         yield
-        self._times[part] += time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
+        self._times[part] += seconds
+        self.state.totals["seconds"] += seconds
 
     # ------------------------------------------------------------------------------------------------------- parts
 
     @property
-    def _reference_kind(self) -> Any:
-        return self.args.ppo.reference if self.args.uses_ppo else "none"
+    def _manifest(self) -> dict[str, Any]:
+        """What the run is made of, for data.json."""
+        names = [reward_name(reward) for reward in self.reward_funcs]
+        models, evaluation = self.participants.digests, self.evaluator.manifest
+        return {**self.streams.manifest, **models, "evaluation": evaluation, "rewards": names}
 
     def _reseed(self) -> None:
         """The global generator (dropout) at each step is a function of (seed, step, process)."""
@@ -431,10 +418,6 @@ class BambinoTrainer:
             feedback = self._listener()
             return [] if feedback is None else [feedback]
         return [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
-
-
-def _load_weights(path: Path) -> dict[str, torch.Tensor]:
-    return dict(load_lm(ModelConfig(str(path.resolve())), "baby").named_parameters())
 
 
 def _texts(dataset: Iterable[Any] | None, field: str) -> list[str] | None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from transformers import PreTrainedTokenizerBase
 
+from bambino.checkpoint import sha256
 from bambino.config import Recipe
 from bambino.evaluation.generation import distinct_n, longest_repeat
 from bambino.evaluation.minimal_pairs import accuracy
@@ -19,7 +21,18 @@ from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character
 from bambino.scoring import bits_per_byte
-from bambino.text import TextError, TokenBatch, as_line, encode, heldout_of, load_heldout, pad, spread
+from bambino.text import (
+    TextError,
+    TokenBatch,
+    as_line,
+    encode,
+    find_files,
+    heldout_of,
+    load_heldout,
+    pad,
+    source_sha256,
+    spread,
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,11 @@ class Evaluator:
         self.pairs: dict[str, list[Pair]] = {
             name: spread(load_pairs(path), config.max_pairs) for name, path in config.pairs.items()
         }
+        self.manifest = {
+            "texts": {name: [source_sha256(source) for source in sources] for name, sources in config.texts.items()},
+            "pairs": {name: sha256(Path(path)) for name, path in config.pairs.items()},
+        }
+        """What is measured on, for data.json."""
         self.prompts: list[list[int]] = []
         self.human_log_perplexity: float | None = None
         if config.utterances > 0 and (text.sources or dataset is not None):
@@ -78,6 +96,7 @@ class Evaluator:
         metrics["eval/utterances/distinct_2"] = distinct_n(said, 2)
         metrics["eval/utterances/longest_repeat"] = fmean(longest_repeat(text) for text in said)
         metrics["eval/utterances/words"] = fmean(len(text.split()) for text in said)
+        metrics["eval/utterances/silent"] = fmean(not text.strip() for text in said)
         metrics["eval/utterances/ended"] = fmean(utterances.has_ended)
         perplexities: list[float] = []
         if self.feedback is not None and self.human_log_perplexity is not None:
@@ -85,6 +104,15 @@ class Evaluator:
             metrics["eval/utterances/parent_log_perplexity"] = mean_log(perplexities)
             metrics["eval/human/parent_log_perplexity"] = self.human_log_perplexity
         return Evaluation(metrics, utterances, perplexities)
+
+    def trained_on(self) -> list[str]:
+        """What is measured on lines that are also trained on: names of texts, and the prompts."""
+        text = self.recipe.text
+        if text.heldout_every is not None:
+            return []
+        heard = _paths([*text.sources, *(text.prompt_sources or [])])
+        names = [name for name, sources in self.recipe.evaluation.texts.items() if heard & _paths(sources)]
+        return names + (["the prompts of utterances"] if self.prompts else [])
 
     def _heldout_lines(self, dataset: list[str] | None) -> list[str]:
         """Held-out L2 lines that prompts may be cut from."""
@@ -133,6 +161,10 @@ class Evaluator:
             [t for part in parts for t in part.texts],
             [e for part in parts for e in part.has_ended],
         )
+
+
+def _paths(sources: list[str]) -> set[Path]:
+    return {path.resolve() for source in sources for path in find_files(source)}
 
 
 def mean_log(perplexities: list[float]) -> float:
