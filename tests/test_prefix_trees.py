@@ -121,3 +121,28 @@ def test_scores_need_no_memory_for_all_logits(monkeypatch):
     row_log_probs(lm, ROWS * 4)
     handle.remove()
     assert max(size for size in sizes) <= 3 * 320
+
+
+@pytest.mark.parametrize("rows", [ROWS * 3, [[1, k, k + 1, k + 2] for k in range(2, 40)]])
+def test_several_threads_read_what_one_reads(rows, monkeypatch):
+    monkeypatch.setattr(scoring, "TREE_COLUMNS", 4)
+    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", 8)
+    lm, threads = sharp_lm("llama"), torch.get_num_threads()
+    alone = row_log_probs(lm, rows)
+    try:
+        torch.set_num_threads(3)
+        np.testing.assert_allclose(row_log_probs(lm, rows), alone, rtol=0, atol=1e-5)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_what_goes_wrong_in_a_thread_is_heard(monkeypatch):
+    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", 8)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(IndexError):
+            row_log_probs(tiny_lm("opt"), [[1, 2, 3], [1, 999, 3], [1, 4, 5], [1, 6, 7]])
+    finally:
+        torch.set_num_threads(threads)

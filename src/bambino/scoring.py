@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ TOKENS_PER_FORWARD = 4096
 """Upper bound on batch x length when texts are scored."""
 LOGITS_AT_ONCE = 1 << 21
 """Logits computed together when texts are scored: 8 MB, which stay in a processor's cache."""
+READERS = 8
+"""Groups of texts that a processor reads at a time, at most; each takes memory for its activations."""
 TREE_COLUMNS = 96
 """Width of a tree of texts that begin alike; attention costs more in wider ones, and narrower ones share less."""
 
@@ -209,21 +212,23 @@ def row_log_probs(lm: PreTrainedModel, rows: list[list[int]]) -> np.ndarray:
         return _log_probs_on_trees(lm, forest)
     starts = np.cumsum([0, *map(len, rows)])
     result = np.zeros(starts[-1])
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    for group in _groups(order, [len(row) for row in rows]):
+
+    def read(group: list[int]) -> None:
         batch = pad([rows[i] for i in group], pad_id=0).to(lm.device)
         scores = token_log_probs(lm, batch)[batch.is_real].double().cpu().numpy()
         result[np.concatenate([np.arange(starts[i], starts[i + 1]) for i in group])] = scores
+
+    _for_each_group(lm, read, [len(row) for row in rows])
     return result
 
 
-@torch.no_grad()
 def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest) -> np.ndarray:
     """`row_log_probs` of the rows that the forest grew from."""
     edges = np.searchsorted(forest.tree, np.arange(len(forest.trees) + 1))
     scores = np.zeros(len(forest.tree) + 1)  # the last is that of first tokens
-    order = sorted(range(len(forest.trees)), key=lambda t: len(forest.trees[t].ids))
-    for group in _groups(order, [len(tree.ids) for tree in forest.trees]):
+
+    @torch.no_grad()
+    def read(group: list[int]) -> None:
         batch = pad([forest.trees[t].ids for t in group], pad_id=0).to(lm.device)
         ends = pad([forest.trees[t].ends for t in group], pad_id=0).input_ids.to(lm.device)
         states = hidden_states(lm, batch.input_ids, batch.is_real, ends=ends)[batch.is_real]
@@ -232,7 +237,29 @@ def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest) -> np.ndarray:
         state_of = forest.column[here] + np.repeat(row_starts[:-1], [edges[t + 1] - edges[t] for t in group])
         state_of, tokens = (torch.from_numpy(x).to(lm.device) for x in (state_of, forest.token[here]))
         scores[here] = log_probs_at(lm, states, state_of, tokens).double().cpu().numpy()
+
+    _for_each_group(lm, read, [len(tree.ids) for tree in forest.trees])
     return scores[forest.edge_of]
+
+
+def _for_each_group(lm: PreTrainedModel, read: Callable[[list[int]], None], lengths: list[int]) -> None:
+    """Read all rows in groups of similar length.
+
+    On a processor several groups at a time, each with its share of the threads: threads that wait for each other in
+    every operation waste half of their time and more where the machine has other work.
+    """
+    groups = list(_groups(sorted(range(len(lengths)), key=lengths.__getitem__), lengths))
+    threads = torch.get_num_threads() if lm.device.type == "cpu" else 1
+    workers = min(threads, len(groups), READERS)
+    if workers == 1:
+        for group in groups:
+            read(group)
+        return
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            list(pool.map(read, groups))
+    finally:
+        torch.set_num_threads(threads)  # for threads that begin later
 
 
 def bits_per_byte(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
