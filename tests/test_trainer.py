@@ -420,13 +420,18 @@ def defined() -> set[str]:
 def written_by(recipe: Recipe) -> set[str]:
     """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
     keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
-    return {re.sub(r"^(eval/bits_per_byte|eval/pairs)/.+$", r"\1/<name>", key) for key in keys}
+    keys = {re.sub(r"^(eval/pairs)/.+/.+$", r"\1/<name>/<paradigm>", key) for key in keys}
+    return {re.sub(r"^(eval/bits_per_byte|eval/pairs|eval/tasks)/[^<]+$", r"\1/<name>", key) for key in keys}
 
 
 def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(make_recipe: Make, text_file, tmp_path):
     pairs = tmp_path / "pairs.jsonl"
-    pairs.write_text('{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede"}\n')
+    pair = '{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede", "UID": "%s"}\n'
+    pairs.write_text(pair % "order" + pair % "again")
+    item = '{"text": "che bello", "irony": %d, "split": "test"}\n'
+    (tmp_path / "ironita2018.jsonl").write_text(item % 0 + item % 1)
     settings = ("--evaluation.eval_steps", "3", "--evaluation.utterances", "2", "--save_steps", "2")
+    settings += ("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
     settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
     settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
     calibrated = ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--reward.scope", "utterance")

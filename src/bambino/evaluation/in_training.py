@@ -14,9 +14,12 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.checkpoint import sha256
 from bambino.config import Recipe
+from bambino.evaluation.classification import balanced_accuracy
 from bambino.evaluation.generation import distinct_n, longest_repeat
-from bambino.evaluation.minimal_pairs import accuracy
+from bambino.evaluation.minimal_pairs import pair_scores
 from bambino.evaluation.pair_files import Pair, load_pairs
+from bambino.evaluation.task_data import TaskData, load_items
+from bambino.evaluation.task_definitions import Task, load_task
 from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character
@@ -71,9 +74,14 @@ class Evaluator:
         self.pairs: dict[str, list[Pair]] = {
             name: spread(load_pairs(path), config.max_pairs) for name, path in config.pairs.items()
         }
+        self.tasks: dict[str, tuple[Task, TaskData]] = {}
+        for name in config.tasks:
+            task = load_task(name)
+            self.tasks[task.name] = (task, load_items(task, config.data, config.max_items))
         self.manifest = {
             "texts": {name: [source_sha256(source) for source in sources] for name, sources in config.texts.items()},
             "pairs": {name: sha256(Path(path)) for name, path in config.pairs.items()},
+            "tasks": {name: data.sha256 for name, (_, data) in self.tasks.items()},
         }
         """What is measured on, for data.json."""
         self.prompts: list[list[int]] = []
@@ -87,7 +95,9 @@ class Evaluator:
         for name, lines in self.texts.items():
             metrics[f"eval/bits_per_byte/{name}"] = bits_per_byte(baby.lm, self.tokenizer, lines)
         for name, pairs in self.pairs.items():
-            metrics[f"eval/pairs/{name}"] = accuracy(baby.lm, self.tokenizer, pairs)
+            metrics |= _pair_metrics(name, pairs, pair_scores(baby.lm, self.tokenizer, pairs))
+        for name, (task, data) in self.tasks.items():
+            metrics[f"eval/tasks/{name}"] = balanced_accuracy(baby.lm, self.tokenizer, task, data.items)
         if not self.prompts:
             return Evaluation(metrics, None, [])
         utterances = self._listen(baby)
@@ -165,6 +175,17 @@ class Evaluator:
 
 def _paths(sources: list[str]) -> set[Path]:
     return {path.resolve() for source in sources for path in find_files(source)}
+
+
+def _pair_metrics(name: str, pairs: list[Pair], points: list[float]) -> dict[str, float]:
+    """Accuracy over all pairs, and by paradigm where the file holds several."""
+    by_paradigm: dict[str, list[float]] = {}
+    for pair, point in zip(pairs, points, strict=True):
+        by_paradigm.setdefault(pair.uid, []).append(point)
+    metrics = {f"eval/pairs/{name}": fmean(points)}
+    if len(by_paradigm) > 1:
+        metrics |= {f"eval/pairs/{name}/{uid}": fmean(those) for uid, those in by_paradigm.items()}
+    return metrics
 
 
 def mean_log(perplexities: list[float]) -> float:

@@ -30,8 +30,8 @@ from bambino.evaluation.speech import Speech, speech
 from bambino.evaluation.task_definitions import task_names
 from bambino.evaluation.verdicts import judged, with_baseline
 from bambino.models import load_lm, load_tokenizer
-from bambino.recipe_file import load_recipe
 from bambino.provenance import environment
+from bambino.recipe_file import load_recipe
 from bambino.run_directory import holds_run
 from bambino.text import load_corpus, load_heldout, spread
 
