@@ -23,7 +23,7 @@ from bambino.models import ModelError, forward_flops
 from bambino.optimization import UpdateMeter
 from bambino.phases import TrainingError
 from bambino.run_directory import RunDirectoryError
-from bambino.text import is_heldout
+from bambino.text import TextError, is_heldout
 
 Make = Callable[..., Recipe]
 METRICS = Path(__file__).parent.parent / "docs" / "metrics.md"
@@ -599,7 +599,18 @@ def test_prompts_are_evaluated_on_the_held_out_texts_of_a_dataset(make_recipe: M
     recipe = make_recipe("--evaluation.utterances", "5", "--max_steps", "1", "--text.sources", "[]")
     trainer = trained(recipe, train_dataset=texts)
     heldout = [text for text in texts if is_heldout(text, 10)]
-    assert len(trainer.evaluator.prompts) == 5
     assert "eval/utterances/parent_log_perplexity" in trainer.evaluate()
+    assert len(trainer.evaluator.prompts) == 5
     prompts = [trainer.processing_class.decode(row, skip_special_tokens=True) for row in trainer.evaluator.prompts]
     assert all(any(text.startswith(prompt) for text in heldout) for prompt in prompts)
+
+
+def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make_recipe: Make, tmp_path: Path):
+    text = tmp_path / "it.txt"
+    text.write_text("\n".join(line for line in italian_lines(40) if not is_heldout(line, 10)), encoding="utf-8")
+    settings = ("--text.sources", f"[{text}]", "--evaluation.utterances", "3", "--max_steps", "1")
+    trainer = trained(make_recipe(*settings))
+    with pytest.raises(TextError, match="no held-out line"):
+        trainer.evaluate()
+    with pytest.raises(TextError, match="no held-out line"):
+        BambinoTrainer(args=make_recipe(*settings, "--evaluation.eval_steps", "1"))
