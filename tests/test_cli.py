@@ -143,6 +143,13 @@ def test_a_wrong_recipe_is_refused_with_its_line(tmp_path: Path, capsys: pytest.
     assert f"({path}, line 3)" in said
 
 
+def test_a_hub_name_is_announced_because_without_a_network_it_takes_long(make_recipe: Make, tmp_path: Path, capsys):
+    said = complaint(["train", write(make_recipe(), tmp_path), "--baby.model", "no/baby"], capsys)
+    first, second = said.splitlines()
+    assert first == "no folder no/baby here; asking the Hugging Face hub and its cache."
+    assert second.startswith("bambino: baby.model = no/baby cannot be opened as a causal LM")
+
+
 def test_swapped_models_are_refused(make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     italian, plain = raised_on_l2(make_recipe), make_recipe().baby.model
     swapped = ["--baby.model", italian, "--parent.model", plain, "--parent.must_know_l2", "true"]

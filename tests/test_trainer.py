@@ -123,6 +123,40 @@ def test_a_run_with_ppo_needs_a_parent(make_recipe: Make):
         BambinoTrainer(args=make_recipe("--parent.model", "null"))
 
 
+def test_a_run_with_rewards_of_ones_own_needs_no_parent(make_recipe: Make):
+    recipe = make_recipe("--parent.model", "null", "--evaluation.eval_steps", "6", "--evaluation.utterances", "2")
+    trained(recipe, reward_funcs=lambda completions, **_: [float(len(text)) for text in completions])
+    rows = rows_of(recipe)
+    assert sum("ppo/reward" in row for row in rows) == 2
+    assert "eval/utterances/words" in rows[-1]
+    assert "eval/utterances/parent_log_perplexity" not in rows[-1]
+    assert "| parent | none |" in (Path(recipe.output_dir) / "model" / "README.md").read_text()
+
+
+def test_one_object_cannot_be_baby_and_parent(make_recipe: Make, baby_folder: Path):
+    model = AutoModelForCausalLM.from_pretrained(baby_folder)
+    with pytest.raises(ModelError, match="it is the very object that is the baby"):
+        BambinoTrainer(model, model, args=make_recipe())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    BambinoTrainer(model, copy.deepcopy(model), args=make_recipe())
+
+
+def test_a_baby_passed_in_half_precision_is_trained_in_fp32(make_recipe: Make, baby_folder: Path):
+    baby = AutoModelForCausalLM.from_pretrained(baby_folder, dtype=torch.bfloat16)
+    recipe = make_recipe("--max_steps", "1")
+    trainer = trained(recipe, baby)
+    assert {parameter.dtype for parameter in trainer.baby.parameters()} == {torch.float32}
+    saved = AutoModelForCausalLM.from_pretrained(f"{recipe.output_dir}/model", dtype="auto")
+    assert saved.dtype == torch.float32
+
+
+def test_another_precision_in_the_same_process_is_explained(make_recipe: Make):
+    BambinoTrainer(args=make_recipe())
+    with pytest.raises(RecipeError, match=r"mixed_precision = bf16 cannot be had.*in a process of its own") as caught:
+        BambinoTrainer(args=make_recipe("--mixed_precision", "bf16"))
+    assert caught.value.key == "mixed_precision"
+
+
 def test_parent_and_reference_never_move_and_the_baby_does(make_recipe: Make):
     trainer = BambinoTrainer(args=make_recipe())
     parent, baby = weights_of(trainer.parent), weights_of(trainer.baby.lm)

@@ -96,7 +96,7 @@ def _raise_model(command: str, words: list[str]) -> int:
 
     from bambino.checkpoint import CheckpointError
     from bambino.display import display_for
-    from bambino.models import ModelError
+    from bambino.models import ModelError, is_on_hub
     from bambino.phases import TrainingError
     from bambino.pretrain import newborn_trainer
     from bambino.run_directory import RunDirectoryError
@@ -108,6 +108,9 @@ def _raise_model(command: str, words: list[str]) -> int:
     logging.disable_progress_bar()
     console = Console()
     display = display_for(recipe, console)
+    for name in (recipe.baby.model, recipe.parent.model):
+        if name is not None and is_on_hub(name):
+            print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
     try:
         is_newborn = command == "pretrain"
         trainer = newborn_trainer(recipe, on_row=display) if is_newborn else BambinoTrainer(args=recipe, on_row=display)
