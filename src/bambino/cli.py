@@ -184,9 +184,10 @@ def _demo(words: list[str]) -> int:
 
 def _recipe_of(command: str, words: list[str]) -> tuple[Recipe, bool]:
     """The recipe that the words ask for, and whether a run is to be resumed."""
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--resume=") else [word])]
     if "--resume" in words:
         at = words.index("--resume")
-        if at + 1 == len(words):
+        if len(words) == at + 1 or not words[at + 1]:
             raise RecipeError("", f"--resume needs the run's directory: bambino {command} --resume runs/bambino")
         directory, rest = words[at + 1], words[:at] + words[at + 2 :]
         recipe_path = Path(directory) / "recipe.yaml"
