@@ -55,7 +55,7 @@ class BambinoTrainer:
 
     Args:
         model: the baby: a model, a path or a hub name; None: args.baby.model.
-        parent: likewise; may be missing where there is no ppo phase.
+        parent: likewise; may be missing where there is no ppo phase or `reward_funcs` are given.
         args: the recipe.
         train_dataset: L2 texts (strings, or rows with a text in args.text.jsonl_field); None: args.text.sources.
         processing_class: the baby's tokenizer; None: the one saved with the model.
@@ -82,11 +82,12 @@ class BambinoTrainer:
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
         self.schedule = Schedule(self.args.schedule, self.args.max_steps)
-        self.accelerator = Accelerator(mixed_precision=self.args.mixed_precision)
+        self.accelerator = _accelerator(self.args)
         if self.accelerator.num_processes > 1:
             raise RecipeError("", "bambino trains in one process. Start it without torchrun or accelerate launch.")
 
-        self.participants = load_participants(self.args, model, processing_class, parent, parent_processing_class)
+        passed = model, processing_class, parent, parent_processing_class
+        self.participants = load_participants(self.args, *passed, needs_parent=reward_funcs is None)
         lm, self.processing_class = self.participants.baby, self.participants.baby_tokenizer
         self.parent, self.parent_processing_class = self.participants.parent, self.participants.parent_tokenizer
         if self.parent is not None:
@@ -372,7 +373,8 @@ class BambinoTrainer:
         self.baby.lm.save_pretrained(path)
         self.processing_class.save_pretrained(path)
         if beside is None or not beside.exists() or is_model_card(beside):
-            card = model_card(self.args, self.step, self.state.last_evaluation, self.state.evaluated_at)
+            measured, at = self.state.last_evaluation, self.state.evaluated_at
+            card = model_card(self.args, self.step, measured, at, has_parent=self.parent is not None)
             (path / "README.md").write_text(card, encoding="utf-8")
 
     def _warn(self, text: str) -> None:
@@ -418,6 +420,15 @@ class BambinoTrainer:
             feedback = self._listener()
             return [] if feedback is None else [feedback]
         return [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
+
+
+def _accelerator(recipe: Recipe) -> Accelerator:
+    try:
+        return Accelerator(mixed_precision=recipe.mixed_precision)
+    except ValueError as error:
+        problem = f"mixed_precision = {recipe.mixed_precision} cannot be had: {error}"
+        way_out = "Accelerate has one precision per process; train with another one in a process of its own."
+        raise RecipeError("mixed_precision", f"{problem} {way_out}") from None
 
 
 def _texts(dataset: Iterable[Any] | None, field: str) -> list[str] | None:
