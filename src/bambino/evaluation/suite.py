@@ -19,12 +19,13 @@ from bambino.evaluation.curves import CurveError
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import tests_in
 from bambino.evaluation.fluency import fluency
-from bambino.evaluation.forgetting import forgetting_of
+from bambino.evaluation.forgetting import ForgettingSettings, forgetting_of
 from bambino.evaluation.harness import HarnessConfig, run_harness
 from bambino.evaluation.language_id import LanguageIdentifier
 from bambino.evaluation.minimal_pairs import evaluate_pairs
 from bambino.evaluation.pair_files import load_pair_set
 from bambino.evaluation.plan import Plan, PlanError
+from bambino.evaluation.pro_drop import overt_subjects
 from bambino.evaluation.results import Results, TaskResult, load_results
 from bambino.evaluation.speech import Speech, speech
 from bambino.evaluation.task_definitions import task_names
@@ -119,6 +120,8 @@ def _results(
         spoken = _spoken(subject, baby, plan)
         heard.append(spoken)
         yield spoken.result
+        if plan.pro_drop:
+            yield overt_subjects({who: spoken.said[who] for who in ("baby", "human")})
     if subject.run is not None:
         yield from _of_run(subject.run, plan, left_out)
     if plan.harness:
@@ -189,7 +192,8 @@ def _spoken(subject: Subject, baby: Speaker, plan: Plan) -> Speech:
 def _of_run(run: Path, plan: Plan, left_out: dict[str, str]) -> Iterator[TaskResult]:
     """What the evaluations inside training tell: forgetting, and the order of acquisition where one is asked for."""
     try:
-        yield forgetting_of(run)
+        l1, l2 = plan.curves
+        yield forgetting_of(run, ForgettingSettings(l1, l2))
     except CurveError as error:
         left_out["forgetting"] = str(error)
     if plan.child_order is not None:
