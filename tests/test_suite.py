@@ -14,6 +14,7 @@ from bambino.evaluation.acquisition import load_order
 from bambino.evaluation.plan import Plan, PlanError, suites
 from bambino.evaluation.results import load_results
 from bambino.evaluation.suite import evaluate, subject_of
+from bambino.text import is_heldout
 
 FLIPPED = [("il gatto ama il cane", "il gatto ama la cane"), ("la nonna vede il mare", "la nonna vedono il mare")]
 
@@ -119,11 +120,14 @@ def test_a_run_is_evaluated_with_its_own_parent_and_curves(make_recipe, text: li
         "--evaluation.eval_steps", "3", "--evaluation.texts", f"{{it: [{text[0]}], en: [{text[0]}]}}"
     )  # fmt: skip
     BambinoTrainer(args=recipe).train()
-    plan = Plan(l2_text=text, heldout_every=10, max_lines=4, prompts=2, pro_drop=True)
+    plan = Plan(l2_text=text, heldout_every=2, max_lines=100, prompts=2, pro_drop=True)
     assert subject_of(recipe.output_dir, plan).parent == str(parent_folder)
     results = evaluate(recipe.output_dir, plan).results
     assert list(results.tasks) == ["bits_per_byte/l2", "speech", "overt_subjects", "forgetting"]
     assert results.tasks["forgetting"].main.name == "forgetting/backward_transfer"
+    # The run held out one line in 10, not in 2.
+    lines = Path(text[0]).read_text(encoding="utf-8").splitlines()
+    assert results.tasks["bits_per_byte/l2"].main.items == sum(is_heldout(line, 10) for line in lines)
     assert results.left_out == {}
 
 

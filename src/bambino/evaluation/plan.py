@@ -47,7 +47,8 @@ class Plan:
     max_lines: int = 1000
     """At most so many held-out lines of each text."""
     heldout_every: int | None = 200
-    """The held-out rule of training: lines whose sha256 is 0 modulo this number. null: all lines are held out."""
+    """The held-out rule of training: lines whose sha256 is 0 modulo this number. null: all lines are held out. A run
+    directory is measured by its own rule."""
     split: Literal["all", "dev", "test"] = "all"
     """Which held-out lines: all, or one half of them by a second hash."""
     prompts: int = 128

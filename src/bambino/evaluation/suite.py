@@ -47,7 +47,9 @@ class Subject:
     run: Path | None
     """The run directory it comes from, if it does."""
     parent: str | None
-    """Of its run."""
+    """Who judges what it says."""
+    heldout_every: int | None
+    """The held-out rule: its run's, else the plan's."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,15 @@ def subject_of(model: str, plan: Plan) -> Subject:
     """
     path = Path(model).expanduser()
     if not holds_run(path):
-        return Subject(model, path, None, plan.parent)
+        return Subject(model, path, None, plan.parent, plan.heldout_every)
     if not (path / "model").is_dir():
         raise PlanError(
             f"{model} is a run without a trained model: it has not reached its last step. Go on with bambino train "
             f"--resume {model}, or evaluate one of its checkpoints: {model}/checkpoints/step-.../model"
         )
     recipe = load_recipe(path / "recipe.yaml")
-    return Subject(model, path / "model", path, plan.parent or recipe.parent.model)
+    parent = plan.parent or recipe.parent.model
+    return Subject(model, path / "model", path, parent, recipe.text.heldout_every)
 
 
 def evaluate(model: str, plan: Plan, on_result: Callable[[TaskResult], None] = lambda result: None) -> Evaluated:
@@ -115,7 +118,7 @@ def _results(
         yield _tested(baby, plan, name, test, found.terms)
     for name, text in (("l1", plan.l1_text), ("l2", plan.l2_text)):
         if text:
-            yield fluency(baby.lm, baby.tokenizer, _heldout(plan, text), name)
+            yield fluency(baby.lm, baby.tokenizer, _heldout(subject, plan, text), name)
     if plan.l2_text and plan.prompts:
         spoken = _spoken(subject, baby, plan)
         heard.append(spoken)
@@ -164,9 +167,9 @@ def _tested(baby: Speaker, plan: Plan, name: str, test: Found | None, terms: lis
     return fluency(baby.lm, baby.tokenizer, lines, name)
 
 
-def _heldout(plan: Plan, text: list[str]) -> list[str]:
+def _heldout(subject: Subject, plan: Plan, text: list[str]) -> list[str]:
     lines = plan.limit or plan.max_lines
-    return load_heldout(text, heldout_every=plan.heldout_every, split=plan.split, max_lines=lines)
+    return load_heldout(text, heldout_every=subject.heldout_every, split=plan.split, max_lines=lines)
 
 
 # ---------------------------------------------------------------------------------------------------- what it says
@@ -180,10 +183,10 @@ def _spoken(subject: Subject, baby: Speaker, plan: Plan) -> Speech:
         parent = Speaker(lm, load_tokenizer(config, "parent", lm))
     languages = None
     if plan.l1_text:
-        l1, l2 = (load_corpus(text, heldout_every=plan.heldout_every) for text in (plan.l1_text, plan.l2_text))
+        l1, l2 = (load_corpus(text, heldout_every=subject.heldout_every) for text in (plan.l1_text, plan.l2_text))
         languages = LanguageIdentifier.train(l1.lines, l2.lines)
     settings = SpeechSettings(prompts=plan.prompts)
-    return speech(baby, _heldout(plan, plan.l2_text), parent=parent, languages=languages, settings=settings)
+    return speech(baby, _heldout(subject, plan, plan.l2_text), parent=parent, languages=languages, settings=settings)
 
 
 # ------------------------------------------------------------------------------------------------------- of a run
