@@ -187,7 +187,7 @@ class BambinoTrainer:
             **{f"ppo/{name}": value for name, value in feedback.metrics.items()},
             "ppo/reward": fmean(rewards),
             "ppo/reward_std": float(scored.std(correction=0)),
-            "ppo/dead_reward": float(is_dead(rewards, self.args.reward.alpha)),
+            "ppo/dead_reward": float(is_dead(rewards, self.reward_funcs, self.args.reward.alpha)),
             "ppo/ended": fmean(said.has_ended),
             "ppo/utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
         }
