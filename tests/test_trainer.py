@@ -17,6 +17,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bambino.participants
+import bambino.run_log
 import bambino.trainer
 from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
 from bambino.models import ModelError, forward_flops
@@ -566,7 +567,7 @@ def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: M
 
 def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
     now = iter(range(10_000))
-    monkeypatch.setattr(bambino.trainer.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
+    monkeypatch.setattr(bambino.run_log.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
     settings = (*CLM_ONLY, "--max_steps", "2", "--evaluation.eval_steps", "1")
 
     def stop(row: dict[str, Any]) -> None:
@@ -653,3 +654,15 @@ def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make
         trainer.evaluate()
     with pytest.raises(TextError, match="no held-out line"):
         BambinoTrainer(args=make_recipe(*settings, "--evaluation.eval_steps", "1"))
+
+
+def test_a_tokenizer_without_eos_is_warned_of_where_eos_should_be_appended(make_recipe: Make):
+    tokenizer, rows = make_tokenizer(eos=None), []
+    trained(make_recipe(*CLM_ONLY, "--max_steps", "0"), processing_class=tokenizer, on_row=rows.append)
+    assert [row["text"] for row in rows if row["kind"] == "warning"] == [
+        "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
+    ]
+    without = make_recipe(*CLM_ONLY, "--max_steps", "0", "--text.append_eos", "false", output_dir="without")
+    rows.clear()
+    trained(without, processing_class=tokenizer, on_row=rows.append)
+    assert rows == []
