@@ -194,6 +194,7 @@ def test_plans_can_be_made_from_python():
     with pytest.raises(PlanError, match="prompts = -1"):
         Plan(l2_text=["it.txt"], prompts=-1)
     assert Plan(data="tests", suite="quick", max_items=500).limit == 200
+    assert [Plan(data="tests", max_lines=300, max_items=n).lines for n in (None, 200, 500)] == [300, 200, 300]
     assert Plan(data="tests", suite="paper", tasks=["mine"]).wanted == ["mine"]
 
 

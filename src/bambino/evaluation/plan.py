@@ -102,6 +102,11 @@ class Plan:
         limits = [limit for limit in (self.max_items, suites()[self.suite].max_items) if limit is not None]
         return min(limits, default=None)
 
+    @property
+    def lines(self) -> int:
+        """At most so many lines of a text."""
+        return self.max_lines if self.limit is None else min(self.limit, self.max_lines)
+
 
 def suites() -> dict[str, Suite]:
     """The suites that are shipped (`suites.yaml`)."""

@@ -163,13 +163,12 @@ def _tested(baby: Speaker, plan: Plan, name: str, test: Found | None, terms: lis
         if plan.limit is not None:
             data = replace(data, pairs=spread(data.pairs, plan.limit))
         return evaluate_pairs(baby.lm, baby.tokenizer, name, data, plan.normalization)
-    lines = load_heldout([str(test.path)], heldout_every=None, max_lines=plan.limit or plan.max_lines)
+    lines = load_heldout([str(test.path)], heldout_every=None, max_lines=plan.lines)
     return fluency(baby.lm, baby.tokenizer, lines, name)
 
 
 def _heldout(subject: Subject, plan: Plan, text: list[str]) -> list[str]:
-    lines = plan.limit or plan.max_lines
-    return load_heldout(text, heldout_every=subject.heldout_every, split=plan.split, max_lines=lines)
+    return load_heldout(text, heldout_every=subject.heldout_every, split=plan.split, max_lines=plan.lines)
 
 
 # ---------------------------------------------------------------------------------------------------- what it says
