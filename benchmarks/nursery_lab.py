@@ -60,23 +60,23 @@ LAB_CONDITIONS = CONDITIONS | {
 
 
 def _trials() -> dict[str, Condition]:
-    """Seven for each: clm has one setting to choose, bambino four."""
+    """Seven for each: clm has one setting to choose, bambino five."""
     found = {
         f"clm-{rate:.0e}": replace(CLM, tuning=Tuning(clm_learning_rate=rate))
         for rate in (1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 8e-3)
     }
     tunings = (
-        Tuning(3e-3, 1e-4, 0.05, "whole"),
-        Tuning(2e-3, 1e-4, 0.05, "whole"),
-        Tuning(5e-3, 1e-4, 0.05, "whole"),
-        Tuning(3e-3, 3e-5, 0.05, "whole"),
-        Tuning(3e-3, 3e-4, 0.05, "whole"),
-        Tuning(3e-3, 1e-4, 0.2, "whole"),
-        Tuning(3e-3, 1e-4, 0.05, "utterance"),
+        Tuning(3e-3, 1e-4, 0.05, "whole", "constant"),
+        Tuning(3e-3, 1e-4, 0.05, "whole", "cosine"),
+        Tuning(3e-3, 3e-5, 0.05, "whole", "cosine"),
+        Tuning(3e-3, 1e-5, 0.05, "whole", "cosine"),
+        Tuning(5e-3, 3e-5, 0.05, "whole", "cosine"),
+        Tuning(3e-3, 3e-5, 0.2, "whole", "cosine"),
+        Tuning(3e-3, 3e-5, 0.05, "utterance", "cosine"),
     )
     for one in tunings:
-        name = f"bambino-{one.clm_learning_rate:.0e}-{one.ppo_learning_rate:.0e}-{one.kl_coef}-{one.scope}"
-        found[name] = replace(BAMBINO, tuning=one)
+        rates = f"{one.clm_learning_rate:.0e}-{one.ppo_learning_rate:.0e}"
+        found[f"bambino-{rates}-{one.kl_coef}-{one.scope}-{one.ppo_schedule}"] = replace(BAMBINO, tuning=one)
     return found
 
 
