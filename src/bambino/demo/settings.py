@@ -105,6 +105,8 @@ class Tuning:
     kl_coef: float = 0.05
     scope: Literal["whole", "utterance"] = "whole"
     """See `RewardConfig.scope`."""
+    ppo_schedule: Literal["constant", "cosine"] = "constant"
+    """clm's rate always falls to zero; with cosine so does ppo's."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ def condition_recipe(
         rollout=speech,
         ppo=PPOConfig(
             learning_rate=tuning.ppo_learning_rate,
+            lr_scheduler_type=tuning.ppo_schedule,
             max_grad_norm=1.0,
             reference="phase_start",
             kl_coef=tuning.kl_coef,
