@@ -63,16 +63,16 @@ def _trials() -> dict[str, Condition]:
     """Seven for each: clm has one setting to choose, bambino four."""
     found = {
         f"clm-{rate:.0e}": replace(CLM, tuning=Tuning(clm_learning_rate=rate))
-        for rate in (1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 8e-3)
+        for rate in (2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 8e-3, 1.2e-2)
     }
     tunings = (
         Tuning(3e-3, 1e-4, 0.05, "whole"),
-        Tuning(2e-3, 1e-4, 0.05, "whole"),
         Tuning(5e-3, 1e-4, 0.05, "whole"),
+        Tuning(8e-3, 1e-4, 0.05, "whole"),
         Tuning(3e-3, 3e-5, 0.05, "whole"),
-        Tuning(3e-3, 3e-4, 0.05, "whole"),
-        Tuning(3e-3, 1e-4, 0.2, "whole"),
-        Tuning(3e-3, 1e-4, 0.05, "utterance"),
+        Tuning(5e-3, 3e-5, 0.05, "whole"),
+        Tuning(8e-3, 3e-5, 0.05, "whole"),
+        Tuning(1.2e-2, 3e-5, 0.05, "whole"),
     )
     for one in tunings:
         name = f"bambino-{one.clm_learning_rate:.0e}-{one.ppo_learning_rate:.0e}-{one.kl_coef}-{one.scope}"

@@ -116,7 +116,13 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
         (["--text.max_length", "65"], "text.max_length: rows of 65 tokens do not fit the baby's context of 64."),
         (["--evaluation.texts", "{it: [/no/eval.txt]}"], "/no/eval.txt"),
         (["--evaluation.pairs", "{it: /no/pairs.jsonl}"], "/no/pairs.jsonl"),
+        (["--text.weights", "1.0"], "text.weights: expected a list or null. Got value: 1.0 Write a list: '[1.0]'\n"),
+        (["--baby", "/x"], "baby is a section of settings. Give them one by one, such as --baby.model.\n"),
+        (["--reward.tau", "low"], "reward.tau: expected a float or null. Got value: low\n"),
+        (["--evaluation.eval_steps", "x"], "evaluation.eval_steps: expected an int or null. Got value: x\n"),
         (["--resume"], "--resume needs the run's directory"),
+        (["--resume="], "--resume needs the run's directory"),
+        (["--resume=/no/run"], "/no/run holds no run to resume (no recipe.yaml in it)."),
         (["--resume", "/no/run"], "/no/run holds no run to resume (no recipe.yaml in it)."),
         (["--output_dir", "/dev/null"], "output_dir = /dev/null cannot be made"),
     ],
@@ -124,7 +130,7 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
 )
 def test_wrong_settings_are_refused_by_name(make_recipe: Make, tmp_path: Path, capsys, settings: list[str], said: str):
     words = ["train", write(make_recipe(), tmp_path), *settings]
-    if settings[0] == "--resume":
+    if settings[0].startswith("--resume"):
         words = ["train", *settings]
     assert said in complaint(words, capsys)
     assert not Path(make_recipe().output_dir).exists()
@@ -141,6 +147,13 @@ def test_a_wrong_recipe_is_refused_with_its_line(tmp_path: Path, capsys: pytest.
     said = complaint(["train", str(path)], capsys)
     assert said.startswith("There is no setting ppo.epoch. Did you mean ppo.epochs?")
     assert f"({path}, line 3)" in said
+
+
+def test_a_hub_name_is_announced_because_without_a_network_it_takes_long(make_recipe: Make, tmp_path: Path, capsys):
+    said = complaint(["train", write(make_recipe(), tmp_path), "--baby.model", "no/baby"], capsys)
+    first, second = said.splitlines()
+    assert first == "no folder no/baby here; asking the Hugging Face hub and its cache."
+    assert second.startswith("bambino: baby.model = no/baby cannot be opened as a causal LM")
 
 
 def test_swapped_models_are_refused(make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -233,7 +246,7 @@ def test_a_run_directory_may_be_moved(make_recipe: Make, tmp_path: Path):
     trainer.stop_requested = True
     trainer.train()
     moved = Path(recipe.output_dir).rename(tmp_path / "moved")
-    assert main(["train", "--resume", str(moved)]) == 0
+    assert main(["train", f"--resume={moved}"]) == 0
     assert (moved / "model" / "model.safetensors").is_file()
     assert not Path(recipe.output_dir).exists()
 

@@ -78,7 +78,7 @@ def test_numbers_of_both_phases_stay_and_missing_ones_are_left_out():
     assert progress.numbers() == [
         ("clm loss", "3.142"),
         ("reward", "2.500"),
-        ("KL", "0.1"),
+        ("KL", "0.06"),
         ("kl_coef", "0.2"),
         ("clm update", "0.012"),
         ("left", "0:00"),
@@ -120,7 +120,7 @@ def test_one_line_leaves_out_an_opinion_that_is_none(perplexity: float | None):
 
 def test_one_line_of_an_evaluation_has_no_reward():
     said = {key: value for key, value in SAID.items() if key != "reward"}
-    assert one_line(said) == "il gatto → vede il mare   (evaluation, parent perplexity 1,234)"
+    assert one_line(said) == "il gatto → vede il mare   (evaluation at step 2, parent perplexity 1,234)"
 
 
 @pytest.mark.parametrize(
@@ -166,12 +166,14 @@ def test_evaluations_and_warnings_are_printed_as_they_come():
 
 
 def test_dead_rewards_are_warned_of_with_the_way_out():
-    row = step_row(7, 1.0, 1, "ppo", **{"ppo/dead_reward": 1.0})
+    row = step_row(7, 1.0, 1, "ppo", **{"ppo/dead_reward": 1.0, "ppo/tau": 150.0})
     text = plain([row], logging_steps=100)
     assert text.startswith("warning: dead reward at step 7: ")
     assert "--reward.tau null --reward.beta_times_tau 3" in text
     assert plain([row | {"ppo/dead_reward": 0.0}], logging_steps=100) == ""
     assert "dead reward at step 7" in live([row])
+    del row["ppo/tau"]  # a reward of one's own
+    assert plain([row], logging_steps=100).endswith("the rewards are all alike, so PPO learns from noise.\n")
 
 
 # ------------------------------------------------------------------------------------------------------- live panel

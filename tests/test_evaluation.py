@@ -166,7 +166,7 @@ def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_s
 def test_silent_utterances_are_counted_because_their_perplexity_is_left_out(evaluated_recipe, monkeypatch):
     evaluator, baby, _ = evaluator_of(evaluated_recipe())
     said = Utterances(["Il"] * 4, [" gatto", "", "  ", " cane"], ["Il gatto", "Il", "Il  ", "Il cane"], [True] * 4)
-    monkeypatch.setattr(evaluator, "_listen", lambda baby: said)
+    monkeypatch.setattr(evaluator, "_listen", lambda baby, prompts: said)
     result = evaluator.evaluate(baby)
     assert result.metrics["eval/utterances/silent"] == 0.5
     heard = [math.log(result.perplexities[i]) for i in (0, 3)]

@@ -18,6 +18,7 @@ LAYERS = [
         "checkpoint",
         "provenance",
         "run_directory",
+        "run_log",
         "run_state",
         "phases",
         "participants",

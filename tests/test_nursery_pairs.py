@@ -132,7 +132,7 @@ def test_three_grams_cannot_tell_agreement_across_a_distance(
     assert found["subject_verb_relative"] < 0.6, found
     assert found["determiner_noun_number"] > 0.9, found  # it is no bad model: it knows what is near
     if language == "qel":
-        assert min(found[near] for near in ("object_case", "classifier_noun", "subject_verb_number")) > 0.75, found
+        assert min(found[near] for near in ("classifier_noun", "adposition_case")) > 0.9, found
 
 
 def test_pairs_of_a_seed_are_the_same_again() -> None:

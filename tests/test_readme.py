@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -65,6 +66,21 @@ def test_the_nursery_commands_write_what_pretrain_reads(newcomer, capsys):
     tiny = "--max_steps 2 --shape.size 1m --clm.warmup_updates 1 --shape.vocab_size 300"
     assert main([*words, *tiny.split()]) == 0
     assert (newcomer / "runs" / "english-baby" / "model" / "model.safetensors").is_file()
+
+
+def test_the_evaluation_commands_run_on_the_run_of_the_first_page(newcomer, capsys):
+    pair = {"sentence_good": "il gatto vede", "sentence_bad": "la gatto vede", "UID": "gender"}
+    (newcomer / "tests").mkdir()
+    (newcomer / "tests" / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
+    train = next(words for words in commands() if "runs/first" in words and "--resume" not in words)
+    assert main([*train, *SHORTER.split()]) == 0
+    assert len(commands("evaluate")) == 2
+    for words in commands("evaluate"):
+        few = ["--max_lines", "4", "--prompts", "2"] if "--l2_text" in words else []
+        assert main([*words, *few]) == 0
+    for words in [*commands("compare"), *commands("lm-eval-tasks")]:
+        assert main(words) == 0
+    assert "p corrected for 1 comparisons" in capsys.readouterr().out
 
 
 def test_the_demo_is_the_first_of_the_two_make_targets():

@@ -67,10 +67,18 @@ def test_a_huge_perplexity_earns_nothing_and_does_not_overflow(perplexity):
 
 
 def test_rewards_are_dead_when_they_all_lie_within_a_thousandth_of_alpha():
-    assert is_dead([1.0, 1.0049], alpha=5.0)  # 0.0049 < 0.005
-    assert not is_dead([1.0, 1.0051], alpha=5.0)
-    assert not is_dead([0.0, 1e-6, 5.0], alpha=5.0)
-    assert is_dead([2.0], alpha=5.0)
+    parents = [counting_parent()]
+    assert is_dead([1.0, 1.0049], parents, alpha=5.0)  # 0.0049 < 0.005
+    assert not is_dead([1.0, 1.0051], parents, alpha=5.0)
+    assert not is_dead([0.0, 1e-6, 5.0], parents, alpha=5.0)
+    assert not is_dead([2.0], parents, alpha=5.0)  # alone, it is like no other
+
+
+def test_rewards_of_ones_own_have_no_alpha_and_are_dead_when_equal():
+    own = [lambda prompts, completions, **_: [0.0]]
+    assert is_dead([0.25, 0.25, 0.25], own, alpha=5.0)
+    assert not is_dead([0.25, 0.251], own, alpha=5.0)
+    assert is_dead([0.25, 0.251], [*own, counting_parent()], alpha=5.0)
 
 
 # --------------------------------------------------------------------------------------------- the parent's perplexity

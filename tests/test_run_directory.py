@@ -174,6 +174,29 @@ def test_what_the_run_is_made_of_is_written_before_its_first_step(make_recipe: M
     assert seen == [files]
 
 
+def test_a_begun_run_is_on_disk_with_its_names_before_its_first_step(make_recipe: Make, monkeypatch):
+    recipe = make_recipe(output_dir="new/run")
+    folder = Path(recipe.output_dir)
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def watch(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    def hear(self: BambinoTrainer, batch: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(os, "fsync", watch)
+    monkeypatch.setattr(BambinoTrainer, "_hear", hear)
+    with pytest.raises(InterruptedError):
+        BambinoTrainer(args=recipe).train()
+    assert {str(folder.parent.parent), str(folder.parent), str(folder)} <= set(synced)
+    assert synced[-1] == str(folder), "after the last name, recipe.yaml, was given"
+    # the reference was synced under the name it had before it was whole
+    assert f"{folder}/.part-reference/model.safetensors" in synced
+
+
 def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_path: Path):
     run = RunDirectory(tmp_path)
     (tmp_path / "data.json").mkdir()  # so that writing it fails

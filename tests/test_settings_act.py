@@ -27,6 +27,7 @@ from bambino.display import PlainDisplay
 from bambino.models import ModelError
 from bambino.pretrain import newborn_trainer
 from bambino.recipe_file import setting_names
+from bambino.text import TextError
 
 SECTIONS = {f.name: type(f.default_factory()) for f in dataclasses.fields(Recipe) if callable(f.default_factory)}
 SETTINGS = [name for name in setting_names() if name not in SECTIONS]
@@ -108,7 +109,7 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
         trainer = newborn_trainer(recipe, on_row=take) if from_scratch else BambinoTrainer(args=recipe, on_row=take)
         trainer.baby.lm.base_model.register_forward_pre_hook(measure, with_kwargs=True)
         trainer.train()
-    except ModelError as error:
+    except (ModelError, TextError) as error:
         outcome.refusal = str(error)
         return outcome
     outcome.console = screen.getvalue().splitlines()
@@ -171,6 +172,8 @@ def evaluated(name: str) -> Look:
     return lambda outcome: [row.get(name) for row in outcome.evaluations]
 
 
+asked = evaluated("eval/tasks/xcopa_it")
+
 # Names in <> stand for paths that `places` makes.
 BASE: dict[str, Any] = {
     "output_dir": "run",
@@ -211,6 +214,7 @@ CALIBRATED = {"reward.tau": None, "reward.beta_times_tau": 3.0}
 EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
 READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
 TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
+ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
 
 
 def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
@@ -324,6 +328,13 @@ CASES: dict[str, Case] = {
     "evaluation.pairs": Case([{"pairs": "<pairs>"}], evaluated("eval/pairs/pairs"), EVALUATED, [[None] * 2, [0.5] * 2]),
     # Of the two pairs the first is right, the second is wrong (see `places`).
     "evaluation.max_pairs": Case([1], evaluated("eval/pairs/pairs"), TESTED, [[0.5, 0.5], [1.0, 1.0]]),
+    # The first and third of the four items are right, see `places`; two of four evenly spread are just these.
+    "evaluation.tasks": Case(
+        [["xcopa_it"]], asked, EVALUATED | {"evaluation.data": "<tests>"}, [[None] * 2, [0.5] * 2]
+    ),
+    # Without data the task comes from the hub, which cannot be reached: the run is refused.
+    "evaluation.data": Case(["<tests>", "<other tests>"], asked, ASKED, [[], [0.5] * 2, [1.0] * 2]),
+    "evaluation.max_items": Case([2], asked, ASKED | {"evaluation.data": "<tests>"}, [[0.5] * 2, [1.0] * 2]),
     "evaluation.utterances": Case([3], lambda o: len(o.said_when_evaluated), EVALUATED, [0, 2 * 3]),
 }
 
@@ -352,7 +363,17 @@ def places(
     short, long = "il", " ".join(others[:2])
     pairs = [{"sentence_good": short, "sentence_bad": long}, {"sentence_good": long, "sentence_bad": short}]
     (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    # Likewise any model chooses the short ending: of these four items the first and third are right.
+    one, two = "pane", "pane pane"
+    choices = [(one, two, 0), (one, two, 1), (two, one, 1), (two, one, 0)]
+    for name, chosen in (("tests", choices), ("other tests", choices[::2])):
+        (folder / name).mkdir()
+        endings = [{"choice1": first, "choice2": second, "label": label} for first, second, label in chosen]
+        items = [{"premise": "sole", "question": "effect"} | ending for ending in endings]
+        (folder / name / "xcopa_validation.jsonl").write_text("\n".join(map(json.dumps, items)))
     return {
+        "<tests>": str(folder / "tests"),
+        "<other tests>": str(folder / "other tests"),
         "<baby>": str(baby_folder),
         "<parent>": str(parent_folder),
         "<text>": str(text_file),

@@ -10,9 +10,11 @@ from conftest import italian_lines
 
 from bambino import BambinoTrainer
 from bambino.cli import main
+from bambino.evaluation.acquisition import load_order
 from bambino.evaluation.plan import Plan, PlanError, suites
 from bambino.evaluation.results import load_results
 from bambino.evaluation.suite import evaluate, subject_of
+from bambino.text import is_heldout
 
 FLIPPED = [("il gatto ama il cane", "il gatto ama la cane"), ("la nonna vede il mare", "la nonna vedono il mare")]
 
@@ -118,11 +120,14 @@ def test_a_run_is_evaluated_with_its_own_parent_and_curves(make_recipe, text: li
         "--evaluation.eval_steps", "3", "--evaluation.texts", f"{{it: [{text[0]}], en: [{text[0]}]}}"
     )  # fmt: skip
     BambinoTrainer(args=recipe).train()
-    plan = Plan(l2_text=text, heldout_every=10, max_lines=4, prompts=2)
+    plan = Plan(l2_text=text, heldout_every=2, max_lines=100, prompts=2, pro_drop=True)
     assert subject_of(recipe.output_dir, plan).parent == str(parent_folder)
     results = evaluate(recipe.output_dir, plan).results
-    assert list(results.tasks) == ["bits_per_byte/l2", "speech", "forgetting"]
+    assert list(results.tasks) == ["bits_per_byte/l2", "speech", "overt_subjects", "forgetting"]
     assert results.tasks["forgetting"].main.name == "forgetting/backward_transfer"
+    # The run held out one line in 10, not in 2.
+    lines = Path(text[0]).read_text(encoding="utf-8").splitlines()
+    assert results.tasks["bits_per_byte/l2"].main.items == sum(is_heldout(line, 10) for line in lines)
     assert results.left_out == {}
 
 
@@ -131,6 +136,19 @@ def test_a_run_without_evaluations_has_no_curves_and_says_so(make_recipe, text: 
     BambinoTrainer(args=recipe).train()
     results = evaluate(recipe.output_dir, Plan(l2_text=text, heldout_every=10, max_lines=2, prompts=0)).results
     assert "has no evaluation" in results.left_out["forgetting"]
+
+
+def test_the_order_of_acquisition_is_compared_with_a_childs(make_recipe, text: list[str], tmp_path: Path):
+    pairs = tmp_path / "pairs.jsonl"
+    uids = [phenomenon.pairs[0] for phenomenon in load_order("it").phenomena[:3]]
+    items = [{"sentence_good": "il gatto", "sentence_bad": "il la gatto", "UID": uid} for uid in uids]
+    pairs.write_text("".join(json.dumps(item) + "\n" for item in items))
+    recipe = make_recipe("--evaluation.eval_steps", "3", "--evaluation.pairs", f"{{it: {pairs}}}")
+    BambinoTrainer(args=recipe).train()
+    plan = Plan(l2_text=text, heldout_every=10, max_lines=2, prompts=0, child_order="it")
+    results = evaluate(recipe.output_dir, plan).results
+    assert results.tasks["acquisition"].main.items == 3
+    assert "no measure 'bits_per_byte/en'" in results.left_out["forgetting"]
 
 
 def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsys):
@@ -148,6 +166,7 @@ def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsy
     [
         (["--dta", "tests"], "There is no option --dta. Did you mean --data?"),
         (["--data", "tests", "--max_items", "0"], "max_items = 0 is too small. Use 1 or more."),
+        (["--data", "tests", "--curves", "[pairs/it]"], "curves = ['pairs/it'] must name two measures"),
         (["--data", "tests", "--suite", "papers"], "suite = papers is none. Use one of all, quick, paper."),
         ([], "Nothing to measure. Give --data FOLDER"),
         (["--data", "tests", "--tasks", "blimp"], "Write a list: '[one, another]'"),

@@ -128,6 +128,13 @@ def test_json_that_no_parser_can_hold_is_counted_like_other_bad_json(tmp_path: P
     assert corpus.reports[0].dropped == {"no JSON object with a text in 'text'": 2}
 
 
+def test_a_json_document_is_no_text_and_a_file_of_another_ending_is(tmp_path: Path):
+    document = write(tmp_path / "corpus.JSON", '[{"text": "uno"}]')
+    with pytest.raises(TextError, match=r"corpus\.JSON is a JSON document.*an object a line, in a \.jsonl file"):
+        load_corpus([document])
+    assert load_corpus([write(tmp_path / "notes.md", "uno\n")]).lines == ["uno"]
+
+
 def test_a_folder_is_read_file_by_file_in_order_of_path(tmp_path: Path):
     (tmp_path / "b").mkdir()
     write(tmp_path / "b" / "one.txt", b"\xef\xbb\xbfquattro\n")

@@ -17,13 +17,14 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bambino.participants
+import bambino.run_log
 import bambino.trainer
 from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
 from bambino.models import ModelError, forward_flops
 from bambino.optimization import UpdateMeter
 from bambino.phases import TrainingError
 from bambino.run_directory import RunDirectoryError
-from bambino.text import is_heldout
+from bambino.text import TextError, is_heldout
 
 Make = Callable[..., Recipe]
 METRICS = Path(__file__).parent.parent / "docs" / "metrics.md"
@@ -121,6 +122,40 @@ def test_a_run_of_clm_alone_needs_no_parent(make_recipe: Make):
 def test_a_run_with_ppo_needs_a_parent(make_recipe: Make):
     with pytest.raises(ModelError, match=r"^parent\.model is not given"):
         BambinoTrainer(args=make_recipe("--parent.model", "null"))
+
+
+def test_a_run_with_rewards_of_ones_own_needs_no_parent(make_recipe: Make):
+    recipe = make_recipe("--parent.model", "null", "--evaluation.eval_steps", "6", "--evaluation.utterances", "2")
+    trained(recipe, reward_funcs=lambda completions, **_: [float(len(text)) for text in completions])
+    rows = rows_of(recipe)
+    assert sum("ppo/reward" in row for row in rows) == 2
+    assert "eval/utterances/words" in rows[-1]
+    assert "eval/utterances/parent_log_perplexity" not in rows[-1]
+    assert "| parent | none |" in (Path(recipe.output_dir) / "model" / "README.md").read_text()
+
+
+def test_one_object_cannot_be_baby_and_parent(make_recipe: Make, baby_folder: Path):
+    model = AutoModelForCausalLM.from_pretrained(baby_folder)
+    with pytest.raises(ModelError, match="it is the very object that is the baby"):
+        BambinoTrainer(model, model, args=make_recipe())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    BambinoTrainer(model, copy.deepcopy(model), args=make_recipe())
+
+
+def test_a_baby_passed_in_half_precision_is_trained_in_fp32(make_recipe: Make, baby_folder: Path):
+    baby = AutoModelForCausalLM.from_pretrained(baby_folder, dtype=torch.bfloat16)
+    recipe = make_recipe("--max_steps", "1")
+    trainer = trained(recipe, baby)
+    assert {parameter.dtype for parameter in trainer.baby.parameters()} == {torch.float32}
+    saved = AutoModelForCausalLM.from_pretrained(f"{recipe.output_dir}/model", dtype="auto")
+    assert saved.dtype == torch.float32
+
+
+def test_another_precision_in_the_same_process_is_explained(make_recipe: Make):
+    BambinoTrainer(args=make_recipe())
+    with pytest.raises(RecipeError, match=r"mixed_precision = bf16 cannot be had.*in a process of its own") as caught:
+        BambinoTrainer(args=make_recipe("--mixed_precision", "bf16"))
+    assert caught.value.key == "mixed_precision"
 
 
 def test_parent_and_reference_never_move_and_the_baby_does(make_recipe: Make):
@@ -420,13 +455,18 @@ def defined() -> set[str]:
 def written_by(recipe: Recipe) -> set[str]:
     """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
     keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
-    return {re.sub(r"^(eval/bits_per_byte|eval/pairs)/.+$", r"\1/<name>", key) for key in keys}
+    keys = {re.sub(r"^(eval/pairs)/.+/.+$", r"\1/<name>/<paradigm>", key) for key in keys}
+    return {re.sub(r"^(eval/bits_per_byte|eval/pairs|eval/tasks)/[^<]+$", r"\1/<name>", key) for key in keys}
 
 
 def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(make_recipe: Make, text_file, tmp_path):
     pairs = tmp_path / "pairs.jsonl"
-    pairs.write_text('{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede"}\n')
+    pair = '{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede", "UID": "%s"}\n'
+    pairs.write_text(pair % "order" + pair % "again")
+    item = '{"text": "che bello", "irony": %d, "split": "test"}\n'
+    (tmp_path / "ironita2018.jsonl").write_text(item % 0 + item % 1)
     settings = ("--evaluation.eval_steps", "3", "--evaluation.utterances", "2", "--save_steps", "2")
+    settings += ("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
     settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
     settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
     calibrated = ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--reward.scope", "utterance")
@@ -527,7 +567,7 @@ def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: M
 
 def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
     now = iter(range(10_000))
-    monkeypatch.setattr(bambino.trainer.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
+    monkeypatch.setattr(bambino.run_log.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
     settings = (*CLM_ONLY, "--max_steps", "2", "--evaluation.eval_steps", "1")
 
     def stop(row: dict[str, Any]) -> None:
@@ -599,7 +639,30 @@ def test_prompts_are_evaluated_on_the_held_out_texts_of_a_dataset(make_recipe: M
     recipe = make_recipe("--evaluation.utterances", "5", "--max_steps", "1", "--text.sources", "[]")
     trainer = trained(recipe, train_dataset=texts)
     heldout = [text for text in texts if is_heldout(text, 10)]
-    assert len(trainer.evaluator.prompts) == 5
     assert "eval/utterances/parent_log_perplexity" in trainer.evaluate()
+    assert len(trainer.evaluator.prompts) == 5
     prompts = [trainer.processing_class.decode(row, skip_special_tokens=True) for row in trainer.evaluator.prompts]
     assert all(any(text.startswith(prompt) for text in heldout) for prompt in prompts)
+
+
+def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make_recipe: Make, tmp_path: Path):
+    text = tmp_path / "it.txt"
+    text.write_text("\n".join(line for line in italian_lines(40) if not is_heldout(line, 10)), encoding="utf-8")
+    settings = ("--text.sources", f"[{text}]", "--evaluation.utterances", "3", "--max_steps", "1")
+    trainer = trained(make_recipe(*settings))
+    with pytest.raises(TextError, match="no held-out line"):
+        trainer.evaluate()
+    with pytest.raises(TextError, match="no held-out line"):
+        BambinoTrainer(args=make_recipe(*settings, "--evaluation.eval_steps", "1"))
+
+
+def test_a_tokenizer_without_eos_is_warned_of_where_eos_should_be_appended(make_recipe: Make):
+    tokenizer, rows = make_tokenizer(eos=None), []
+    trained(make_recipe(*CLM_ONLY, "--max_steps", "0"), processing_class=tokenizer, on_row=rows.append)
+    assert [row["text"] for row in rows if row["kind"] == "warning"] == [
+        "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
+    ]
+    without = make_recipe(*CLM_ONLY, "--max_steps", "0", "--text.append_eos", "false", output_dir="without")
+    rows.clear()
+    trained(without, processing_class=tokenizer, on_row=rows.append)
+    assert rows == []

@@ -126,10 +126,10 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
 def replace_folder(part: Path, path: Path) -> None:
     """Make the finished folder `part` the folder `path`, on disk; a folder of that name is replaced."""
     for file in [*part.rglob("*"), part]:
-        _fsync(file)
+        fsync(file)
     _remove(path)
     os.replace(part, path)
-    _fsync(path.parent)
+    fsync(path.parent)
 
 
 def write_folder(path: Path, write: Callable[[Path], None]) -> None:
@@ -148,12 +148,12 @@ def add_files(path: Path, write: Callable[[Path], None]) -> None:
     _remove(part)
     write(part)
     for file in [file for file in part.rglob("*") if file.is_file()]:
-        _fsync(file)
+        fsync(file)
         place = path / file.relative_to(part)
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, place)
     _remove(part)
-    _fsync(path)
+    fsync(path)
 
 
 def _remove(folder: Path) -> None:
@@ -171,7 +171,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """On disk: a file's content, a folder's list of names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

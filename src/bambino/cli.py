@@ -102,7 +102,7 @@ def _raise_model(command: str, words: list[str]) -> int:
 
     from bambino.checkpoint import CheckpointError
     from bambino.display import display_for
-    from bambino.models import ModelError
+    from bambino.models import ModelError, is_on_hub
     from bambino.phases import TrainingError
     from bambino.pretrain import newborn_trainer
     from bambino.run_directory import RunDirectoryError
@@ -112,6 +112,9 @@ def _raise_model(command: str, words: list[str]) -> int:
     _quieten_libraries()
     console = Console()
     display = display_for(recipe, console)
+    for name in (recipe.baby.model, recipe.parent.model):
+        if name is not None and is_on_hub(name):
+            print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
     try:
         is_newborn = command == "pretrain"
         trainer = newborn_trainer(recipe, on_row=display) if is_newborn else BambinoTrainer(args=recipe, on_row=display)
@@ -218,9 +221,10 @@ def _evaluate(command: str, words: list[str]) -> int:
 
 def _recipe_of(command: str, words: list[str]) -> tuple[Recipe, bool]:
     """The recipe that the words ask for, and whether a run is to be resumed."""
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--resume=") else [word])]
     if "--resume" in words:
         at = words.index("--resume")
-        if at + 1 == len(words):
+        if len(words) == at + 1 or not words[at + 1]:
             raise RecipeError("", f"--resume needs the run's directory: bambino {command} --resume runs/bambino")
         directory, rest = words[at + 1], words[:at] + words[at + 2 :]
         recipe_path = Path(directory) / "recipe.yaml"

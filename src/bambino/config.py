@@ -337,12 +337,19 @@ class EvaluationConfig:
     """Minimal pairs: a name for each .jsonl file with sentence_good and sentence_bad."""
     max_pairs: int = 1000
     """At most so many pairs of each file, spread evenly over it."""
+    tasks: list[str] = field(default_factory=list)
+    """Zero-shot classification tasks, by the names that `bambino evaluate` uses (sentipolc, itacola, ...)."""
+    data: str | None = None
+    """The folder that holds the tasks' files; null: they come from the Hugging Face hub."""
+    max_items: int = 200
+    """At most so many items of each task, spread evenly over it."""
     utterances: int = 64
     """Fresh utterances, from held-out prompts, whose parent perplexity and repetition are measured; 0: none."""
 
     def __post_init__(self) -> None:
         _at_least(1, evaluation__eval_steps=self.eval_steps)
         _at_least(1, evaluation__max_lines=self.max_lines, evaluation__max_pairs=self.max_pairs)
+        _at_least(1, evaluation__max_items=self.max_items)
         _at_least(0, evaluation__utterances=self.utterances)
 
 

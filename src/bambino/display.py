@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bambino.config import Recipe
+from bambino.model_card import is_headline
 
 NO_BREAK = "\u00a0"
 WINDOW = 36
@@ -62,7 +63,7 @@ class Progress:
         wanted = [
             ("clm loss", "clm/loss", ".3f"),
             ("reward", "ppo/reward", ".3f"),
-            ("KL", "ppo/kl", ".1f"),
+            ("KL", "ppo/kl", ".3g"),
             ("kl_coef", "ppo/kl_coef", ".3g"),
             ("entropy", "ppo/entropy", ".2f"),
             ("clm update", "clm/update_norm", ".2g"),
@@ -76,7 +77,8 @@ class Progress:
         return shown
 
     def evaluation(self) -> list[tuple[str, str]]:
-        return [(k.removeprefix("eval/"), f"{v:.3f}") for k, v in self.metrics.items() if k.startswith("eval/")]
+        """The newest evaluation's numbers, paradigms of minimal pairs left out (there may be 67)."""
+        return [(k.removeprefix("eval/"), f"{v:.3f}") for k, v in self.metrics.items() if is_headline(k)]
 
 
 class PlainDisplay:
@@ -104,7 +106,7 @@ class PlainDisplay:
                 self._print(f"    {one_line(self.progress.said)}")
                 self.progress.said = None
         if row.get("ppo/dead_reward"):
-            self._print(f"warning: {DEAD_REWARD.format(step=row['step'])}")
+            self._print(f"warning: {dead_reward(row)}")
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -130,7 +132,7 @@ class LiveDisplay:
         if row["kind"] == "warning":
             self.last_warning = row["text"]
         if row.get("ppo/dead_reward"):
-            self.last_warning = DEAD_REWARD.format(step=row["step"])
+            self.last_warning = dead_reward(row)
 
     def _panel(self) -> Panel:
         progress = self.progress
@@ -147,10 +149,10 @@ class LiveDisplay:
         return Panel(Group(*parts), title=title, title_align="left")
 
 
-DEAD_REWARD = (
-    "dead reward at step {step}: the parent's rewards are all alike, so PPO learns from noise. "
-    "Calibrate tau (--reward.tau null --reward.beta_times_tau 3)."
-)
+def dead_reward(row: dict[str, Any]) -> str:
+    """What a step with a dead reward means, and the way out where the reward has a tau."""
+    way_out = " Calibrate tau (--reward.tau null --reward.beta_times_tau 3)." if "ppo/tau" in row else ""
+    return f"dead reward at step {row['step']}: the rewards are all alike, so PPO learns from noise.{way_out}"
 
 
 def display_for(recipe: Recipe, console: Console) -> PlainDisplay | LiveDisplay:
@@ -163,7 +165,7 @@ def one_line(said: dict[str, Any]) -> str:
     perplexity = said.get("parent_perplexity")
     opinion = f", parent perplexity {perplexity:,.0f}" if perplexity is not None and math.isfinite(perplexity) else ""
     text = f"{said['prompt']} → {said['utterance'].strip()}".replace("\n", " ")
-    reward = f"reward {said['reward']:.2f}" if "reward" in said else "evaluation"
+    reward = f"reward {said['reward']:.2f}" if "reward" in said else f"evaluation at step {said['step']}"
     return f"{text}   ({reward}{opinion})"
 
 

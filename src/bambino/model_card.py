@@ -54,9 +54,10 @@ def is_model_card(path: Path) -> bool:
     return path.read_text(encoding="utf-8", errors="replace").startswith(CARD.partition("{")[0])
 
 
-def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_at: int) -> str:
+def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_at: int, *, has_parent: bool) -> str:
     """README.md of a saved model: what it was made from, how, and what was measured last, at step `evaluated_at`."""
-    rows = "\n".join(f"| {name.removeprefix('eval/')} | {value:.4g} |" for name, value in evaluation.items())
+    shown = {name.removeprefix("eval/"): value for name, value in evaluation.items() if is_headline(name)}
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in shown.items())
     schedule = recipe.schedule
     is_newborn = (Path(recipe.output_dir).expanduser() / NEWBORN).is_dir()
     baby = f"`{recipe.baby.model}`" if recipe.baby.model else IN_PYTHON
@@ -64,7 +65,7 @@ def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_
     return CARD.format(
         story=FROM_SCRATCH if is_newborn else BILINGUAL,
         baby="random weights" if is_newborn else baby,
-        parent=f"`{recipe.parent.model}`" if recipe.parent.model else (IN_PYTHON if recipe.uses_ppo else "none"),
+        parent=f"`{recipe.parent.model}`" if recipe.parent.model else (IN_PYTHON if has_parent else "none"),
         sources=", ".join(f"`{source}`" for source in recipe.text.sources) or "a dataset passed in Python",
         step=step,
         max_steps=recipe.max_steps,
@@ -76,3 +77,8 @@ def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_
         seed=recipe.seed,
         evaluation=f"| evaluation at step {evaluated_at} | |\n|---|---|\n{rows}\n" if rows else "",
     )
+
+
+def is_headline(metric: str) -> bool:
+    """Whether a metric is an evaluation's and not of one paradigm of minimal pairs (eval/pairs/FILE/PARADIGM)."""
+    return metric.startswith("eval/") and metric.count("/") <= 2

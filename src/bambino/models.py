@@ -217,21 +217,24 @@ def check_head(lm: PreTrainedModel, role: str) -> None:
         )
 
 
+def is_on_hub(name: str) -> bool:
+    """Whether a name can only be one on the hub: no path that exists, and not written like a path."""
+    path = Path(name).expanduser()
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or ("/" in name and path.parent.is_dir())
+    return not looks_local and not path.exists()
+
+
 def _source(config: ModelConfig, role: str) -> str:
     if config.model is None:
         raise ModelError(f"{role}.model is not given. Use a local folder or a hub name: --{role}.model PATH")
+    if is_on_hub(config.model):
+        return config.model
     path = Path(config.model).expanduser()
-    looks_local = config.model.startswith((".", "/", "~")) or config.model.count("/") > 1
-    looks_local |= "/" in config.model and path.parent.is_dir()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(
-                f"{role}.model = {config.model} is a folder without config.json, not a Hugging Face model."
-            )
-        return str(path)
-    if looks_local or path.exists():
+    if not path.is_dir():
         raise ModelError(f"{role}.model = {config.model}: there is no such folder.")
-    return config.model
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{role}.model = {config.model} is a folder without config.json, not a Hugging Face model.")
+    return str(path)
 
 
 def _first_line(error: Exception) -> str:

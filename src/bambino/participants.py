@@ -43,11 +43,17 @@ def load_participants(
     baby_tokenizer: PreTrainedTokenizerBase | None = None,
     parent: ModelLike = None,
     parent_tokenizer: PreTrainedTokenizerBase | None = None,
+    *,
+    needs_parent: bool = True,
 ) -> Participants:
     """Open baby and parent; what is not passed in comes from the recipe. The parent is frozen.
 
+    Args:
+        needs_parent: whether a ppo phase must have one (not where other rewards than the parent's are given).
+
     Raises:
-        ModelError: a model that cannot be used. RecipeError: rows that do not fit the baby's context.
+        ModelError: a model that cannot be used, or one object for both.
+        RecipeError: rows that do not fit the baby's context.
     """
     lm, tokenizer = _model_and_tokenizer(baby, baby_tokenizer, recipe.baby, "baby")
     _check_lengths(recipe, lm)
@@ -57,9 +63,14 @@ def load_participants(
         "parent": None,
         "parent_tokenizer": None,
     }
-    if parent is None and recipe.parent.model is None and not recipe.uses_ppo:
+    if parent is None and recipe.parent.model is None and not (recipe.uses_ppo and needs_parent):
         return Participants(lm, tokenizer, None, None, digests)
     parent_lm, parent_tokenizer = _model_and_tokenizer(parent, parent_tokenizer, recipe.parent, "parent")
+    if parent_lm is lm:
+        raise ModelError(
+            "parent: it is the very object that is the baby, and freezing one would freeze both. Pass a copy "
+            "(copy.deepcopy), or its path."
+        )
     digests["parent"] = None if isinstance(parent, PreTrainedModel) else weights_sha256(parent_lm)
     digests["parent_tokenizer"] = tokenizer_sha256(parent_tokenizer)
     return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer, digests)
@@ -112,7 +123,7 @@ def _model_and_tokenizer(
     """Open a role's model and tokenizer, from what was passed in or from the recipe."""
     if isinstance(model, PreTrainedModel):
         check_head(model, role)
-        lm = model
+        lm = model.float() if role == "baby" else model  # a bf16 Adam would lose small updates
         config = ModelConfig(model.name_or_path or config.model, config.revision)
     else:
         if model is not None:

@@ -162,15 +162,23 @@ def _type_error(message: str) -> RecipeError:
     text = re.sub(r"\s+", " ", text).strip()
     if key is None:
         return RecipeError("", text)
+    name = key.group(1)
+    if _is_section(name):
+        first = dataclasses.fields(typing.get_type_hints(Recipe)[name])[0].name
+        return RecipeError(name, f"{name} is a section of settings. Give them one by one, such as --{name}.{first}.")
     text = re.sub(r"^.*?Expected", "expected", text)
+    # what it says of a setting that may be null: 'expected list - Expected a NoneType Given value type: str ...'
+    text = re.sub(r"(expected (?:a )?\w+) - Expected (?:a )?NoneType", r"\1 or null", text)
+    text = re.sub(r" Given value type: \w+ Given value:", ". Got value:", text)
+    text = re.sub(r"expected (int|float|str|list|dict|bool)\b", r"expected a \1", text)
     text = re.sub(r"expected a Literal\[(.*?)\]", r"expected one of \1", text).replace(
         "expected a int", "expected an int"
     )
-    value = re.search(r"expected a list\. Got value: (.*)$", text)
+    value = re.search(r"expected a list(?: or null)?\. Got value: (.*)$", text)
     way_out = f" Write a list: '[{value.group(1)}]'" if value else ""
     if "expected a dict" in text:
         way_out = " Write a mapping, with a space after each colon: '{it: [italian.txt]}'"
-    return RecipeError(key.group(1), f"{key.group(1)}: {text}{way_out}")
+    return RecipeError(name, f"{name}: {text}{way_out}")
 
 
 def _located(error: RecipeError, lines: dict[str, int], path: str | Path | None, overrides: list[str]) -> RecipeError:

@@ -100,9 +100,13 @@ def reversed_sigmoid(perplexity: float, alpha: float, beta: float, tau: float) -
     return alpha / (1.0 + math.exp(x)) if x < 700 else 0.0
 
 
-def is_dead(rewards: Sequence[float], alpha: float) -> bool:
-    """Whether all rewards of a batch lie within a thousandth of alpha: nothing to learn from but noise."""
-    return max(rewards) - min(rewards) < 1e-3 * alpha
+def is_dead(scores: Sequence[float], rewards: Sequence[Reward], alpha: float) -> bool:
+    """Whether the scores of a batch are all alike: nothing to learn from but noise. One utterance compares with none.
+
+    Alike is within a thousandth of alpha where the parent's perplexity is among the rewards, equal where it is not.
+    """
+    spread = 1e-3 * alpha if any(isinstance(reward, ParentPerplexity) for reward in rewards) else 0.0
+    return len(scores) > 1 and max(scores) - min(scores) <= spread
 
 
 class ParentPerplexity:

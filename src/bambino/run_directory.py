@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from bambino.checkpoint import fsync
 from bambino.model_card import NEWBORN
 
 LOCK = ".lock"
@@ -132,9 +133,12 @@ def claim(path: str | Path) -> Path:
             f"output_dir = {path} holds {', '.join(taken)} already and no run of bambino's, which would replace them. "
             "Use another."
         )
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / LOCK).touch()
+        for place in new:
+            fsync(place.parent)
     except OSError as error:
         raise RunDirectoryError(f"output_dir = {path} cannot be made: {error.strerror}. Use another.") from None
     return folder
@@ -163,13 +167,14 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """The file is either as it was or wholly new."""
+    """The file is either as it was or wholly new, also after a power cut."""
     part = path.with_name(f".part-{path.name}")
     with part.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
+    fsync(path.parent)
 
 
 def finite(value: Any) -> Any:

@@ -215,8 +215,11 @@ def in_split(line: str, split: Split) -> bool:
 
 
 def find_files(source: str | Path) -> list[Path]:
-    """The file itself, or the .txt and .jsonl files below a folder, sorted by path."""
+    """The file itself (of any ending but .json), or the .txt and .jsonl files below a folder, sorted by path."""
     path = Path(source)
+    if path.suffix.lower() == ".json" and path.is_file():
+        way_out = "Write an object a line, in a .jsonl file."
+        raise TextError(f"{source} is a JSON document, not lines of text. {way_out}")
     if path.is_file():
         return [path]
     if not path.is_dir():

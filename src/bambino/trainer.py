@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +31,7 @@ from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_
 from bambino.provenance import check_same_run, environment, note_environment
 from bambino.recipe_file import dump_recipe
 from bambino.rewards import ParentPerplexity, Reward, ask, is_dead, reward_name
-from bambino.rollout import Rollout, Utterances, sample, to_text, uniforms
+from bambino.rollout import Rollout, sample, to_text, uniforms
 from bambino.run_directory import (
     RunDirectory,
     RunDirectoryError,
@@ -41,6 +39,7 @@ from bambino.run_directory import (
     finite,
     holds_run,
 )
+from bambino.run_log import RunLog
 from bambino.run_state import RunState
 from bambino.schedule import Schedule
 from bambino.scoring import reads_packed_rows
@@ -55,7 +54,7 @@ class BambinoTrainer:
 
     Args:
         model: the baby: a model, a path or a hub name; None: args.baby.model.
-        parent: likewise; may be missing where there is no ppo phase.
+        parent: likewise; may be missing where there is no ppo phase or `reward_funcs` are given.
         args: the recipe.
         train_dataset: L2 texts (strings, or rows with a text in args.text.jsonl_field); None: args.text.sources.
         processing_class: the baby's tokenizer; None: the one saved with the model.
@@ -82,11 +81,12 @@ class BambinoTrainer:
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
         self.schedule = Schedule(self.args.schedule, self.args.max_steps)
-        self.accelerator = Accelerator(mixed_precision=self.args.mixed_precision)
+        self.accelerator = _accelerator(self.args)
         if self.accelerator.num_processes > 1:
             raise RecipeError("", "bambino trains in one process. Start it without torchrun or accelerate launch.")
 
-        self.participants = load_participants(self.args, model, processing_class, parent, parent_processing_class)
+        passed = model, processing_class, parent, parent_processing_class
+        self.participants = load_participants(self.args, *passed, needs_parent=reward_funcs is None)
         lm, self.processing_class = self.participants.baby, self.participants.baby_tokenizer
         self.parent, self.parent_processing_class = self.participants.parent, self.participants.parent_tokenizer
         if self.parent is not None:
@@ -104,7 +104,6 @@ class BambinoTrainer:
         learner = Learner(self.args, self.baby, self.optimizers, self.accelerator, can_pack)
         no_reference = Reference("none", self.args.ppo.reference_decay, lm)
         self.state = RunState(learner, self.reward_funcs, self.args.ppo.kl_coef, no_reference)
-        self._times: dict[str, float] = defaultdict(float)
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
 
@@ -142,14 +141,14 @@ class BambinoTrainer:
                     row |= self._learn_from(rollout, rewards)
                 self.reference.end_step(self.baby.lm)
                 self.state.step += 1
-                self._record(row)
+                self.log.step(self.schedule.phase(self.step - 1), row)
                 self._evaluate_and_save_when_due()
         return self.state.last_evaluation
 
     def _hear(self, batch: TokenBatch) -> Row:
         """One clm update."""
         is_before_ppo = self.step + 1 < self.args.max_steps and self.schedule.phase(self.step + 1) == "ppo"
-        with self._time("clm"):
+        with self.log.time("clm"):
             row = clm_step(
                 self.state.learner, batch, self.schedule.count("clm", self.step), keep_gradient=is_before_ppo
             )
@@ -164,7 +163,7 @@ class BambinoTrainer:
         random = uniforms(
             self.args.batch_size, config.max_new_tokens, seed=self.args.seed, stream="sampling", step=self.step
         )
-        with self._time("rollout"), self.accelerator.autocast():
+        with self.log.time("rollout"), self.accelerator.autocast():
             device = self.accelerator.device
             rollout = sample(self.baby, prompts.to(device), random, config, self.processing_class.eos_token_id)
         prompt_tokens, utterance_tokens = int(prompts.is_real.sum()), int(rollout.is_real.sum())
@@ -175,9 +174,15 @@ class BambinoTrainer:
 
     def _be_answered(self, rollout: Rollout) -> tuple[torch.Tensor, Row]:
         """The parent's rewards, (B,), and what they say of the baby."""
-        with self._time("reward"):
+        parents = [reward for reward in self.reward_funcs if isinstance(reward, ParentPerplexity)]
+        read = [parent.tokens_read for parent in parents]
+        with self.log.time("reward"):
             said = to_text(rollout, self.processing_class)
             feedback = ask(self.reward_funcs, said)
+        for parent, before in zip(parents, read, strict=True):
+            newly = parent.tokens_read - before
+            self.state.totals["parent_tokens"] += newly
+            self.state.totals["flops"] += forward_flops(parent.parent, newly, newly)
         rewards = feedback.scores
         scored = torch.tensor(rewards, dtype=torch.float32)
         if not scored.isfinite().all():
@@ -186,20 +191,20 @@ class BambinoTrainer:
             **{f"ppo/{name}": value for name, value in feedback.metrics.items()},
             "ppo/reward": fmean(rewards),
             "ppo/reward_std": float(scored.std(correction=0)),
-            "ppo/dead_reward": float(is_dead(rewards, self.args.reward.alpha)),
+            "ppo/dead_reward": float(is_dead(rewards, self.reward_funcs, self.args.reward.alpha)),
             "ppo/ended": fmean(said.has_ended),
             "ppo/utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
         }
         if self.args.ppo.missing_eos_penalty is not None:
             scored -= self.args.ppo.missing_eos_penalty * (~rollout.has_ended.cpu()).float()
-        self._log_utterances("ppo", self.step + 1, said, {**feedback.columns, "reward": rewards})
+        self.log.utterances("ppo", self.step + 1, said, {**feedback.columns, "reward": rewards})
         return scored.to(self.accelerator.device), row
 
     def _learn_from(self, rollout: Rollout, rewards: torch.Tensor) -> Row:
         """All ppo updates on one rollout."""
         row: Row = {}
         first_update = self.schedule.count("ppo", self.step) * self.optimizers.updates_per_step["ppo"]
-        with self._time("ppo"):
+        with self.log.time("ppo"):
             if self.schedule.count("ppo", self.step + 1) % self.args.schedule.ppo_steps == 0:
                 row |= check_sampler(self.state.learner, rollout, self.reference)
             order = (self.args.seed, self.step)
@@ -254,14 +259,11 @@ class BambinoTrainer:
         if not resume and self.args.parent.must_know_l2:
             rows = self.streams.prompts.rows
             check_parent(self.participants, [rows[i].tolist() for i in range(min(64, len(rows)))])
-        self._times.clear()
         self.run = RunDirectory(self.args.output_dir)
+        self.log = RunLog(self.run, self.state, self.on_row)
         (self.run.path / "failure.json").unlink(missing_ok=True)
         try:
-            if self.args.evaluation.eval_steps is not None and (both := self.evaluator.trained_on()):
-                self._warn(
-                    f"text.heldout_every is null, so these are evaluated on lines trained on: {', '.join(both)}."
-                )
+            self._warn_of_settings()
             if resume:
                 self._resume(None if resume is True else Path(resume))
             else:
@@ -294,7 +296,7 @@ class BambinoTrainer:
     def _resume(self, path: Path | None) -> None:
         """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
         check_same_run(self.run.path, self.args, self._manifest)
-        found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, self._warn)
+        found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, self.log.warn)
         if found is None:
             self._begin()
             return
@@ -302,41 +304,22 @@ class BambinoTrainer:
         self._saved_step = self.step
         checkpoint.delete_after(self.run.checkpoints, self.step)
         if changes := note_environment(self.run.path / "environment.json", str(self.accelerator.device), self.step):
-            self._warn(
+            self.log.warn(
                 f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
             )
         for log in self.run.truncate_logs(found.state["log_offsets"]):
-            self._warn(f"{log} has lost rows that it had at step {self.step}. The run goes on without them.")
+            self.log.warn(f"{log} has lost rows that it had at step {self.step}. The run goes on without them.")
 
     def _save_checkpoint(self) -> None:
         if self._saved_step == self.step:
             return
-        with self._time("checkpoint"):
+        with self.log.time("checkpoint"):
             numbers = {**self.state.numbers(), "log_offsets": self.run.log_offsets()}
             tensors, keep = self.state.tensors(), self.args.save_total_limit
             checkpoint.save(self.run.checkpoints, self.step, self._save_model_files, tensors, numbers, keep=keep)
         self._saved_step = self.step
 
     # --------------------------------------------------------------------------------------------- record and save
-
-    def _record(self, row: Row) -> None:
-        """One row of metrics.jsonl per step."""
-        read = sum(r.tokens_read for r in self.reward_funcs if isinstance(r, ParentPerplexity))
-        if self.parent is not None:
-            newly = int(read - self.state.totals["parent_tokens"])
-            self.state.totals["flops"] += forward_flops(self.parent, newly, newly)
-            self.state.totals["parent_tokens"] = read
-        row = {
-            "kind": "step",
-            "step": self.step,
-            "phase": self.schedule.phase(self.step - 1),
-            **row,
-            **{f"time/{part}": seconds for part, seconds in self._times.items()},
-            **{f"total/{name}": total for name, total in self.state.totals.items()},
-        }
-        self._times.clear()
-        self.run.metrics.append(row)
-        self.on_row(row)
 
     def _evaluate_and_save_when_due(self) -> None:
         every = self.args.evaluation.eval_steps
@@ -346,37 +329,28 @@ class BambinoTrainer:
             self._save_checkpoint()
 
     def _evaluate_and_log(self) -> None:
-        with self._time("evaluation"):
+        with self.log.time("evaluation"):
             evaluation = self.evaluator.evaluate(self.baby)
         self.state.last_evaluation, self.state.evaluated_at = evaluation.metrics, self.step
-        row = {"kind": "evaluation", "step": self.step, **evaluation.metrics}
-        self.run.metrics.append(row)
-        self.on_row(row)
-        if evaluation.utterances is not None:
-            columns = {"parent_perplexity": evaluation.perplexities} if evaluation.perplexities else {}
-            self._log_utterances("evaluation", self.step, evaluation.utterances, columns)
-
-    def _log_utterances(self, kind: str, step: int, said: Utterances, columns: dict[str, list[Any]]) -> None:
-        """Rows of utterances.jsonl, with a column for whatever the rewards had to say."""
-        rows = [
-            {"step": step, "kind": kind, "prompt": prompt, "utterance": utterance}
-            | {name: column[i] for name, column in columns.items()}
-            for i, (prompt, utterance) in enumerate(zip(said.prompts, said.completions, strict=True))
-        ]
-        for row in rows:
-            self.run.utterances.append(row)
-        self.on_row({"kind": "utterances", "step": step, "rows": rows})
+        self.log.evaluation(evaluation)
 
     def _save_model_files(self, path: Path, beside: Path | None = None) -> None:
         """Model, tokenizer and card; no card where it would replace a README.md `beside` that is not ours."""
         self.baby.lm.save_pretrained(path)
         self.processing_class.save_pretrained(path)
         if beside is None or not beside.exists() or is_model_card(beside):
-            card = model_card(self.args, self.step, self.state.last_evaluation, self.state.evaluated_at)
+            measured, at = self.state.last_evaluation, self.state.evaluated_at
+            card = model_card(self.args, self.step, measured, at, has_parent=self.parent is not None)
             (path / "README.md").write_text(card, encoding="utf-8")
 
-    def _warn(self, text: str) -> None:
-        self.on_row({"kind": "warning", "text": text})
+    def _warn_of_settings(self) -> None:
+        """What may be run but is perhaps not meant."""
+        if self.args.evaluation.eval_steps is not None and (both := self.evaluator.trained_on()):
+            self.log.warn(f"text.heldout_every is null, so these are evaluated on lines trained on: {', '.join(both)}.")
+        if self.args.text.append_eos and self.processing_class.eos_token_id is None:
+            self.log.warn(
+                "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
+            )
 
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
@@ -385,14 +359,6 @@ class BambinoTrainer:
         content = {"step": self.step, "phase": phase, "error": str(error), **error.details}
         path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         error.args = (f"Stopped at step {self.step} ({phase}): {error}. What explains it is in {path}.",)
-
-    @contextmanager
-    def _time(self, part: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - begin
-        self._times[part] += seconds
-        self.state.totals["seconds"] += seconds
 
     # ------------------------------------------------------------------------------------------------------- parts
 
@@ -418,6 +384,15 @@ class BambinoTrainer:
             feedback = self._listener()
             return [] if feedback is None else [feedback]
         return [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
+
+
+def _accelerator(recipe: Recipe) -> Accelerator:
+    try:
+        return Accelerator(mixed_precision=recipe.mixed_precision)
+    except ValueError as error:
+        problem = f"mixed_precision = {recipe.mixed_precision} cannot be had: {error}"
+        way_out = "Accelerate has one precision per process; train with another one in a process of its own."
+        raise RecipeError("mixed_precision", f"{problem} {way_out}") from None
 
 
 def _texts(dataset: Iterable[Any] | None, field: str) -> list[str] | None:

@@ -42,7 +42,7 @@ class Design:
     """What the parent speaks and the baby learns: a language of the nursery other than English."""
     base_lines: int = 100_000
     """Sentences that a base model is raised on."""
-    base_steps: int = 1800
+    base_steps: int = 1500
     """Steps of 16 rows of 64 tokens."""
     l2_lines: int = 5000
     """The scarce budget: L2 sentences that the baby may hear."""

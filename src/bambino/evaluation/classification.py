@@ -87,6 +87,15 @@ def evaluate_task(
     return replace(result, scores=[*result.scores, auc], verdict=verdict)
 
 
+def balanced_accuracy(
+    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, items: Sequence[Item]
+) -> float:
+    """The main score alone, without intervals: balanced accuracy by `sum`, mean over templates."""
+    truth, groups = np.array([item.label for item in items]), np.array([item.group for item in items])
+    answers = credits_of(score_options(lm, tokenizer, task, items).by["sum"])
+    return Confusion(answers, truth, groups).measures().balanced_accuracy
+
+
 def score_options(
     lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, items: Sequence[Item]
 ) -> OptionScores:

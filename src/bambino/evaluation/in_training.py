@@ -14,9 +14,12 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.checkpoint import sha256
 from bambino.config import Recipe
+from bambino.evaluation.classification import balanced_accuracy
 from bambino.evaluation.generation import distinct_n, longest_repeat
-from bambino.evaluation.minimal_pairs import accuracy
+from bambino.evaluation.minimal_pairs import pair_scores
 from bambino.evaluation.pair_files import Pair, load_pairs
+from bambino.evaluation.task_data import TaskData, load_items
+from bambino.evaluation.task_definitions import Task, load_task
 from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character
@@ -46,7 +49,10 @@ class Evaluation:
 
 
 class Evaluator:
-    """Loads everything once, so that bad input is refused before the first step."""
+    """Loads everything once, so that bad input is refused before the first step.
+
+    Prompts, which nobody asked for by name, are loaded at the first evaluation where no step is to be evaluated.
+    """
 
     def __init__(
         self,
@@ -71,15 +77,22 @@ class Evaluator:
         self.pairs: dict[str, list[Pair]] = {
             name: spread(load_pairs(path), config.max_pairs) for name, path in config.pairs.items()
         }
+        self.tasks: dict[str, tuple[Task, TaskData]] = {}
+        for name in config.tasks:
+            task = load_task(name)
+            self.tasks[task.name] = (task, load_items(task, config.data, config.max_items))
         self.manifest = {
             "texts": {name: [source_sha256(source) for source in sources] for name, sources in config.texts.items()},
             "pairs": {name: sha256(Path(path)) for name, path in config.pairs.items()},
+            "tasks": {name: data.sha256 for name, (_, data) in self.tasks.items()},
         }
         """What is measured on, for data.json."""
-        self.prompts: list[list[int]] = []
+        self.dataset = dataset
+        self.prompts: list[list[int]] | None = None
+        """None: not loaded yet."""
         self.human_log_perplexity: float | None = None
-        if config.utterances > 0 and (text.sources or dataset is not None):
-            self._load_prompts(self._heldout_lines(dataset))
+        if config.eval_steps is not None:
+            self._load_prompts()
 
     def evaluate(self, baby: Baby) -> Evaluation:
         """Measure the baby. Draws no global randomness, leaves the baby's mode as it was."""
@@ -87,10 +100,14 @@ class Evaluator:
         for name, lines in self.texts.items():
             metrics[f"eval/bits_per_byte/{name}"] = bits_per_byte(baby.lm, self.tokenizer, lines)
         for name, pairs in self.pairs.items():
-            metrics[f"eval/pairs/{name}"] = accuracy(baby.lm, self.tokenizer, pairs)
+            metrics |= _pair_metrics(name, pairs, pair_scores(baby.lm, self.tokenizer, pairs))
+        for name, (task, data) in self.tasks.items():
+            metrics[f"eval/tasks/{name}"] = balanced_accuracy(baby.lm, self.tokenizer, task, data.items)
+        if self.prompts is None:
+            self._load_prompts()
         if not self.prompts:
             return Evaluation(metrics, None, [])
-        utterances = self._listen(baby)
+        utterances = self._listen(baby, self.prompts)
         said = utterances.completions
         metrics["eval/utterances/distinct_1"] = distinct_n(said, 1)
         metrics["eval/utterances/distinct_2"] = distinct_n(said, 2)
@@ -114,11 +131,11 @@ class Evaluator:
         names = [name for name, sources in self.recipe.evaluation.texts.items() if heard & _paths(sources)]
         return names + (["the prompts of utterances"] if self.prompts else [])
 
-    def _heldout_lines(self, dataset: list[str] | None) -> list[str]:
+    def _heldout_lines(self) -> list[str]:
         """Held-out L2 lines that prompts may be cut from."""
         config, text = self.recipe.evaluation, self.recipe.text
-        if dataset is not None and text.prompt_sources is None:
-            return heldout_of(map(as_line, dataset), text.heldout_every, config.split)
+        if self.dataset is not None and text.prompt_sources is None:
+            return heldout_of(map(as_line, self.dataset), text.heldout_every, config.split)
         return load_heldout(
             text.prompt_sources or text.sources,
             heldout_every=text.heldout_every,
@@ -127,10 +144,13 @@ class Evaluator:
             jsonl_field=text.jsonl_field,
         )
 
-    def _load_prompts(self, lines: list[str]) -> None:
+    def _load_prompts(self) -> None:
         """Prompts, and the human continuations of the same length that the parent's opinion is compared with."""
         config, text, rollout = self.recipe.evaluation, self.recipe.text, self.recipe.rollout
-        lines = spread([line for line in lines if len(line) >= text.min_chars], config.utterances)
+        if config.utterances == 0 or not (text.sources or self.dataset is not None):
+            self.prompts = []
+            return
+        lines = spread([line for line in self._heldout_lines() if len(line) >= text.min_chars], config.utterances)
         rows = encode(self.tokenizer, lines, with_start=text.prepend_bos)
         if not rows:
             raise TextError(f"No held-out line has {text.min_chars} characters, so there is no prompt to evaluate on.")
@@ -146,14 +166,14 @@ class Evaluator:
         text = self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return without_cut_character(text)
 
-    def _listen(self, baby: Baby) -> Utterances:
+    def _listen(self, baby: Baby, prompts: list[list[int]]) -> Utterances:
         config = self.recipe.rollout
-        random = uniforms(len(self.prompts), config.max_new_tokens, seed=self.recipe.seed, stream="evaluation", step=0)
+        random = uniforms(len(prompts), config.max_new_tokens, seed=self.recipe.seed, stream="evaluation", step=0)
         parts = []
-        for first in range(0, len(self.prompts), self.recipe.batch_size):
+        for first in range(0, len(prompts), self.recipe.batch_size):
             rows = slice(first, first + self.recipe.batch_size)
-            prompts: TokenBatch = pad(self.prompts[rows], 0, "left").to(baby.lm.device)
-            rollout = sample(baby, prompts, random[rows], config, self.tokenizer.eos_token_id)
+            batch: TokenBatch = pad(prompts[rows], 0, "left").to(baby.lm.device)
+            rollout = sample(baby, batch, random[rows], config, self.tokenizer.eos_token_id)
             parts.append(to_text(rollout, self.tokenizer))
         return Utterances(
             [p for part in parts for p in part.prompts],
@@ -165,6 +185,17 @@ class Evaluator:
 
 def _paths(sources: list[str]) -> set[Path]:
     return {path.resolve() for source in sources for path in find_files(source)}
+
+
+def _pair_metrics(name: str, pairs: list[Pair], points: list[float]) -> dict[str, float]:
+    """Accuracy over all pairs, and by paradigm where the file holds several."""
+    by_paradigm: dict[str, list[float]] = {}
+    for pair, point in zip(pairs, points, strict=True):
+        by_paradigm.setdefault(pair.uid, []).append(point)
+    metrics = {f"eval/pairs/{name}": fmean(points)}
+    if len(by_paradigm) > 1:
+        metrics |= {f"eval/pairs/{name}/{uid}": fmean(those) for uid, those in by_paradigm.items()}
+    return metrics
 
 
 def mean_log(perplexities: list[float]) -> float:

@@ -47,7 +47,8 @@ class Plan:
     max_lines: int = 1000
     """At most so many held-out lines of each text."""
     heldout_every: int | None = 200
-    """The held-out rule of training: lines whose sha256 is 0 modulo this number. null: all lines are held out."""
+    """The held-out rule of training: lines whose sha256 is 0 modulo this number. null: all lines are held out. A run
+    directory is measured by its own rule."""
     split: Literal["all", "dev", "test"] = "all"
     """Which held-out lines: all, or one half of them by a second hash."""
     prompts: int = 128
@@ -59,8 +60,12 @@ class Plan:
     references: list[str] = field(default_factory=list)
     """Results of models that ought to pass (the L1 baby, the L2 parent): classification tasks on which none of them is
     above chance are called uninformative."""
+    pro_drop: bool = False
+    """L2 is Italian: also how often the baby says a subject pronoun where Italian may drop it."""
+    curves: list[str] = field(default_factory=lambda: ["bits_per_byte/en", "bits_per_byte/it"])
+    """Of a run directory: the measures of L1 and L2 in its evaluations, from which forgetting is computed."""
     child_order: str | None = None
-    """For a run directory: a published order of acquisition (italian, english, or a YAML file) to compare with."""
+    """Of a run directory: a published order of acquisition (it, en, or a YAML file) to compare with."""
     harness: list[str] = field(default_factory=list)
     """Tasks of lm-evaluation-harness to run as well (pip install 'bambino-lm[harness]')."""
     harness_include: str | None = None
@@ -73,6 +78,8 @@ class Plan:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise PlanError(f"{name} = {value} is too small. Use 1 or more.")
+        if len(self.curves) != 2:
+            raise PlanError(f"curves = {self.curves} must name two measures, L1's and L2's.")
         if self.prompts < 0:
             raise PlanError(f"prompts = {self.prompts} is too small. Use 0 or more.")
         if not (self.data or self.wanted or self.l1_text or self.l2_text or self.harness):

@@ -19,19 +19,21 @@ from bambino.evaluation.curves import CurveError
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import tests_in
 from bambino.evaluation.fluency import fluency
-from bambino.evaluation.forgetting import forgetting_of
+from bambino.evaluation.forgetting import ForgettingSettings, forgetting_of
 from bambino.evaluation.harness import HarnessConfig, run_harness
 from bambino.evaluation.language_id import LanguageIdentifier
 from bambino.evaluation.minimal_pairs import evaluate_pairs
 from bambino.evaluation.pair_files import load_pair_set
 from bambino.evaluation.plan import Plan, PlanError
+from bambino.evaluation.pro_drop import overt_subjects
 from bambino.evaluation.results import Results, TaskResult, load_results
 from bambino.evaluation.speech import Speech, speech
 from bambino.evaluation.task_definitions import task_names
 from bambino.evaluation.verdicts import judged, with_baseline
 from bambino.models import load_lm, load_tokenizer
+from bambino.provenance import environment
 from bambino.recipe_file import load_recipe
-from bambino.run_directory import environment, holds_run
+from bambino.run_directory import holds_run
 from bambino.text import load_corpus, load_heldout, spread
 
 
@@ -45,7 +47,9 @@ class Subject:
     run: Path | None
     """The run directory it comes from, if it does."""
     parent: str | None
-    """Of its run."""
+    """Who judges what it says."""
+    heldout_every: int | None
+    """The held-out rule: its run's, else the plan's."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,15 @@ def subject_of(model: str, plan: Plan) -> Subject:
     """
     path = Path(model).expanduser()
     if not holds_run(path):
-        return Subject(model, path, None, plan.parent)
+        return Subject(model, path, None, plan.parent, plan.heldout_every)
     if not (path / "model").is_dir():
         raise PlanError(
             f"{model} is a run without a trained model: it has not reached its last step. Go on with bambino train "
             f"--resume {model}, or evaluate one of its checkpoints: {model}/checkpoints/step-.../model"
         )
     recipe = load_recipe(path / "recipe.yaml")
-    return Subject(model, path / "model", path, plan.parent or recipe.parent.model)
+    parent = plan.parent or recipe.parent.model
+    return Subject(model, path / "model", path, parent, recipe.text.heldout_every)
 
 
 def evaluate(model: str, plan: Plan, on_result: Callable[[TaskResult], None] = lambda result: None) -> Evaluated:
@@ -113,11 +118,13 @@ def _results(
         yield _tested(baby, plan, name, test, found.terms)
     for name, text in (("l1", plan.l1_text), ("l2", plan.l2_text)):
         if text:
-            yield fluency(baby.lm, baby.tokenizer, _heldout(plan, text), name)
+            yield fluency(baby.lm, baby.tokenizer, _heldout(subject, plan, text), name)
     if plan.l2_text and plan.prompts:
         spoken = _spoken(subject, baby, plan)
         heard.append(spoken)
         yield spoken.result
+        if plan.pro_drop:
+            yield overt_subjects({who: spoken.said[who] for who in ("baby", "human")})
     if subject.run is not None:
         yield from _of_run(subject.run, plan, left_out)
     if plan.harness:
@@ -160,9 +167,9 @@ def _tested(baby: Speaker, plan: Plan, name: str, test: Found | None, terms: lis
     return fluency(baby.lm, baby.tokenizer, lines, name)
 
 
-def _heldout(plan: Plan, text: list[str]) -> list[str]:
+def _heldout(subject: Subject, plan: Plan, text: list[str]) -> list[str]:
     lines = plan.limit or plan.max_lines
-    return load_heldout(text, heldout_every=plan.heldout_every, split=plan.split, max_lines=lines)
+    return load_heldout(text, heldout_every=subject.heldout_every, split=plan.split, max_lines=lines)
 
 
 # ---------------------------------------------------------------------------------------------------- what it says
@@ -176,10 +183,10 @@ def _spoken(subject: Subject, baby: Speaker, plan: Plan) -> Speech:
         parent = Speaker(lm, load_tokenizer(config, "parent", lm))
     languages = None
     if plan.l1_text:
-        l1, l2 = (load_corpus(text, heldout_every=plan.heldout_every) for text in (plan.l1_text, plan.l2_text))
+        l1, l2 = (load_corpus(text, heldout_every=subject.heldout_every) for text in (plan.l1_text, plan.l2_text))
         languages = LanguageIdentifier.train(l1.lines, l2.lines)
     settings = SpeechSettings(prompts=plan.prompts)
-    return speech(baby, _heldout(plan, plan.l2_text), parent=parent, languages=languages, settings=settings)
+    return speech(baby, _heldout(subject, plan, plan.l2_text), parent=parent, languages=languages, settings=settings)
 
 
 # ------------------------------------------------------------------------------------------------------- of a run
@@ -188,7 +195,8 @@ def _spoken(subject: Subject, baby: Speaker, plan: Plan) -> Speech:
 def _of_run(run: Path, plan: Plan, left_out: dict[str, str]) -> Iterator[TaskResult]:
     """What the evaluations inside training tell: forgetting, and the order of acquisition where one is asked for."""
     try:
-        yield forgetting_of(run)
+        l1, l2 = plan.curves
+        yield forgetting_of(run, ForgettingSettings(l1, l2))
     except CurveError as error:
         left_out["forgetting"] = str(error)
     if plan.child_order is not None:
