@@ -46,7 +46,9 @@ def grow(rows: list[list[int]], width: int) -> Forest:
     starts = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=int)])
     edge_of = np.full(starts[-1], -1)
     trees: list[Tree] = []
-    edges: list[tuple[int, int, int]] = []
+    tree_of: list[int] = []  # of each edge, as the next two
+    column_of: list[int] = []
+    token_of: list[int] = []
     last: list[int] = []
     columns: list[int] = []  # of last's prefixes
     path = [-1]  # edges of last's tokens
@@ -59,19 +61,21 @@ def grow(rows: list[list[int]], width: int) -> Forest:
             trees.append(Tree())
             shared = kept = 0
             columns = []
-        tree = trees[-1]
-        _end([tree], columns[kept:])
-        columns = columns[:kept] + list(range(len(tree.ids), len(tree.ids) + len(row) - 1 - kept))
-        tree.ids.extend(row[kept:-1])
-        tree.ends.extend([0] * (len(row) - 1 - kept))
+        ids, ends = trees[-1].ids, trees[-1].ends
+        _end(trees[-1:], columns[kept:])
+        columns = columns[:kept] + list(range(len(ids), len(ids) + len(row) - 1 - kept))
+        ids.extend(row[kept:-1])
+        ends.extend([0] * (len(row) - 1 - kept))
         first = max(shared, 1)
-        path = path[:first] + list(range(len(edges), len(edges) + len(row) - first))
-        edges.extend((len(trees) - 1, columns[k - 1], row[k]) for k in range(first, len(row)))
+        path = path[:first] + list(range(len(token_of), len(token_of) + len(row) - first))
+        tree_of += [len(trees) - 1] * (len(row) - first)
+        column_of += columns[first - 1 :]
+        token_of += row[first:]
         edge_of[starts[i] : starts[i + 1]] = path
         last = row
     _end(trees[-1:], columns)
-    tree_of, column, token = np.array(edges, dtype=int).reshape(-1, 3).T
-    return Forest(trees, tree_of, column, token, edge_of)
+    tree, column, token = (np.array(of, dtype=int) for of in (tree_of, column_of, token_of))
+    return Forest(trees, tree, column, token, edge_of)
 
 
 def common_prefix(one: list[int], other: list[int]) -> int:
