@@ -17,7 +17,7 @@ Conditions beside the demo's four:
     bambino-parent30   the parent was raised on the first 30 % of its text, with as many steps
     bambino-parent10   likewise 10 %
 
-Whoever the teacher was, the parent that was raised on everything judges what the baby says (`perplexity`).
+Whoever answered the baby, the parent that was raised on everything judges what the baby says (`perplexity`).
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ LAB_CONDITIONS = CONDITIONS | {
         replace(CLM, name="clm-flops"),
         replace(BAMBINO, name="bambino-oracle", is_oracle=True),
         replace(PPO, name="ppo-oracle", is_oracle=True),
-        replace(BAMBINO, name="bambino-parent30", teacher="parent30"),
-        replace(BAMBINO, name="bambino-parent10", teacher="parent10"),
+        replace(BAMBINO, name="bambino-parent30", parent="parent30"),
+        replace(BAMBINO, name="bambino-parent10", parent="parent10"),
     )
 }
 """In the order they are run: clm-flops must come after clm and bambino."""
@@ -153,7 +153,7 @@ Task = Callable[[], bool]
 
 def tasks(lab: Lab, conditions: dict[str, Condition], bases: list[int], seeds: list[int]) -> dict[str, Task]:
     """Everything to be done, base by base."""
-    needed = ["baby", "parent", *dict.fromkeys(c.teacher for c in conditions.values() if c.teacher != "parent")]
+    needed = ["baby", "parent", *dict.fromkeys(c.parent for c in conditions.values() if c.parent != "parent")]
     found: dict[str, Task] = {}
     for base in bases:
         for name in needed:
@@ -220,8 +220,8 @@ def base_written(lab: Lab, names: list[str], seed: int) -> bool:
 def ran(lab: Lab, name: str, condition: Condition, base: int, seed: int) -> bool:
     """Run one cell and write its small file, unless that is done or must wait."""
     run = lab.run(name, condition, base, seed)
-    teachers = {"baby", "parent", condition.teacher}
-    if run is None or not all((run.nest / teacher / "exam.json").is_file() for teacher in teachers):
+    models = {"baby", "parent", condition.parent}
+    if run is None or not all((run.nest / model / "exam.json").is_file() for model in models):
         return False
     with claimed(run.folder) as mine:
         if mine and not run.is_whole:

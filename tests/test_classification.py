@@ -14,13 +14,13 @@ from transformers import PreTrainedTokenizerFast
 
 from bambino.evaluation import choices as choices_module
 from bambino.evaluation import classification
-from bambino.evaluation.choices import Choice, choice_log_probs, encode_choices
-from bambino.evaluation.classification import SCORINGS, evaluate_task, log_mean_share
-from bambino.evaluation.confusion import Confusion, always, credits_of, guessing, measures_of
-from bambino.evaluation.prompts import shortened
-from bambino.evaluation.ranking import ranking
-from bambino.evaluation.task_data import load_items
-from bambino.evaluation.task_definitions import load_task
+from bambino.evaluation.zero_shot.choices import Choice, choice_log_probs, encode_choices
+from bambino.evaluation.zero_shot.classification import SCORINGS, evaluate_task, log_mean_share
+from bambino.evaluation.zero_shot.confusion import Confusion, always, credits_of, guessing, measures_of
+from bambino.evaluation.zero_shot.prompts import shortened
+from bambino.evaluation.zero_shot.ranking import ranking
+from bambino.evaluation.zero_shot.task_data import load_items
+from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.scoring import score_texts
 from bambino.text import TextError
 

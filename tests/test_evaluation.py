@@ -11,10 +11,10 @@ import torch
 from conftest import italian_lines, tiny_lm
 
 from bambino import BambinoTrainer
-from bambino.evaluation.generation import distinct_n, longest_repeat
 from bambino.evaluation.in_training import Evaluator, mean_log
 from bambino.evaluation.minimal_pairs import accuracy
 from bambino.evaluation.pair_files import load_pairs
+from bambino.evaluation.speech.generation import distinct_n, longest_repeat
 from bambino.models import Baby, load_lm, load_tokenizer
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances

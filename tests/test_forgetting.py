@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.evaluation.curves import Curve, CurveError, reach, read_curves
-from bambino.evaluation.forgetting import (
+from bambino.evaluation.learning.curves import Curve, CurveError, reach, read_curves
+from bambino.evaluation.learning.forgetting import (
     ForgettingSettings,
     Scale,
     Scales,

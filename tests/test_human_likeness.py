@@ -7,7 +7,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from bambino.evaluation.acquisition import (
+from bambino.evaluation.learning.acquisition import (
     AcquisitionSettings,
     OrderError,
     acquired_at,
@@ -15,9 +15,9 @@ from bambino.evaluation.acquisition import (
     agreement,
     load_order,
 )
-from bambino.evaluation.curves import Curve, CurveError
-from bambino.evaluation.generation import Said
-from bambino.evaluation.pro_drop import FINITE, PRONOUNS, Place, overt_subjects, places
+from bambino.evaluation.learning.curves import Curve, CurveError
+from bambino.evaluation.speech.generation import Said
+from bambino.evaluation.speech.pro_drop import FINITE, PRONOUNS, Place, overt_subjects, places
 from bambino.nursery.phenomena import FRAMES
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bambino.evaluation.generation import Said
-from bambino.evaluation.language_id import (
+from bambino.evaluation.speech.generation import Said
+from bambino.evaluation.speech.language_id import (
     END,
     START,
     CharacterModel,
@@ -15,7 +15,7 @@ from bambino.evaluation.language_id import (
     LanguageIdSettings,
     count_words,
 )
-from bambino.evaluation.vocabulary import attestation, novel_words, spelling, vocabulary
+from bambino.evaluation.speech.vocabulary import attestation, novel_words, spelling, vocabulary
 
 
 def value(scores, name):

@@ -10,8 +10,8 @@ from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_token
 
 from bambino import scoring
 from bambino.evaluation.minimal_pairs import PairScores, accuracy, evaluate_pairs, pair_scores, score_pairs
+from bambino.evaluation.model_description import tokenizer_hash
 from bambino.evaluation.pair_files import Pair, PairSet
-from bambino.evaluation.provenance import tokenizer_hash
 from bambino.models import ModelError
 
 

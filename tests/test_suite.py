@@ -10,7 +10,7 @@ from conftest import italian_lines
 
 from bambino import BambinoTrainer
 from bambino.cli import main
-from bambino.evaluation.acquisition import load_order
+from bambino.evaluation.learning.acquisition import load_order
 from bambino.evaluation.plan import Plan, PlanError, suites
 from bambino.evaluation.results import load_results
 from bambino.evaluation.suite import evaluate, subject_of

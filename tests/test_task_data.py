@@ -7,9 +7,9 @@ import types
 import pytest
 import yaml
 
-from bambino.evaluation.prompts import content_free, filled, premise_of
-from bambino.evaluation.task_data import find_data, load_items
-from bambino.evaluation.task_definitions import FieldText, TaskError, load_task, task_names
+from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of
+from bambino.evaluation.zero_shot.task_data import find_data, load_items
+from bambino.evaluation.zero_shot.task_definitions import FieldText, TaskError, load_task, task_names
 from bambino.text import TextError
 
 DEFINITION = {

@@ -4,7 +4,14 @@ import pytest
 
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import Interval
-from bambino.evaluation.verdicts import average, in_words, is_above_chance, judged, uninformative, with_baseline
+from bambino.evaluation.zero_shot.verdicts import (
+    average,
+    in_words,
+    is_above_chance,
+    judged,
+    uninformative,
+    with_baseline,
+)
 
 
 def share(name, value, low=None, high=None, chance=0.5):

@@ -16,7 +16,7 @@ from bambino.evaluation.plan import Plan, PlanError
 
 if TYPE_CHECKING:
     from bambino.evaluation.results import TaskResult
-    from bambino.evaluation.speech import Speech
+    from bambino.evaluation.speech.listening import Speech
 
 EVALUATE_USAGE = """usage: bambino evaluate MODEL [--OPTION VALUE ...]
 

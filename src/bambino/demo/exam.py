@@ -20,10 +20,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.config import Recipe
 from bambino.demo.settings import Design, part_seed
-from bambino.evaluation.generation import longest_repeat
 from bambino.evaluation.in_training import mean_log
 from bambino.evaluation.minimal_pairs import pair_scores
 from bambino.evaluation.pair_files import load_pairs
+from bambino.evaluation.speech.generation import longest_repeat
 from bambino.models import Baby
 from bambino.nursery import Grammar, write_pairs
 from bambino.rewards import ParentPerplexity

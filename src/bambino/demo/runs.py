@@ -106,7 +106,7 @@ def run_condition(run: Run) -> None:
 
 
 def _judge(run: Run, recipe: Recipe) -> ParentPerplexity:
-    """The parent that was raised on everything, whoever the teacher: it judges what all babies say."""
+    """The parent that was raised on everything, whoever answered: it judges what all babies say."""
     config = ModelConfig(str(run.nest / "parent" / "model"))
     lm = load_lm(config, "parent")
     whole = dataclasses.replace(recipe.reward, scope="whole")

@@ -118,10 +118,10 @@ class Condition:
     """In a cycle."""
     ppo_steps: int
     """In a cycle."""
-    teacher: str = "parent"
+    parent: str = "parent"
     """The base model that answers the baby."""
     is_oracle: bool = False
-    """The grammar answers in the teacher's place."""
+    """The grammar answers in the parent's place."""
     tuning: Tuning = Tuning()
 
     @property
@@ -213,7 +213,7 @@ def condition_recipe(
         batch_size=32,
         save_steps=1_000_000,
         baby=ModelConfig(str(nest / "baby" / "model")),
-        parent=ParentConfig(str(nest / condition.teacher / "model")),
+        parent=ParentConfig(str(nest / condition.parent / "model")),
         text=TextConfig(sources=[str(text)], max_length=design.context, min_chars=1, heldout_every=None),
         schedule=condition.schedule,
         clm=CLMConfig(

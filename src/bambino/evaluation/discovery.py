@@ -1,6 +1,6 @@
 """Which tests a folder of data holds: minimal pairs, classification tasks, text; told by names and first lines.
 
-    FOLDER/**/sentipolc2016.jsonl      a classification task's own file name (`evaluation/tasks/*.yaml`)
+    FOLDER/**/sentipolc2016.jsonl      a classification task's own file name (`evaluation/zero_shot/tasks/*.yaml`)
     FOLDER/**/blimp.jsonl              minimal pairs: lines with sentence_good or good_form
     FOLDER/**/blimp_uid_terms.jsonl    terms and fields of paradigms: lines with UID and term
     FOLDER/**/ud_sentences.jsonl       text, for bits per byte: lines with a text and nothing else but where it is from

@@ -7,9 +7,9 @@ from pathlib import Path
 from bambino.evaluation.discovery import Discovered, discover
 from bambino.evaluation.lm_eval_tasks import write_choice_task, write_pair_tasks
 from bambino.evaluation.pair_files import load_pair_set
-from bambino.evaluation.prompts import filled
-from bambino.evaluation.task_data import load_items
-from bambino.evaluation.task_definitions import load_task, task_names
+from bambino.evaluation.zero_shot.prompts import filled
+from bambino.evaluation.zero_shot.task_data import load_items
+from bambino.evaluation.zero_shot.task_definitions import load_task, task_names
 
 
 def tests_in(folder: str | Path) -> Discovered:

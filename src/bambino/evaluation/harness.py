@@ -20,7 +20,7 @@ from tokenizers import processors
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.evaluation import EvaluationError
-from bambino.evaluation.provenance import describe_model
+from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import bootstrap
 from bambino.text import start_token

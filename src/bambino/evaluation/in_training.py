@@ -14,12 +14,12 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.checkpoint import sha256
 from bambino.config import Recipe
-from bambino.evaluation.classification import balanced_accuracy
-from bambino.evaluation.generation import distinct_n, longest_repeat
 from bambino.evaluation.minimal_pairs import pair_scores
 from bambino.evaluation.pair_files import Pair, load_pairs
-from bambino.evaluation.task_data import TaskData, load_items
-from bambino.evaluation.task_definitions import Task, load_task
+from bambino.evaluation.speech.generation import distinct_n, longest_repeat
+from bambino.evaluation.zero_shot.classification import balanced_accuracy
+from bambino.evaluation.zero_shot.task_data import TaskData, load_items
+from bambino.evaluation.zero_shot.task_definitions import Task, load_task
 from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character

@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.pair_files import Pair, PairSet
-from bambino.evaluation.provenance import describe_model
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import Interval, bootstrap
 from bambino.models import ModelError

@@ -12,24 +12,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bambino.config import ModelConfig
-from bambino.evaluation.acquisition import acquisition_order, load_order
-from bambino.evaluation.classification import evaluate_task
-from bambino.evaluation.continuations import Speaker, SpeechSettings
-from bambino.evaluation.curves import CurveError
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import tests_in
 from bambino.evaluation.fluency import fluency
-from bambino.evaluation.forgetting import ForgettingSettings, forgetting_of
 from bambino.evaluation.harness import HarnessConfig, run_harness
-from bambino.evaluation.language_id import LanguageIdentifier
+from bambino.evaluation.learning.acquisition import acquisition_order, load_order
+from bambino.evaluation.learning.curves import CurveError
+from bambino.evaluation.learning.forgetting import ForgettingSettings, forgetting_of
 from bambino.evaluation.minimal_pairs import evaluate_pairs
 from bambino.evaluation.pair_files import load_pair_set
 from bambino.evaluation.plan import Plan, PlanError
-from bambino.evaluation.pro_drop import overt_subjects
 from bambino.evaluation.results import Results, TaskResult, load_results
-from bambino.evaluation.speech import Speech, speech
-from bambino.evaluation.task_definitions import task_names
-from bambino.evaluation.verdicts import judged, with_baseline
+from bambino.evaluation.speech.continuations import Speaker, SpeechSettings
+from bambino.evaluation.speech.language_id import LanguageIdentifier
+from bambino.evaluation.speech.listening import Speech, speech
+from bambino.evaluation.speech.pro_drop import overt_subjects
+from bambino.evaluation.zero_shot.classification import evaluate_task
+from bambino.evaluation.zero_shot.task_definitions import task_names
+from bambino.evaluation.zero_shot.verdicts import judged, with_baseline
 from bambino.models import load_lm, load_tokenizer
 from bambino.provenance import environment
 from bambino.recipe_file import load_recipe

@@ -29,7 +29,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bambino.evaluation.curves import Curve, CurveError, curve_of, interpolated, part_of_way, reach, read_curves
+from bambino.evaluation.learning.curves import (
+    Curve,
+    CurveError,
+    curve_of,
+    interpolated,
+    part_of_way,
+    reach,
+    read_curves,
+)
 from bambino.evaluation.results import Score, TaskResult
 
 FRONT_LEVELS = 20

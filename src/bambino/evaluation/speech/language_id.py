@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bambino.evaluation.generation import words_of
+from bambino.evaluation.speech.generation import words_of
 
 START, END = "\x02", "\x03"
 Language = Literal["L1", "L2", "unsure"]

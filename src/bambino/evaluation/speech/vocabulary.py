@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bambino.evaluation.generation import Said
-from bambino.evaluation.language_id import LanguageIdentifier
 from bambino.evaluation.results import Score
+from bambino.evaluation.speech.generation import Said
+from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.statistics import bootstrap, ratio_of_sums
 
 PLAUSIBLE_ABOVE = 0.05

@@ -18,7 +18,8 @@ from statistics import fmean
 from typing import Any, Literal
 
 from bambino.config import RewardConfig
-from bambino.evaluation.continuations import (
+from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.speech.continuations import (
     Speaker,
     SpeechSettings,
     check_room,
@@ -27,11 +28,10 @@ from bambino.evaluation.continuations import (
     prompt_rows,
     sample_continuations,
 )
-from bambino.evaluation.generation import Said, overlap, variety
-from bambino.evaluation.language_id import LanguageIdentifier
-from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.speech.generation import Said, overlap, variety
+from bambino.evaluation.speech.language_id import LanguageIdentifier
+from bambino.evaluation.speech.vocabulary import novel_words, spelling, vocabulary
 from bambino.evaluation.statistics import Interval, bootstrap, paired_bootstrap
-from bambino.evaluation.vocabulary import novel_words, spelling, vocabulary
 from bambino.rewards import ParentPerplexity
 
 

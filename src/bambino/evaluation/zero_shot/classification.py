@@ -25,15 +25,15 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.evaluation.choices import DELIMITER, Choice, EncodedChoice, choice_log_probs, encode_choices
-from bambino.evaluation.confusion import TIE, Confusion, Measures, always, credits_of, guessing, measures_of
-from bambino.evaluation.prompts import content_free, filled, premise_of, shortened
-from bambino.evaluation.ranking import auc_of
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import bootstrap_of
-from bambino.evaluation.task_data import Item, TaskData, load_items
-from bambino.evaluation.task_definitions import Task, load_task
-from bambino.evaluation.verdicts import against, in_words
+from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, EncodedChoice, choice_log_probs, encode_choices
+from bambino.evaluation.zero_shot.confusion import TIE, Confusion, Measures, always, credits_of, guessing, measures_of
+from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of, shortened
+from bambino.evaluation.zero_shot.ranking import auc_of
+from bambino.evaluation.zero_shot.task_data import Item, TaskData, load_items
+from bambino.evaluation.zero_shot.task_definitions import Task, load_task
+from bambino.evaluation.zero_shot.verdicts import against, in_words
 from bambino.scoring import context_length
 from bambino.text import TextError, start_token
 

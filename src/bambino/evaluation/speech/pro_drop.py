@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bambino.evaluation.generation import Said
 from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.speech.generation import Said
 from bambino.evaluation.statistics import ratio_of_sums
 
 

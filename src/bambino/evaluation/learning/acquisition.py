@@ -20,7 +20,7 @@ import yaml
 from scipy import stats
 
 from bambino.evaluation import EvaluationError
-from bambino.evaluation.curves import Curve, CurveError, reach, read_curves
+from bambino.evaluation.learning.curves import Curve, CurveError, reach, read_curves
 from bambino.evaluation.results import Score, TaskResult
 
 ORDERS = Path(__file__).parent / "orders"

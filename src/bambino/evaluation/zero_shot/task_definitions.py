@@ -1,6 +1,6 @@
 """Classification tasks as data: where the items are, what they are called there, and how a model is asked.
 
-A task is a YAML file; those shipped lie in `evaluation/tasks`, and a file of your own works just as well. Every
+A task is a YAML file; those shipped lie in `tasks` beside this file, and a file of your own works just as well. Every
 template words the question as a prompt and gives each label a text (its verbaliser); a model answers with the label
 whose text it finds likeliest after the prompt. Prompt and option are joined by one space.
 """
@@ -125,7 +125,7 @@ def load_task(name: str | Path) -> Task:
 
 
 def _folder() -> Any:
-    return resources.files("bambino.evaluation") / "tasks"
+    return resources.files("bambino.evaluation.zero_shot") / "tasks"
 
 
 def _task(raw: dict[str, Any]) -> Task:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bambino.evaluation.task_definitions import FieldText, Place, Task
+from bambino.evaluation.zero_shot.task_definitions import FieldText, Place, Task
 from bambino.text import TextError, spread
 
 _Row: TypeAlias = tuple[str, dict[str, Any]]

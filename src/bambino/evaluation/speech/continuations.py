@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.config import RolloutConfig
-from bambino.evaluation.generation import Said
+from bambino.evaluation.speech.generation import Said
 from bambino.models import Baby
 from bambino.rollout import sample, to_text, uniforms, without_cut_character
 from bambino.scoring import context_length

@@ -6,9 +6,9 @@ from string import Formatter
 
 from transformers import PreTrainedTokenizerBase
 
-from bambino.evaluation.choices import Choice, encode_choices
-from bambino.evaluation.task_data import Item
-from bambino.evaluation.task_definitions import FieldText, Task, Template
+from bambino.evaluation.zero_shot.choices import Choice, encode_choices
+from bambino.evaluation.zero_shot.task_data import Item
+from bambino.evaluation.zero_shot.task_definitions import FieldText, Task, Template
 from bambino.text import TextError
 
 CONTENT_FREE = ("N/A", "", "[MASK]")

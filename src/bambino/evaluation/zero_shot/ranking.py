@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.evaluation.confusion import TIE
 from bambino.evaluation.results import Score
 from bambino.evaluation.statistics import bootstrap_of
-from bambino.evaluation.task_data import Item
-from bambino.evaluation.task_definitions import Task
+from bambino.evaluation.zero_shot.confusion import TIE
+from bambino.evaluation.zero_shot.task_data import Item
+from bambino.evaluation.zero_shot.task_definitions import Task
 from bambino.scoring import score_texts
 
 

@@ -1,0 +1,1 @@
+"""What a run tells along the way: curves, forgetting, the order of acquisition. Reads run directories only."""

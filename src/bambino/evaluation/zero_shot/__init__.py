@@ -1,0 +1,1 @@
+"""Zero-shot classification: tasks as YAML, options scored by log-likelihood, verdicts against chance."""
