@@ -73,7 +73,7 @@ def test_clm_flops_costs_what_bambino_costs_to_half_a_step(done):
     assert cost["clm-flops"] > cost["clm"]
 
 
-def test_teachers_differ_and_the_oracle_reads_nothing(done):
+def test_parents_differ_and_the_oracle_reads_nothing(done):
     heard = {name: kept(done, name) for name in LAB_CONDITIONS}
     four = ("bambino", "bambino-oracle", "bambino-parent30", "bambino-parent10")
     assert len({heard[name]["numbers"]["l2/excess"] for name in four}) == 4
