@@ -24,6 +24,7 @@ def test_files_are_told_by_name_and_first_line(tmp_path: Path):
     blimp = write(tmp_path / "en" / "blimp.jsonl", PAIR)
     terms = write(tmp_path / "en" / "terms.jsonl", {"UID": "gender", "term": "agreement", "field": "morphology"})
     forms = write(tmp_path / "it" / "agreement.jsonl", {"prefix": "il", "good_form": "gatto", "bad_form": "gatti"})
+    multi = write(tmp_path / "it" / "multiblimp.jsonl", {"sen": "il gatto", "wrong_sen": "la gatto"})
     task = write(tmp_path / "it" / "sentipolc2016.jsonl", {"text": "che bello", "label": "positive"})
     text = write(tmp_path / "it" / "ud.jsonl", {"text": "il gatto dorme", "treebank": "isdt"})
     write(tmp_path / "notes.txt", "hello")
@@ -35,6 +36,7 @@ def test_files_are_told_by_name_and_first_line(tmp_path: Path):
     assert {name: (test.kind, test.path) for name, test in found.tests.items()} == {
         "blimp": ("pairs", blimp),
         "agreement": ("pairs", forms),
+        "multiblimp": ("pairs", multi),
         "sentipolc": ("classification", task),
         "ud": ("text", text),
     }

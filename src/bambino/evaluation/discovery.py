@@ -1,7 +1,7 @@
 """Which tests a folder of data holds: minimal pairs, classification tasks, text; told by names and first lines.
 
     FOLDER/**/sentipolc2016.jsonl      a classification task's own file name (`evaluation/zero_shot/tasks/*.yaml`)
-    FOLDER/**/blimp.jsonl              minimal pairs: lines with sentence_good or good_form
+    FOLDER/**/blimp.jsonl              minimal pairs: lines with sentence_good, good_form or wrong_sen
     FOLDER/**/blimp_uid_terms.jsonl    terms and fields of paradigms: lines with UID and term
     FOLDER/**/ud_sentences.jsonl       text, for bits per byte: lines with a text and nothing else but where it is from
 
@@ -77,7 +77,7 @@ def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
 def _kind(path: Path, keys: set[str], task_files: Mapping[str, str]) -> Kind | None:
     if path.name in task_files:
         return "classification"
-    if "sentence_good" in keys or "good_form" in keys:
+    if keys & {"sentence_good", "good_form", "wrong_sen"}:
         return "pairs"
     return "text" if "text" in keys and "label" not in keys else None
 
