@@ -60,7 +60,7 @@ LAB_CONDITIONS = CONDITIONS | {
 
 
 def _trials() -> dict[str, Condition]:
-    """clm has one setting to choose, bambino several."""
+    """Eight for each: clm has one setting to choose, bambino several."""
     found = {
         f"clm-{rate}": replace(CLM, tuning=Tuning(clm_learning_rate=rate))
         for rate in (2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 8e-3, 1.2e-2)
@@ -73,6 +73,7 @@ def _trials() -> dict[str, Condition]:
         Tuning(5e-3, 3e-5, ppo_schedule="constant"),
         Tuning(8e-3, 3e-5, ppo_schedule="constant"),
         Tuning(6e-3, 3e-5, ppo_schedule="cosine"),
+        Tuning(6e-3, 1e-4, ppo_schedule="cosine"),
     )
     for one in tunings:
         name = f"bambino-{one.clm_learning_rate}-{one.ppo_learning_rate}-{one.ppo_schedule}"

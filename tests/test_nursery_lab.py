@@ -10,7 +10,7 @@ import pytest
 
 from bambino.demo.results import MEASURES
 from bambino.demo.settings import Design
-from bambino.trainer import BambinoTrainer
+from bambino.run_log import RunLog
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import nursery_lab
@@ -82,15 +82,15 @@ def test_parents_differ_and_the_oracle_reads_nothing(done):
 
 
 def test_a_lab_stopped_anywhere_goes_on_to_the_same_numbers(done, tmp_path, monkeypatch):
-    record, steps = BambinoTrainer._record, []
+    log_step, steps = RunLog.step, []
 
-    def stumble(self, row):
-        record(self, row)
-        steps.append(self.step)
+    def stumble(self, phase, row):
+        log_step(self, phase, row)
+        steps.append(phase)
         if len(steps) in (4, 17, 31):  # in the baby, in clm, in bambino
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(BambinoTrainer, "_record", stumble)
+    monkeypatch.setattr(RunLog, "step", stumble)
     stops = 0
     while True:
         try:
