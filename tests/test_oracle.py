@@ -59,7 +59,7 @@ def test_the_likelier_of_two_sentences_earns_more(oracle):
 
 
 def test_silence_nonsense_and_an_impossible_prompt_earn_nothing(oracle):
-    for prompt, utterance in (("a", ""), ("a", "  "), ("a", "zz"), ("z", "b."), ("ab.", "ab.")):
+    for prompt, utterance in (("a", ""), ("a", "  "), ("a", "zz"), ("z", "b."), ("ab.", "ab."), ("ab.", "")):
         for has_ended in (True, False):
             assert oracle.reward(prompt, utterance, has_ended) == 0
 
