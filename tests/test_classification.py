@@ -12,8 +12,8 @@ from test_task_data import TAGGED, definition, write
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from bambino.evaluation import choices as choices_module
-from bambino.evaluation import classification
+from bambino.evaluation.zero_shot import choices as choices_module
+from bambino.evaluation.zero_shot import classification
 from bambino.evaluation.zero_shot.choices import Choice, choice_log_probs, encode_choices
 from bambino.evaluation.zero_shot.classification import SCORINGS, evaluate_task, log_mean_share
 from bambino.evaluation.zero_shot.confusion import Confusion, always, credits_of, guessing, measures_of

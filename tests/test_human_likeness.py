@@ -18,7 +18,8 @@ from bambino.evaluation.learning.acquisition import (
 from bambino.evaluation.learning.curves import Curve, CurveError
 from bambino.evaluation.speech.generation import Said
 from bambino.evaluation.speech.pro_drop import FINITE, PRONOUNS, Place, overt_subjects, places
-from bambino.nursery.phenomena import FRAMES
+from bambino.nursery.knobs import Language
+from bambino.nursery.phenomena import phenomena
 
 
 def value(result, name):
@@ -86,7 +87,7 @@ def test_the_orders_that_come_along_name_pairs_of_the_nursery_and_their_sources(
     assert order.language == language
     assert order.sources
     assert order.checked
-    nursery = {f"{language}_{name}" for name in FRAMES[language]}
+    nursery = {f"{language}_{name}" for name in phenomena(Language(language))}
     named = {uid for phenomenon in order.phenomena for uid in phenomenon.pairs}
     assert {uid for uid in named if uid.startswith(f"{language}_")} <= nursery
     assert len({p.stage for p in order.phenomena}) >= 3

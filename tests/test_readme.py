@@ -88,7 +88,7 @@ def test_the_demo_is_the_first_of_the_two_make_targets():
     assert targets == ["demo", "test"]
     assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE) for target in targets)
     # What it does is tested in test_demo.py; that its words are understood, here.
-    assert commands("demo") == [["demo"]]
+    assert commands("demo") == [["demo", "#", "--fast,", "--seeds", "5,", "--language", "invented"]]
 
 
 def test_the_wrong_key_is_answered_as_the_readme_says(newcomer, capsys):

@@ -15,7 +15,7 @@ from bambino.recipe_file import build_parser, load_recipe
 STOPPED = 130
 """Exit status of a run that was stopped before its last step."""
 
-USAGE = """usage: bambino demo [--fast] [--seeds N]
+USAGE = """usage: bambino demo [--fast] [--seeds N] [--language it|invented]
        bambino train [RECIPE.yaml] [--SETTING VALUE ...]
        bambino train --resume RUN_DIRECTORY
        bambino pretrain [RECIPE.yaml] [--SETTING VALUE ...]

@@ -215,7 +215,7 @@ def row_log_probs(lm: PreTrainedModel, rows: list[list[int]]) -> np.ndarray:
 
     def read(group: list[int]) -> None:
         batch = pad([rows[i] for i in group], pad_id=0).to(lm.device)
-        scores = token_log_probs(lm, batch)[batch.is_real].double().cpu().numpy()
+        scores = token_log_probs(lm, batch)[batch.is_real].cpu().double().numpy()
         result[np.concatenate([np.arange(starts[i], starts[i + 1]) for i in group])] = scores
 
     _for_each_group(lm, read, [len(row) for row in rows])
@@ -236,7 +236,7 @@ def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest) -> np.ndarray:
         row_starts = np.cumsum([0, *(len(forest.trees[t].ids) for t in group)])
         state_of = forest.column[here] + np.repeat(row_starts[:-1], [edges[t + 1] - edges[t] for t in group])
         state_of, tokens = (torch.from_numpy(x).to(lm.device) for x in (state_of, forest.token[here]))
-        scores[here] = log_probs_at(lm, states, state_of, tokens).double().cpu().numpy()
+        scores[here] = log_probs_at(lm, states, state_of, tokens).cpu().double().numpy()
 
     _for_each_group(lm, read, [len(tree.ids) for tree in forest.trees])
     return scores[forest.edge_of]

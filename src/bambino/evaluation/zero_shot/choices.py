@@ -129,7 +129,7 @@ def _shared_prompt(lm: PreTrainedModel, choices: list[EncodedChoice]) -> list[li
     suffixes = [row[choice.shared :] for choice in choices for row in choice.rows]
     counted = [n for choice in choices for n in choice.counted]
     logits = torch.log_softmax(lm.get_output_embeddings()(last).float(), -1)
-    first = logits[owners, [suffix[0] for suffix in suffixes]].double().cpu()
+    first = logits[owners, [suffix[0] for suffix in suffixes]].cpu().double()
     rest = _after_first(lm, cache, prompts.is_real, owners, suffixes)
     columns = torch.cat([first[:, None], rest], 1)
     totals = [
@@ -159,7 +159,7 @@ def _after_first(
     hidden = hidden_states(lm, read.input_ids, seen, cache=cache)[read.is_real]
     scores = torch.zeros(read.input_ids.shape, dtype=torch.float64)
     log_probs = log_probs_of(lm.get_output_embeddings()(hidden), wanted.input_ids[wanted.is_real])
-    scores[read.is_real.cpu()] = log_probs.double().cpu()
+    scores[read.is_real.cpu()] = log_probs.cpu().double()
     result[longer, : scores.shape[1]] = scores
     return result
 
@@ -173,7 +173,7 @@ def _each_anew(lm: PreTrainedModel, choices: Sequence[EncodedChoice]) -> list[li
     while order:
         size = max(1, TOKENS_PER_FORWARD // len(rows[order[-1]]))
         group, order = order[-size:], order[:-size]
-        scores = token_log_probs(lm, pad([rows[i] for i in group], pad_id=0).to(lm.device)).double().cpu()
+        scores = token_log_probs(lm, pad([rows[i] for i in group], pad_id=0).to(lm.device)).cpu().double()
         for row, i in enumerate(group):
             totals[i] = float(scores[row, len(rows[i]) - counted[i] : len(rows[i])].sum())
     return _per_choice(totals, choices)
