@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,19 @@ def test_the_untrained_baby_stands_beside_the_trained_one(baby_folder: Path, tes
     scores = {score.name: score for score in results.tasks["ironita"].scores}
     assert scores["ironita/balanced_accuracy/gain"].value == 0.0
     assert scores["ironita/balanced_accuracy/untrained"].value == scores["ironita/balanced_accuracy"].value
+
+
+def test_what_has_no_score_by_item_stands_beside_the_untrained_babys_without_a_gain(
+    baby_folder: Path, parent_folder: Path, text: list[str], tmp_path: Path
+):
+    plan = Plan(l2_text=text, parent=str(parent_folder), heldout_every=10, max_lines=4, prompts=3)
+    evaluate(str(baby_folder), plan).results.save(tmp_path / "untrained")
+    results = evaluate(str(baby_folder), replace(plan, untrained=str(tmp_path / "untrained"))).results
+    scores = {score.name: score.value for score in results.tasks["speech"].scores}
+    assert scores["speech/perplexity_ratio/baby/untrained"] == scores["speech/perplexity_ratio/baby"]
+    assert "speech/perplexity_ratio/baby/gain" not in scores
+    gains = {score.name: score.value for score in results.tasks["bits_per_byte/l2"].scores}
+    assert gains["bits_per_byte/l2/gain"] == 0.0
 
 
 def test_a_task_that_no_reference_can_do_is_called_uninformative(baby_folder: Path, tests_folder: Path, tmp_path: Path):

@@ -115,7 +115,7 @@ def average(results: Sequence[TaskResult], name: str, *, left_out: Collection[st
 
 
 def with_baseline(result: TaskResult, baseline: TaskResult) -> TaskResult:
-    """The result with two scores more: the untrained baby's main score, and the gain over it on the same items.
+    """The result with the untrained baby's main score and, where both have it item by item, the gain over it.
 
     Raises:
         ValueError: other task or other items.
@@ -123,9 +123,9 @@ def with_baseline(result: TaskResult, baseline: TaskResult) -> TaskResult:
     main, its = result.scores[0], baseline.scores[0]
     if main.name != its.name or result.settings.get("sha256") != baseline.settings.get("sha256"):
         raise ValueError(f"{baseline.task}: the baseline was measured on other data than {result.task}")
-    gain = paired_bootstrap(result.item_scores[main.name], baseline.item_scores[main.name])
-    more = [
-        Score(f"{main.name}/untrained", its.value, its.unit, its.items, its.interval, its.chance),
-        Score(f"{main.name}/gain", gain.mean, main.unit, main.items, gain.interval, 0.0),
-    ]
+    more = [Score(f"{main.name}/untrained", its.value, its.unit, its.items, its.interval, its.chance)]
+    mine, theirs = result.item_scores.get(main.name), baseline.item_scores.get(main.name)
+    if mine is not None and theirs is not None:
+        gain = paired_bootstrap(mine, theirs)
+        more.append(Score(f"{main.name}/gain", gain.mean, main.unit, main.items, gain.interval, 0.0))
     return replace(result, scores=[*result.scores, *more])
