@@ -92,6 +92,20 @@ def test_shares_are_compared_by_mcnemar_and_losses_by_the_bootstrap():
     assert pairs.corrected_p == pytest.approx(0.03125)
 
 
+def test_a_task_is_compared_by_its_main_score_or_by_what_is_a_mean_over_items():
+    def speech(words: list[float]) -> TaskResult:
+        scores = [Score("speech/ratio", 1.0, "ratio", 2), Score("speech/words", sum(words) / 2, "words", 2)]
+        return TaskResult("speech", scores, item_scores={"speech/words": words, "speech/gap": [0.0, 0.0]})
+
+    def pairs(right: list[float]) -> TaskResult:
+        scores = [Score("pairs/accuracy", sum(right) / 2, "share", 2), Score("pairs/accuracy/u0", right[0], "share", 1)]
+        return TaskResult("pairs", scores, item_scores={"pairs/accuracy": right, "pairs/accuracy/u0": right[:1]})
+
+    one = Results("one", {"speech": speech([3.0, 4.0]), "pairs": pairs([1.0, 0.0])})
+    other = Results("other", {"speech": speech([2.0, 2.0]), "pairs": pairs([0.0, 0.0])})
+    assert [c.score for c in compare(one, other)] == ["speech/words", "pairs/accuracy"]
+
+
 def test_results_on_other_items_are_not_compared():
     with pytest.raises(ResultsError, match="pairs/accuracy has 2 items in one and 3 in other"):
         compare(results("one", [1.0, 0.0], [1.0]), results("other", [1.0, 0.0, 1.0], [1.0]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from bambino.evaluation.results import Results, ResultsError, show
+from bambino.evaluation.results import Results, ResultsError, TaskResult, show
 from bambino.evaluation.statistics import Difference, holm, mcnemar, paired_bootstrap, paired_t
 
 
@@ -32,7 +32,8 @@ class Comparison:
 
 
 def compare(one: Results, other: Results) -> list[Comparison]:
-    """All scores that both models have item by item.
+    """Each task's main score, as far as both models have it item by item; of tasks whose main score is no mean over
+    items (speech), what is.
 
     Raises:
         ResultsError: they share no such score, or one was measured on other items.
@@ -42,7 +43,7 @@ def compare(one: Results, other: Results) -> list[Comparison]:
         theirs = other.tasks.get(name)
         if theirs is None:
             continue
-        for score in (score.name for score in task.scores):
+        for score in _compared(task):
             mine, yours = task.item_scores.get(score), theirs.item_scores.get(score)
             if mine is None or yours is None:
                 continue
@@ -79,13 +80,19 @@ def compare_over_seeds(ones: Sequence[Results], others: Sequence[Results]) -> li
 def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) -> Table:
     """One row a score, with corrected p values; says how many comparisons they are corrected for."""
     title = f"{one} against {other}; p corrected for {len(comparisons)} comparisons (Holm)"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
     for name in ("score", "one", "other", "one - other", "95 % interval", "p", "test"):
         table.add_column(name, justify="left" if name in ("score", "test") else "right", overflow="fold")
     for c in comparisons:
         numbers = (f"{c.one:.3f}", f"{c.other:.3f}", f"{c.difference.mean:+.3f}", show(c.difference.interval))
         table.add_row(c.score, *numbers, f"{c.corrected_p:.2g}", c.test)
     return table
+
+
+def _compared(task: TaskResult) -> list[str]:
+    """Names of the scores that stand for a task."""
+    with_items = [score.name for score in task.scores if score.name in task.item_scores]
+    return [task.main.name] if task.main.name in with_items else with_items
 
 
 def _on_items(score: str, mine: list[float], yours: list[float]) -> Comparison:
