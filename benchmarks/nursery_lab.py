@@ -213,8 +213,10 @@ def base_written(lab: Lab, names: list[str], seed: int) -> bool:
         "models": {name: _read(folder / "exam.json") for name, folder in folders.items()},
         "environment": _read(folders["baby"] / "environment.json"),
     }
-    _write(lab.out / f"base-{seed}.json", content)
-    return True
+    with claimed(lab.nest(seed)) as mine:
+        if mine:
+            _write(lab.out / f"base-{seed}.json", content)
+        return mine
 
 
 def ran(lab: Lab, name: str, condition: Condition, base: int, seed: int) -> bool:
