@@ -50,7 +50,7 @@ def pretrain(
     Raises:
         RecipeError: the recipe has a baby already or a ppo phase.
     """
-    trainer = newborn_trainer(recipe, train_dataset=train_dataset, resume=resume, on_row=on_row)
+    trainer = newborn_trainer(recipe, train_dataset=train_dataset, on_row=on_row)
     trainer.train(resume_from_checkpoint=resume)
     return trainer
 
@@ -59,7 +59,6 @@ def newborn_trainer(
     recipe: Recipe,
     *,
     train_dataset: Iterable[Any] | None = None,
-    resume: bool = False,
     on_row: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> BambinoTrainer:
     """The trainer of `pretrain`, before its first step; makes the newborn where there is none.
