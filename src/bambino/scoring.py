@@ -10,7 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,15 +20,18 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.prefix_trees import Forest, grow
+from bambino.prepacked import prepacked
 from bambino.text import TokenBatch, encode, pad, start_token
 
 TOKENS_PER_FORWARD = 4096
 """Upper bound on batch x length when texts are scored."""
 LOGITS_AT_ONCE = 1 << 21
 """Logits computed together when texts are scored: 8 MB, which stay in a processor's cache."""
+WORTH_PREPACKING = 4096
+"""Tokens from which on a faster order of the weights pays for making it."""
 READERS = 8
 """Groups of texts that a processor reads at a time, at most; each takes memory for its activations."""
-TREE_COLUMNS = 96
+TREE_COLUMNS = 128
 """Width of a tree of texts that begin alike; attention costs more in wider ones, and narrower ones share less."""
 
 
@@ -243,12 +246,16 @@ def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest) -> np.ndarray:
 
 
 def _for_each_group(lm: PreTrainedModel, read: Callable[[list[int]], None], lengths: list[int]) -> None:
-    """Read all rows in groups of similar length.
+    """Read all rows in groups of similar length."""
+    groups = list(_groups(sorted(range(len(lengths)), key=lengths.__getitem__), lengths))
+    with prepacked(lm) if sum(lengths) >= WORTH_PREPACKING else nullcontext():
+        _in_threads(lm, read, groups)
 
-    On a processor several groups at a time, each with its share of the threads: threads that wait for each other in
+
+def _in_threads(lm: PreTrainedModel, read: Callable[[list[int]], None], groups: list[list[int]]) -> None:
+    """On a processor several groups at a time, each with its share of the threads: threads that wait for each other in
     every operation waste half of their time and more where the machine has other work.
     """
-    groups = list(_groups(sorted(range(len(lengths)), key=lengths.__getitem__), lengths))
     threads = torch.get_num_threads() if lm.device.type == "cpu" else 1
     workers = min(threads, len(groups), READERS)
     if workers == 1:
