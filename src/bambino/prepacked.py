@@ -46,6 +46,7 @@ def _can_be_packed(layer: nn.Module) -> bool:
         and layer.weight.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.is_available()
+        and all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
     )
 
 
