@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -88,7 +88,8 @@ def hidden_states(
             f"{type(lm).__name__} takes no position_ids, so it cannot read packed rows. Use text.mode lines."
         )
     if cache is not None:
-        settings |= {"past_key_values": cache, "use_cache": True}
+        name = "cache" if "cache" in _arguments(lm) else "past_key_values"  # before transformers 5.24
+        settings |= {name: cache, "use_cache": True}
     else:
         settings["use_cache"] = False
     return lm.base_model(input_ids=input_ids, **settings).last_hidden_state
@@ -347,7 +348,12 @@ def reads_packed_rows(lm: PreTrainedModel, length: int) -> bool:
 
 def takes_positions(lm: PreTrainedModel) -> bool:
     """Whether the model can be told positions, which packed rows need."""
-    return "position_ids" in inspect.signature(lm.base_model.forward).parameters
+    return "position_ids" in _arguments(lm)
+
+
+def _arguments(lm: PreTrainedModel) -> Collection[str]:
+    """Names of what the model's forward takes."""
+    return inspect.signature(lm.base_model.forward).parameters
 
 
 def _additive(may_see: Bool[Tensor, "B T T"], dtype: torch.dtype) -> Float[Tensor, "B 1 T T"]:
