@@ -12,17 +12,16 @@ from test_task_data import TAGGED, definition, write
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from bambino.evaluation.zero_shot import choices as choices_module
+from bambino import scoring
 from bambino.evaluation.zero_shot import classification
-from bambino.evaluation.zero_shot.choices import Choice, choice_log_probs, encode_choices
+from bambino.evaluation.zero_shot.choices import Choice, choice_lengths, choice_log_probs
 from bambino.evaluation.zero_shot.classification import SCORINGS, evaluate_task, log_mean_share
 from bambino.evaluation.zero_shot.confusion import Confusion, always, credits_of, guessing, measures_of
 from bambino.evaluation.zero_shot.prompts import shortened
 from bambino.evaluation.zero_shot.ranking import ranking
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task
-from bambino.scoring import score_texts
-from bambino.text import TextError
+from bambino.text import TextError, encode, encode_from
 
 # -------------------------------------------------------------------------------------------------------- log-probs
 
@@ -35,28 +34,32 @@ def made_up_choices(count, seed=0):
 
 
 def expected(lm, tokenizer, choices):
-    """Each option scored as a text of its own."""
-    return [
-        [
-            score_texts(lm, tokenizer, [f"{choice.prompt} {option}"], count_from=[len(choice.prompt)])[0].log_prob
-            for option in choice.options
-        ]
-        for choice in choices
-    ]
+    """Each option scored as a text of its own, by the model's own forward."""
+    return [[alone(lm, tokenizer, choice.prompt, f" {option}") for option in choice.options] for choice in choices]
+
+
+def alone(lm, tokenizer, prompt, option):
+    """Tokens that end after the prompt, their log-probs from a plain forward of the whole row."""
+    (row,) = encode(tokenizer, [prompt + option])
+    ends = tokenizer(prompt + option, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    counted = min(sum(end > len(prompt) for _, end in ends), len(row) - 1)
+    with torch.no_grad():
+        log_probs = lm(input_ids=torch.tensor([row])).logits[0].double().log_softmax(-1)
+    return sum(float(log_probs[at - 1, row[at]]) for at in range(len(row) - counted, len(row)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_prompt_read_once_gives_what_each_text_alone_gives(family):
     lm, tokenizer = sharp_lm(family), make_tokenizer()
     choices = made_up_choices(12)
-    scores = choice_log_probs(lm, encode_choices(tokenizer, choices))
+    scores = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(scores, expected(lm, tokenizer, choices), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("tokenizer", [make_tokenizer(bos=None, eos=None), make_tokenizer(prepends_bos=True)])
 def test_likewise_without_a_start_token_and_with_one_that_the_tokenizer_prepends(tokenizer):
     lm, choices = sharp_lm("llama"), [*made_up_choices(6), Choice("", ("il gatto", "il", "mare"))]
-    scores = choice_log_probs(lm, encode_choices(tokenizer, choices))
+    scores = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(scores, expected(lm, tokenizer, choices), rtol=1e-4, atol=1e-4)
 
 
@@ -68,43 +71,52 @@ def test_a_token_across_the_space_between_prompt_and_option_counts_for_the_optio
     probs[0] = torch.tensor([1, 1, 1, 1, 1, 1, 4, 6]) / 16  # after <s> "a b" has 1/4
     probs[1] = torch.tensor([1, 1, 1, 1, 1, 1, 2, 8]) / 16  # after "a" " c" has 1/2
     lm, fast = bigram_lm(probs), PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>")
-    (encoded,) = encode_choices(fast, [Choice("a", ("b", "c"))])
-    assert encoded.rows == [[0, 6], [0, 1, 7]]
-    assert (encoded.counted, encoded.shared, encoded.length) == ([1, 1], 1, 3)
-    assert choice_log_probs(lm, [encoded]) == [pytest.approx([math.log(1 / 4), math.log(1 / 2)])]
+    choice = Choice("a", ("b", "c"))
+    assert encode_from(fast, choice.texts, [1, 1]) == [([0, 6], 1), ([0, 1, 7], 1)]
+    assert choice_lengths(fast, [choice, choice]) == [3, 3]
+    assert choice_log_probs(lm, fast, [choice]) == [pytest.approx([math.log(1 / 4), math.log(1 / 2)])]
 
 
 def test_a_model_that_cannot_share_a_prompt_gives_the_same(monkeypatch):
-    lm, encoded = sharp_lm("gpt2"), encode_choices(make_tokenizer(), made_up_choices(9))
-    shared = choice_log_probs(lm, encoded)
-    monkeypatch.setattr(choices_module, "reads_packed_rows", lambda *_: False)
-    np.testing.assert_allclose(choice_log_probs(lm, encoded), shared, rtol=1e-4, atol=1e-4)
+    lm, tokenizer, choices = sharp_lm("gpt2"), make_tokenizer(), made_up_choices(9)
+    shared = choice_log_probs(lm, tokenizer, choices)
+    monkeypatch.setattr(scoring, "reads_packed_rows", lambda *_: False)
+    np.testing.assert_allclose(choice_log_probs(lm, tokenizer, choices), shared, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("bound", [1, 30, 200])
 def test_neither_the_order_nor_the_batches_change_anything(bound, monkeypatch):
-    lm, encoded = sharp_lm("opt"), encode_choices(make_tokenizer(), made_up_choices(20))
-    scores = choice_log_probs(lm, encoded)
+    lm, tokenizer, choices = sharp_lm("opt"), make_tokenizer(), made_up_choices(20)
+    scores = choice_log_probs(lm, tokenizer, choices)
     order = random.Random(1).sample(range(20), 20)
-    monkeypatch.setattr(choices_module, "TOKENS_PER_FORWARD", bound)
-    shuffled = choice_log_probs(lm, [encoded[i] for i in order])
+    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", bound)
+    shuffled = choice_log_probs(lm, tokenizer, [choices[i] for i in order])
     np.testing.assert_allclose(shuffled, [scores[i] for i in order], rtol=1e-4, atol=1e-4)
 
 
 def test_an_option_that_begins_like_another_keeps_its_own_tokens():
     # p(next | any) = 1/2, 1/4, 1/8, 1/8 for <s>, a, b, c: "a" has 2 bits, "a b" 5, "a b c" 8
     lm = bigram_lm(torch.tensor([0.5, 0.25, 0.125, 0.125]).expand(4, -1))
-    (scores,) = choice_log_probs(
-        lm, encode_choices(word_tokenizer("a", "b", "c"), [Choice("c", ("a", "a b", "a b c"))])
-    )
+    (scores,) = choice_log_probs(lm, word_tokenizer("a", "b", "c"), [Choice("c", ("a", "a b", "a b c"))])
     assert scores == pytest.approx([-2 * math.log(2), -5 * math.log(2), -8 * math.log(2)])
 
 
 def test_dropout_is_off_and_the_mode_comes_back():
-    lm, encoded = sharp_lm("gpt2", dropout=0.5), encode_choices(make_tokenizer(), made_up_choices(3))
+    lm, tokenizer, choices = sharp_lm("gpt2", dropout=0.5), make_tokenizer(), made_up_choices(3)
     lm.train()
-    assert choice_log_probs(lm, encoded) == choice_log_probs(lm, encoded)
+    assert choice_log_probs(lm, tokenizer, choices) == choice_log_probs(lm, tokenizer, choices)
     assert lm.training
+
+
+def test_the_head_does_not_run_over_prompts(monkeypatch):
+    lm, tokenizer, choices = tiny_lm("gpt2"), make_tokenizer(), made_up_choices(12)
+    places: list[int] = []
+    handle = lm.get_output_embeddings().register_forward_hook(lambda *args: places.append(len(args[2])))
+    choice_log_probs(lm, tokenizer, choices)
+    handle.remove()
+    texts = [text for choice in choices for text in choice.texts]
+    counted = encode_from(tokenizer, texts, [len(choice.prompt) for choice in choices for _ in choice.options])
+    assert sum(places) <= sum(count for _, count in counted) < sum(len(row) for row, _ in counted) / 2
 
 
 # ----------------------------------------------------------------------------------------------------------- counting
@@ -308,8 +320,8 @@ def test_no_more_is_cut_than_must_be_and_the_template_stays_whole(tmp_path):
         assert choice.prompt.endswith(" ".join(words[dropped:]) + end)
         assert choice.prompt.startswith(template.prompts[""].split("{text}")[0])
         one_more = Choice(template.prompts[""].format(text=" ".join(words[dropped - 1 :])), choice.options)
-        fits, does_not = encode_choices(tokenizer, [choice, one_more])
-        assert fits.length <= 128 < does_not.length
+        fits, does_not = choice_lengths(tokenizer, [choice, one_more])
+        assert fits <= 128 < does_not
     assert evaluate_task(lm, tokenizer, task, data).settings["truncated"] == [1, 1, 1]
 
 

@@ -13,7 +13,7 @@ from bambino.evaluation.harness import HarnessConfig, HarnessError, run_harness,
 from bambino.evaluation.lm_eval_tasks import pair_points, write_choice_task, write_pair_tasks
 from bambino.evaluation.minimal_pairs import evaluate_pairs, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
-from bambino.evaluation.zero_shot.choices import Choice, choice_log_probs, encode_choices
+from bambino.evaluation.zero_shot.choices import Choice, choice_log_probs
 from bambino.text import TextError
 
 LINES = [" ".join(line.split()[:8]) for line in italian_lines(8, seed=6)]
@@ -65,7 +65,7 @@ def test_every_log_prob_of_an_option_is_lm_evals(family, tmp_path):
     choices = [Choice(f"{line}?", ("sì", "no", "il gatto")) for line in LINES[:4]]
     write_choice_task(tmp_path, "risposte", choices, [0, 1, 2, 0])
     theirs = lm_eval_scores(lm, tokenizer, tmp_path, "risposte")["risposte"]
-    ours = choice_log_probs(lm, encode_choices(tokenizer, choices))
+    ours = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
     best = [int(np.argmax(scores)) for scores in ours]
     result = run_harness(lm, tokenizer, HarnessConfig(("risposte",), tmp_path))["risposte"]

@@ -36,13 +36,22 @@ def test_a_tree_by_hand():
 
 
 def test_branches_do_not_see_each_other_and_a_full_tree_is_followed_by_another():
-    rows = [[1, 2, 3, 4], [1, 2, 5, 6], [1, 7, 8]]
-    # 1 2 3 (4) and 5 (6) below 2, then 7 (8): columns 1 2 3 5 7; 3 ends at 3, 2 at 4, 5 at 4
-    assert grow(rows, width=5).trees == [Tree([1, 2, 3, 5, 7], [5, 4, 3, 4, 5])]
-    # of four columns the last row needs a tree of its own, with its whole prefix
-    assert grow(rows, width=4).trees == [Tree([1, 2, 3, 5], [4, 4, 3, 4]), Tree([1, 7], [2, 2])]
+    rows = [[1, 2, 3, 4, 9], [1, 2, 5, 6, 9], [1, 7, 8, 9]]
+    # 1 2 3 4 (9) and 5 6 (9) below 2, then 7 8 (9) below 1: 3 and 4 end at 4; 2, 5 and 6 at 6
+    assert grow(rows, width=8).trees == [Tree([1, 2, 3, 4, 5, 6, 7, 8], [8, 6, 4, 4, 6, 6, 8, 8])]
+    # of six columns the last row, which shares one with the row before, needs a tree of its own, with its whole prefix
+    assert grow(rows, width=6).trees == [Tree([1, 2, 3, 4, 5, 6], [6, 6, 4, 4, 6, 6]), Tree([1, 7, 8], [3, 3, 3])]
     # a row that is longer than the width is not cut
-    assert [tree.ids for tree in grow(rows, width=1).trees] == [[1, 2, 3], [1, 2, 5], [1, 7]]
+    assert [tree.ids for tree in grow(rows, width=1).trees] == [[1, 2, 3, 4], [1, 2, 5, 6], [1, 7, 8]]
+
+
+def test_rows_that_share_a_quarter_of_the_width_widen_the_tree_to_four_times_as_much():
+    sharing_two = [[1, 2, k, 9] for k in range(3, 8)]  # two columns for all, and one each
+    sharing_one = [[2, k, 9] for k in range(3, 8)]
+    assert [len(tree.ids) for tree in grow(sharing_two, width=5).trees] == [7]  # 4 * 2 >= 5
+    assert [len(tree.ids) for tree in grow(sharing_one, width=5).trees] == [5, 2]  # 4 * 1 < 5
+    assert [len(tree.ids) for tree in grow(sharing_one, width=4).trees] == [6]
+    assert [len(tree.ids) for tree in grow(sharing_two, width=1).trees] == [4, 4, 3]
 
 
 def test_rows_of_one_token_predict_nothing():
@@ -68,7 +77,7 @@ def test_following_the_ancestors_of_an_edge_spells_the_row(rows, width):
             ancestors = [tree.ids[c] for c in range(column + 1) if tree.ends[c] > column]
             assert [*ancestors, forest.token[edge]] == row[: k + 1]
     assert (np.diff(forest.tree) >= 0).all()
-    assert all(len(tree.ids) <= max(width, *map(len, rows)) for tree in forest.trees)
+    assert all(len(tree.ids) <= max(4 * width, *map(len, rows)) for tree in forest.trees)
 
 
 @pytest.mark.parametrize(

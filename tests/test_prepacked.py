@@ -38,6 +38,15 @@ def test_packed_layers_give_the_same_log_probs_and_are_gone_afterwards(family):
     assert torch.equal(token_log_probs(lm, ROWS), plain)
 
 
+def test_gpt2s_activation_in_one_step_is_the_one_in_eight():
+    act = tiny_lm("gpt2").transformer.h[0].mlp.act
+    x = torch.linspace(-6, 6, 101)
+    plain = act(x)
+    with prepacked(act):
+        assert replaced(act) == [""]
+        torch.testing.assert_close(act(x), plain)
+
+
 def test_weights_that_changed_in_between_are_packed_anew():
     lm = tiny_lm("gpt2")
     with prepacked(lm):

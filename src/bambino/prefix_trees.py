@@ -42,7 +42,11 @@ class Forest:
 
 
 def grow(rows: list[list[int]], width: int) -> Forest:
-    """Trees of at most `width` columns (more where a single row is longer), rows in alphabetical order of their ids."""
+    """Trees of at most `width` columns (more where a single row is longer), rows in alphabetical order of their ids.
+
+    A row that shares a quarter of that width with the one before may widen the tree to four times as much: reading so
+    long a beginning again costs more than attention in a wider tree.
+    """
     starts = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=int)])
     edge_of = np.full(starts[-1], -1)
     trees: list[Tree] = []
@@ -56,7 +60,8 @@ def grow(rows: list[list[int]], width: int) -> Forest:
         row = rows[i]
         shared = common_prefix(last, row)
         kept = min(shared, len(columns))
-        if not trees or (trees[-1].ids and len(trees[-1].ids) + len(row) - 1 - kept > width):
+        room = width if 4 * kept < width else 4 * width
+        if not trees or (trees[-1].ids and len(trees[-1].ids) + len(row) - 1 - kept > room):
             _end(trees[-1:], columns)
             trees.append(Tree())
             shared = kept = 0

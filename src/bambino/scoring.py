@@ -21,7 +21,7 @@ from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.prefix_trees import Forest, grow
 from bambino.prepacked import prepacked
-from bambino.text import TokenBatch, encode, pad, start_token
+from bambino.text import TokenBatch, encode, encode_from, pad, start_token
 
 TOKENS_PER_FORWARD = 4096
 """Upper bound on batch x length when texts are scored."""
@@ -116,9 +116,11 @@ def log_probs_of(logits: Float[Tensor, "N V"], tokens: Int[Tensor, " N"]) -> Flo
 
 
 @torch.no_grad()
-def token_log_probs(lm: PreTrainedModel, batch: TokenBatch) -> Float[Tensor, "B T"]:
-    """Column t: log p(token t | tokens before it), in nats; zero where token t is not a target."""
-    is_target = batch.is_target
+def token_log_probs(
+    lm: PreTrainedModel, batch: TokenBatch, is_wanted: Bool[Tensor, "B T"] | None = None
+) -> Float[Tensor, "B T"]:
+    """Column t: log p(token t | tokens before it), in nats; zero where token t is not a target or not wanted."""
+    is_target = batch.is_target if is_wanted is None else batch.is_target & is_wanted
     result = torch.zeros(batch.input_ids.shape, device=batch.input_ids.device)
     if is_target.any():
         states = states_before(lm, batch, is_target)
@@ -185,16 +187,17 @@ def score_texts(
     Args:
         count_from: one character offset per text; only tokens that end after it count (the rest is context).
     """
-    windows, counted = _windows(lm, tokenizer, texts, count_from)
-    rows = [row for _, row in windows]
-    if not rows:
+    windows = _windows(lm, tokenizer, texts, count_from)
+    if not windows:
         return [TextScore(0.0, 0, len(text.encode("utf-8")), 0) for text in texts]
     with eval_mode(lm):
-        scores = row_log_probs(lm, rows)
-    lengths = np.array([len(row) for row in rows])
-    window_text = np.array([text for text, _ in windows])
+        scores = row_log_probs(
+            lm, [w.row for w in windows], None if count_from is None else [w.counted for w in windows]
+        )
+    lengths = np.array([len(window.row) for window in windows])
+    window_text = np.array([window.text for window in windows])
     token_text = window_text.repeat(lengths)
-    is_counted = np.ones(len(token_text), dtype=bool) if counted is None else np.concatenate(counted)
+    is_counted = np.concatenate([window.counted for window in windows])
     is_counted[lengths.cumsum() - lengths] = False  # nothing predicts a window's first token
     log_prob = np.bincount(token_text[is_counted], scores[is_counted], len(texts))
     tokens = np.bincount(token_text[is_counted], minlength=len(texts))
@@ -205,29 +208,40 @@ def score_texts(
     ]
 
 
-def row_log_probs(lm: PreTrainedModel, rows: list[list[int]]) -> np.ndarray:
+def row_log_probs(lm: PreTrainedModel, rows: list[list[int]], counted: list[np.ndarray] | None = None) -> np.ndarray:
     """log p(token | tokens before it in its row), in nats; the rows one after the other, zero at their first tokens.
 
     Rows that begin alike are read as trees where that leaves out a quarter of the columns and the model can read them.
+
+    Args:
+        counted: for each row, which of its tokens are wanted (booleans); None: all. The LM head does not run for the
+            others, whose entries mean nothing.
     """
     forest = grow(rows, TREE_COLUMNS)
     plain = sum(len(row) - 1 for row in rows)
     if forest.columns < 0.75 * plain and reads_packed_rows(lm, max(map(len, rows))):
-        return _log_probs_on_trees(lm, forest)
+        return _log_probs_on_trees(lm, forest, None if counted is None else np.concatenate(counted))
     starts = np.cumsum([0, *map(len, rows)])
     result = np.zeros(starts[-1])
 
     def read(group: list[int]) -> None:
         batch = pad([rows[i] for i in group], pad_id=0).to(lm.device)
-        scores = token_log_probs(lm, batch)[batch.is_real].cpu().double().numpy()
+        is_wanted = batch.is_real.clone()
+        if counted is not None:
+            is_wanted[batch.is_real] = torch.from_numpy(np.concatenate([counted[i] for i in group])).to(lm.device)
+        scores = token_log_probs(lm, batch, is_wanted)[batch.is_real].cpu().double().numpy()
         result[np.concatenate([np.arange(starts[i], starts[i + 1]) for i in group])] = scores
 
     _for_each_group(lm, read, [len(row) for row in rows])
     return result
 
 
-def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest) -> np.ndarray:
+def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest, is_counted: np.ndarray | None) -> np.ndarray:
     """`row_log_probs` of the rows that the forest grew from."""
+    is_wanted = np.ones(len(forest.tree), dtype=bool)
+    if is_counted is not None:
+        is_wanted[:] = False
+        is_wanted[forest.edge_of[is_counted & (forest.edge_of >= 0)]] = True
     edges = np.searchsorted(forest.tree, np.arange(len(forest.trees) + 1))
     scores = np.zeros(len(forest.tree) + 1)  # the last is that of first tokens
 
@@ -235,12 +249,15 @@ def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest) -> np.ndarray:
     def read(group: list[int]) -> None:
         batch = pad([forest.trees[t].ids for t in group], pad_id=0).to(lm.device)
         ends = pad([forest.trees[t].ends for t in group], pad_id=0).input_ids.to(lm.device)
-        states = hidden_states(lm, batch.input_ids, batch.is_real, ends=ends)[batch.is_real]
+        row_starts = np.arange(len(group)) * batch.input_ids.shape[1]
         here = np.concatenate([np.arange(edges[t], edges[t + 1]) for t in group])
-        row_starts = np.cumsum([0, *(len(forest.trees[t].ids) for t in group)])
-        state_of = forest.column[here] + np.repeat(row_starts[:-1], [edges[t + 1] - edges[t] for t in group])
-        state_of, tokens = (torch.from_numpy(x).to(lm.device) for x in (state_of, forest.token[here]))
-        scores[here] = log_probs_at(lm, states, state_of, tokens).cpu().double().numpy()
+        places = forest.column[here] + np.repeat(row_starts, [edges[t + 1] - edges[t] for t in group])
+        here, places = here[is_wanted[here]], places[is_wanted[here]]
+        needed, state_of = np.unique(places, return_inverse=True)
+        states = hidden_states(lm, batch.input_ids, batch.is_real, ends=ends).flatten(0, 1)
+        on_device = (torch.from_numpy(x).to(lm.device) for x in (needed, state_of, forest.token[here]))
+        needed_states, state_of_each, tokens = on_device
+        scores[here] = log_probs_at(lm, states[needed_states], state_of_each, tokens).cpu().double().numpy()
 
     _for_each_group(lm, read, [len(tree.ids) for tree in forest.trees])
     return scores[forest.edge_of]
@@ -281,34 +298,34 @@ def context_length(lm: PreTrainedModel) -> int | None:
     return getattr(lm.config, "max_position_embeddings", None)
 
 
+@dataclass(frozen=True)
+class _Window:
+    """A part of a text that fits the model's context."""
+
+    text: int
+    """Which of the texts."""
+    row: list[int]
+    counted: np.ndarray
+    """Which of the row's tokens end after the text's context."""
+
+
 def _windows(
     lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str], count_from: list[int] | None
-) -> tuple[list[tuple[int, list[int]]], list[list[bool]] | None]:
-    """(text, token row) of every window, and for each of its tokens whether it counts; None where all do."""
+) -> list[_Window]:
     start = start_token(tokenizer)
     longest = (context_length(lm) or 1 << 30) - 1
-    head = [start] if start is not None else []
-    windows: list[tuple[int, list[int]]] = []
-    counts: list[list[bool]] = []
-    for i, row in enumerate(encode(tokenizer, texts)):
+    head = [] if start is None else [start]
+    if count_from is None:
+        rows = [(row, len(row)) for row in encode(tokenizer, texts)]
+    else:
+        rows = encode_from(tokenizer, texts, count_from)
+    windows = []
+    for i, (row, count) in enumerate(rows):
         body = row[len(head) :]
-        windows += [(i, head + body[first : first + longest]) for first in range(0, len(body), longest)]
-        if count_from is None:
-            continue
-        ends = token_ends(tokenizer, texts[i])
-        counted = [False] * (len(row) - len(ends)) + [end > count_from[i] for end in ends]
-        counted = counted[len(head) :]
-        counts += [[False] * len(head) + counted[first : first + longest] for first in range(0, len(body), longest)]
-    return windows, None if count_from is None else counts
-
-
-def token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Character offset at which each token of the text ends; the tokens of `encode`, without what is prepended."""
-    encoded = tokenizer(
-        text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
-    )
-    ends = [end for _, end in encoded["offset_mapping"]]
-    return ends[:-1] if len(ends) > 1 and encoded["input_ids"][-1] == tokenizer.eos_token_id else ends
+        for first in range(0, len(body), longest):
+            part = head + body[first : first + longest]
+            windows.append(_Window(i, part, np.arange(len(part)) + first >= len(row) - count))
+    return windows
 
 
 def _groups(order: list[int], lengths: list[int]) -> Iterator[list[int]]:

@@ -325,16 +325,38 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: 
     if not texts:
         return []
     rows = tokenizer(texts, return_attention_mask=False, split_special_tokens=True, verbose=False)["input_ids"]
-    start, eos = start_token(tokenizer), tokenizer.eos_token_id
+    start = start_token(tokenizer) if with_start else None
+    return [_with_start(_without_eos(list(row), tokenizer), start) for row in rows]
+
+
+def encode_from(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int]
+) -> list[tuple[list[int], int]]:
+    """Token ids as `encode` gives them, and how many of the last ones end after a character offset of their text.
+
+    A token that lies across the offset counts; what is prepended never does.
+    """
+    if not texts:
+        return []
+    encoded = tokenizer(
+        texts, return_attention_mask=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
+    )
+    start = start_token(tokenizer)
     result = []
-    for row in rows:
-        row = list(row)
-        if len(row) > 1 and row[-1] == eos:
-            row.pop()
-        if with_start and start is not None and row[:1] != [start]:
-            row.insert(0, start)
-        result.append(row)
+    for ids, spans, offset in zip(encoded["input_ids"], encoded["offset_mapping"], offsets, strict=True):
+        row = _without_eos(list(ids), tokenizer)
+        ends = reversed([end for _, end in spans[: len(row)]])
+        counted = next((i for i, end in enumerate(ends) if end <= offset), len(row))
+        result.append((_with_start(row, start), counted))
     return result
+
+
+def _without_eos(row: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    return row[:-1] if len(row) > 1 and row[-1] == tokenizer.eos_token_id else row
+
+
+def _with_start(row: list[int], start: int | None) -> list[int]:
+    return row if start is None or row[:1] == [start] else [start, *row]
 
 
 def tokenize(

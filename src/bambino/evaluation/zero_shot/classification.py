@@ -27,7 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import bootstrap_of
-from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, EncodedChoice, choice_log_probs, encode_choices
+from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, choice_lengths, choice_log_probs
 from bambino.evaluation.zero_shot.confusion import TIE, Confusion, Measures, always, credits_of, guessing, measures_of
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of, shortened
 from bambino.evaluation.zero_shot.ranking import auc_of
@@ -123,19 +123,19 @@ def _score_some(
     own = [[filled(task, template, item) for item in items] for template in task.templates]
     premises = [[premise_of(task, template, item) for item in items] for template in task.templates]
     free = [[content_free(task, template, item) for item in items] for template in task.templates]
-    encoded = _encoded(tokenizer, [*chain(*own), *chain(*premises), *chain(*chain(*free))])
     longest, truncated = context_length(lm), [0] * len(task.templates)
-    for t, template in enumerate(task.templates):
-        for i, item in enumerate(items):
-            if longest is not None and encoded[own[t][i]].length > longest:
-                own[t][i], _ = shortened(tokenizer, task, template, item, longest)
-                encoded |= _encoded(tokenizer, [own[t][i]])
-                truncated[t] += 1
+    if longest is not None:
+        tokens = _tokens(tokenizer, [*chain(*own), *chain(*premises), *chain(*chain(*free))])
+        for t, template in enumerate(task.templates):
+            for i, item in enumerate(items):
+                if tokens[own[t][i]] > longest:
+                    own[t][i], _ = shortened(tokenizer, task, template, item, longest)
+                    truncated[t] += 1
+        for choice in [*chain(*premises), *chain(*chain(*free))]:
+            if tokens[choice] > longest:
+                raise TextError(f"{task.name}: {choice.prompt!r} with its options does not fit {longest} tokens.")
     asked = list(dict.fromkeys([*chain(*own), *chain(*premises), *chain(*chain(*free))]))
-    for choice in asked:
-        if longest is not None and encoded[choice].length > longest:
-            raise TextError(f"{task.name}: {choice.prompt!r} with its options does not fit {longest} tokens.")
-    log_probs = dict(zip(asked, choice_log_probs(lm, [encoded[choice] for choice in asked]), strict=True))
+    log_probs = dict(zip(asked, choice_log_probs(lm, tokenizer, asked), strict=True))
     plain = np.array([[log_probs[choice] for choice in row] for row in own])
     without_item = np.array([[log_probs[choice] for choice in row] for row in premises])
     without_content = np.array([[[log_probs[choice] for choice in few] for few in row] for row in free])
@@ -149,9 +149,10 @@ def _score_some(
     return OptionScores(by, lengths, truncated)
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, choices: Iterable[Choice]) -> dict[Choice, EncodedChoice]:
+def _tokens(tokenizer: PreTrainedTokenizerBase, choices: Iterable[Choice]) -> dict[Choice, int]:
+    """How many tokens each choice takes."""
     unique = list(dict.fromkeys(choices))
-    return dict(zip(unique, encode_choices(tokenizer, unique), strict=True))
+    return dict(zip(unique, choice_lengths(tokenizer, unique), strict=True))
 
 
 def log_mean_share(log_probs: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from string import Formatter
 
 from transformers import PreTrainedTokenizerBase
 
-from bambino.evaluation.zero_shot.choices import Choice, encode_choices
+from bambino.evaluation.zero_shot.choices import Choice, choice_lengths
 from bambino.evaluation.zero_shot.task_data import Item
 from bambino.evaluation.zero_shot.task_definitions import FieldText, Task, Template
 from bambino.text import TextError
@@ -67,8 +67,8 @@ def shortened(
 
 
 def _length(tokenizer: PreTrainedTokenizerBase, choice: Choice) -> int:
-    (encoded,) = encode_choices(tokenizer, [choice])
-    return encoded.length
+    (length,) = choice_lengths(tokenizer, [choice])
+    return length
 
 
 def _options(template: Template, item: Item) -> tuple[str, ...]:
