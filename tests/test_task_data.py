@@ -210,7 +210,9 @@ def test_items_from_the_hub_by_the_names_used_there(tmp_path, monkeypatch):
     data = load_items(load_task(definition(tmp_path, hub=HUB)), None)
     assert [(item.fields["text"], item.label) for item in data.items] == [("A.", 1), ("B.", 0)]
     assert data.items[1].place == "someone/mood on the hub, validation, row 1"
-    assert (data.train_majority, data.sha256) == (1, None)
+    assert data.train_majority == 1
+    splits["validation"][0]["text"] = "Another."
+    assert load_items(load_task(definition(tmp_path, hub=HUB)), None).sha256 != data.sha256
 
 
 def test_a_hub_that_cannot_be_reached_or_a_missing_package_says_what_to_do(tmp_path, monkeypatch):

@@ -334,7 +334,8 @@ class EvaluationConfig:
     max_lines: int = 200
     """At most so many lines of each text, the same ones every time."""
     pairs: dict[str, str] = field(default_factory=dict)
-    """Minimal pairs: a name for each .jsonl file with sentence_good and sentence_bad."""
+    """Minimal pairs: a name for each file (.jsonl with sentence_good and sentence_bad, .tsv) or data set of the Hugging
+    Face hub with its configuration, like jumelet/multiblimp:ita."""
     max_pairs: int = 1000
     """At most so many pairs of each file, spread evenly over it."""
     tasks: list[str] = field(default_factory=list)

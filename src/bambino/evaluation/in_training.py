@@ -12,10 +12,9 @@ from statistics import fmean
 
 from transformers import PreTrainedTokenizerBase
 
-from bambino.checkpoint import sha256
 from bambino.config import Recipe
 from bambino.evaluation.minimal_pairs import pair_scores
-from bambino.evaluation.pair_files import Pair, load_pairs
+from bambino.evaluation.pair_files import Pair, load_pair_set
 from bambino.evaluation.speech.generation import distinct_n, longest_repeat
 from bambino.evaluation.zero_shot.classification import balanced_accuracy
 from bambino.evaluation.zero_shot.task_data import TaskData, load_items
@@ -74,8 +73,9 @@ class Evaluator:
             )
             for name, sources in config.texts.items()
         }
+        pair_sets = {name: load_pair_set(source) for name, source in config.pairs.items()}
         self.pairs: dict[str, list[Pair]] = {
-            name: spread(load_pairs(path), config.max_pairs) for name, path in config.pairs.items()
+            name: spread(found.pairs, config.max_pairs) for name, found in pair_sets.items()
         }
         self.tasks: dict[str, tuple[Task, TaskData]] = {}
         for name in config.tasks:
@@ -83,7 +83,7 @@ class Evaluator:
             self.tasks[task.name] = (task, load_items(task, config.data, config.max_items))
         self.manifest = {
             "texts": {name: [source_sha256(source) for source in sources] for name, sources in config.texts.items()},
-            "pairs": {name: sha256(Path(path)) for name, path in config.pairs.items()},
+            "pairs": {name: found.sha256 for name, found in pair_sets.items()},
             "tasks": {name: data.sha256 for name, (_, data) in self.tasks.items()},
         }
         """What is measured on, for data.json."""

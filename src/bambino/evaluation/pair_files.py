@@ -59,6 +59,8 @@ class PairSet:
 def load_pair_set(source: str | Path, terms: Sequence[str | Path] = ()) -> PairSet:
     """Read a file of pairs, or a data set of the hub: `jumelet/multiblimp:ita` (name, colon, configuration).
 
+    A folder that is laid out like a data set of the hub may stand in for its name, without a network.
+
     Args:
         terms: files that tell terms and fields of paradigms; paradigms they do not name keep what their lines say.
 
@@ -66,8 +68,7 @@ def load_pair_set(source: str | Path, terms: Sequence[str | Path] = ()) -> PairS
         TextError: as load_pairs and load_terms; a data set that cannot be reached.
     """
     name, _, configuration = str(source).partition(":")
-    is_file = Path(source).exists() or name.startswith((".", "/", "~")) or Path(name).suffix in (".jsonl", ".tsv")
-    if name.count("/") == 1 and not is_file:
+    if _is_data_set(source, name):
         pairs = list(_pairs_of(_hub_rows(name, configuration or None)))
         digest = hashlib.sha256(json.dumps([(p.good, p.bad) for p in pairs]).encode())
     else:
@@ -76,6 +77,14 @@ def load_pair_set(source: str | Path, terms: Sequence[str | Path] = ()) -> PairS
     known = {uid: entry for path in terms for uid, entry in load_terms(path).items()}
     pairs = [replace(p, term=known[p.uid][0], field=known[p.uid][1]) if p.uid in known else p for p in pairs]
     return PairSet(pairs, str(source), digest.hexdigest())
+
+
+def _is_data_set(source: str | Path, name: str) -> bool:
+    """Whether a source is meant as a data set: a folder, or what can be a name on the hub and is no path."""
+    if Path(name).is_dir():
+        return True
+    is_path = Path(source).exists() or name.startswith((".", "/", "~")) or Path(name).suffix in (".jsonl", ".tsv")
+    return name.count("/") == 1 and not is_path
 
 
 def load_pairs(path: str | Path) -> list[Pair]:

@@ -36,6 +36,9 @@ class Plan:
     """all: every test in the data. paper: BLiMP and the UINAUIL tasks. quick: all, 200 items each."""
     tasks: list[str] = field(default_factory=list)
     """Only these tests, by the name of their file or task."""
+    pairs: dict[str, str] = field(default_factory=dict)
+    """Further minimal pairs: a name for each file (.jsonl, .tsv) or data set of the Hugging Face hub with its
+    configuration, like jumelet/multiblimp:ita."""
     l1_text: list[str] = field(default_factory=list)
     """Files or folders of L1 text: bits per byte on its held-out lines, and what L1 words look like."""
     l2_text: list[str] = field(default_factory=list)
@@ -82,10 +85,10 @@ class Plan:
             raise PlanError(f"curves = {self.curves} must name two measures, L1's and L2's.")
         if self.prompts < 0:
             raise PlanError(f"prompts = {self.prompts} is too small. Use 0 or more.")
-        if not (self.data or self.wanted or self.l1_text or self.l2_text or self.harness):
+        if not (self.data or self.wanted or self.pairs or self.l1_text or self.l2_text or self.harness):
             raise PlanError(
-                "Nothing to measure. Give --data FOLDER, --tasks '[...]', --l1_text '[...]', --l2_text '[...]' "
-                "or --harness '[...]'."
+                "Nothing to measure. Give --data FOLDER, --tasks '[...]', --pairs '{...}', --l1_text '[...]', "
+                "--l2_text '[...]' or --harness '[...]'."
             )
 
     @property

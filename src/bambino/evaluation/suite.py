@@ -114,8 +114,13 @@ def _results(
     subject: Subject, baby: Speaker, plan: Plan, found: Discovered, left_out: dict[str, str], heard: list[Speech]
 ) -> Iterator[TaskResult]:
     """Each test's result; fills in what was left out and what was said."""
-    for name, test in _wanted(plan, found, left_out).items():
+    wanted = _wanted(plan, found, left_out)
+    if twice := [name for name in plan.pairs if name in wanted]:
+        raise PlanError(f"pairs: {twice[0]} is also the name of a test in {plan.data}. Choose another.")
+    for name, test in wanted.items():
         yield _tested(baby, plan, name, test, found.terms)
+    for name, source in plan.pairs.items():
+        yield _compared(baby, plan, name, source, found.terms)
     for name, text in (("l1", plan.l1_text), ("l2", plan.l2_text)):
         if text:
             yield fluency(baby.lm, baby.tokenizer, _heldout(subject, plan, text), name)
@@ -159,12 +164,17 @@ def _tested(baby: Speaker, plan: Plan, name: str, test: Found | None, terms: lis
         path = None if test is None else test.path
         return evaluate_task(baby.lm, baby.tokenizer, name, path, max_items=plan.limit)
     if test.kind == "pairs":
-        data = load_pair_set(test.path, terms)
-        if plan.limit is not None:
-            data = replace(data, pairs=spread(data.pairs, plan.limit))
-        return evaluate_pairs(baby.lm, baby.tokenizer, name, data, plan.normalization)
+        return _compared(baby, plan, name, test.path, terms)
     lines = load_heldout([str(test.path)], heldout_every=None, max_lines=plan.lines)
     return fluency(baby.lm, baby.tokenizer, lines, name)
+
+
+def _compared(baby: Speaker, plan: Plan, name: str, source: str | Path, terms: list[Path]) -> TaskResult:
+    """The result on minimal pairs."""
+    data = load_pair_set(source, terms)
+    if plan.limit is not None:
+        data = replace(data, pairs=spread(data.pairs, plan.limit))
+    return evaluate_pairs(baby.lm, baby.tokenizer, name, data, plan.normalization)
 
 
 def _heldout(subject: Subject, plan: Plan, text: list[str]) -> list[str]:

@@ -42,8 +42,8 @@ class TaskData:
     items: list[Item]
     source: str
     """File, or data set on the hub with its split."""
-    sha256: str | None
-    """Of the file."""
+    sha256: str
+    """Of the file; of the split's rows, where they are from the hub."""
     train_majority: int | None
     """The label most frequent in the training split; None where there is no such split."""
     empty_tokens: int
@@ -88,7 +88,7 @@ class _Read:
     train: list[_Row]
     place: Place
     source: str
-    sha256: str | None
+    sha256: str
 
 
 def _from_file(task: Task, data: str | Path) -> _Read:
@@ -108,7 +108,9 @@ def _from_hub(task: Task) -> _Read:
     if hub is None:
         raise TextError(f"The task {task.name} is not on the hub. Give a folder that holds {task.local.source}.")
     train = [] if hub.train_split is None else _hub_rows(hub, hub.train_split)
-    return _Read(_hub_rows(hub, hub.split), train, hub, f"{hub.source} on the hub, {hub.split}", None)
+    rows = _hub_rows(hub, hub.split)
+    digest = hashlib.sha256(json.dumps([row for _, row in rows], default=str).encode())
+    return _Read(rows, train, hub, f"{hub.source} on the hub, {hub.split}", digest.hexdigest())
 
 
 def _file_rows(path: Path, content: bytes) -> Iterator[_Row]:
