@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -23,6 +23,15 @@ APOSTROPHES = "'’"  # noqa: RUF001
 def words_of(text: str) -> list[str]:
     """The words of a text, casefolded: runs of letters; an elided word keeps its apostrophe (`l'`, `dell'`)."""
     return [_normal(match.group()) for match in _WORD.finditer(text)]
+
+
+def count_words(lines: Iterable[str]) -> Counter[str]:
+    """How often each word of `words_of` occurs in the lines; each spelling is casefolded once, as corpora are large."""
+    spelled = Counter(word for line in lines for word in _WORD.findall(line))
+    counts: Counter[str] = Counter()
+    for word, count in spelled.items():
+        counts[_normal(word)] += count
+    return counts
 
 
 @dataclass(frozen=True)

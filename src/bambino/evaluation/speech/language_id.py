@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bambino.evaluation.speech.generation import words_of
+from bambino.evaluation.speech.generation import count_words
 
 START, END = "\x02", "\x03"
 Language = Literal["L1", "L2", "unsure"]
@@ -205,11 +205,6 @@ class LanguageIdentifier:
 
     def _was_heard(self, word: str) -> bool:
         return word in self.l1_words or word in self.l2_words
-
-
-def count_words(lines: Iterable[str]) -> Counter[str]:
-    """How often each word occurs in the lines."""
-    return Counter(word for line in lines for word in words_of(line))
 
 
 def _ratio(part: float, whole: float) -> float:
