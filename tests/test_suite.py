@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from bambino.cli import main
 from bambino.evaluation.learning.acquisition import load_order
 from bambino.evaluation.plan import Plan, PlanError, suites
 from bambino.evaluation.results import load_results
-from bambino.evaluation.suite import evaluate, subject_of
+from bambino.evaluation.subject import subject_of
+from bambino.evaluation.suite import evaluate
 from bambino.text import is_heldout
 
 FLIPPED = [("il gatto ama il cane", "il gatto ama la cane"), ("la nonna vede il mare", "la nonna vedono il mare")]
@@ -145,6 +147,71 @@ def test_a_run_is_evaluated_with_its_own_parent_and_curves(make_recipe, text: li
     assert results.left_out == {}
 
 
+def test_every_checkpoint_of_a_run_is_measured_with_the_baby_before_it(
+    make_recipe, text: list[str], tmp_path: Path, capsys
+):
+    english = tmp_path / "english.txt"
+    english.write_text("\n".join(f"{line} there you are" for line in italian_lines(60, seed=5)), encoding="utf-8")
+    texts = f"{{it: [{text[0]}], en: [{english}]}}"
+    recipe = make_recipe("--save_steps", "2", "--save_total_limit", "9", "--evaluation.eval_steps", "2",
+                         "--evaluation.texts", texts)  # fmt: skip
+    BambinoTrainer(args=recipe).train()
+    steps = [0, *range(2, recipe.max_steps, 2), recipe.max_steps]
+    words = ["--l1_text", f"[{english}]", "--l2_text", f"[{text[0]}]", "--prompts", "2", "--checkpoints", "true"]
+    assert main(["evaluate", recipe.output_dir, *words, "--levels", "[9, 0.1]", "--gains", "[0]"]) == 0
+    folder = Path(recipe.output_dir, "evaluation")
+    curves = json.loads((folder / "curves.json").read_text(encoding="utf-8"))
+    assert curves["steps"] == steps
+    assert curves["words"][0] == 0
+    assert curves["words"][-1] > 0
+    results = [load_results(folder / f"step-{step:07d}") for step in steps[:-1]] + [load_results(folder)]
+    for name in ("bits_per_byte/l2", "speech/l1_words/baby", "bilingual/score"):
+        every = [{s.name: s.value for task in those.tasks.values() for s in task.scores} for those in results]
+        assert curves["scores"][name] == [scores[name] for scores in every]
+    # The first baby holds all of its L1 and has come no way in L2; the last age is the trained model.
+    first = {score.name: score.value for score in results[0].tasks["bilingual"].scores}
+    assert (first["bilingual/l1_retention"], first["bilingual/l2_attainment"]) == (1.0, 0.0)
+    known = {score.name: score.value for score in results[-1].tasks["forgetting"].scores}
+    assert known["forgetting/words_to_reach/9"] == 0
+    assert math.isnan(known["forgetting/words_to_reach/0.1"])
+    assert known["forgetting/l1_loss_at_gain/0"] == 0
+    assert "forgetting" not in results[0].tasks
+    shown = capsys.readouterr().out
+    assert "after so many steps" in shown
+
+
+def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, text: list[str], tmp_path: Path, capsys):
+    runs = []
+    for name, kind in (("heard", "clm"), ("both", "cycle")):
+        texts = f"{{it: [{text[0]}], en: [{text[0]}]}}"
+        recipe = make_recipe("--output_dir", str(tmp_path / name), "--schedule.kind", kind, "--evaluation.texts", texts,
+                             "--evaluation.eval_steps", "3", "--clm.learning_rate", "1e-3")  # fmt: skip
+        BambinoTrainer(args=recipe).train()
+        runs.append(str(tmp_path / name))
+    assert main(["compare", *runs]) == 0
+    shown = capsys.readouterr().out
+    assert "One: heard. Other: both." in " ".join(shown.split())
+    assert "Mean L1 loss over all gains, one - other:" in shown
+    assert "McNemar" not in shown
+    for run in runs:
+        assert main(["evaluate", run, "--l2_text", f"[{text[0]}]", "--prompts", "0"]) == 0
+    capsys.readouterr()
+    assert main(["compare", *runs]) == 0
+    assert "bits_per_byte" in capsys.readouterr().out
+    assert main(["compare", "--ones", *runs, "--others", *reversed(runs)]) == 0
+    assert "2 pairs of runs" in capsys.readouterr().out
+    assert main(["compare", *runs, "--curves", "bits_per_byte/en", "bits_per_byte/de"]) == 2
+    assert "no measure 'bits_per_byte/de'" in capsys.readouterr().err
+    assert main(["compare", "--ones", *runs, "--others", runs[0]]) == 2
+    assert "2 runs against 1" in capsys.readouterr().err
+
+
+def test_checkpoints_are_a_runs(baby_folder: Path, tmp_path: Path, capsys):
+    words = ["--l2_text", "[x.txt]", "--checkpoints", "true", "--output_dir", str(tmp_path / "out")]
+    assert main(["evaluate", str(baby_folder), *words]) == 2
+    assert "is no run directory" in capsys.readouterr().err
+
+
 def test_a_run_without_evaluations_has_no_curves_and_says_so(make_recipe, text: list[str]):
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe).train()
@@ -219,7 +286,7 @@ def test_two_results_are_compared_from_the_command_line(baby_folder: Path, tests
     assert "McNemar" in capsys.readouterr().out
     seeds = [str(tmp_path / "one"), str(tmp_path / "other")]
     assert main(["compare", "--ones", *seeds, "--others", *seeds]) == 0
-    assert "+0.000   0.000 to 0.000   1   t" in capsys.readouterr().out
+    assert "+0.000 [+0.000, +0.000]   1   t" in capsys.readouterr().out
     assert main(["compare", seeds[0]]) == 2
     assert main(["compare", seeds[0], str(tmp_path / "none")]) == 2
     assert "There are no results at" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.results import ResultsError, Score, TaskResult
 from bambino.evaluation.statistics import Interval
 from bambino.evaluation.zero_shot.verdicts import (
     average,
@@ -129,7 +129,6 @@ def test_the_untrained_baby_and_the_gain_over_it_are_scores_of_their_own():
     assert (gain.name, gain.value, gain.chance) == ("mood/balanced_accuracy/gain", 0.5, 0.0)
     assert gain.interval.low == 0.0
     assert gain.interval.high == 1.0
-    with pytest.raises(ValueError, match="other data"):
-        with_baseline(trained, result(sha="y"))
-    with pytest.raises(ValueError, match="other data"):
-        with_baseline(trained, result("other"))
+    for other in (result(sha="y"), result("other"), result(items=(1.0, 0.0))):
+        with pytest.raises(ResultsError, match="mood: the untrained baby was measured on other items"):
+            with_baseline(trained, other)

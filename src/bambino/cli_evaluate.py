@@ -6,15 +6,18 @@ import argparse
 import difflib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonargparse
 
-from bambino.evaluation.plan import Plan, PlanError
+from bambino.evaluation.plan import CURVES, Plan, PlanError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bambino.evaluation.results import TaskResult
     from bambino.evaluation.speech.listening import Speech
 
@@ -30,6 +33,7 @@ COMPARE_USAGE = """usage: bambino compare ONE OTHER
        bambino compare --ones ONE_1 ONE_2 ... --others OTHER_1 OTHER_2 ...
 
 Compare results of bambino evaluate: of two models item by item, or of two conditions over seeds (in order of seeds).
+Run directories stand for RUN/evaluation, and are also compared by what they lost of L1 at equal gains in L2.
 """
 
 
@@ -50,18 +54,34 @@ def evaluate_command(words: list[str]) -> int:
 
     from rich.console import Console
 
+    from bambino.evaluation.learning.curves import words_heard
+    from bambino.evaluation.over_checkpoints import curves_table, save_curves
     from bambino.evaluation.results import remarks, results_table
-    from bambino.evaluation.suite import evaluate
+    from bambino.evaluation.suite import Evaluated, Examination
 
     console = Console()
-    evaluated = evaluate(model, plan, on_result=lambda result: console.print(_line(result), highlight=False))
-    path = evaluated.results.save(output_dir)
-    if evaluated.speech is not None:
-        _save_speech(evaluated.speech, output_dir)
-    console.print(results_table(evaluated.results))
-    for remark in remarks(evaluated.results):
+
+    def examine(age: int | None, folder: Path) -> Evaluated:
+        evaluated = examination.examine(age, lambda result: console.print(_line(result), highlight=False))
+        evaluated.results.save(folder)
+        if evaluated.speech is not None:
+            _save_speech(evaluated.speech, folder)
+        return evaluated
+
+    examination = Examination(model, plan)
+    by_age = {}
+    *earlier, last = sorted(examination.subject.ages) or [0]
+    for age in earlier if plan.checkpoints else []:
+        console.print(f"After {age:,} steps:", highlight=False)
+        by_age[age] = examine(age, output_dir / f"step-{age:07d}").results
+    results = by_age[last] = examine(None, output_dir).results
+    if plan.checkpoints:
+        save_curves(by_age, words_heard(model), output_dir)
+        console.print(curves_table(by_age, model))
+    console.print(results_table(results))
+    for remark in remarks(results):
         console.print(remark, highlight=False, markup=False)
-    console.print(f"All scores: {path}", highlight=False, soft_wrap=True)
+    console.print(f"All scores: {output_dir / 'results.json'}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -72,9 +92,12 @@ def compare_command(words: list[str]) -> int:
         ResultsError: results that cannot be read or compared.
     """
     parser = argparse.ArgumentParser("bambino compare", usage=COMPARE_USAGE.removeprefix("usage: "))
-    parser.add_argument("results", nargs="*", help="two results, of one model each")
-    parser.add_argument("--ones", nargs="+", default=[], help="results of a condition, a seed each")
-    parser.add_argument("--others", nargs="+", default=[], help="results of the other condition, in the same order")
+    parser.add_argument("results", nargs="*", help="two results or run directories, of one model each")
+    parser.add_argument("--ones", nargs="+", default=[], help="results or runs of a condition, a seed each")
+    parser.add_argument("--others", nargs="+", default=[], help="those of the other condition, in the same order")
+    parser.add_argument(
+        "--curves", nargs=2, default=CURVES, metavar=("L1", "L2"), help="of runs: the measures of L1 and L2"
+    )
     try:
         given = parser.parse_args(words)
     except SystemExit as stop:
@@ -84,18 +107,48 @@ def compare_command(words: list[str]) -> int:
 
     from rich.console import Console
 
+    from bambino.run_directory import holds_run
+
+    sides = (given.results[:1], given.results[1:]) if given.results else (given.ones, given.others)
+    names = [", ".join(Path(path).name for path in side) for side in sides]
+    runs = all(holds_run(path) for side in sides for path in side)
+    console = Console()
+    if runs:
+        _compare_runs(console, sides, names, given.curves)
+    if not runs or all((Path(path) / "evaluation" / "results.json").is_file() for side in sides for path in side):
+        _compare_results(console, sides, names)
+    return 0
+
+
+def _compare_runs(console: Console, sides: Sequence[list[str]], names: list[str], curves: Sequence[str]) -> None:
+    """At equal L2 gain, by the evaluations inside training."""
+    from bambino.evaluation.learning.curves import curve_of, read_curves
+    from bambino.evaluation.learning.trade_offs import trade_off_table
+    from bambino.evaluation.results import ResultsError
+
+    ones, others = ([read_curves(path) for path in side] for side in sides)
+    if len(ones) != len(others):
+        raise ResultsError(f"{len(ones)} runs against {len(others)}: give as many of each, in order of seeds.")
+    l1, l2 = curves
+    mine, yours = ([(curve_of(found, l1), curve_of(found, l2)) for found in side] for side in (ones, others))
+    table, said = trade_off_table(mine, yours, *names)
+    console.print(table)
+    console.print(said, highlight=False, markup=False)
+
+
+def _compare_results(console: Console, sides: Sequence[list[str]], names: list[str]) -> None:
+    """By main scores: item by item, or over seeds."""
     from bambino.evaluation.comparison import compare, compare_over_seeds, comparison_table
     from bambino.evaluation.results import load_results
+    from bambino.run_directory import holds_run
 
-    console = Console()
-    if given.results:
-        one, other = map(load_results, given.results)
-        console.print(comparison_table(compare(one, other), one.model, other.model))
-        return 0
-    ones, others = ([load_results(path) for path in side] for side in (given.ones, given.others))
-    names = (", ".join(results.model for results in side) for side in (ones, others))
-    console.print(comparison_table(compare_over_seeds(ones, others), *names))
-    return 0
+    ones, others = (
+        [load_results(Path(path) / "evaluation" if holds_run(path) else path) for path in side] for side in sides
+    )
+    if len(ones) == len(others) == 1:
+        console.print(comparison_table(compare(ones[0], others[0]), *names))
+    else:
+        console.print(comparison_table(compare_over_seeds(ones, others), *names))
 
 
 def lm_eval_tasks_command(words: list[str]) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from bambino.evaluation.results import Results, ResultsError, TaskResult, show
+from bambino.evaluation.results import Results, ResultsError, TaskResult
 from bambino.evaluation.statistics import Difference, holm, mcnemar, paired_bootstrap, paired_t
 
 
@@ -81,11 +81,14 @@ def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) ->
     """One row a score, with corrected p values; says how many comparisons they are corrected for."""
     title = f"{one} against {other}; p corrected for {len(comparisons)} comparisons (Holm)"
     table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
-    for name in ("score", "one", "other", "one - other", "95 % interval", "p", "test"):
-        table.add_column(name, justify="left" if name in ("score", "test") else "right", overflow="fold")
+    table.add_column("score", overflow="fold", min_width=17)
+    for name in ("one", "other", "one - other, 95 %", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("test", no_wrap=True)
     for c in comparisons:
-        numbers = (f"{c.one:.3f}", f"{c.other:.3f}", f"{c.difference.mean:+.3f}", show(c.difference.interval))
-        table.add_row(c.score, *numbers, f"{c.corrected_p:.2g}", c.test)
+        interval = c.difference.interval
+        gap = f"{c.difference.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+        table.add_row(c.score, f"{c.one:.3f}", f"{c.other:.3f}", gap, f"{c.corrected_p:.2g}", c.test)
     return table
 
 

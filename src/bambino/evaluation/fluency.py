@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ from bambino.text import TextError, start_token
 
 def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequence[str], name: str) -> TaskResult:
     """Total bits of the lines over their total UTF-8 bytes, with a bootstrap interval over lines.
+
+    Chance is what a model scores that gives every token the same probability; it depends on the tokenizer.
 
     Each line is scored by itself after the start token; EOS is not scored. Lines longer than the context are read in
     windows that each begin with the start token (their number is in the settings).
@@ -35,16 +38,21 @@ def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequ
     scores = score_texts(lm, tokenizer, list(lines))
     bits = [-score.log_prob / math.log(2) for score in scores]
     num_bytes = [float(score.num_bytes) for score in scores]
+    tokens = sum(score.tokens for score in scores)
     value, interval = ratio_of_sums(bits, num_bytes)
     key = f"bits_per_byte/{name}"
     settings = {
         "lines": len(lines),
+        "sha256": hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest(),
         "bytes": int(sum(num_bytes)),
-        "tokens": sum(score.tokens for score in scores),
+        "tokens": tokens,
         "context": context_length(lm),
         "windows": sum(score.tokens_read - score.tokens for score in scores),
         "start_token": start_token(tokenizer),
         "dtype": str(lm.dtype).removeprefix("torch."),
     }
     items = {key: [line * len(lines) / sum(num_bytes) for line in bits]}  # their mean is the score
-    return TaskResult(key, [Score(key, value, "bits per byte", len(lines), interval)], settings, item_scores=items)
+    chance = tokens * math.log2(lm.get_output_embeddings().weight.shape[0]) / sum(num_bytes)
+    verdict = "worse than guessing tokens" if interval is not None and interval.low > chance else ""
+    score = Score(key, value, "bits per byte", len(lines), interval, chance)
+    return TaskResult(key, [score], settings, verdict, items)

@@ -10,6 +10,9 @@ import yaml
 
 from bambino.evaluation import EvaluationError
 
+CURVES = ("bits_per_byte/en", "bits_per_byte/it")
+"""Measures of evaluations inside training that stand for L1 and L2."""
+
 
 class PlanError(EvaluationError):
     """An evaluation that cannot be run as asked; the message names the option, the value and the way out."""
@@ -65,8 +68,14 @@ class Plan:
     above chance are called uninformative."""
     pro_drop: bool = False
     """L2 is Italian: also how often the baby says a subject pronoun where Italian may drop it."""
-    curves: list[str] = field(default_factory=lambda: ["bits_per_byte/en", "bits_per_byte/it"])
+    curves: list[str] = field(default_factory=lambda: list(CURVES))
     """Of a run directory: the measures of L1 and L2 in its evaluations, from which forgetting is computed."""
+    levels: list[float] = field(default_factory=list)
+    """Of a run directory: levels of the L2 measure; words that were heard until each was reached."""
+    gains: list[float] = field(default_factory=list)
+    """Of a run directory: gains in the L2 measure; what each had cost in the L1 measure."""
+    checkpoints: bool = False
+    """Of a run directory: measure the baby before it and every checkpoint that it kept (save_total_limit) as well."""
     child_order: str | None = None
     """Of a run directory: a published order of acquisition (it, en, or a YAML file) to compare with."""
     harness: list[str] = field(default_factory=list)

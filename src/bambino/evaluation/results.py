@@ -110,7 +110,8 @@ def results_table(results: Results) -> Table:
     """Every task with its main score."""
     table = Table(box=box.SIMPLE_HEAD, title=results.model, title_justify="left")
     for name in ("task", "score", "value", "95 % interval", "chance", "items"):
-        table.add_column(name, justify="left" if name in ("task", "score") else "right", overflow="fold")
+        is_text = name in ("task", "score")
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
     for name, task in results.tasks.items():
         score = task.main
         chance = "" if score.chance is None else f"{score.chance:.3f}"

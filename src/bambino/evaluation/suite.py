@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from bambino.config import ModelConfig
 from bambino.evaluation.discovery import Discovered, Found
@@ -17,6 +19,7 @@ from bambino.evaluation.export import tests_in
 from bambino.evaluation.fluency import fluency
 from bambino.evaluation.harness import HarnessConfig, run_harness
 from bambino.evaluation.learning.acquisition import acquisition_order, load_order
+from bambino.evaluation.learning.bilingual import bilingual
 from bambino.evaluation.learning.curves import CurveError
 from bambino.evaluation.learning.forgetting import ForgettingSettings, forgetting_of
 from bambino.evaluation.minimal_pairs import evaluate_pairs
@@ -27,29 +30,13 @@ from bambino.evaluation.speech.continuations import Speaker, SpeechSettings
 from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.listening import Speech, speech
 from bambino.evaluation.speech.pro_drop import overt_subjects
+from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import evaluate_task
 from bambino.evaluation.zero_shot.task_definitions import task_names
 from bambino.evaluation.zero_shot.verdicts import judged, with_baseline
-from bambino.models import load_lm, load_tokenizer
+from bambino.models import ModelError, load_lm, load_tokenizer
 from bambino.provenance import environment
-from bambino.recipe_file import load_recipe
-from bambino.run_directory import holds_run
 from bambino.text import load_corpus, load_heldout, spread
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Who is examined."""
-
-    name: str
-    model: Path
-    """A folder or hub name that opens with AutoModelForCausalLM."""
-    run: Path | None
-    """The run directory it comes from, if it does."""
-    parent: str | None
-    """Who judges what it says."""
-    heldout_every: int | None
-    """The held-out rule: its run's, else the plan's."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +45,6 @@ class Evaluated:
 
     results: Results
     speech: Speech | None
-
-
-def subject_of(model: str, plan: Plan) -> Subject:
-    """The model behind a path: a run directory's trained model, or the model itself.
-
-    Raises:
-        PlanError: a run that has no trained model yet.
-    """
-    path = Path(model).expanduser()
-    if not holds_run(path):
-        return Subject(model, path, None, plan.parent, plan.heldout_every)
-    if not (path / "model").is_dir():
-        raise PlanError(
-            f"{model} is a run without a trained model: it has not reached its last step. Go on with bambino train "
-            f"--resume {model}, or evaluate one of its checkpoints: {model}/checkpoints/step-.../model"
-        )
-    recipe = load_recipe(path / "recipe.yaml")
-    parent = plan.parent or recipe.parent.model
-    return Subject(model, path / "model", path, parent, recipe.text.heldout_every)
 
 
 def evaluate(model: str, plan: Plan, on_result: Callable[[TaskResult], None] = lambda result: None) -> Evaluated:
@@ -89,53 +57,120 @@ def evaluate(model: str, plan: Plan, on_result: Callable[[TaskResult], None] = l
     Raises:
         PlanError, TextError, TaskError, ModelError, ResultsError: something asked for cannot be had or read.
     """
-    subject = subject_of(model, plan)
-    found = Discovered({}, []) if plan.data is None else tests_in(plan.data)
-    untrained = None if plan.untrained is None else load_results(plan.untrained)
-    references = [load_results(path) for path in plan.references]
-    config = ModelConfig(str(subject.model))
-    lm = load_lm(config, "baby")
-    baby = Speaker(lm, load_tokenizer(config, "baby", lm))
-
-    left_out: dict[str, str] = {}
-    heard: list[Speech] = []
-    tasks: dict[str, TaskResult] = {}
-    for result in _results(subject, baby, plan, found, left_out, heard):
-        if untrained is not None and result.task in untrained.tasks:
-            result = with_baseline(result, untrained.tasks[result.task])
-        (result,) = judged([result], [r.tasks[result.task] for r in references if result.task in r.tasks])
-        tasks[result.task] = result
-        on_result(result)
-    results = Results(model, tasks, left_out, dataclasses.asdict(plan), environment(str(lm.device)))
-    return Evaluated(results, heard[0] if heard else None)
+    return Examination(model, plan).examine(on_result=on_result)
 
 
-def _results(
-    subject: Subject, baby: Speaker, plan: Plan, found: Discovered, left_out: dict[str, str], heard: list[Speech]
-) -> Iterator[TaskResult]:
-    """Each test's result; fills in what was left out and what was said."""
-    wanted = _wanted(plan, found, left_out)
-    if twice := [name for name in plan.pairs if name in wanted]:
-        raise PlanError(f"pairs: {twice[0]} is also the name of a test in {plan.data}. Choose another.")
-    for name, test in wanted.items():
-        yield _tested(baby, plan, name, test, found.terms)
-    for name, source in plan.pairs.items():
-        yield _compared(baby, plan, name, source, found.terms)
-    for name, text in (("l1", plan.l1_text), ("l2", plan.l2_text)):
-        if text:
-            yield fluency(baby.lm, baby.tokenizer, _heldout(subject, plan, text), name)
-    if plan.l2_text and plan.prompts:
-        spoken = _spoken(subject, baby, plan)
-        heard.append(spoken)
-        yield spoken.result
-        if plan.pro_drop:
-            yield overt_subjects({who: spoken.said[who] for who in ("baby", "human")})
-    if subject.run is not None:
-        yield from _of_run(subject.run, plan, left_out)
-    if plan.harness:
-        include = None if plan.harness_include is None else Path(plan.harness_include)
-        config = HarnessConfig(tuple(plan.harness), include, include_defaults=include is None, limit=plan.limit)
-        yield from run_harness(baby.lm, baby.tokenizer, config).values()
+class Examination:
+    """A plan for a subject. What it takes besides the model under test is read once, however many ages are examined."""
+
+    def __init__(self, model: str, plan: Plan) -> None:
+        """Raises: as `evaluate`, for all that can be seen before a model is loaded."""
+        self.plan = plan
+        self.subject: Subject = subject_of(model, plan)
+        self.found = Discovered({}, []) if plan.data is None else tests_in(plan.data)
+        self.untrained = {} if plan.untrained is None else load_results(plan.untrained).tasks
+        self.references = [load_results(path) for path in plan.references]
+
+    def examine(
+        self, age: int | None = None, on_result: Callable[[TaskResult], None] = lambda result: None
+    ) -> Evaluated:
+        """Measure the subject's model, or what it was at an age (of `subject.ages`), then without its run's curves."""
+        folder = self.subject.model if age is None else self.subject.ages[age]
+        name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
+        baby = _speaker(str(folder), "baby")
+        left_out: dict[str, str] = {}
+        heard: list[Speech] = []
+        tasks: dict[str, TaskResult] = {}
+        for result in self._results(baby, tasks, left_out, heard, of_run=age is None):
+            if result.task in self.untrained:
+                result = with_baseline(result, self.untrained[result.task])
+            (result,) = judged([result], [r.tasks[result.task] for r in self.references if result.task in r.tasks])
+            tasks[result.task] = result
+            on_result(result)
+        settings = dataclasses.asdict(self.plan)
+        results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)))
+        return Evaluated(results, heard[0] if heard else None)
+
+    def _results(
+        self, baby: Speaker, so_far: dict[str, TaskResult], left_out: dict[str, str], heard: list[Speech], of_run: bool
+    ) -> Iterator[TaskResult]:
+        """Each test's result; fills in what was left out and what was said."""
+        plan = self.plan
+        wanted = _wanted(plan, self.found, left_out)
+        if twice := [name for name in plan.pairs if name in wanted]:
+            raise PlanError(f"pairs: {twice[0]} is also the name of a test in {plan.data}. Choose another.")
+        for name, test in wanted.items():
+            yield _tested(baby, plan, name, test, self.found.terms)
+        for name, source in plan.pairs.items():
+            yield _compared(baby, plan, name, source, self.found.terms)
+        yield from self._fluency(baby).values()
+        if plan.l1_text and plan.l2_text and self._parents is not None:
+            try:
+                yield bilingual(so_far, self.untrained or self._first_babys, self._parents)
+            except CurveError as error:
+                left_out["bilingual"] = str(error)
+        if plan.l2_text and plan.prompts:
+            settings = SpeechSettings(prompts=plan.prompts)
+            lines = self._texts["l2"]
+            heard.append(speech(baby, lines, parent=self._parent, languages=self._languages, settings=settings))
+            yield heard[0].result
+            if plan.pro_drop:
+                yield overt_subjects({who: heard[0].said[who] for who in ("baby", "human")})
+        if self.subject.run is not None and of_run:
+            yield from _of_run(self.subject.run, plan, left_out)
+        if plan.harness:
+            include = None if plan.harness_include is None else Path(plan.harness_include)
+            config = HarnessConfig(tuple(plan.harness), include, include_defaults=include is None, limit=plan.limit)
+            yield from run_harness(baby.lm, baby.tokenizer, config).values()
+
+    # ----------------------------------------------------------------------------------------------- read once
+
+    @cached_property
+    def _texts(self) -> dict[str, list[str]]:
+        """Held-out lines of the texts that were given, by `l1` and `l2`."""
+        plan, rule = self.plan, self.subject.heldout_every
+        return {
+            name: load_heldout(text, heldout_every=rule, split=plan.split, max_lines=plan.lines)
+            for name, text in (("l1", plan.l1_text), ("l2", plan.l2_text))
+            if text
+        }
+
+    def _fluency(self, model: Speaker) -> dict[str, TaskResult]:
+        results = (fluency(model.lm, model.tokenizer, lines, name) for name, lines in self._texts.items())
+        return {result.task: result for result in results}
+
+    @cached_property
+    def _parent(self) -> Speaker | None:
+        return None if self.subject.parent is None else _speaker(self.subject.parent, "parent")
+
+    @cached_property
+    def _parents(self) -> dict[str, TaskResult] | None:
+        """The parent's bits per byte on both texts."""
+        return None if self._parent is None else self._fluency(self._parent)
+
+    @cached_property
+    def _first_babys(self) -> dict[str, TaskResult]:
+        """The bits per byte of the baby before its run; none where there is no such baby any more."""
+        if self.subject.first is None:
+            return {}
+        try:
+            return self._fluency(_speaker(self.subject.first, "baby"))
+        except ModelError:
+            return {}
+
+    @cached_property
+    def _languages(self) -> LanguageIdentifier | None:
+        if not (self.plan.l1_text and self.plan.l2_text):
+            return None
+        rule = self.subject.heldout_every
+        l1, l2 = (load_corpus(text, heldout_every=rule) for text in (self.plan.l1_text, self.plan.l2_text))
+        return LanguageIdentifier.train(l1.lines, l2.lines)
+
+
+def _speaker(model: str, role: Literal["baby", "parent"]) -> Speaker:
+    config = ModelConfig(model)
+    lm = load_lm(config, role)
+    return Speaker(lm, load_tokenizer(config, role, lm))
 
 
 # ------------------------------------------------------------------------------------------------------------- tests
@@ -177,27 +212,6 @@ def _compared(baby: Speaker, plan: Plan, name: str, source: str | Path, terms: l
     return evaluate_pairs(baby.lm, baby.tokenizer, name, data, plan.normalization)
 
 
-def _heldout(subject: Subject, plan: Plan, text: list[str]) -> list[str]:
-    return load_heldout(text, heldout_every=subject.heldout_every, split=plan.split, max_lines=plan.lines)
-
-
-# ---------------------------------------------------------------------------------------------------- what it says
-
-
-def _spoken(subject: Subject, baby: Speaker, plan: Plan) -> Speech:
-    parent = None
-    if subject.parent is not None:
-        config = ModelConfig(subject.parent)
-        lm = load_lm(config, "parent")
-        parent = Speaker(lm, load_tokenizer(config, "parent", lm))
-    languages = None
-    if plan.l1_text:
-        l1, l2 = (load_corpus(text, heldout_every=subject.heldout_every) for text in (plan.l1_text, plan.l2_text))
-        languages = LanguageIdentifier.train(l1.lines, l2.lines)
-    settings = SpeechSettings(prompts=plan.prompts)
-    return speech(baby, _heldout(subject, plan, plan.l2_text), parent=parent, languages=languages, settings=settings)
-
-
 # ------------------------------------------------------------------------------------------------------- of a run
 
 
@@ -205,7 +219,7 @@ def _of_run(run: Path, plan: Plan, left_out: dict[str, str]) -> Iterator[TaskRes
     """What the evaluations inside training tell: forgetting, and the order of acquisition where one is asked for."""
     try:
         l1, l2 = plan.curves
-        yield forgetting_of(run, ForgettingSettings(l1, l2))
+        yield forgetting_of(run, ForgettingSettings(l1, l2, tuple(plan.levels), tuple(plan.gains)))
     except CurveError as error:
         left_out["forgetting"] = str(error)
     if plan.child_order is not None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,19 +88,33 @@ def read_curves(run_dir: str | Path) -> dict[str, Curve]:
         CurveError: no metrics.jsonl or data.json there, a line that is no JSON object, no evaluation.
     """
     path = Path(run_dir).expanduser() / "metrics.jsonl"
-    rows = _rows(path)
-    words_per_token = _words_per_token(path.with_name("data.json"))
-    heard, evaluations = 0.0, dict[int, dict[str, Any]]()
-    for row in rows:
-        if row["kind"] == "step":
-            heard = float(row.get("total/clm_tokens") or 0.0)
-        elif row["kind"] == "evaluation":
-            evaluations[row["step"]] = {**row, "words": heard * words_per_token}
+    heard = words_heard(run_dir)
+    evaluations = {
+        row["step"]: {**row, "words": heard(row["step"])} for row in _rows(path) if row["kind"] == "evaluation"
+    }
     if not evaluations:
         raise CurveError(f"{path} has no evaluation. Train with evaluation.eval_steps.")
     ordered = [evaluations[step] for step in sorted(evaluations)]
     names = dict.fromkeys(key for row in ordered for key in row if key.startswith(PREFIX))
     return {name.removeprefix(PREFIX): curve for name in names if (curve := _curve(name, ordered)) is not None}
+
+
+def words_heard(run_dir: str | Path) -> Callable[[int], float]:
+    """From a number of steps done to the L2 words that a run had heard by then.
+
+    Raises:
+        CurveError: as `read_curves`.
+    """
+    path = Path(run_dir).expanduser() / "metrics.jsonl"
+    tokens = {row["step"]: float(row.get("total/clm_tokens") or 0.0) for row in _rows(path) if row["kind"] == "step"}
+    words_per_token = _words_per_token(path.with_name("data.json"))
+    steps = sorted(tokens)
+
+    def words(step: int) -> float:
+        before = bisect_right(steps, step)
+        return words_per_token * tokens[steps[before - 1]] if before else 0.0
+
+    return words
 
 
 def curve_of(curves: dict[str, Curve], name: str) -> Curve:
@@ -111,6 +126,21 @@ def curve_of(curves: dict[str, Curve], name: str) -> Curve:
     if name not in curves:
         raise CurveError(f"The run has no measure {name!r}. It has: {', '.join(sorted(curves))}.")
     return curves[name]
+
+
+def check_pair(l1: Curve, l2: Curve) -> None:
+    """Whether two curves can stand for L1 and L2 of one run.
+
+    Raises:
+        CurveError: they are not of the same steps, fewer than two, or do not begin at step 0.
+    """
+    if l1.steps != l2.steps:
+        raise CurveError(f"{l1.name} and {l2.name} were not measured at the same steps.")
+    if len(l1.steps) < 2 or l1.steps[0] != 0:
+        raise CurveError(
+            f"{l1.name} was measured at steps {', '.join(map(str, l1.steps))}. Forgetting needs an evaluation at "
+            "step 0, before L2, and a later one: train with evaluation.eval_steps."
+        )
 
 
 def reach(curve: Curve, level: float) -> Reached | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bambino.evaluation.results import Score, TaskResult
+from bambino.evaluation.results import ResultsError, Score, TaskResult
 from bambino.evaluation.statistics import bootstrap_of, paired_bootstrap
 
 UNINFORMATIVE = "uninformative"
@@ -118,13 +118,17 @@ def with_baseline(result: TaskResult, baseline: TaskResult) -> TaskResult:
     """The result with the untrained baby's main score and, where both have it item by item, the gain over it.
 
     Raises:
-        ValueError: other task or other items.
+        ResultsError: other task or other items.
     """
     main, its = result.scores[0], baseline.scores[0]
-    if main.name != its.name or result.settings.get("sha256") != baseline.settings.get("sha256"):
-        raise ValueError(f"{baseline.task}: the baseline was measured on other data than {result.task}")
-    more = [Score(f"{main.name}/untrained", its.value, its.unit, its.items, its.interval, its.chance)]
     mine, theirs = result.item_scores.get(main.name), baseline.item_scores.get(main.name)
+    same_data = result.settings.get("sha256") == baseline.settings.get("sha256") and main.items == its.items
+    if main.name != its.name or not same_data or (mine and theirs and len(mine) != len(theirs)):
+        raise ResultsError(
+            f"{result.task}: the untrained baby was measured on other items ({its.items}, here {main.items}). Evaluate "
+            "it again with the same data and options."
+        )
+    more = [Score(f"{main.name}/untrained", its.value, its.unit, its.items, its.interval, its.chance)]
     if mine is not None and theirs is not None:
         gain = paired_bootstrap(mine, theirs)
         more.append(Score(f"{main.name}/gain", gain.mean, main.unit, main.items, gain.interval, 0.0))

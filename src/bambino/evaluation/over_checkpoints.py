@@ -1,0 +1,51 @@
+"""One run's results at several ages side by side: a curve for every score.
+
+FOLDER/curves.json   steps, L2 words heard, and score name -> a value per step (null where it was not measured)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from bambino.evaluation.results import Results
+from bambino.run_directory import finite, write_atomically
+
+
+def save_curves(results: Mapping[int, Results], words_heard: Callable[[int], float], folder: Path) -> Path:
+    """Write curves.json.
+
+    Args:
+        results: steps done -> what was found then, by rising steps.
+        words_heard: L2 words by number of steps.
+    """
+    found = {
+        step: {s.name: s.value for task in those.tasks.values() for s in task.scores} for step, those in results.items()
+    }
+    names = dict.fromkeys(name for scores in found.values() for name in scores)
+    content = {
+        "steps": list(results),
+        "words": [words_heard(step) for step in results],
+        "scores": {name: [scores.get(name, math.nan) for scores in found.values()] for name in names},
+    }
+    path = folder / "curves.json"
+    write_atomically(path, json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")
+    return path
+
+
+def curves_table(results: Mapping[int, Results], title: str) -> Table:
+    """Each task's main score at every age."""
+    table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
+    table.add_column("after so many steps", overflow="fold")
+    for step in results:
+        table.add_column(f"{step:,}", justify="right", no_wrap=True)
+    mains = [{task.main.name: task.main.value for task in those.tasks.values()} for those in results.values()]
+    for name in dict.fromkeys(name for scores in mains for name in scores):
+        if sum(name in scores for scores in mains) > 1:
+            table.add_row(name, *(f"{scores[name]:.3f}" if name in scores else "" for scores in mains))
+    return table

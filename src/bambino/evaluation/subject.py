@@ -1,0 +1,59 @@
+"""Who is examined: a model, or a run with its trained model, its first baby, its parent and its checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bambino.checkpoint import list_checkpoints
+from bambino.evaluation.plan import Plan, PlanError
+from bambino.recipe_file import load_recipe
+from bambino.run_directory import holds_run
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is examined."""
+
+    name: str
+    model: Path
+    """A folder or hub name that opens with AutoModelForCausalLM."""
+    run: Path | None
+    """The run directory it comes from, if it does."""
+    first: str | None
+    """The baby before the run."""
+    parent: str | None
+    """Who judges what it says."""
+    heldout_every: int | None
+    """The held-out rule: its run's, else the plan's."""
+
+    @property
+    def ages(self) -> dict[int, Path]:
+        """Steps done -> model: of a run the baby before it and every whole checkpoint that was kept."""
+        if self.run is None:
+            return {}
+        first = {} if self.first is None else {0: Path(self.first)}
+        return first | {
+            int(path.name.removeprefix("step-")): path / "model" for path in list_checkpoints(self.run / "checkpoints")
+        }
+
+
+def subject_of(model: str, plan: Plan) -> Subject:
+    """The model behind a path: a run directory's trained model, or the model itself.
+
+    Raises:
+        PlanError: a run that has no trained model yet; checkpoints asked for of what is no run.
+    """
+    path = Path(model).expanduser()
+    if not holds_run(path):
+        if plan.checkpoints:
+            raise PlanError(f"checkpoints: {model} is no run directory. Give one, or leave --checkpoints out.")
+        return Subject(model, path, None, None, plan.parent, plan.heldout_every)
+    if not (path / "model").is_dir():
+        raise PlanError(
+            f"{model} is a run without a trained model: it has not reached its last step. Go on with bambino train "
+            f"--resume {model}, or evaluate one of its checkpoints: {model}/checkpoints/step-.../model"
+        )
+    recipe = load_recipe(path / "recipe.yaml")
+    parent = plan.parent or recipe.parent.model
+    return Subject(model, path / "model", path, recipe.baby.model, parent, recipe.text.heldout_every)
