@@ -176,8 +176,12 @@ def test_every_checkpoint_of_a_run_is_measured_with_the_baby_before_it(
     assert math.isnan(known["forgetting/words_to_reach/0.1"])
     assert known["forgetting/l1_loss_at_gain/0"] == 0
     assert "forgetting" not in results[0].tasks
-    shown = capsys.readouterr().out
-    assert "after so many steps" in shown
+    assert "after so many steps" in capsys.readouterr().out
+    # The gain is over what the baby was before the run.
+    gain = next(x for x in results[1].tasks["bits_per_byte/l2"].scores if x.name.endswith("/gain"))
+    assert gain.value == pytest.approx(
+        results[1].tasks["bits_per_byte/l2"].main.value - curves["scores"]["bits_per_byte/l2"][0]
+    )
 
 
 def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, text: list[str], tmp_path: Path, capsys):
@@ -192,6 +196,7 @@ def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, t
     shown = capsys.readouterr().out
     assert "One: heard. Other: both." in " ".join(shown.split())
     assert "Mean L1 loss over all gains, one - other:" in shown
+    assert "no other run gains more L2 for less L1 than: " in shown
     assert "McNemar" not in shown
     for run in runs:
         assert main(["evaluate", run, "--l2_text", f"[{text[0]}]", "--prompts", "0"]) == 0

@@ -7,7 +7,7 @@ from rich.console import Console
 from test_forgetting import curve, english, italian
 
 from bambino.evaluation.learning.curves import CurveError
-from bambino.evaluation.learning.trade_offs import Paid, front, paid_for, trade_off, trade_off_table
+from bambino.evaluation.learning.trade_offs import Paid, end_point, front, paid_for, trade_off, trade_off_table
 
 
 def test_l1_loss_at_equal_l2_gain_by_hand():
@@ -57,6 +57,10 @@ def test_the_front_by_hand():
     # (1, 0.5) gains less and loses more than (2, 0.4); (0.4, 0.1) gains less than (0.5, 0.1); equal points stay
     assert front(points) == [2, 1, 4]
     assert front([]) == []
+
+
+def test_the_end_of_a_run_by_hand():
+    assert end_point(english(2.0, 2.6, 2.5), italian(4.0, 3.5, 3.0)) == (1.0, 0.5)
 
 
 # ONE loses 0.2 of L1 per unit of L2 and gains 2 in 50 words, OTHER loses 0.5 per unit and gains 1 in 50 words

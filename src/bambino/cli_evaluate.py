@@ -74,6 +74,8 @@ def evaluate_command(words: list[str]) -> int:
     for age in earlier if plan.checkpoints else []:
         console.print(f"After {age:,} steps:", highlight=False)
         by_age[age] = examine(age, output_dir / f"step-{age:07d}").results
+        if age == 0:
+            examination.untrained = examination.untrained or by_age[age].tasks
     results = by_age[last] = examine(None, output_dir).results
     if plan.checkpoints:
         save_curves(by_age, words_heard(model), output_dir)
@@ -123,7 +125,7 @@ def compare_command(words: list[str]) -> int:
 def _compare_runs(console: Console, sides: Sequence[list[str]], names: list[str], curves: Sequence[str]) -> None:
     """At equal L2 gain, by the evaluations inside training."""
     from bambino.evaluation.learning.curves import curve_of, read_curves
-    from bambino.evaluation.learning.trade_offs import trade_off_table
+    from bambino.evaluation.learning.trade_offs import end_point, front, trade_off_table
     from bambino.evaluation.results import ResultsError
 
     ones, others = ([read_curves(path) for path in side] for side in sides)
@@ -134,6 +136,9 @@ def _compare_runs(console: Console, sides: Sequence[list[str]], names: list[str]
     table, said = trade_off_table(mine, yours, *names)
     console.print(table)
     console.print(said, highlight=False, markup=False)
+    best = front([end_point(*run) for run in (*mine, *yours)])
+    least = ", ".join(Path([*sides[0], *sides[1]][i]).name for i in best)
+    console.print(f"At the end, no other run gains more L2 for less L1 than: {least}", highlight=False)
 
 
 def _compare_results(console: Console, sides: Sequence[list[str]], names: list[str]) -> None:

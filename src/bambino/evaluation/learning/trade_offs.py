@@ -93,6 +93,12 @@ def trade_off(one: Run, other: Run) -> TradeOff | None:
     return TradeOff(tuple(gains), mine, yours)
 
 
+def end_point(l1: Curve, l2: Curve) -> tuple[float, float]:
+    """L2 gain and L1 loss at a run's last evaluation."""
+    check_pair(l1, l2)
+    return l2.goodness[-1] - l2.goodness[0], l1.goodness[0] - l1.goodness[-1]
+
+
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Numbers of the points (L2 gain, L1 loss) that no other point beats in both, by rising gain.
 
