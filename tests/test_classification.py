@@ -360,7 +360,8 @@ def test_data_and_policies_are_recorded(tmp_path):
     assert settings["data"] == str(data)
     assert (settings["items"], settings["max_items"]) == (3, 3)
     assert len(settings["sha256"]) == 64
-    assert settings["dtype"] == "float32"
+    assert settings["dtype"].startswith("float32; ")
+    assert settings["tokenizer"]["vocabulary"] == len(tokenizer)
     assert settings["start_token"] == "<s>"
     assert "share the answer" in settings["tie"]
 

@@ -29,8 +29,8 @@ def test_files_are_told_by_name_and_first_line(tmp_path: Path):
     text = write(tmp_path / "it" / "ud.jsonl", {"text": "il gatto dorme", "treebank": "isdt"})
     write(tmp_path / "notes.txt", "hello")
     write(tmp_path / "it" / "labelled.jsonl", {"text": "che bello", "label": 1})
-    write(tmp_path / "broken.jsonl", "{")
-    write(tmp_path / "list.jsonl", [1])
+    tsv = write(tmp_path / "it" / "table.tsv", "sen\twrong_sen\nil gatto\tla gatto")
+    write(tmp_path / "it" / "renamed.jsonl", {"sentence_bad": "la gatto"})
 
     found = discover(tmp_path, TASKS)
     assert {name: (test.kind, test.path) for name, test in found.tests.items()} == {
@@ -38,12 +38,36 @@ def test_files_are_told_by_name_and_first_line(tmp_path: Path):
         "agreement": ("pairs", forms),
         "multiblimp": ("pairs", multi),
         "sentipolc": ("classification", task),
+        "table": ("pairs", tsv),
         "ud": ("text", text),
     }
     assert found.terms == [terms]
-    assert sorted(Path(path).name for path in found.others) == [
-        "broken.jsonl", "labelled.jsonl", "list.jsonl", "notes.txt"
-    ]  # fmt: skip
+    assert {Path(path).name: why for path, why in found.others.items()} == {
+        name: f"no pairs, no text ({keys} in line 1), nor named like a task's file (sentipolc2016.jsonl)"
+        for name, keys in (("labelled.jsonl", "label, text"), ("renamed.jsonl", "sentence_bad"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"{", r"not JSON"),
+        (b"[1]", "no JSON object"),
+        ('{"text": "perché"}'.encode("latin-1"), "not UTF-8"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"text": ' + b"1" * 5000 + b"}", "not JSON"),
+    ],
+)
+def test_a_first_line_that_cannot_be_read_stops_with_file_and_line(content: bytes, problem: str, tmp_path: Path):
+    write(tmp_path / "good.jsonl", PAIR)
+    (tmp_path / "broken.jsonl").write_bytes(b"\n" + content)
+    with pytest.raises(TextError, match=rf"broken\.jsonl, line 2: {problem}"):
+        discover(tmp_path, {})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path):
+    (tmp_path / "pairs.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(PAIR).encode())
+    assert list(discover(tmp_path, {}).tests) == ["pairs"]
 
 
 def test_a_single_file_will_do(tmp_path: Path):
@@ -59,7 +83,7 @@ def test_two_tests_of_one_name_are_refused(tmp_path: Path):
 
 def test_a_folder_without_tests_is_refused(tmp_path: Path):
     write(tmp_path / "empty.jsonl", "")
-    with pytest.raises(TextError, match=r"holds no test: .*neither pairs nor text"):
+    with pytest.raises(TextError, match=r"holds no test\. .*empty\.jsonl: no pairs, no text"):
         discover(tmp_path, {})
     with pytest.raises(TextError, match="There is no text at"):
         discover(tmp_path / "nowhere", {})

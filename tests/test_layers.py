@@ -31,6 +31,7 @@ LAYERS = [
         "evaluation.fluency",
         "evaluation.harness",
         "evaluation.in_training",
+        "evaluation.json_lines",
         "evaluation.lm_eval_tasks",
         "evaluation.minimal_pairs",
         "evaluation.model_description",

@@ -147,7 +147,7 @@ def test_max_items_are_spread_evenly(tmp_path):
         (b'{"text": "a\\u0000b", "mood": "sad"}', "holds NUL"),
         (b'{"text": "a\\ud83d", "mood": "sad"}', "half a character"),
         (b'{"text": "Uffa."', "not JSON"),
-        (b'["Uffa.", "sad"]', "not a JSON object"),
+        (b'["Uffa.", "sad"]', "no JSON object"),
     ],
 )
 def test_a_line_that_is_no_item_is_named(line, problem, tmp_path):

@@ -172,14 +172,22 @@ def load_heldout(
     split: Split = "all",
     max_lines: int,
     jsonl_field: str = "text",
+    dropped: dict[str, int] | None = None,
 ) -> list[str]:
-    """The held-out lines of the sources (all lines when heldout_every is None), at most max_lines, spread evenly."""
-    read = (
+    """The held-out lines of the sources (all lines when heldout_every is None), at most max_lines, spread evenly.
+
+    Args:
+        dropped: filled with how many lines of the sources cannot be used, by reason, as in `load_corpus`.
+    """
+    report = SourceReport(path="")
+    read = [
         line
         for source in sources
-        for line in _read_source(source, jsonl_field, SourceReport(path=str(source)))
-        if _keep(line, 0, None, {})
-    )
+        for line in _read_source(source, jsonl_field, report)
+        if _keep(line, 0, None, report.dropped)
+    ]
+    if dropped is not None:
+        dropped |= report.dropped
     lines = heldout_of(read, heldout_every, split)
     if not lines:
         rule = "" if heldout_every is None else f" (sha256 of the line modulo {heldout_every} is 0, split {split})"
@@ -214,21 +222,20 @@ def in_split(line: str, split: Split) -> bool:
     return digest[-1] % 2 == (0 if split == "dev" else 1)
 
 
-def find_files(source: str | Path) -> list[Path]:
-    """The file itself (of any ending but .json), or the .txt and .jsonl files below a folder, sorted by path."""
+def find_files(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """The file itself (of any ending but .json), or the files below a folder that end so, sorted by path."""
     path = Path(source)
     if path.suffix.lower() == ".json" and path.is_file():
         way_out = "Write an object a line, in a .jsonl file."
         raise TextError(f"{source} is a JSON document, not lines of text. {way_out}")
     if path.is_file():
         return [path]
+    endings = " or ".join(suffixes)
     if not path.is_dir():
-        raise TextError(
-            f"There is no text at {source}. Give the path of a .txt or .jsonl file, or of a folder of them."
-        )
-    files = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+        raise TextError(f"There is no text at {source}. Give the path of a {endings} file, or of a folder of them.")
+    files = sorted(p for p in path.rglob("*") if p.suffix in suffixes and p.is_file())
     if not files:
-        raise TextError(f"The folder {source} holds no .txt or .jsonl file.")
+        raise TextError(f"The folder {source} holds no {endings} file.")
     return files
 
 
@@ -258,7 +265,8 @@ def _read_source(source: str | Path, jsonl_field: str, report: SourceReport) -> 
     if report.lines == 0:
         raise TextError(f"{source} is empty.")
     report.sha256 = digest.hexdigest()
-    report.dropped.update(dropped)
+    for reason, count in dropped.items():
+        report.dropped[reason] = report.dropped.get(reason, 0) + count
     return lines
 
 
@@ -267,6 +275,11 @@ def _json_text(line: str, jsonl_field: str) -> str:
     if not isinstance(text, str):
         raise TypeError
     return " ".join(text.split("\n"))
+
+
+def is_broken(text: str) -> bool:
+    """Whether a text holds NUL or half a character, as files of another encoding do."""
+    return "\0" in text or _LONE_SURROGATE.search(text) is not None
 
 
 def _keep(line: str, min_chars: int, heldout_every: int | None, dropped: dict[str, int]) -> bool:

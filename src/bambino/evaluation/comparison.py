@@ -6,6 +6,7 @@ paired t-test. All tests of one comparison are corrected together (Holm), and th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from rich.table import Table
 
 from bambino.evaluation.results import Results, ResultsError, TaskResult
 from bambino.evaluation.statistics import Difference, holm, mcnemar, paired_bootstrap, paired_t
+
+MUST_AGREE = ("sha256", "normalization", "max_items")
+"""Settings by which it is told whether two results are of the same items."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,11 @@ def compare(one: Results, other: Results) -> list[Comparison]:
             continue
         for score in _compared(task):
             mine, yours = task.item_scores.get(score), theirs.item_scores.get(score)
-            if mine is None or yours is None:
+            if mine is None or yours is None or not any(map(_both_measured, mine, yours)):
                 continue
             if len(mine) != len(yours):
                 raise ResultsError(f"{score} has {len(mine)} items in {one.model} and {len(yours)} in {other.model}.")
+            _check_same_items(task, theirs, f"{one.model} and {other.model}")
             found.append(_on_items(score, mine, yours))
     if not found:
         raise ResultsError(f"{one.model} and {other.model} share no score with items. Evaluate both on the same tasks.")
@@ -68,7 +73,11 @@ def compare_over_seeds(ones: Sequence[Results], others: Sequence[Results]) -> li
     for name, task in ones[0].tasks.items():
         if not all(name in results.tasks and results.tasks[name].main.name == task.main.name for results in every):
             continue
+        for results in every:
+            _check_same_items(task, results.tasks[name], f"{ones[0].model} and {results.model}")
         mine, yours = ([results.tasks[name].main.value for results in side] for side in (ones, others))
+        if not all(map(math.isfinite, [*mine, *yours])):
+            continue  # nothing was said that it could be measured on
         difference = paired_t(mine, yours)
         assert difference is not None, "two or more seeds"
         found.append(Comparison(task.main.name, _mean(mine), _mean(yours), difference, "t"))
@@ -98,7 +107,20 @@ def _compared(task: TaskResult) -> list[str]:
     return [task.main.name] if task.main.name in with_items else with_items
 
 
+def _check_same_items(task: TaskResult, theirs: TaskResult, models: str) -> None:
+    """Raises ResultsError where two results of a task are of other data or scored in another way."""
+    for setting in MUST_AGREE:
+        if task.settings.get(setting) != theirs.settings.get(setting):
+            raise ResultsError(
+                f"{task.task} of {models} do not compare: {setting} is {task.settings.get(setting)} and "
+                f"{theirs.settings.get(setting)}. Evaluate both on the same data with the same options."
+            )
+
+
 def _on_items(score: str, mine: list[float], yours: list[float]) -> Comparison:
+    """Items that either lacks (a silent baby's utterance) are left out."""
+    both = [pair for pair in zip(mine, yours, strict=True) if _both_measured(*pair)]
+    mine, yours = [one for one, _ in both], [other for _, other in both]
     difference = paired_bootstrap(mine, yours)
     if set(mine) | set(yours) <= {0.0, 0.5, 1.0}:
         decided = [(a == 1.0, b == 1.0) for a, b in zip(mine, yours, strict=True) if 0.5 not in (a, b)]
@@ -111,6 +133,10 @@ def _on_items(score: str, mine: list[float], yours: list[float]) -> Comparison:
 def _corrected(found: list[Comparison]) -> list[Comparison]:
     corrected = holm({c.score: c.difference.p_value for c in found})
     return [Comparison(c.score, c.one, c.other, c.difference, c.test, corrected[c.score]) for c in found]
+
+
+def _both_measured(one: float, other: float) -> bool:
+    return math.isfinite(one) and math.isfinite(other)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import ratio_of_sums
-from bambino.scoring import context_length, score_texts
-from bambino.text import TextError, start_token
+from bambino.scoring import score_texts
+from bambino.text import TextError
 
 
 def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequence[str], name: str) -> TaskResult:
@@ -46,10 +47,8 @@ def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequ
         "sha256": hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest(),
         "bytes": int(sum(num_bytes)),
         "tokens": tokens,
-        "context": context_length(lm),
         "windows": sum(score.tokens_read - score.tokens for score in scores),
-        "start_token": start_token(tokenizer),
-        "dtype": str(lm.dtype).removeprefix("torch."),
+        **describe_model(lm, tokenizer),
     }
     items = {key: [line * len(lines) / sum(num_bytes) for line in bits]}  # their mean is the score
     chance = tokens * math.log2(lm.get_output_embeddings().weight.shape[0]) / sum(num_bytes)

@@ -16,15 +16,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bambino.text import TextError
+from bambino.evaluation.json_lines import lines_of, objects_of
+from bambino.text import TextError, is_broken
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))
 _WAY_OUT = 'Each line must be {"sentence_good": ..., "sentence_bad": ...} or {"prefix", "good_form", "bad_form"}.'
 
@@ -117,7 +116,7 @@ def load_terms(path: str | Path) -> dict[str, tuple[str, str]]:
         missing = [name for name in ("UID", "term", "field") if not isinstance(row.get(name), str)]
         if missing:
             raise TextError(f'{where}: no {missing[0]}. Each line must be {{"UID": ..., "term": ..., "field": ...}}.')
-        terms[row["UID"]] = (row["term"], row["field"])
+        terms[row["UID"]] = (row["term"], _field(row["field"]))
     return terms
 
 
@@ -126,7 +125,12 @@ def _pairs_of(rows: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[Pair]:
         good, bad, given = _sentences(where, row)
         uid = row.get("UID") or row.get("phenomenon") or ""
         term = row.get("term") or row.get("linguistics_term") or row.get("phenomenon") or ""
-        yield Pair(good, bad, str(uid), given, str(term), str(row.get("field") or ""))
+        yield Pair(good, bad, str(uid), given, str(term), _field(row.get("field") or ""))
+
+
+def _field(name: object) -> str:
+    """BLiMP spells one field in two ways, syntax/semantics and syntax_semantics; a slash would make two parts of it."""
+    return str(name).replace("/", "_")
 
 
 def _sentences(where: str, row: Mapping[str, Any]) -> tuple[str, str, int]:
@@ -145,33 +149,22 @@ def _text(where: str, row: Mapping[str, Any], name: str) -> str:
     text = row[name]
     if not isinstance(text, str) or not text.strip():
         raise TextError(f"{where}: {name} = {text!r} must be a non-empty string.")
-    if "\0" in text or _LONE_SURROGATE.search(text):
+    if is_broken(text):
         raise TextError(f"{where}: {name} holds NUL or half a character (another encoding?). Save the file as UTF-8.")
     return text
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Where each line is, and what it says."""
+    if path.suffix != ".tsv":
+        yield from objects_of(path, _WAY_OUT)
+        return
     names: list[str] | None = None
-    for number, raw in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        where = f"{path}, line {number}"
-        if not raw.strip():
-            continue
-        try:
-            line = raw.decode("utf-8")
-            row = next(csv.reader([line], delimiter="\t")) if path.suffix == ".tsv" else json.loads(line)
-        except UnicodeDecodeError as error:
-            raise TextError(f"{where}: not UTF-8 ({error}). Save the whole file as UTF-8.") from None
-        except json.JSONDecodeError as error:
-            raise TextError(f"{where}: not JSON ({error}). {_WAY_OUT}") from None
-        if isinstance(row, list) and path.suffix == ".tsv":
-            if names is None:
-                names = row
-                continue
-            row = dict(zip(names, row, strict=False))
-        if not isinstance(row, dict):
-            raise TextError(f"{where}: no JSON object. {_WAY_OUT}")
-        yield where, row
+    for where, line in lines_of(path):
+        cells = next(csv.reader([line], delimiter="\t"))
+        if names is not None:
+            yield where, dict(zip(names, cells, strict=False))
+        names = names or cells
 
 
 def _hub_rows(name: str, configuration: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -41,6 +41,11 @@ class Score:
     """What guessing scores."""
 
 
+def lower_is_better(score: Score) -> bool:
+    """Whether less of it is better."""
+    return score.unit == "bits per byte"
+
+
 @dataclass(frozen=True)
 class TaskResult:
     """All scores of one task for one model, and how they were measured."""

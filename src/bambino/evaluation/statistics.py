@@ -73,9 +73,11 @@ def paired_bootstrap(one: Sequence[float], other: Sequence[float], *, seed: int 
     """Mean of one - other over the same items, with percentile interval; p = share of resamples across 0, twice.
 
     Raises:
-        ValueError: not the same number of items.
+        ValueError: not the same number of items, or an item that is no number.
     """
     gaps = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
+    if np.isnan(gaps).any():
+        raise ValueError("an item is no number (NaN); leave out such items of both")
     means = _resampled(lambda picks: float(gaps[picks].mean()), len(gaps), seed)
     across = min(float((means <= 0).mean()), float((means >= 0).mean()))
     return Difference(float(gaps.mean()), _percentiles(means), min(1.0, 2 * max(across, 1 / DRAWS)))
@@ -154,7 +156,13 @@ def paired_t(one: Sequence[float], other: Sequence[float]) -> Difference | None:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Each comparison's p corrected for being one of several (Holm 1979), in the given order."""
+    """Each comparison's p corrected for being one of several (Holm 1979), in the given order.
+
+    Raises:
+        ValueError: a p value that is no number.
+    """
+    if missing := [name for name, p in p_values.items() if math.isnan(p)]:
+        raise ValueError(f"{missing[0]} has no p value, so it cannot be one of the comparisons")
     ranked = sorted(p_values, key=lambda name: p_values[name])
     corrected: dict[str, float] = {}
     floor = 0.0

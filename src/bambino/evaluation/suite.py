@@ -18,6 +18,7 @@ from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import tests_in
 from bambino.evaluation.fluency import fluency
 from bambino.evaluation.harness import HarnessConfig, run_harness
+from bambino.evaluation.json_lines import texts_of
 from bambino.evaluation.learning.acquisition import acquisition_order, load_order
 from bambino.evaluation.learning.bilingual import bilingual
 from bambino.evaluation.learning.curves import CurveError
@@ -200,8 +201,7 @@ def _tested(baby: Speaker, plan: Plan, name: str, test: Found | None, terms: lis
         return evaluate_task(baby.lm, baby.tokenizer, name, path, max_items=plan.limit)
     if test.kind == "pairs":
         return _compared(baby, plan, name, test.path, terms)
-    lines = load_heldout([str(test.path)], heldout_every=None, max_lines=plan.lines)
-    return fluency(baby.lm, baby.tokenizer, lines, name)
+    return fluency(baby.lm, baby.tokenizer, spread(texts_of(test.path), plan.lines), name)
 
 
 def _compared(baby: Speaker, plan: Plan, name: str, source: str | Path, terms: list[Path]) -> TaskResult:

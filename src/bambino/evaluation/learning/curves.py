@@ -57,7 +57,7 @@ class Curve:
     def unit(self) -> str:
         if self.name.startswith("bits_per_byte/"):
             return "bits per byte"
-        return "share" if self.name.startswith("pairs/") else "nats per parent token"
+        return "share" if self.name.startswith(("pairs/", "tasks/")) else "nats per parent token"
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,18 @@ class Reached:
 
 
 def direction(name: str) -> int:
-    """1 when higher is better (pairs), -1 when lower is (bits per byte, log-perplexity).
+    """1 when higher is better (pairs, tasks), -1 when lower is (bits per byte, log-perplexity).
 
     Raises:
         CurveError: a measure of which more is neither better nor worse.
     """
-    if name.startswith("pairs/"):
+    if name.startswith(("pairs/", "tasks/")):
         return 1
     if name.startswith("bits_per_byte/") or name.endswith("log_perplexity"):
         return -1
-    raise CurveError(f"{name} has no better direction. Use bits_per_byte/..., pairs/... or a log_perplexity.")
+    raise CurveError(
+        f"{name} has no better direction. Use bits_per_byte/..., pairs/..., tasks/... or a log_perplexity."
+    )
 
 
 def read_curves(run_dir: str | Path) -> dict[str, Curve]:

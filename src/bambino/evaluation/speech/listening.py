@@ -11,13 +11,15 @@ baby says what the parent likes better than human language: it has learned the p
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
 from bambino.config import RewardConfig
+from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.speech.continuations import (
     Speaker,
@@ -33,6 +35,9 @@ from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.vocabulary import novel_words, spelling, vocabulary
 from bambino.evaluation.statistics import Interval, bootstrap, paired_bootstrap
 from bambino.rewards import ParentPerplexity
+
+GAP = "speech/log_perplexity_gap/baby"
+"""The parent's log-perplexity of the baby less that of the human continuation, prompt by prompt: log of the ratio."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,11 @@ def speech(
         "speech/ended/baby": [float(one.has_ended) for one in said],
     }
     if judged.gaps:
-        items["speech/log_perplexity_gap/baby"] = judged.gaps
-    result = TaskResult("speech", scores, _settings(settings, languages), judged.verdict, items)
+        items[GAP] = judged.gaps
+    details = _settings(settings, languages) | describe_model(baby.lm, baby.tokenizer)
+    details["sha256"] = hashlib.sha256("\n".join(one.text for one in human).encode("utf-8")).hexdigest()
+    details["parent"] = None if parent is None else parent.lm.name_or_path
+    result = TaskResult("speech", scores, details, judged.verdict, items)
     spoken = {"baby": said, "human": human} | ({"parent": judged.parent} if judged.parent else {})
     return Speech(result, _examples(said, human, judged, languages), novel, spoken)
 
@@ -136,6 +144,9 @@ def _judge(baby: Speaker, parent: Speaker, said: list[Said], human: list[Said], 
     ratio, verdict = _ratio("speech/perplexity_ratio/baby", given["baby"], given["human"])
     scores = [
         ratio,
+        replace(
+            ratio, name=GAP, value=math.log(ratio.value), unit="nats per parent token", interval=_log(ratio.interval)
+        ),
         _ratio("speech/perplexity_ratio_with_prompt/baby", whole["baby"], whole["human"])[0],
         *(_log_perplexity(f"speech/log_perplexity/{name}", given[name]) for name in speakers),
         *(_log_perplexity(f"speech/log_perplexity_with_prompt/{name}", whole[name]) for name in speakers),
@@ -175,6 +186,10 @@ def _ratio(name: str, said: list[float], human: list[float]) -> tuple[Score, str
     else:
         verdict = "the parent finds the baby about as likely as humans"
     return Score(name, math.exp(gap.mean), "ratio", len(pairs), interval), verdict
+
+
+def _log(interval: Interval | None) -> Interval | None:
+    return None if interval is None else Interval(math.log(interval.low), math.log(interval.high))
 
 
 def _log_perplexity(name: str, perplexities: list[float]) -> Score:

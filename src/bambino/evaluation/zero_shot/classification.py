@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import bootstrap_of
 from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, choice_lengths, choice_log_probs
@@ -35,7 +36,7 @@ from bambino.evaluation.zero_shot.task_data import Item, TaskData, load_items
 from bambino.evaluation.zero_shot.task_definitions import Task, load_task
 from bambino.evaluation.zero_shot.verdicts import against, in_words
 from bambino.scoring import context_length
-from bambino.text import TextError, start_token
+from bambino.text import TextError
 
 SCORINGS = ("sum", "per_byte", "pmi", "calibrated")
 ITEMS_AT_ONCE = 1000
@@ -77,9 +78,8 @@ def evaluate_task(
     task = task if isinstance(task, Task) else load_task(task)
     items = load_items(task, data, max_items)
     scores = score_options(lm, tokenizer, task, items.items)
-    settings = {"tokenizer": tokenizer.name_or_path, "dtype": str(lm.dtype).removeprefix("torch.")}
-    settings["start_token"] = None if (start := start_token(tokenizer)) is None else tokenizer.decode([start])
-    result = result_of(task, items, scores, settings | {"max_items": max_items})
+    settings = {"max_items": max_items} | describe_model(lm, tokenizer)
+    result = result_of(task, items, scores, settings)
     if task.ranked is None:
         return result
     auc = auc_of(lm, tokenizer, task, items.items, task.ranked)

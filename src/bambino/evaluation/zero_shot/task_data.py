@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from bambino.evaluation.json_lines import objects_of
 from bambino.evaluation.zero_shot.task_definitions import FieldText, Place, Task
-from bambino.text import TextError, spread
+from bambino.text import TextError, is_broken, spread
 
 _Row: TypeAlias = tuple[str, dict[str, Any]]
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _from_file(task: Task, data: str | Path) -> _Read:
     if path is None:
         raise TextError(f"There is no {task.local.source} in {data}, which the task {task.name} reads.")
     content = path.read_bytes()
-    rows = list(_file_rows(path, content))
+    rows = list(objects_of(path))
     chosen = _of_split(rows, task.local.split, str(path))
     train_split = task.local.train_split
     train = [row for row in rows if train_split is not None and row[1].get("split") == train_split]
@@ -113,26 +112,13 @@ def _from_hub(task: Task) -> _Read:
     return _Read(rows, train, hub, f"{hub.source} on the hub, {hub.split}", digest.hexdigest())
 
 
-def _file_rows(path: Path, content: bytes) -> Iterator[_Row]:
-    for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        if not raw.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(raw.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise TextError(f"{where}: not UTF-8 ({error.reason}). Convert the file to UTF-8.") from None
-        except json.JSONDecodeError as error:
-            raise TextError(f"{where}: not JSON ({error}). Each line must be one JSON object.") from None
-        if not isinstance(row, dict):
-            raise TextError(f"{where}: not a JSON object.")
-        yield where, row
-
-
 def _of_split(rows: list[_Row], split: str, source: str) -> list[_Row]:
     if not any("split" in row for _, row in rows):
         return rows
-    chosen = [(where, row) for where, row in rows if row.get("split") == split]
+    for where, row in rows:
+        if "split" not in row:
+            raise TextError(f"{where}: no split, which other lines of {source} have. Say which split it belongs to.")
+    chosen = [(where, row) for where, row in rows if row["split"] == split]
     if not chosen:
         found = ", ".join(sorted({str(row.get("split")) for _, row in rows}))
         raise TextError(f"{source} has no item whose split is {split}; it has {found}.")
@@ -208,6 +194,6 @@ def _text(value: Any, where: str, name: str) -> FieldText:
         raise TextError(f"{where}: {name} must be a text, not {value!r}.")
     if not value.strip():
         raise TextError(f"{where}: {name} is empty.")
-    if "\0" in value or _LONE_SURROGATE.search(value):
+    if is_broken(value):
         raise TextError(f"{where}: {name} holds NUL or half a character (another encoding?).")
     return FieldText(" ".join(value.split()))

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bambino.evaluation.results import ResultsError, Score, TaskResult
+from bambino.evaluation.results import ResultsError, Score, TaskResult, lower_is_better
 from bambino.evaluation.statistics import bootstrap_of, paired_bootstrap
 
 UNINFORMATIVE = "uninformative"
@@ -69,8 +69,14 @@ def uninformative(references: Sequence[TaskResult]) -> bool:
     return not any(is_above_chance(result) for result in references)
 
 
+def is_classification(result: TaskResult) -> bool:
+    """Told by the main score: balanced accuracy."""
+    return result.main.name == f"{result.task}/balanced_accuracy"
+
+
 def judged(results: Sequence[TaskResult], references: Sequence[TaskResult]) -> list[TaskResult]:
-    """The results, those of uninformative tasks marked so; tasks that no reference has been tried on stay as they are.
+    """The results, those of uninformative classification tasks marked so; others, and those that no reference has been
+    tried on, stay as they are.
 
     Args:
         references: all results of the reference models.
@@ -78,7 +84,12 @@ def judged(results: Sequence[TaskResult], references: Sequence[TaskResult]) -> l
     marked = []
     for result in results:
         tried = [reference for reference in references if reference.task == result.task]
-        if tried and uninformative(tried) and not result.verdict.startswith(UNINFORMATIVE):
+        if (
+            is_classification(result)
+            and tried
+            and uninformative(tried)
+            and not result.verdict.startswith(UNINFORMATIVE)
+        ):
             verdict = f"{UNINFORMATIVE} (no reference is above chance); {result.verdict}".removesuffix("; ")
             result = replace(result, verdict=verdict)
         marked.append(result)
@@ -115,7 +126,8 @@ def average(results: Sequence[TaskResult], name: str, *, left_out: Collection[st
 
 
 def with_baseline(result: TaskResult, baseline: TaskResult) -> TaskResult:
-    """The result with the untrained baby's main score and, where both have it item by item, the gain over it.
+    """The result with the untrained baby's main score and, where both have it item by item, the gain over it: positive
+    is better, also where less is better (bits per byte).
 
     Raises:
         ResultsError: other task or other items.
@@ -130,6 +142,6 @@ def with_baseline(result: TaskResult, baseline: TaskResult) -> TaskResult:
         )
     more = [Score(f"{main.name}/untrained", its.value, its.unit, its.items, its.interval, its.chance)]
     if mine is not None and theirs is not None:
-        gain = paired_bootstrap(mine, theirs)
+        gain = paired_bootstrap(theirs, mine) if lower_is_better(main) else paired_bootstrap(mine, theirs)
         more.append(Score(f"{main.name}/gain", gain.mean, main.unit, main.items, gain.interval, 0.0))
     return replace(result, scores=[*result.scores, *more])
