@@ -9,7 +9,7 @@ import yaml
 from conftest import FAMILIES, italian_lines, make_tokenizer
 from known_models import sharp_lm, uniform_lm, word_tokenizer
 
-from bambino.evaluation.harness import HarnessConfig, HarnessError, run_harness, with_start
+from bambino.evaluation.harness import Harness, HarnessConfig, HarnessError, with_start
 from bambino.evaluation.lm_eval_tasks import pair_points, write_choice_task, write_pair_tasks
 from bambino.evaluation.minimal_pairs import evaluate_pairs, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
@@ -68,8 +68,8 @@ def test_every_log_prob_of_an_option_is_lm_evals(family, tmp_path):
     ours = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
     best = [int(np.argmax(scores)) for scores in ours]
-    result = run_harness(lm, tokenizer, HarnessConfig(("risposte",), tmp_path))["risposte"]
-    assert result.item_scores["risposte/acc"] == [
+    result = Harness(HarnessConfig(("risposte",), tmp_path)).run(lm, tokenizer)["harness/risposte"]
+    assert result.item_scores["harness/risposte/acc"] == [
         float(b == label) for b, label in zip(best, [0, 1, 2, 0], strict=True)
     ]
     assert result.scores[0].chance == pytest.approx(1 / 3)
@@ -80,16 +80,16 @@ def test_our_tasks_have_our_accuracy_in_lm_eval_paradigm_by_paradigm(tmp_path):
     data = PairSet(PAIRS, "memory", "")
     write_pair_tasks(tmp_path, "it", data)
     config = HarnessConfig(("it",), tmp_path, batch_size=3)
-    theirs = run_harness(lm, tokenizer, config)
+    theirs = Harness(config).run(lm, tokenizer)
     ours = {score.name: score for score in evaluate_pairs(lm, tokenizer, "it", data).scores}
     for uid in ("order", "same", "form"):
-        (score,) = theirs[f"it_{uid}"].scores
+        (score,) = theirs[f"harness/it_{uid}"].scores
         mine = ours[f"it/accuracy/{uid}"]
         assert (score.value, score.items, score.interval) == (mine.value, mine.items, mine.interval)
-        assert (score.name, score.unit, score.chance) == (f"it_{uid}/acc", "share", 0.5)
+        assert (score.name, score.unit, score.chance) == (f"harness/it_{uid}/acc", "share", 0.5)
     assert ours["it/accuracy/same"].value == 0.5  # ties
-    assert theirs["it"].scores[0].value == pytest.approx(ours["it/accuracy"].value)
-    settings = theirs["it_order"].settings
+    assert theirs["harness/it"].scores[0].value == pytest.approx(ours["it/accuracy"].value)
+    settings = theirs["harness/it_order"].settings
     assert settings["harness"].startswith("lm-eval 0.4")
     assert (settings["start_token"], settings["version"], settings["fewshot"]) == ("</s>", 1, 0)
 
@@ -98,9 +98,12 @@ def test_a_limit_leaves_the_first_items(tmp_path):
     lm, tokenizer = uniform_lm("gpt2", 320), make_tokenizer()
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
     config = HarnessConfig(("it_same", "it_ord*"), tmp_path, limit=1)
-    results = run_harness(lm, tokenizer, config)
-    assert {name: result.scores[0].items for name, result in results.items()} == {"it_same": 1, "it_order": 1}
-    assert results["it_same"].item_scores["it_same/acc"] == [0.5]
+    results = Harness(config).run(lm, tokenizer)
+    assert {name: result.scores[0].items for name, result in results.items()} == {
+        "harness/it_same": 1,
+        "harness/it_order": 1,
+    }
+    assert results["harness/it_same"].item_scores["harness/it_same/acc"] == [0.5]
 
 
 def test_lm_evals_own_blimp_has_a_space_before_each_sentence_and_gives_ties_to_the_good_one(tmp_path):
@@ -125,8 +128,8 @@ def test_lm_evals_own_blimp_has_a_space_before_each_sentence_and_gives_ties_to_t
     spaced = score_pairs(lm, tokenizer, [Pair(f" {p.good}", f" {p.bad}", "") for p in pairs])
     np.testing.assert_allclose(theirs[:, 0], spaced.good, rtol=1e-6)
     assert abs(theirs[0, 0] - score_pairs(lm, tokenizer, pairs).good[0]) > 0.1
-    result = run_harness(lm, tokenizer, HarnessConfig(("own",), tmp_path))["own"]
-    assert result.item_scores["own/acc"][1] == 1.0
+    result = Harness(HarnessConfig(("own",), tmp_path)).run(lm, tokenizer)["harness/own"]
+    assert result.item_scores["harness/own/acc"][1] == 1.0
 
 
 def test_points_of_a_pair_as_lm_eval_asks_for_them():
@@ -155,24 +158,24 @@ def test_the_start_token_is_prepended_once_whoever_does_it():
 
 def test_a_tokenizer_without_any_start_token_is_refused():
     with pytest.raises(HarnessError, match="neither BOS nor EOS"):
-        run_harness(sharp_lm("opt"), word_tokenizer("a", bos=None), HarnessConfig(()))
+        Harness(HarnessConfig(())).run(sharp_lm("opt"), word_tokenizer("a", bos=None))
 
 
 def test_an_unknown_task_is_named(tmp_path):
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
     config = HarnessConfig(("it_order", "it_odrer"), tmp_path)
     with pytest.raises(HarnessError, match=rf"finds no task it_odrer in {tmp_path}"):
-        run_harness(sharp_lm("opt"), make_tokenizer(), config)
+        Harness(config).run(sharp_lm("opt"), make_tokenizer())
     with pytest.raises(HarnessError, match=r"finds no task blimp \(neither its own tasks nor a folder"):
-        run_harness(sharp_lm("opt"), make_tokenizer(), HarnessConfig(("blimp",)))
+        Harness(HarnessConfig(("blimp",))).run(sharp_lm("opt"), make_tokenizer())
 
 
 @pytest.mark.slow
 def test_lm_evals_own_tasks_are_found_when_asked_for():
     with pytest.raises(HarnessError, match="finds no task blimp_adjunct_iland among its own"):
-        run_harness(sharp_lm("opt"), make_tokenizer(), HarnessConfig(("blimp_adjunct_iland",), include_defaults=True))
+        Harness(HarnessConfig(("blimp_adjunct_iland",), include_defaults=True)).run(sharp_lm("opt"), make_tokenizer())
     with pytest.raises(HarnessError, match="cannot read the data of blimp_adjunct_island"):  # offline
-        run_harness(sharp_lm("opt"), make_tokenizer(), HarnessConfig(("blimp_adjunct_island",), include_defaults=True))
+        Harness(HarnessConfig(("blimp_adjunct_island",), include_defaults=True)).run(sharp_lm("opt"), make_tokenizer())
 
 
 def test_data_that_are_not_here_are_named(tmp_path):
@@ -180,10 +183,10 @@ def test_data_that_are_not_here_are_named(tmp_path):
     (tmp_path / "it_form.jsonl").unlink()
     config = HarnessConfig(("it_form",), tmp_path)
     with pytest.raises(HarnessError, match=r"cannot read the data of it_form: .*it_form\.jsonl"):
-        run_harness(sharp_lm("opt"), make_tokenizer(), config)
+        Harness(config).run(sharp_lm("opt"), make_tokenizer())
 
 
 def test_without_lm_eval_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(HarnessError, match=r"Install it: pip install 'bambino-lm\[harness\]'"):
-        run_harness(sharp_lm("opt"), make_tokenizer(), HarnessConfig(("blimp",)))
+        Harness(HarnessConfig(("blimp",))).run(sharp_lm("opt"), make_tokenizer())

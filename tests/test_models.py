@@ -9,7 +9,8 @@ from conftest import FAMILIES, make_tokenizer, tiny_lm
 from known_models import sharp_lm
 from safetensors.torch import load_file, save_file
 from tokenizers import pre_tokenizers
-from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config
+from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, LlamaForCausalLM
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from bambino import BambinoTrainer
 from bambino.config import ModelConfig
@@ -26,7 +27,8 @@ from bambino.models import (
     tokenizer_sha256,
     weights_sha256,
 )
-from bambino.text import TokenBatch
+from bambino.scoring import token_log_probs
+from bambino.text import TokenBatch, pad
 
 
 def weights_of(lm):
@@ -34,7 +36,7 @@ def weights_of(lm):
 
 
 def capped_lm():
-    """A Gemma 2, which soft-caps its logits."""
+    """A Gemma 2, which soft-caps its logits at 0.5."""
     torch.manual_seed(0)
     config = Gemma2Config(
         vocab_size=320,
@@ -45,6 +47,25 @@ def capped_lm():
         head_dim=16,
         intermediate_size=64,
         max_position_embeddings=64,
+        final_logit_softcapping=0.5,
+    )
+    return AutoModelForCausalLM.from_config(config)
+
+
+def divided_lm():
+    """A Granite, which divides its logits by 8."""
+    torch.manual_seed(0)
+    config = GraniteConfig(
+        vocab_size=320,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        logits_scaling=8.0,
+        bos_token_id=1,
+        eos_token_id=1,
+        pad_token_id=0,
     )
     return AutoModelForCausalLM.from_config(config)
 
@@ -174,15 +195,35 @@ def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tmp_path):
         load_tokenizer(ModelConfig(str(tmp_path)), "baby", tiny_lm("gpt2", 319))
 
 
-@pytest.mark.parametrize("build", [capped_lm, scaled_lm])
-def test_a_model_that_caps_or_scales_its_logits_is_refused(build, tmp_path):
-    lm = build()
-    message = rf"^parent\.model: {type(lm).__name__} changes its logits after the LM head"
-    with pytest.raises(ModelError, match=message):
-        check_head(lm, "parent")
-    lm.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=message):
-        load_lm(ModelConfig(str(tmp_path)), "parent")
+@pytest.mark.parametrize("build", [capped_lm, scaled_lm, divided_lm])
+def test_a_model_that_caps_or_scales_its_logits_is_read_as_it_reads_itself(build, tmp_path):
+    build().save_pretrained(tmp_path)
+    lm = load_lm(ModelConfig(str(tmp_path)), "parent").eval()
+    row = [1, 20, 30, 40, 50, 60]
+    scores = token_log_probs(lm, pad([row], 0))[0, 1:]
+    with torch.no_grad():
+        logits = lm(input_ids=torch.tensor([row])).logits[0, :-1]
+    plain = logits.log_softmax(-1)[torch.arange(5), torch.tensor(row[1:])]
+    torch.testing.assert_close(scores, plain)
+    head_alone = lm.get_output_embeddings()(lm.model(input_ids=torch.tensor([row])).last_hidden_state)[0, :-1]
+    assert not torch.allclose(logits, head_alone, rtol=1e-3, atol=1e-3)
+
+
+class Doubling(LlamaForCausalLM):
+    """Its logits are twice what its head says."""
+
+    def forward(self, *args, **kwargs):
+        found = super().forward(*args, **kwargs)
+        return CausalLMOutputWithPast(logits=2 * found.logits)
+
+
+def doubling_lm():
+    return Doubling(tiny_lm("llama").config)
+
+
+def test_a_model_that_does_something_unknown_to_its_logits_is_refused():
+    with pytest.raises(ModelError, match=r"^parent\.model: Doubling does more between its last hidden states and its"):
+        check_head(doubling_lm(), "parent")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -196,8 +237,8 @@ def test_the_head_check_passes_plain_models_and_leaves_their_mode(family):
 
 
 def test_a_model_object_is_checked_like_a_path(make_recipe, baby_folder):
-    with pytest.raises(ModelError, match="changes its logits"):
-        BambinoTrainer(model=capped_lm(), args=make_recipe(), processing_class=make_tokenizer())
+    with pytest.raises(ModelError, match="Doubling does more"):
+        BambinoTrainer(model=doubling_lm(), args=make_recipe(), processing_class=make_tokenizer())
     with pytest.raises(ModelError, match="the model rows for 300 only"):
         BambinoTrainer(model=tiny_lm("opt", 300), args=make_recipe(), processing_class=make_tokenizer())
 

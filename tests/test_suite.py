@@ -179,9 +179,8 @@ def test_every_checkpoint_of_a_run_is_measured_with_the_baby_before_it(
     assert "after so many steps" in capsys.readouterr().out
     # The gain is over what the baby was before the run.
     gain = next(x for x in results[1].tasks["bits_per_byte/l2"].scores if x.name.endswith("/gain"))
-    assert gain.value == pytest.approx(
-        results[1].tasks["bits_per_byte/l2"].main.value - curves["scores"]["bits_per_byte/l2"][0]
-    )
+    before, after = curves["scores"]["bits_per_byte/l2"][:2]
+    assert gain.value == pytest.approx(before - after)  # fewer bits are better
 
 
 def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, text: list[str], tmp_path: Path, capsys):
@@ -253,6 +252,14 @@ def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsy
         (["--dta", "tests"], "There is no option --dta. Did you mean --data?"),
         (["--data", "tests", "--max_items", "0"], "max_items = 0 is too small. Use 1 or more."),
         (["--data", "tests", "--curves", "[pairs/it]"], "curves = ['pairs/it'] must name two measures"),
+        (["--data", "tests", "--heldout_every", "0"], "heldout_every = 0 is too small. Use 2 or more, or null"),
+        (["--data", "tests", "--parent", "it"], "parent = it is used with --l2_text only. Give that too."),
+        (["--data", "tests", "--pro_drop", "true"], "pro_drop = True is used with --l2_text only."),
+        (["--data", "tests", "--child_order", "it"], "child_order: nowhere is no run directory."),
+        (["--data", "tests", "--levels", "[2]"], "levels: nowhere is no run directory."),
+        (["--l2_text", "[gone.txt]"], "There is no text at gone.txt."),
+        (["--pairs", "{it: gone.jsonl}"], "There are no minimal pairs at gone.jsonl."),
+        (["--harness", "[no_such]", "--harness_include", "."], "lm-eval finds no task no_such in ."),
         (["--data", "tests", "--suite", "papers"], "suite = papers is none. Use one of all, quick, paper."),
         ([], "Nothing to measure. Give --data FOLDER"),
         (["--data", "tests", "--tasks", "blimp"], "Write a list: '[one, another]'"),
@@ -263,6 +270,88 @@ def test_wrong_options_are_answered_before_a_model_is_loaded(words: list[str], s
     out = [] if words == ["--data", "tests"] else ["--output_dir", "out"]
     assert main(["evaluate", "nowhere", *words, *out]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_measured(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys
+):
+    (tmp_path / "file").write_text("")
+    words = ["--data", str(tests_folder), "--output_dir", str(tmp_path / "file" / "out")]
+    assert main(["evaluate", str(baby_folder), *words]) == 2
+    out, err = capsys.readouterr()
+    assert "cannot be written to" in err
+    assert "accuracy" not in out
+
+
+def test_files_that_are_no_tests_and_lines_that_cannot_be_used_are_named(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys
+):
+    (tests_folder / "labelled.jsonl").write_text('{"text": "il gatto", "label": 1}\n')
+    text = tmp_path / "latin.txt"
+    text.write_bytes("\n".join(italian_lines(9)).encode() + "\n\nperché no\n".encode("latin-1"))
+    words = ["--data", str(tests_folder), "--l2_text", f"[{text}]", "--heldout_every", "null", "--prompts", "0"]
+    assert main(["evaluate", str(baby_folder), *words, "--output_dir", str(tmp_path / "out")]) == 0
+    results = load_results(tmp_path / "out")
+    assert "label, text in line 1" in results.left_out[str(tests_folder / "labelled.jsonl")]
+    assert results.left_out["lines of l2_text"] == "1 not UTF-8"
+    assert results.tasks["bits_per_byte/l2"].settings["dropped"] == {"not UTF-8": 1, "empty": 1}
+    assert "lines of l2_text: left out, 1 not UTF-8" in capsys.readouterr().out
+    (tests_folder / "sentences.jsonl").write_text('{"text": "il gatto"}\n{"text": " "}\n')
+    assert main(["evaluate", str(baby_folder), *words[:2], "--output_dir", str(tmp_path / "out")]) == 2
+    assert "sentences.jsonl, line 2: text = ' ' must be a non-empty string." in capsys.readouterr().err
+
+
+def test_what_was_said_before_does_not_stay_beside_new_results(baby_folder: Path, text: list[str], tmp_path: Path):
+    words = ["--l2_text", f"[{text[0]}]", "--heldout_every", "10", "--max_lines", "4", "--output_dir", str(tmp_path)]
+    assert main(["evaluate", str(baby_folder), *words, "--prompts", "2"]) == 0
+    assert (tmp_path / "speech.json").is_file()
+    assert main(["evaluate", str(baby_folder), *words, "--prompts", "0"]) == 0
+    assert not (tmp_path / "speech.json").exists()
+
+
+def test_the_average_leaves_out_uninformative_tasks(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
+    mood = [{"text": line, "irony": i % 2, "split": "test"} for i, line in enumerate(italian_lines(6, seed=9))]
+    (tests_folder / "haspeede2.jsonl").write_text(
+        "".join(json.dumps({"text": row["text"], "label": row["irony"], "split": "test"}) + "\n" for row in mood)
+    )
+    words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--tasks", "[ironita, haspeede]"]
+    assert main([*words, "--output_dir", str(tmp_path / "one")]) == 0
+    first = load_results(tmp_path / "one")
+    mean = first.tasks["average"].main
+    assert mean.value == pytest.approx((first.tasks["ironita"].main.value + first.tasks["haspeede"].main.value) / 2)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "macro-F1" in shown
+    assert "not corrected for being several" in shown
+    references = ["--references", f"[{tmp_path / 'one'}]", "--output_dir", str(tmp_path / "two")]
+    assert main([*words, *references]) == 0
+    second = load_results(tmp_path / "two")
+    assert second.tasks["ironita"].verdict.startswith("uninformative")
+    assert "average" not in second.tasks
+
+
+def test_a_reference_judges_classification_alone(
+    baby_folder: Path, tests_folder: Path, text: list[str], tmp_path: Path
+):
+    words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--l2_text", f"[{text[0]}]"]
+    few = ["--heldout_every", "10", "--max_lines", "4", "--prompts", "2"]
+    assert main([*words, *few, "--output_dir", str(tmp_path / "one")]) == 0
+    assert main([*words, *few, "--references", f"[{tmp_path / 'one'}]", "--output_dir", str(tmp_path / "two")]) == 0
+    tasks = load_results(tmp_path / "two").tasks
+    assert [name for name, task in tasks.items() if "uninformative" in task.verdict] == ["ironita"]
+
+
+def test_results_of_other_data_or_options_do_not_compare(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
+    words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--tasks", "[agreement]"]
+    assert main([*words, "--output_dir", str(tmp_path / "sum")]) == 0
+    assert main([*words, "--output_dir", str(tmp_path / "byte"), "--normalization", "byte"]) == 0
+    path = tests_folder / "agreement.jsonl"
+    path.write_text(path.read_text().replace("gatto", "cane"))
+    assert main([*words, "--output_dir", str(tmp_path / "cane")]) == 0
+    for other, setting in (("byte", "normalization is sum and byte"), ("cane", "sha256 is ")):
+        assert main(["compare", str(tmp_path / "sum"), str(tmp_path / other)]) == 2
+        assert f"do not compare: {setting}" in capsys.readouterr().err
+    assert main([*words, "--untrained", str(tmp_path / "sum"), "--output_dir", str(tmp_path / "x")]) == 2
+    assert "the untrained baby was measured on other items" in capsys.readouterr().err
 
 
 def test_the_model_comes_first(capsys):

@@ -56,7 +56,7 @@ def evaluate_command(words: list[str]) -> int:
 
     from bambino.evaluation.learning.curves import words_heard
     from bambino.evaluation.over_checkpoints import curves_table, save_curves
-    from bambino.evaluation.results import remarks, results_table
+    from bambino.evaluation.results import classification_table, remarks, results_table
     from bambino.evaluation.suite import Evaluated, Examination
 
     console = Console()
@@ -64,11 +64,11 @@ def evaluate_command(words: list[str]) -> int:
     def examine(age: int | None, folder: Path) -> Evaluated:
         evaluated = examination.examine(age, lambda result: console.print(_line(result), highlight=False))
         evaluated.results.save(folder)
-        if evaluated.speech is not None:
-            _save_speech(evaluated.speech, folder)
+        _save_speech(evaluated.speech, folder)
         return evaluated
 
     examination = Examination(model, plan)
+    _claim(output_dir)
     by_age = {}
     *earlier, last = sorted(examination.subject.ages) or [0]
     for age in earlier if plan.checkpoints else []:
@@ -81,6 +81,8 @@ def evaluate_command(words: list[str]) -> int:
         save_curves(by_age, words_heard(model), output_dir)
         console.print(curves_table(by_age, model))
     console.print(results_table(results))
+    if (table := classification_table(results)) is not None:
+        console.print(table)
     for remark in remarks(results):
         console.print(remark, highlight=False, markup=False)
     console.print(f"All scores: {output_dir / 'results.json'}", highlight=False, soft_wrap=True)
@@ -221,9 +223,28 @@ def _line(result: TaskResult) -> str:
     return f"  {result.main.name} {result.main.value:.3f}"
 
 
-def _save_speech(speech: Speech, folder: Path) -> None:
-    """What was said, for a reader."""
+def _save_speech(speech: Speech | None, folder: Path) -> None:
+    """What was said, for a reader; what was said in an earlier evaluation goes."""
+    if speech is None:
+        (folder / "speech.json").unlink(missing_ok=True)
+        return
     content = {"examples": [asdict(example) for example in speech.examples], "novel_words": speech.novel}
     from bambino.run_directory import finite, write_atomically
 
     write_atomically(folder / "speech.json", json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder for results, before anything is measured.
+
+    Raises:
+        PlanError: it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".written").touch()
+        (folder / ".written").unlink()
+    except OSError as error:
+        raise PlanError(
+            f"output_dir = {folder} cannot be written to ({error.strerror}). Give another folder."
+        ) from None

@@ -26,7 +26,7 @@ from transformers import (
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from bambino.config import ModelConfig
-from bambino.scoring import logits_before, states_before
+from bambino.scoring import lm_logits, logits_before, states_before
 from bambino.text import TokenBatch
 
 GENERIC_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
@@ -57,7 +57,7 @@ class Baby(nn.Module):
     ) -> tuple[Float[Tensor, "N V"], Float[Tensor, " N"]]:
         """Logits and values of the states before the N target tokens, row by row."""
         states = states_before(self.lm, batch, is_target)
-        return self.lm.get_output_embeddings()(states), self.values(states).float()
+        return lm_logits(self.lm, states), self.values(states).float()
 
 
 class Reference:
@@ -201,7 +201,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel, rol
 
 
 def check_head(lm: PreTrainedModel, role: str) -> None:
-    """Refuse a model whose logits are not LM head(last hidden state)."""
+    """Refuse a model whose logits are not what `lm_logits` makes of its last hidden states."""
     ids = torch.arange(4, device=lm.device)[None] % lm.config.vocab_size
     batch = TokenBatch(ids, torch.ones_like(ids, dtype=torch.bool))
     was_training = lm.training
@@ -212,8 +212,8 @@ def check_head(lm: PreTrainedModel, role: str) -> None:
     lm.train(was_training)
     if not torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item()):
         raise ModelError(
-            f"{role}.model: {type(lm).__name__} changes its logits after the LM head (soft cap or scale), which is not "
-            "supported. OPT, GPT-2, Llama, Qwen and GPT-NeoX style models are."
+            f"{role}.model: {type(lm).__name__} does more between its last hidden states and its logits than an LM "
+            "head and a known scale or soft cap. OPT, GPT-2, Llama, Qwen, Gemma and GPT-NeoX style models work."
         )
 
 

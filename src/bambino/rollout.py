@@ -18,7 +18,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from bambino.config import RolloutConfig
 from bambino.models import Baby
-from bambino.scoring import eval_mode, hidden_states
+from bambino.scoring import eval_mode, hidden_states, lm_logits
 from bambino.text import TokenBatch
 
 
@@ -138,7 +138,7 @@ def sample(
     with eval_mode(baby):
         for u in range(uniform.shape[1]):
             hidden = hidden_states(baby.lm, ids, seen, cache=cache)[:, -1]
-            log_probs = log_policy(baby.lm.get_output_embeddings()(hidden), config.temperature)
+            log_probs = log_policy(lm_logits(baby.lm, hidden), config.temperature)
             if config.is_truncated:
                 supports.append(truncated_support(log_probs, config.top_k, config.top_p))
                 log_probs = log_policy(log_probs, 1.0, supports[-1])

@@ -107,7 +107,19 @@ def states_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor
 
 def logits_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
     """Logits that predict the N target tokens, row by row; the LM head runs nowhere else."""
-    return lm.get_output_embeddings()(states_before(lm, batch, is_target))
+    return lm_logits(lm, states_before(lm, batch, is_target))
+
+
+def lm_logits(lm: PreTrainedModel, states: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
+    """What the LM head makes of last hidden states, and what the model makes of that: a scale or a soft cap."""
+    logits, config = lm.get_output_embeddings()(states), lm.config
+    if isinstance(scale := getattr(config, "logit_scale", None), float):  # Cohere
+        logits = logits * scale
+    if divisor := getattr(config, "logits_scaling", None):  # Granite
+        logits = logits / divisor
+    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
+        logits = cap * torch.tanh(logits / cap)
+    return logits
 
 
 def log_probs_of(logits: Float[Tensor, "N V"], tokens: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
@@ -137,11 +149,10 @@ def log_probs_at(
 
     A few states at a time, so that their logits stay in cache.
     """
-    head = lm.get_output_embeddings()
-    at_once = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
+    at_once = max(1, LOGITS_AT_ONCE // lm.get_output_embeddings().weight.shape[0])
     result = torch.zeros(len(tokens), device=states.device)
     for first in range(0, len(states), at_once):
-        log_probs = head(states[first : first + at_once]).float().log_softmax(-1)
+        log_probs = lm_logits(lm, states[first : first + at_once]).float().log_softmax(-1)
         is_here = (state_of >= first) & (state_of < first + at_once)
         result[is_here] = log_probs[state_of[is_here] - first, tokens[is_here]]
     return result

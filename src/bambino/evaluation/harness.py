@@ -47,47 +47,60 @@ class HarnessConfig:
     batch_size: int = 32
 
 
-def run_harness(
-    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: HarnessConfig
-) -> dict[str, TaskResult]:
-    """Run tasks with lm-eval; task (or group) -> every metric it reports.
+class Harness:
+    """lm-eval with the tasks that were asked for found, so that an unknown one is refused before anything is scored."""
 
-    Raises:
-        HarnessError: lm-eval is not installed, a task is unknown, its data are neither here nor reachable.
-    """
-    try:
+    def __init__(self, config: HarnessConfig) -> None:
+        """
+        Raises:
+            HarnessError: lm-eval is not installed, or a task is unknown.
+        """
+        try:
+            import lm_eval  # noqa: F401
+            from lm_eval.tasks import TaskManager
+        except ImportError as error:
+            raise HarnessError(f"lm-evaluation-harness is missing ({error}). Install it: {INSTALL}") from None
+        self.config = config
+        self.manager = TaskManager(include_defaults=config.include_defaults, include_path=config.include_path)
+        unknown = [task for task in config.tasks if not self.manager.match_tasks([task])]
+        if unknown:
+            places = ["among its own"] * config.include_defaults
+            places += [f"in {config.include_path}"] * bool(config.include_path)
+            where = " or ".join(places) or "(neither its own tasks nor a folder of tasks are included)"
+            raise HarnessError(f"lm-eval finds no task {', '.join(unknown)} {where}. It lists them: lm_eval ls tasks")
+
+    def run(self, lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, TaskResult]:
+        """`harness/TASK` (or group) -> every metric that lm-eval reports.
+
+        Raises:
+            HarnessError: the data of a task are neither here nor reachable.
+        """
         import lm_eval
         from lm_eval.models.huggingface import HFLM
-        from lm_eval.tasks import TaskManager
-    except ImportError as error:
-        raise HarnessError(f"lm-evaluation-harness is missing ({error}). Install it: {INSTALL}") from None
-    manager = TaskManager(include_defaults=config.include_defaults, include_path=config.include_path)
-    unknown = [task for task in config.tasks if not manager.match_tasks([task])]
-    if unknown:
-        places = ["among its own"] * config.include_defaults + [f"in {config.include_path}"] * bool(config.include_path)
-        where = " or ".join(places) or "(neither its own tasks nor a folder of tasks are included)"
-        raise HarnessError(f"lm-eval finds no task {', '.join(unknown)} {where}. It lists them: lm_eval ls tasks")
-    model = HFLM(pretrained=lm, tokenizer=with_start(tokenizer), batch_size=config.batch_size)
-    try:
-        found = lm_eval.simple_evaluate(
-            model,
-            tasks=manager.match_tasks(list(config.tasks)),
-            task_manager=manager,
-            limit=config.limit,
-            bootstrap_iters=0,
-            random_seed=None,
-            numpy_random_seed=None,
-            torch_random_seed=None,
-        )
-    except (ConnectionError, FileNotFoundError) as error:
-        raise HarnessError(f"lm-eval cannot read the data of {', '.join(config.tasks)}: {error}") from None
-    settings = {
-        "harness": f"lm-eval {version('lm_eval')}",
-        "ties": "the option listed first, unless the task decides otherwise",
-        "limit": config.limit,
-        **describe_model(lm, tokenizer),
-    }
-    return {name: _result(name, found, settings) for name in found["results"]}
+
+        config = self.config
+        model = HFLM(pretrained=lm, tokenizer=with_start(tokenizer), batch_size=config.batch_size)
+        try:
+            found = lm_eval.simple_evaluate(
+                model,
+                tasks=self.manager.match_tasks(list(config.tasks)),
+                task_manager=self.manager,
+                limit=config.limit,
+                bootstrap_iters=0,
+                random_seed=None,
+                numpy_random_seed=None,
+                torch_random_seed=None,
+            )
+        except (ConnectionError, FileNotFoundError) as error:
+            raise HarnessError(f"lm-eval cannot read the data of {', '.join(config.tasks)}: {error}") from None
+        settings = {
+            "harness": f"lm-eval {version('lm_eval')}",
+            "ties": "the option listed first, unless the task decides otherwise",
+            "limit": config.limit,
+            **describe_model(lm, tokenizer),
+        }
+        results = (_result(name, found, settings) for name in found["results"])
+        return {result.task: result for result in results}
 
 
 def with_start(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
@@ -115,9 +128,10 @@ def _result(name: str, found: Mapping[str, Any], settings: Mapping[str, Any]) ->
     """One task's or group's metrics; per item, with intervals, where the metric is a mean over items."""
     items = sorted(found.get("samples", {}).get(name, []), key=lambda sample: sample["doc_id"])
     count = len(items) or int(found["results"][name].get("sample_len") or 0)
+    task = f"harness/{name}"
     scores, item_scores = [], {}
     for metric, value in _metrics(found["results"][name]):
-        label = f"{name}/{metric}"
+        label = f"{task}/{metric}"
         each = [float(item[metric]) for item in items if isinstance(item.get(metric), int | float)]
         if not items or len(each) < len(items) or not np.isclose(fmean(each), value):
             scores.append(Score(label, value, _unit(metric), count))
@@ -125,7 +139,7 @@ def _result(name: str, found: Mapping[str, Any], settings: Mapping[str, Any]) ->
         item_scores[label] = each
         scores.append(Score(label, value, _unit(metric), count, bootstrap(each), _chance(metric, items)))
     details = {"version": found.get("versions", {}).get(name), "fewshot": found.get("n-shot", {}).get(name)}
-    return TaskResult(name, scores, {**settings, **details}, "", item_scores)
+    return TaskResult(task, scores, {**settings, **details}, "", item_scores)
 
 
 def _metrics(entry: Mapping[str, Any]) -> list[tuple[str, float]]:

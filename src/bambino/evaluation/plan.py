@@ -92,6 +92,11 @@ class Plan:
                 raise PlanError(f"{name} = {value} is too small. Use 1 or more.")
         if len(self.curves) != 2:
             raise PlanError(f"curves = {self.curves} must name two measures, L1's and L2's.")
+        if self.heldout_every is not None and self.heldout_every < 2:
+            raise PlanError(f"heldout_every = {self.heldout_every} is too small. Use 2 or more, or null for all lines.")
+        for name, needed in (("parent", "l2_text"), ("pro_drop", "l2_text"), ("harness_include", "harness")):
+            if getattr(self, name) and not getattr(self, needed):
+                raise PlanError(f"{name} = {getattr(self, name)} is used with --{needed} only. Give that too.")
         if self.prompts < 0:
             raise PlanError(f"prompts = {self.prompts} is too small. Use 0 or more.")
         if not (self.data or self.wanted or self.pairs or self.l1_text or self.l2_text or self.harness):

@@ -125,9 +125,33 @@ def results_table(results: Results) -> Table:
     return table
 
 
+def classification_table(results: Results) -> Table | None:
+    """What stands beside the main score of each classification task; None where there is none."""
+    columns = {
+        "macro-F1": "macro_f1",
+        "accuracy": "accuracy",
+        "majority": "accuracy/majority",
+        "balanced": "balanced_accuracy",
+        "untrained": "balanced_accuracy/untrained",
+        "PMI": "balanced_accuracy/pmi",
+        "calibrated": "balanced_accuracy/calibrated",
+    }
+    table = Table(box=box.SIMPLE_HEAD, title="Classification", title_justify="left", padding=(0, 1))
+    table.add_column("task", overflow="fold")
+    for title in columns:
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, task in results.tasks.items():
+        found = {score.name.removeprefix(f"{name}/"): f"{score.value:.3f}" for score in task.scores}
+        if "accuracy/majority" in found:
+            table.add_row(name, *(found.get(key, "") for key in columns.values()))
+    return table if table.row_count else None
+
+
 def remarks(results: Results) -> list[str]:
     """What there is to say about the scores, and what was left out."""
     said = [f"{name}: {task.verdict}" for name, task in results.tasks.items() if task.verdict]
+    if len(said) > 1:
+        said.append("Each verdict goes by its own 95 % interval over items; they are not corrected for being several.")
     return said + [f"{name}: left out, {why}" for name, why in results.left_out.items()]
 
 

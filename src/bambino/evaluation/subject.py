@@ -42,12 +42,13 @@ def subject_of(model: str, plan: Plan) -> Subject:
     """The model behind a path: a run directory's trained model, or the model itself.
 
     Raises:
-        PlanError: a run that has no trained model yet; checkpoints asked for of what is no run.
+        PlanError: a run that has no trained model yet; something of a run asked for of what is none.
     """
     path = Path(model).expanduser()
     if not holds_run(path):
-        if plan.checkpoints:
-            raise PlanError(f"checkpoints: {model} is no run directory. Give one, or leave --checkpoints out.")
+        for name in ("checkpoints", "child_order", "levels", "gains"):
+            if getattr(plan, name):
+                raise PlanError(f"{name}: {model} is no run directory. Give one, or leave --{name} out.")
         return Subject(model, path, None, None, plan.parent, plan.heldout_every)
     if not (path / "model").is_dir():
         raise PlanError(

@@ -13,18 +13,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from accelerate import PartialState
+
 from bambino.config import ModelConfig
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import tests_in
 from bambino.evaluation.fluency import fluency
-from bambino.evaluation.harness import HarnessConfig, run_harness
+from bambino.evaluation.harness import Harness, HarnessConfig
 from bambino.evaluation.json_lines import texts_of
 from bambino.evaluation.learning.acquisition import acquisition_order, load_order
 from bambino.evaluation.learning.bilingual import bilingual
 from bambino.evaluation.learning.curves import CurveError
 from bambino.evaluation.learning.forgetting import ForgettingSettings, forgetting_of
 from bambino.evaluation.minimal_pairs import evaluate_pairs
-from bambino.evaluation.pair_files import load_pair_set
+from bambino.evaluation.pair_files import PairSet, load_pair_set
 from bambino.evaluation.plan import Plan, PlanError
 from bambino.evaluation.results import Results, TaskResult, load_results
 from bambino.evaluation.speech.continuations import Speaker, SpeechSettings
@@ -34,10 +36,10 @@ from bambino.evaluation.speech.pro_drop import overt_subjects
 from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import evaluate_task
 from bambino.evaluation.zero_shot.task_definitions import task_names
-from bambino.evaluation.zero_shot.verdicts import judged, with_baseline
+from bambino.evaluation.zero_shot.verdicts import averaged, judged, with_baseline
 from bambino.models import ModelError, load_lm, load_tokenizer
 from bambino.provenance import environment
-from bambino.text import load_corpus, load_heldout, spread
+from bambino.text import TextError, load_corpus, load_heldout, spread
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,33 @@ class Examination:
         self.found = Discovered({}, []) if plan.data is None else tests_in(plan.data)
         self.untrained = {} if plan.untrained is None else load_results(plan.untrained).tasks
         self.references = [load_results(path) for path in plan.references]
+        self.wanted, self.left_out = _wanted(plan, self.found)
+        if twice := [name for name in plan.pairs if name in self.wanted]:
+            raise PlanError(f"pairs: {twice[0]} is also the name of a test in {plan.data}. Choose another.")
+        self.pair_sets = {name: load_pair_set(source, self.found.terms) for name, source in plan.pairs.items()}
+        self.dropped: dict[str, dict[str, int]] = {"l1": {}, "l2": {}}
+        """Lines of the texts that cannot be used."""
+        self.texts = {
+            name: load_heldout(
+                text,
+                heldout_every=self.subject.heldout_every,
+                split=plan.split,
+                max_lines=plan.lines,
+                dropped=self.dropped[name],
+            )
+            for name, text in (("l1", plan.l1_text), ("l2", plan.l2_text))
+            if text
+        }
+        """Their held-out lines."""
+        for name, reasons in self.dropped.items():
+            if bad := ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if reason != "empty"):
+                self.left_out[f"lines of {name}_text"] = bad
+        self.child_order = None if plan.child_order is None else load_order(plan.child_order)
+        self.harness = None
+        if plan.harness:
+            include = None if plan.harness_include is None else Path(plan.harness_include)
+            own = include is None
+            self.harness = Harness(HarnessConfig(tuple(plan.harness), include, include_defaults=own, limit=plan.limit))
 
     def examine(
         self, age: int | None = None, on_result: Callable[[TaskResult], None] = lambda result: None
@@ -79,7 +108,7 @@ class Examination:
         folder = self.subject.model if age is None else self.subject.ages[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
         baby = _speaker(str(folder), "baby")
-        left_out: dict[str, str] = {}
+        left_out = dict(self.left_out)
         heard: list[Speech] = []
         tasks: dict[str, TaskResult] = {}
         for result in self._results(baby, tasks, left_out, heard, of_run=age is None):
@@ -88,6 +117,8 @@ class Examination:
             (result,) = judged([result], [r.tasks[result.task] for r in self.references if result.task in r.tasks])
             tasks[result.task] = result
             on_result(result)
+        if (mean := averaged(list(tasks.values()))) is not None:
+            tasks[mean.task] = mean
         settings = dataclasses.asdict(self.plan)
         results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)))
         return Evaluated(results, heard[0] if heard else None)
@@ -97,13 +128,10 @@ class Examination:
     ) -> Iterator[TaskResult]:
         """Each test's result; fills in what was left out and what was said."""
         plan = self.plan
-        wanted = _wanted(plan, self.found, left_out)
-        if twice := [name for name in plan.pairs if name in wanted]:
-            raise PlanError(f"pairs: {twice[0]} is also the name of a test in {plan.data}. Choose another.")
-        for name, test in wanted.items():
+        for name, test in self.wanted.items():
             yield _tested(baby, plan, name, test, self.found.terms)
-        for name, source in plan.pairs.items():
-            yield _compared(baby, plan, name, source, self.found.terms)
+        for name, pairs in self.pair_sets.items():
+            yield _compared(baby, plan, name, pairs)
         yield from self._fluency(baby).values()
         if plan.l1_text and plan.l2_text and self._parents is not None:
             try:
@@ -112,33 +140,34 @@ class Examination:
                 left_out["bilingual"] = str(error)
         if plan.l2_text and plan.prompts:
             settings = SpeechSettings(prompts=plan.prompts)
-            lines = self._texts["l2"]
+            lines = self.texts["l2"]
             heard.append(speech(baby, lines, parent=self._parent, languages=self._languages, settings=settings))
             yield heard[0].result
             if plan.pro_drop:
                 yield overt_subjects({who: heard[0].said[who] for who in ("baby", "human")})
         if self.subject.run is not None and of_run:
-            yield from _of_run(self.subject.run, plan, left_out)
-        if plan.harness:
-            include = None if plan.harness_include is None else Path(plan.harness_include)
-            config = HarnessConfig(tuple(plan.harness), include, include_defaults=include is None, limit=plan.limit)
-            yield from run_harness(baby.lm, baby.tokenizer, config).values()
+            yield from self._of_run(self.subject.run, left_out)
+        if self.harness is not None:
+            yield from self.harness.run(baby.lm, baby.tokenizer).values()
+
+    def _of_run(self, run: Path, left_out: dict[str, str]) -> Iterator[TaskResult]:
+        """What evaluations inside training tell: forgetting, and the order of acquisition where one is asked for."""
+        (l1, l2), plan = self.plan.curves, self.plan
+        try:
+            yield forgetting_of(run, ForgettingSettings(l1, l2, tuple(plan.levels), tuple(plan.gains)))
+        except CurveError as error:
+            left_out["forgetting"] = str(error)
+        if self.child_order is not None:
+            yield acquisition_order(run, self.child_order)
 
     # ----------------------------------------------------------------------------------------------- read once
 
-    @cached_property
-    def _texts(self) -> dict[str, list[str]]:
-        """Held-out lines of the texts that were given, by `l1` and `l2`."""
-        plan, rule = self.plan, self.subject.heldout_every
-        return {
-            name: load_heldout(text, heldout_every=rule, split=plan.split, max_lines=plan.lines)
-            for name, text in (("l1", plan.l1_text), ("l2", plan.l2_text))
-            if text
-        }
-
     def _fluency(self, model: Speaker) -> dict[str, TaskResult]:
-        results = (fluency(model.lm, model.tokenizer, lines, name) for name, lines in self._texts.items())
-        return {result.task: result for result in results}
+        results = {}
+        for name, lines in self.texts.items():
+            result = fluency(model.lm, model.tokenizer, lines, name)
+            results[result.task] = replace(result, settings=result.settings | {"dropped": self.dropped[name]})
+        return results
 
     @cached_property
     def _parent(self) -> Speaker | None:
@@ -165,23 +194,27 @@ class Examination:
             return None
         rule = self.subject.heldout_every
         l1, l2 = (load_corpus(text, heldout_every=rule) for text in (self.plan.l1_text, self.plan.l2_text))
-        return LanguageIdentifier.train(l1.lines, l2.lines)
+        try:
+            return LanguageIdentifier.train(l1.lines, l2.lines)
+        except ValueError as error:
+            raise TextError(f"l1_text, l2_text: {error}") from None
 
 
 def _speaker(model: str, role: Literal["baby", "parent"]) -> Speaker:
     config = ModelConfig(model)
-    lm = load_lm(config, role)
+    lm = load_lm(config, role).to(PartialState().device)
     return Speaker(lm, load_tokenizer(config, role, lm))
 
 
 # ------------------------------------------------------------------------------------------------------------- tests
 
 
-def _wanted(plan: Plan, found: Discovered, left_out: dict[str, str]) -> dict[str, Found | None]:
-    """Tests to run, in the data's order or as asked for; None: from the hub. What cannot be had is left out."""
+def _wanted(plan: Plan, found: Discovered) -> tuple[dict[str, Found | None], dict[str, str]]:
+    """Tests to run, in the data's order or as asked for (None: from the hub), and what is left out, with the reason."""
     if plan.wanted is None:
-        return dict(found.tests)
+        return dict(found.tests), dict(found.others)
     wanted: dict[str, Found | None] = {}
+    left_out: dict[str, str] = {}
     for name in plan.wanted:
         if name in found.tests:
             wanted[name] = found.tests[name]
@@ -192,7 +225,7 @@ def _wanted(plan: Plan, found: Discovered, left_out: dict[str, str]) -> dict[str
             raise PlanError(f"tasks: there is no test {name}. There are: {known}.")
         else:
             left_out[name] = f"no file for it in {plan.data}" if plan.data else "give its file with --data"
-    return wanted
+    return wanted, left_out
 
 
 def _tested(baby: Speaker, plan: Plan, name: str, test: Found | None, terms: list[Path]) -> TaskResult:
@@ -200,27 +233,12 @@ def _tested(baby: Speaker, plan: Plan, name: str, test: Found | None, terms: lis
         path = None if test is None else test.path
         return evaluate_task(baby.lm, baby.tokenizer, name, path, max_items=plan.limit)
     if test.kind == "pairs":
-        return _compared(baby, plan, name, test.path, terms)
+        return _compared(baby, plan, name, load_pair_set(test.path, terms))
     return fluency(baby.lm, baby.tokenizer, spread(texts_of(test.path), plan.lines), name)
 
 
-def _compared(baby: Speaker, plan: Plan, name: str, source: str | Path, terms: list[Path]) -> TaskResult:
+def _compared(baby: Speaker, plan: Plan, name: str, data: PairSet) -> TaskResult:
     """The result on minimal pairs."""
-    data = load_pair_set(source, terms)
     if plan.limit is not None:
         data = replace(data, pairs=spread(data.pairs, plan.limit))
     return evaluate_pairs(baby.lm, baby.tokenizer, name, data, plan.normalization)
-
-
-# ------------------------------------------------------------------------------------------------------- of a run
-
-
-def _of_run(run: Path, plan: Plan, left_out: dict[str, str]) -> Iterator[TaskResult]:
-    """What the evaluations inside training tell: forgetting, and the order of acquisition where one is asked for."""
-    try:
-        l1, l2 = plan.curves
-        yield forgetting_of(run, ForgettingSettings(l1, l2, tuple(plan.levels), tuple(plan.gains)))
-    except CurveError as error:
-        left_out["forgetting"] = str(error)
-    if plan.child_order is not None:
-        yield acquisition_order(run, load_order(plan.child_order))

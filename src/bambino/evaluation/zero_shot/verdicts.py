@@ -125,6 +125,17 @@ def average(results: Sequence[TaskResult], name: str, *, left_out: Collection[st
     )
 
 
+def averaged(results: Sequence[TaskResult]) -> TaskResult | None:
+    """The average over informative classification tasks as a result; None where there are fewer than two."""
+    tasks = [result for result in results if is_classification(result)]
+    kept = [result for result in tasks if not result.verdict.startswith(UNINFORMATIVE)]
+    mean = average(kept, "average/balanced_accuracy") if len(kept) > 1 else None
+    if mean is None:
+        return None
+    left_out = [result.task for result in tasks if result not in kept]
+    return TaskResult("average", [mean], {"tasks": [result.task for result in kept], UNINFORMATIVE: left_out})
+
+
 def with_baseline(result: TaskResult, baseline: TaskResult) -> TaskResult:
     """The result with the untrained baby's main score and, where both have it item by item, the gain over it: positive
     is better, also where less is better (bits per byte).
