@@ -136,3 +136,18 @@ def test_the_table_names_how_many_comparisons_were_corrected_for():
     text = shown(comparison_table(found, "one", "other"))
     assert "one against other; p corrected for 2 comparisons (Holm)" in text
     assert "McNemar" in text
+
+
+def test_items_that_either_model_lacks_are_left_out_of_both():
+    nan = math.nan
+    one, other = results("a", [1.0] * 4, [2.0, nan, 4.0, 5.0]), results("b", [1.0] * 4, [1.0, 2.0, nan, 3.0])
+    _, gap = compare(one, other)
+    assert (gap.one, gap.other, gap.difference.mean) == (3.5, 2.0, 1.5)  # items 0 and 3
+    silent = results("b", [1.0] * 4, [nan] * 4)
+    assert [found.score for found in compare(one, silent)] == ["pairs/accuracy"]
+
+
+def test_a_score_that_some_seed_lacks_is_no_comparison():
+    ones = [results("a", [1.0, 0.0], [2.0, 3.0]), results("a", [1.0, 1.0], [2.5, 3.5])]
+    others = [results("b", [0.0, 0.0], [2.0, math.nan]), results("b", [1.0, 0.0], [2.5, 4.5])]
+    assert [found.score for found in compare_over_seeds(ones, others)] == ["pairs/accuracy"]

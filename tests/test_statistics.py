@@ -106,3 +106,10 @@ def test_correction_never_makes_a_comparison_look_surer(p_values: dict[str, floa
     corrected = holm(p_values)
     assert list(corrected) == list(p_values)
     assert all(p_values[name] <= corrected[name] <= 1 for name in p_values)
+
+
+def test_no_number_is_no_comparison():
+    with pytest.raises(ValueError, match="overt has no p value"):
+        holm({"bits": 1e-4, "overt": math.nan})
+    with pytest.raises(ValueError, match="an item is no number"):
+        paired_bootstrap([math.nan, 1.0, 2.0], [1.0, 1.0, 1.0])

@@ -389,5 +389,10 @@ def test_two_results_are_compared_from_the_command_line(baby_folder: Path, tests
 def test_the_tests_become_tasks_of_lm_eval(tests_folder: Path, tmp_path: Path, capsys):
     assert main(["lm-eval-tasks", "--data", str(tests_folder), "--output_dir", str(tmp_path / "tasks")]) == 0
     written = {path.stem for path in (tmp_path / "tasks").glob("*.yaml")}
-    assert {"agreement", "agreement_u0", "agreement_u1", "ironita_template_1"} <= written
-    assert "--tasks agreement_u0" in capsys.readouterr().out
+    assert {
+        "bambino_agreement",
+        "bambino_agreement_u0",
+        "bambino_agreement_u1",
+        "bambino_ironita_template_1",
+    } <= written
+    assert "--tasks bambino_agreement_u0" in capsys.readouterr().out

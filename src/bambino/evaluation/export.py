@@ -11,6 +11,9 @@ from bambino.evaluation.zero_shot.prompts import filled
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task, task_names
 
+PREFIX = "bambino_"
+"""Of the names of our tasks in lm-eval, which has a blimp and others of its own."""
+
 
 def tests_in(folder: str | Path) -> Discovered:
     """The tests of a folder of data; classification tasks are told by the file names in their definitions.
@@ -24,7 +27,8 @@ def tests_in(folder: str | Path) -> Discovered:
 def export(data: str | Path, folder: Path) -> list[str]:
     """Write minimal pairs by paradigm, and a task for each template of each classification task; returns their names.
 
-    Text for bits per byte is left out: lm-eval measures other things of it.
+    Text for bits per byte is left out: lm-eval measures other things of it. Questions that are longer than a model's
+    context are written whole: here their item is cut to fit, in lm-eval whatever is furthest left.
 
     Raises:
         TextError: as `tests_in`; data that cannot be used.
@@ -33,12 +37,12 @@ def export(data: str | Path, folder: Path) -> list[str]:
     names: list[str] = []
     for test in found.tests.values():
         if test.kind == "pairs":
-            names += write_pair_tasks(folder, test.name, load_pair_set(test.path, found.terms))
+            names += write_pair_tasks(folder, PREFIX + test.name, load_pair_set(test.path, found.terms))
         elif test.kind == "classification":
             task = load_task(test.name)
             items = load_items(task, test.path).items
             for number, template in enumerate(task.templates, start=1):
-                name = f"{task.name}_template_{number}"
+                name = f"{PREFIX}{task.name}_template_{number}"
                 questions = [filled(task, template, item) for item in items]
                 write_choice_task(folder, name, questions, [item.label for item in items])
                 names.append(name)
