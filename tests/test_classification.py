@@ -12,7 +12,7 @@ from test_task_data import TAGGED, definition, write
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from bambino import scoring
+from bambino import text_scores
 from bambino.evaluation.zero_shot import classification
 from bambino.evaluation.zero_shot.choices import Choice, choice_lengths, choice_log_probs
 from bambino.evaluation.zero_shot.classification import SCORINGS, evaluate_task, log_mean_share
@@ -80,7 +80,7 @@ def test_a_token_across_the_space_between_prompt_and_option_counts_for_the_optio
 def test_a_model_that_cannot_share_a_prompt_gives_the_same(monkeypatch):
     lm, tokenizer, choices = sharp_lm("gpt2"), make_tokenizer(), made_up_choices(9)
     shared = choice_log_probs(lm, tokenizer, choices)
-    monkeypatch.setattr(scoring, "reads_packed_rows", lambda *_: False)
+    monkeypatch.setattr(text_scores, "reads_packed_rows", lambda *_: False)
     np.testing.assert_allclose(choice_log_probs(lm, tokenizer, choices), shared, rtol=1e-4, atol=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_neither_the_order_nor_the_batches_change_anything(bound, monkeypatch):
     lm, tokenizer, choices = sharp_lm("opt"), make_tokenizer(), made_up_choices(20)
     scores = choice_log_probs(lm, tokenizer, choices)
     order = random.Random(1).sample(range(20), 20)
-    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", bound)
+    monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", bound)
     shuffled = choice_log_probs(lm, tokenizer, [choices[i] for i in order])
     np.testing.assert_allclose(shuffled, [scores[i] for i in order], rtol=1e-4, atol=1e-4)
 

@@ -18,8 +18,8 @@ from bambino.evaluation.speech.generation import distinct_n, longest_repeat
 from bambino.models import Baby, load_lm, load_tokenizer
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances
-from bambino.scoring import bits_per_byte
 from bambino.text import TextError, load_heldout
+from bambino.text_scores import bits_per_byte
 
 
 def write_pairs(path, *items):

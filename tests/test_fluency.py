@@ -5,8 +5,8 @@ from conftest import make_tokenizer, tiny_lm
 from known_models import unigram_lm, word_tokenizer
 
 from bambino.evaluation.fluency import fluency
-from bambino.scoring import bits_per_byte
 from bambino.text import TextError
+from bambino.text_scores import bits_per_byte
 
 
 def test_bits_per_byte_by_hand():

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "bambino"
 
 LAYERS = [
     {"config", "recipe_file", "schedule"},
-    {"text", "streams", "prefix_trees", "prepacked", "scoring", "ppo"},
+    {"text", "streams", "prefix_trees", "prepacked", "scoring", "text_scores", "ppo"},
     {"models", "rewards", "rollout", "optimization"},
     {
         "checkpoint",

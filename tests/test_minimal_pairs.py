@@ -8,7 +8,7 @@ import torch
 from conftest import FAMILIES, italian_lines, make_tokenizer, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_tokenizer
 
-from bambino import scoring
+from bambino import text_scores
 from bambino.evaluation.minimal_pairs import PairScores, accuracy, evaluate_pairs, pair_scores, score_pairs
 from bambino.evaluation.model_description import tokenizer_hash
 from bambino.evaluation.pair_files import Pair, PairSet
@@ -94,7 +94,7 @@ def test_given_a_prefix_only_the_form_counts():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("tokens_per_forward", [1, 4096])
 def test_identical_logits_score_one_half_whatever_the_lengths_and_batches(family, tokens_per_forward, monkeypatch):
-    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", tokens_per_forward)
+    monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens_per_forward)
     lm, tokenizer = uniform_lm(family, 320), make_tokenizer()
     scores = score_pairs(lm, tokenizer, many_pairs())
     assert (scores.good_tokens != scores.bad_tokens).any()
@@ -114,7 +114,7 @@ def test_identical_logits_score_one_half_whatever_the_lengths_and_batches(family
 def test_rounding_does_not_decide_a_tie(family, tokens_per_forward, monkeypatch):
     # two tokens with the same rows in embeddings and head: which of them stands in a sentence makes no difference,
     # but the sentences are read in different columns and batches
-    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", tokens_per_forward)
+    monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens_per_forward)
     lm, tokenizer = sharp_lm(family), make_tokenizer()
     one, other = tokenizer("xz")["input_ids"]
     with torch.no_grad():
@@ -184,9 +184,9 @@ def test_padding_batch_order_and_shared_beginnings_change_nothing(family, monkey
     np.testing.assert_allclose(backwards.good[::-1], scores.good, rtol=1e-6)
     alone = [score_pairs(lm, tokenizer, [pair]) for pair in pairs[::5]]
     np.testing.assert_allclose([one.bad[0] for one in alone], scores.bad[::5], rtol=1e-6)
-    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", 60)
+    monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 60)
     np.testing.assert_allclose(score_pairs(lm, tokenizer, pairs).good, scores.good, rtol=1e-6)
-    monkeypatch.setattr(scoring, "reads_packed_rows", lambda lm, length: False)  # each sentence on its own
+    monkeypatch.setattr(text_scores, "reads_packed_rows", lambda lm, length: False)  # each sentence on its own
     apart = score_pairs(lm, tokenizer, pairs)
     np.testing.assert_allclose(apart.good, scores.good, rtol=1e-6)
     np.testing.assert_allclose(apart.bad, scores.bad, rtol=1e-6)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from known_models import sharp_lm
 from transformers import AutoModelForCausalLM, BloomConfig
 
-from bambino import scoring
+from bambino import scoring, text_scores
 from bambino.prefix_trees import Tree, common_prefix, grow
-from bambino.scoring import row_log_probs
+from bambino.text_scores import row_log_probs
 
 ROWS = [[1, 20, 30, 40], [1, 20, 35], [1, 20, 30, 40], [1], [1, 20, 30], [1, 20, 30, 41, 50]]
 
@@ -90,10 +90,10 @@ def test_common_prefix(one, other, expected):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("columns", "tokens"), [(96, 4096), (5, 12), (4, 1)])
 def test_rows_on_trees_score_as_if_each_were_read_alone(family, columns, tokens, monkeypatch):
-    monkeypatch.setattr(scoring, "TREE_COLUMNS", columns)
-    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", tokens)
+    monkeypatch.setattr(text_scores, "TREE_COLUMNS", columns)
+    monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens)
     monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", 2 * 320)
-    monkeypatch.setattr(scoring, "token_log_probs", None)  # the way of rows that share nothing is not taken
+    monkeypatch.setattr(text_scores, "token_log_probs", None)  # the way of rows that share nothing is not taken
     lm = sharp_lm(family)
     scores = row_log_probs(lm, ROWS)
     expected = [x for row in ROWS for x in plain_log_probs(lm, row)]
@@ -102,7 +102,7 @@ def test_rows_on_trees_score_as_if_each_were_read_alone(family, columns, tokens,
 
 
 def test_rows_that_share_little_are_read_one_by_one(monkeypatch):
-    monkeypatch.setattr(scoring, "_log_probs_on_trees", None)
+    monkeypatch.setattr(text_scores, "_log_probs_on_trees", None)
     lm, rows = sharp_lm("opt"), [[1, 20, 30, 40, 2], [1, 50, 60, 8, 9, 3], [1, 7]]
     expected = [x for row in rows for x in plain_log_probs(lm, row)]
     np.testing.assert_allclose(row_log_probs(lm, rows), expected, rtol=0, atol=1e-5)
@@ -134,8 +134,8 @@ def test_scores_need_no_memory_for_all_logits(monkeypatch):
 
 @pytest.mark.parametrize("rows", [ROWS * 3, [[1, k, k + 1, k + 2] for k in range(2, 40)]])
 def test_several_threads_read_what_one_reads(rows, monkeypatch):
-    monkeypatch.setattr(scoring, "TREE_COLUMNS", 4)
-    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", 8)
+    monkeypatch.setattr(text_scores, "TREE_COLUMNS", 4)
+    monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 8)
     lm, threads = sharp_lm("llama"), torch.get_num_threads()
     alone = row_log_probs(lm, rows)
     try:
@@ -147,7 +147,7 @@ def test_several_threads_read_what_one_reads(rows, monkeypatch):
 
 
 def test_what_goes_wrong_in_a_thread_is_heard(monkeypatch):
-    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", 8)
+    monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 8)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)

@@ -7,10 +7,11 @@ import torch
 from conftest import FAMILIES, make_tokenizer, tiny_lm
 from torch import nn
 
-from bambino import scoring
+from bambino import text_scores
 from bambino.prepacked import prepacked
-from bambino.scoring import score_texts, token_log_probs
+from bambino.scoring import token_log_probs
 from bambino.text import pad
+from bambino.text_scores import score_texts
 
 ROWS = pad([[1, 20, 30, 40, 50, 60], [1, 7, 9], [1, 5, 5, 5, 5, 5, 5, 5, 11]], pad_id=0)
 
@@ -88,11 +89,11 @@ def test_many_texts_are_read_with_packed_weights_and_few_are_not(monkeypatch):
         asked.append(True)
         return prepacked(lm)
 
-    monkeypatch.setattr(scoring, "prepacked", watched)
+    monkeypatch.setattr(text_scores, "prepacked", watched)
     lm, tokenizer = tiny_lm("gpt2"), make_tokenizer()
     few = score_texts(lm, tokenizer, ["il gatto vede il cane"])
     assert asked == []
-    monkeypatch.setattr(scoring, "WORTH_PREPACKING", 5)
+    monkeypatch.setattr(text_scores, "WORTH_PREPACKING", 5)
     many = score_texts(lm, tokenizer, ["il gatto vede il cane"])
     assert asked == [True]
     assert many[0].log_prob == pytest.approx(few[0].log_prob, rel=1e-6)

@@ -15,18 +15,10 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from bambino import scoring
-from bambino.scoring import (
-    TextScore,
-    bits_per_byte,
-    eval_mode,
-    hidden_states,
-    positions_of,
-    reads_packed_rows,
-    score_texts,
-    token_log_probs,
-)
+from bambino import text_scores
+from bambino.scoring import eval_mode, hidden_states, positions_of, reads_packed_rows, token_log_probs
 from bambino.text import TokenBatch, pad
+from bambino.text_scores import TextScore, bits_per_byte, score_texts
 
 ROWS = [[1, 20, 30, 40, 50, 60], [1, 7, 9], [1, 5, 5, 5, 5, 5, 5, 5, 11], [1, 300]]
 
@@ -128,7 +120,7 @@ def test_a_batch_of_32_scores_like_32_batches_of_1(family, monkeypatch):
         (alone,) = score_texts(lm, tokenizer, [line])
         assert alone.log_prob == pytest.approx(score.log_prob, rel=1e-5)
         assert (alone.tokens, alone.num_bytes, alone.tokens_read) == (score.tokens, score.num_bytes, score.tokens_read)
-    monkeypatch.setattr(scoring, "TOKENS_PER_FORWARD", 40)
+    monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 40)
     for few, many in zip(score_texts(lm, tokenizer, lines), together, strict=True):
         assert few.log_prob == pytest.approx(many.log_prob, rel=1e-5)
 

@@ -19,7 +19,8 @@ from bambino.models import (
     tokenizer_sha256,
     weights_sha256,
 )
-from bambino.scoring import bits_per_byte, context_length
+from bambino.scoring import context_length
+from bambino.text_scores import bits_per_byte
 
 ModelLike: TypeAlias = PreTrainedModel | str | Path | None
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.config import RewardConfig
 from bambino.rollout import Utterances
-from bambino.scoring import score_texts
+from bambino.text_scores import score_texts
 
 
 class RewardError(ValueError):

@@ -28,8 +28,8 @@ from bambino.models import Baby
 from bambino.nursery import Grammar, write_pairs
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import sample, to_text, uniforms
-from bambino.scoring import bits_per_byte
 from bambino.text import encode, pad
+from bambino.text_scores import bits_per_byte
 
 REPORTED, DEVELOPMENT = 2, 5
 """The first of the three parts (see `part_seed`) that an exam is drawn from."""

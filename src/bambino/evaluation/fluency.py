@@ -11,8 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import ratio_of_sums
-from bambino.scoring import score_texts
 from bambino.text import TextError
+from bambino.text_scores import score_texts
 
 
 def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequence[str], name: str) -> TaskResult:

@@ -22,7 +22,6 @@ from bambino.evaluation.zero_shot.task_definitions import Task, load_task
 from bambino.models import Baby
 from bambino.rewards import ParentPerplexity
 from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character
-from bambino.scoring import bits_per_byte
 from bambino.text import (
     TextError,
     TokenBatch,
@@ -35,6 +34,7 @@ from bambino.text import (
     source_sha256,
     spread,
 )
+from bambino.text_scores import bits_per_byte
 
 
 @dataclass(frozen=True)

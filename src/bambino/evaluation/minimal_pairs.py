@@ -20,7 +20,8 @@ from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.statistics import Interval, bootstrap
 from bambino.models import ModelError
-from bambino.scoring import context_length, score_texts
+from bambino.scoring import context_length
+from bambino.text_scores import score_texts
 
 TIE = 2e-6
 """Relative: ten times what batches and trees changed in fp32 sums of 80 nats (at most 1.2e-5 nats)."""

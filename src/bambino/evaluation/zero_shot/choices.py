@@ -2,7 +2,7 @@
 
 Prompt and option are tokenized together and the tokens that end after the prompt count, so it does not matter where
 a tokenizer puts the space between them. What several texts begin with (a prompt with its options, a sentence with the
-questions about its words) is read once, see `bambino.scoring.row_log_probs`.
+questions about its words) is read once, see `bambino.text_scores.row_log_probs`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.scoring import score_texts
 from bambino.text import encode
+from bambino.text_scores import score_texts
 
 DELIMITER = " "
 """Between prompt and option."""

@@ -16,7 +16,7 @@ from bambino.evaluation.statistics import bootstrap_of
 from bambino.evaluation.zero_shot.confusion import TIE
 from bambino.evaluation.zero_shot.task_data import Item
 from bambino.evaluation.zero_shot.task_definitions import Task
-from bambino.scoring import score_texts
+from bambino.text_scores import score_texts
 
 
 def auc_of(
