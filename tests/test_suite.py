@@ -363,6 +363,7 @@ def test_suites_are_told_in_the_help(capsys):
     assert main(["evaluate", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in suites())
+    assert "  sentipolc2016.jsonl         sentipolc\n" in shown
 
 
 def test_plans_can_be_made_from_python():

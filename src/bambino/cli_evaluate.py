@@ -47,6 +47,7 @@ def evaluate_command(words: list[str]) -> int:
     if any(word in ("-h", "--help") for word in words):
         print(EVALUATE_USAGE)
         print(parser.format_help().split("\n\n", 1)[1], end="")
+        print(_task_files())
         return 0
     if words[0].startswith("-"):
         raise PlanError("Name the model first: bambino evaluate MODEL --data FOLDER")
@@ -180,6 +181,14 @@ def lm_eval_tasks_command(words: list[str]) -> int:
     print("    lm_eval run --model hf --model_args pretrained=MODEL,add_bos_token=True \\")
     print(f"        --include_path {given.output_dir} --tasks {names[0]}")
     return 0
+
+
+def _task_files() -> str:
+    """Under which file names the data of classification tasks are looked for."""
+    from bambino.evaluation.zero_shot.task_definitions import load_task, task_names
+
+    files = (f"  {load_task(name).local.source:<28}{name}" for name in task_names())
+    return "\nFiles in --data that are read as classification tasks:\n" + "\n".join(files)
 
 
 def _evaluate_parser() -> jsonargparse.ArgumentParser:
