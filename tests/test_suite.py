@@ -301,6 +301,40 @@ def test_files_that_are_no_tests_and_lines_that_cannot_be_used_are_named(
     assert "sentences.jsonl, line 2: text = ' ' must be a non-empty string." in capsys.readouterr().err
 
 
+def test_what_was_measured_before_an_error_is_kept_and_goes_when_all_is_there(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys
+):
+    broken = tests_folder / "zz.jsonl"
+    broken.write_text('{"sentence_good": "il gatto", "sentence_bad": "la gatto"}\n{"sentence_good": "il cane"}\n')
+    words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(tmp_path / "out")]
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert "zz.jsonl, line 2: no sentence_bad" in err
+    assert f"What was measured until then: {tmp_path / 'out' / 'unfinished' / 'results.json'}" in out
+    assert set(load_results(tmp_path / "out" / "unfinished").tasks) == {
+        "agreement", "forms", "ironita", "bits_per_byte/sentences"
+    }  # fmt: skip
+    assert not (tmp_path / "out" / "results.json").exists()
+    broken.unlink()
+    assert main(words) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["items.json", "results.json"]
+
+
+def test_the_untrained_baby_may_have_been_silent_more_often(
+    baby_folder: Path, text: list[str], parent_folder, tmp_path
+):
+    words = ["evaluate", str(baby_folder), "--l2_text", f"[{text[0]}]", "--parent", str(parent_folder)]
+    few = ["--heldout_every", "10", "--max_lines", "4", "--prompts", "3", "--pro_drop", "true"]
+    assert main([*words, *few, "--output_dir", str(tmp_path / "one")]) == 0
+    content = json.loads((tmp_path / "one" / "results.json").read_text())
+    for name in ("speech", "overt_subjects"):
+        content["tasks"][name]["scores"][0]["items"] -= 1
+    (tmp_path / "one" / "results.json").write_text(json.dumps(content))
+    assert main([*words, *few, "--untrained", str(tmp_path / "one"), "--output_dir", str(tmp_path / "two")]) == 0
+    names = [score.name for score in load_results(tmp_path / "two").tasks["speech"].scores]
+    assert "speech/perplexity_ratio/baby/untrained" in names
+
+
 def test_what_was_said_before_does_not_stay_beside_new_results(baby_folder: Path, text: list[str], tmp_path: Path):
     words = ["--l2_text", f"[{text[0]}]", "--heldout_every", "10", "--max_lines", "4", "--output_dir", str(tmp_path)]
     assert main(["evaluate", str(baby_folder), *words, "--prompts", "2"]) == 0

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +19,14 @@ from bambino.evaluation.plan import CURVES, Plan, PlanError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bambino.evaluation.results import TaskResult
+    from bambino.evaluation.results import Results, TaskResult
     from bambino.evaluation.speech.listening import Speech
 
 EVALUATE_USAGE = """usage: bambino evaluate MODEL [--OPTION VALUE ...]
 
 Measure a model: a folder, a hub name, or a run directory (whose curves, parent and recipe are then used too).
-Results go to OUTPUT_DIR/results.json, scores by item to items.json, what the baby said to speech.json.
+Results go to OUTPUT_DIR/results.json, scores by item to items.json, what the baby said to speech.json; what is there
+before the end, to OUTPUT_DIR/unfinished.
 
   bambino evaluate path/to/model --data tests --output_dir results/baby
   bambino evaluate runs/first --data tests --l1_text '[en.txt]' --l2_text '[it.txt]' --untrained results/baby
@@ -58,15 +60,30 @@ def evaluate_command(words: list[str]) -> int:
     from bambino.evaluation.learning.curves import words_heard
     from bambino.evaluation.over_checkpoints import curves_table, save_curves
     from bambino.evaluation.results import classification_table, remarks, results_table
-    from bambino.evaluation.suite import Evaluated, Examination
+    from bambino.evaluation.suite import Examination
 
     console = Console()
 
-    def examine(age: int | None, folder: Path) -> Evaluated:
-        evaluated = examination.examine(age, lambda result: console.print(_line(result), highlight=False))
+    def examine(age: int | None, folder: Path) -> Results:
+        """Results so far are kept in `unfinished` until all are there."""
+        unfinished = folder / "unfinished"
+
+        def keep(result: TaskResult, so_far: Results) -> None:
+            console.print(_line(result), highlight=False)
+            so_far.save(unfinished)
+
+        try:
+            evaluated = examination.examine(age, keep)
+        except BaseException:
+            if unfinished.exists():
+                console.print(
+                    f"What was measured until then: {unfinished / 'results.json'}", highlight=False, soft_wrap=True
+                )
+            raise
         evaluated.results.save(folder)
         _save_speech(evaluated.speech, folder)
-        return evaluated
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return evaluated.results
 
     examination = Examination(model, plan)
     _claim(output_dir)
@@ -74,10 +91,10 @@ def evaluate_command(words: list[str]) -> int:
     *earlier, last = sorted(examination.subject.ages) or [0]
     for age in earlier if plan.checkpoints else []:
         console.print(f"After {age:,} steps:", highlight=False)
-        by_age[age] = examine(age, output_dir / f"step-{age:07d}").results
+        by_age[age] = examine(age, output_dir / f"step-{age:07d}")
         if age == 0:
             examination.untrained = examination.untrained or by_age[age].tasks
-    results = by_age[last] = examine(None, output_dir).results
+    results = by_age[last] = examine(None, output_dir)
     if plan.checkpoints:
         save_curves(by_age, words_heard(model), output_dir)
         console.print(curves_table(by_age, model))

@@ -50,12 +50,15 @@ class Evaluated:
     speech: Speech | None
 
 
-def evaluate(model: str, plan: Plan, on_result: Callable[[TaskResult], None] = lambda result: None) -> Evaluated:
+OnResult = Callable[[TaskResult, Results], None]
+"""Called with each test's result when it is there, and with all results until then."""
+
+
+def evaluate(model: str, plan: Plan, on_result: OnResult = lambda result, so_far: None) -> Evaluated:
     """Measure a model as planned.
 
     Args:
         model: a folder, a hub name, or a run directory, whose curves are then measured too.
-        on_result: called with each test's result when it is there.
 
     Raises:
         PlanError, TextError, TaskError, ModelError, ResultsError: something asked for cannot be had or read.
@@ -101,9 +104,7 @@ class Examination:
             own = include is None
             self.harness = Harness(HarnessConfig(tuple(plan.harness), include, include_defaults=own, limit=plan.limit))
 
-    def examine(
-        self, age: int | None = None, on_result: Callable[[TaskResult], None] = lambda result: None
-    ) -> Evaluated:
+    def examine(self, age: int | None = None, on_result: OnResult = lambda result, so_far: None) -> Evaluated:
         """Measure the subject's model, or what it was at an age (of `subject.ages`), then without its run's curves."""
         folder = self.subject.model if age is None else self.subject.ages[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
@@ -111,16 +112,16 @@ class Examination:
         left_out = dict(self.left_out)
         heard: list[Speech] = []
         tasks: dict[str, TaskResult] = {}
+        settings = dataclasses.asdict(self.plan)
+        results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)))
         for result in self._results(baby, tasks, left_out, heard, of_run=age is None):
             if result.task in self.untrained:
                 result = with_baseline(result, self.untrained[result.task])
             (result,) = judged([result], [r.tasks[result.task] for r in self.references if result.task in r.tasks])
             tasks[result.task] = result
-            on_result(result)
+            on_result(result, results)
         if (mean := averaged(list(tasks.values()))) is not None:
             tasks[mean.task] = mean
-        settings = dataclasses.asdict(self.plan)
-        results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)))
         return Evaluated(results, heard[0] if heard else None)
 
     def _results(
