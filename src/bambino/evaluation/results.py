@@ -126,18 +126,20 @@ def results_table(results: Results) -> Table:
 
 
 def classification_table(results: Results) -> Table | None:
-    """What stands beside the main score of each classification task; None where there is none."""
+    """What stands beside the main score, balanced accuracy, of each classification task; None where there is none.
+
+    The last three are balanced accuracies: of the untrained baby, and with options scored by PMI and calibrated.
+    """
     columns = {
         "macro-F1": "macro_f1",
         "accuracy": "accuracy",
         "majority": "accuracy/majority",
-        "balanced": "balanced_accuracy",
         "untrained": "balanced_accuracy/untrained",
         "PMI": "balanced_accuracy/pmi",
         "calibrated": "balanced_accuracy/calibrated",
     }
-    table = Table(box=box.SIMPLE_HEAD, title="Classification", title_justify="left", padding=(0, 1))
-    table.add_column("task", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, title="Beside balanced accuracy", title_justify="left", padding=(0, 1))
+    table.add_column("task", overflow="fold", min_width=12)
     for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
     for name, task in results.tasks.items():
