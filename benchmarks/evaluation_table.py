@@ -75,7 +75,7 @@ def main() -> None:
         print(f"\n{name}: {verdicts}")
         if arguments.keep is not None:
             arguments.keep.mkdir(parents=True, exist_ok=True)
-            content = json.dumps(finite(kept(results)), ensure_ascii=False, indent=1)
+            content = json.dumps(finite(kept(results)), ensure_ascii=False, separators=(",", ":"))
             write_atomically(arguments.keep / f"{name}.json", content + "\n")
 
 

@@ -2,7 +2,8 @@
 
     python benchmarks/summarize_runs.py --out results/NAME RUN_DIRECTORY...
 
-Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row,
+Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row
+(without single paradigms of minimal pairs),
 means of the clm and ppo metrics (ppo also over the last tenth of its steps), costs, and utterances at three ages.
 """
 
@@ -54,7 +55,11 @@ def means(rows: list[dict[str, Any]], prefix: str) -> dict[str, dict[str, float]
 def summarize(run: Path) -> dict[str, Any]:
     rows = read_rows(run / "metrics.jsonl")
     steps = [row for row in rows if row["kind"] == "step"]
-    evaluations = [row for row in rows if row["kind"] == "evaluation"]
+    evaluations = [
+        {key: value for key, value in row.items() if not (key.startswith("eval/pairs/") and key.count("/") > 2)}
+        for row in rows
+        if row["kind"] == "evaluation"
+    ]
     ppo = [row for row in steps if row["phase"] == "ppo"]
     late = ppo[-max(1, len(ppo) // 10) :]
     hearing = [row for row in steps if row["phase"] == "clm"]
