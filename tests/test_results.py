@@ -151,3 +151,22 @@ def test_a_score_that_some_seed_lacks_is_no_comparison():
     ones = [results("a", [1.0, 0.0], [2.0, 3.0]), results("a", [1.0, 1.0], [2.5, 3.5])]
     others = [results("b", [0.0, 0.0], [2.0, math.nan]), results("b", [1.0, 0.0], [2.5, 4.5])]
     assert [found.score for found in compare_over_seeds(ones, others)] == ["pairs/accuracy"]
+
+
+def test_an_item_without_a_number_survives_the_disk(tmp_path: Path):
+    found = results("a", [1.0, 0.0], [math.nan, 3.0])
+    found.save(tmp_path)
+    one, other = load_results(tmp_path), results("b", [1.0, 1.0], [1.0, 2.0])
+    assert math.isnan(one.tasks["it"].item_scores["it/bits_per_byte"][0])
+    assert [gap.difference.mean for gap in compare(one, other)] == [-0.5, 1.0]
+
+
+@pytest.mark.parametrize("setting", ["sha256", "normalization", "max_items", "limit", "parent", "l1"])
+def test_results_that_were_measured_otherwise_do_not_compare(setting):
+    one, other = results("a", [1.0, 0.0], [2.0, 3.0]), results("b", [1.0, 1.0], [1.0, 2.0])
+    one.tasks["it"].settings[setting], other.tasks["it"].settings[setting] = "this", "that"
+    message = f"it of a and b do not compare: {setting} is this and that"
+    with pytest.raises(ResultsError, match=message):
+        compare(one, other)
+    with pytest.raises(ResultsError, match=message):
+        compare_over_seeds([one, one], [other, other])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,6 +211,46 @@ def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, t
     assert "2 runs against 1" in capsys.readouterr().err
 
 
+def test_what_is_left_of_a_run_is_measured_at_its_own_age(make_recipe, text: list[str], tmp_path: Path):
+    recipe = make_recipe("--save_steps", "2", "--save_total_limit", "9")
+    BambinoTrainer(args=recipe).train()
+    run, folder = Path(recipe.output_dir), Path(recipe.output_dir, "evaluation")
+    words = ["evaluate", str(run), "--l2_text", f"[{text[0]}]", "--prompts", "0", "--checkpoints", "true"]
+
+    def steps() -> list[int]:
+        assert main(words) == 0
+        return json.loads((folder / "curves.json").read_text(encoding="utf-8"))["steps"]
+
+    assert steps() == [0, 2, 4, 6]
+    shutil.rmtree(run / "checkpoints" / "step-0000006")  # the trained model was saved at step 6 too
+    assert steps() == [0, 2, 4, 6]
+    recipe_file = run / "recipe.yaml"
+    recipe_file.write_text(recipe_file.read_text().replace(str(recipe.baby.model), str(tmp_path / "gone")))
+    assert steps() == [2, 4, 6]
+    shutil.rmtree(run / "checkpoints")
+    assert steps() == [6]
+    assert main(words[:-2]) == 0
+    assert not (folder / "curves.json").exists()
+
+
+def test_an_interrupted_evaluation_keeps_what_it_has(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, monkeypatch, capsys
+):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(tmp_path)]
+    monkeypatch.setattr("bambino.evaluation.suite.evaluate_task", interrupted)
+    assert main(words) == 130
+    out, err = capsys.readouterr()
+    assert err.strip() == "Interrupted."
+    assert "What was measured until then" in out
+    assert set(load_results(tmp_path / "unfinished").tasks) == {"agreement", "forms"}
+    monkeypatch.setattr("bambino.evaluation.suite.evaluate_pairs", interrupted)
+    assert main(words) == 130
+    assert "What was measured" not in capsys.readouterr().out  # that was of another evaluation
+
+
 def test_checkpoints_are_a_runs(baby_folder: Path, tmp_path: Path, capsys):
     words = ["--l2_text", "[x.txt]", "--checkpoints", "true", "--output_dir", str(tmp_path / "out")]
     assert main(["evaluate", str(baby_folder), *words]) == 2
@@ -384,8 +425,13 @@ def test_results_of_other_data_or_options_do_not_compare(baby_folder: Path, test
     for other, setting in (("byte", "normalization is sum and byte"), ("cane", "sha256 is ")):
         assert main(["compare", str(tmp_path / "sum"), str(tmp_path / other)]) == 2
         assert f"do not compare: {setting}" in capsys.readouterr().err
-    assert main([*words, "--untrained", str(tmp_path / "sum"), "--output_dir", str(tmp_path / "x")]) == 2
-    assert "the untrained baby was measured on other items" in capsys.readouterr().err
+    byte = ["--normalization", "byte"]
+    for untrained, options, setting in (("sum", [], "sha256 is "), ("cane", byte, "normalization is byte and sum")):
+        words_now = [*words, *options, "--untrained", str(tmp_path / untrained), "--output_dir", str(tmp_path / "x")]
+        assert main(words_now) == 0
+        found = load_results(tmp_path / "x")
+        assert setting in found.left_out["agreement, gain"]
+        assert not [score for score in found.tasks["agreement"].scores if "gain" in score.name]
 
 
 def test_the_model_comes_first(capsys):

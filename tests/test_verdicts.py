@@ -130,5 +130,5 @@ def test_the_untrained_baby_and_the_gain_over_it_are_scores_of_their_own():
     assert gain.interval.low == 0.0
     assert gain.interval.high == 1.0
     for other in (result(sha="y"), result("other"), result(items=(1.0, 0.0))):
-        with pytest.raises(ResultsError, match="measured on other items"):
+        with pytest.raises(ResultsError, match="the untrained baby was measured otherwise"):
             with_baseline(trained, other)

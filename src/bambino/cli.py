@@ -60,8 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit status: 0 done, 1 the run failed, 2 something given was wrong, 130 stopped
-        before the run began.
+        The exit status: 0 done, 1 the run failed, 2 something given was wrong, 130 interrupted
+        (a run: before it began).
     """
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help"):
@@ -217,6 +217,9 @@ def _evaluate(command: str, words: list[str]) -> int:
         return run(words)
     except (EvaluationError, ModelError, RecipeError, TextError) as error:
         return _complain(str(error))
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
 
 
 def _recipe_of(command: str, words: list[str]) -> tuple[Recipe, bool]:

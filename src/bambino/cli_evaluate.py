@@ -67,6 +67,7 @@ def evaluate_command(words: list[str]) -> int:
     def examine(age: int | None, folder: Path) -> Results:
         """Results so far are kept in `unfinished` until all are there."""
         unfinished = folder / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
 
         def keep(result: TaskResult, so_far: Results) -> None:
             console.print(_line(result), highlight=False)
@@ -87,14 +88,14 @@ def evaluate_command(words: list[str]) -> int:
 
     examination = Examination(model, plan)
     _claim(output_dir)
+    (output_dir / "curves.json").unlink(missing_ok=True)
     by_age = {}
-    *earlier, last = sorted(examination.subject.ages) or [0]
-    for age in earlier if plan.checkpoints else []:
+    for age in sorted(examination.subject.earlier) if plan.checkpoints else []:
         console.print(f"After {age:,} steps:", highlight=False)
         by_age[age] = examine(age, output_dir / f"step-{age:07d}")
         if age == 0:
             examination.untrained = examination.untrained or by_age[age].tasks
-    results = by_age[last] = examine(None, output_dir)
+    results = by_age[examination.subject.steps] = examine(None, output_dir)
     if plan.checkpoints:
         save_curves(by_age, words_heard(model), output_dir)
         console.print(curves_table(by_age, model))
@@ -137,7 +138,10 @@ def compare_command(words: list[str]) -> int:
     console = Console()
     if runs:
         _compare_runs(console, sides, names, given.curves)
-    if not runs or all((Path(path) / "evaluation" / "results.json").is_file() for side in sides for path in side):
+    missing = [path for side in sides for path in side if not (Path(path) / "evaluation" / "results.json").is_file()]
+    if runs and missing:
+        console.print(f"Their results are not compared: bambino evaluate {missing[0]} first.", highlight=False)
+    else:
         _compare_results(console, sides, names)
     return 0
 

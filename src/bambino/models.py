@@ -1,7 +1,8 @@
 """The baby (a causal LM with a value head), the reference it is held to, the parent: build, load, check.
 
 Any Hugging Face causal LM serves whose logits are its output embeddings applied to its base model's last hidden state;
-that is checked when it is loaded (a model that caps or scales its logits afterwards, such as Gemma 2, is refused).
+that is checked when it is loaded. Known scales and soft caps of logits are applied, as in Gemma 2; a model that does
+more is refused.
 """
 
 from __future__ import annotations

@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from bambino.evaluation.results import Results, ResultsError, TaskResult
+from bambino.evaluation.results import Results, ResultsError, TaskResult, disagreement
 from bambino.evaluation.statistics import Difference, holm, mcnemar, paired_bootstrap, paired_t
-
-MUST_AGREE = ("sha256", "normalization", "max_items")
-"""Settings by which it is told whether two results are of the same items."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +106,8 @@ def _compared(task: TaskResult) -> list[str]:
 
 def _check_same_items(task: TaskResult, theirs: TaskResult, models: str) -> None:
     """Raises ResultsError where two results of a task are of other data or scored in another way."""
-    for setting in MUST_AGREE:
-        if task.settings.get(setting) != theirs.settings.get(setting):
-            raise ResultsError(
-                f"{task.task} of {models} do not compare: {setting} is {task.settings.get(setting)} and "
-                f"{theirs.settings.get(setting)}. Evaluate both on the same data with the same options."
-            )
+    if difference := disagreement(task, theirs):
+        raise ResultsError(f"{task.task} of {models} do not compare: {difference}. Evaluate both alike.")
 
 
 def _on_items(score: str, mine: list[float], yours: list[float]) -> Comparison:

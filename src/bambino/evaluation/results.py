@@ -66,6 +66,19 @@ class TaskResult:
         return self.scores[0]
 
 
+MUST_AGREE = ("sha256", "normalization", "max_items", "limit", "parent", "l1", "l2")
+"""Settings without which two results of a task are not of the same items, or not measured alike."""
+
+
+def disagreement(one: TaskResult, other: TaskResult) -> str:
+    """What keeps two results of a task from being compared, in words; empty where nothing does."""
+    for setting in MUST_AGREE:
+        mine, yours = one.settings.get(setting), other.settings.get(setting)
+        if mine != yours:
+            return f"{setting} is {mine} and {yours}"
+    return ""
+
+
 @dataclass(frozen=True)
 class Results:
     """What an evaluation of one model found."""
@@ -163,7 +176,9 @@ def show(interval: Interval | None) -> str:
 
 
 def _task(entry: dict[str, Any], items: dict[str, list[float]]) -> TaskResult:
-    return TaskResult(scores=[_score(**score) for score in entry.pop("scores")], item_scores=items, **entry)
+    scores = [_score(**score) for score in entry.pop("scores")]
+    numbers = {name: [math.nan if value is None else value for value in those] for name, those in items.items()}
+    return TaskResult(scores=scores, item_scores=numbers, **entry)
 
 
 def _score(*, value: float | None, interval: dict[str, float] | None, **rest: Any) -> Score:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bambino.checkpoint import list_checkpoints
+from bambino.evaluation.learning.curves import steps_done
 from bambino.evaluation.plan import Plan, PlanError
+from bambino.models import is_on_hub
 from bambino.recipe_file import load_recipe
 from bambino.run_directory import holds_run
 
@@ -21,21 +23,28 @@ class Subject:
     run: Path | None
     """The run directory it comes from, if it does."""
     first: str | None
-    """The baby before the run."""
+    """The baby before the run; None where it is not there any more."""
     parent: str | None
     """Who judges what it says."""
     heldout_every: int | None
     """The held-out rule: its run's, else the plan's."""
 
     @property
-    def ages(self) -> dict[int, Path]:
-        """Steps done -> model: of a run the baby before it and every whole checkpoint that was kept."""
+    def earlier(self) -> dict[int, Path]:
+        """Steps done -> model, before the trained one: the baby before the run, if it is still there, and every whole
+        checkpoint that was kept."""
         if self.run is None:
             return {}
-        first = {} if self.first is None else {0: Path(self.first)}
-        return first | {
+        ages = {} if self.first is None else {0: Path(self.first).expanduser()}
+        ages |= {
             int(path.name.removeprefix("step-")): path / "model" for path in list_checkpoints(self.run / "checkpoints")
         }
+        return {step: path for step, path in ages.items() if step < self.steps}
+
+    @property
+    def steps(self) -> int:
+        """Steps done; 0 of a model that comes from no run."""
+        return 0 if self.run is None else steps_done(self.run)
 
 
 def subject_of(model: str, plan: Plan) -> Subject:
@@ -56,5 +65,7 @@ def subject_of(model: str, plan: Plan) -> Subject:
             f"--resume {model}, or evaluate one of its checkpoints: {model}/checkpoints/step-.../model"
         )
     recipe = load_recipe(path / "recipe.yaml")
-    parent = plan.parent or recipe.parent.model
-    return Subject(model, path / "model", path, recipe.baby.model, parent, recipe.text.heldout_every)
+    parent, first = plan.parent or recipe.parent.model, recipe.baby.model
+    if first is not None and not is_on_hub(first) and not Path(first).expanduser().is_dir():
+        first = None
+    return Subject(model, path / "model", path, first, parent, recipe.text.heldout_every)

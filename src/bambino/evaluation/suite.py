@@ -22,13 +22,13 @@ from bambino.evaluation.fluency import fluency
 from bambino.evaluation.harness import Harness, HarnessConfig
 from bambino.evaluation.json_lines import texts_of
 from bambino.evaluation.learning.acquisition import acquisition_order, load_order
-from bambino.evaluation.learning.bilingual import bilingual
+from bambino.evaluation.learning.bilingual import TEXTS, bilingual
 from bambino.evaluation.learning.curves import CurveError
 from bambino.evaluation.learning.forgetting import ForgettingSettings, forgetting_of
 from bambino.evaluation.minimal_pairs import evaluate_pairs
 from bambino.evaluation.pair_files import PairSet, load_pair_set
 from bambino.evaluation.plan import Plan, PlanError
-from bambino.evaluation.results import Results, TaskResult, load_results
+from bambino.evaluation.results import Results, ResultsError, TaskResult, load_results
 from bambino.evaluation.speech.continuations import Speaker, SpeechSettings
 from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.listening import Speech, speech
@@ -37,7 +37,7 @@ from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import evaluate_task
 from bambino.evaluation.zero_shot.task_definitions import task_names
 from bambino.evaluation.zero_shot.verdicts import averaged, judged, with_baseline
-from bambino.models import ModelError, load_lm, load_tokenizer
+from bambino.models import ModelError, load_lm, load_tokenizer, weights_sha256
 from bambino.provenance import environment
 from bambino.text import TextError, load_corpus, load_heldout, spread
 
@@ -105,8 +105,8 @@ class Examination:
             self.harness = Harness(HarnessConfig(tuple(plan.harness), include, include_defaults=own, limit=plan.limit))
 
     def examine(self, age: int | None = None, on_result: OnResult = lambda result, so_far: None) -> Evaluated:
-        """Measure the subject's model, or what it was at an age (of `subject.ages`), then without its run's curves."""
-        folder = self.subject.model if age is None else self.subject.ages[age]
+        """Measure the subject's model, or what it was at an age (`subject.earlier`), then without its run's curves."""
+        folder = self.subject.model if age is None else self.subject.earlier[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
         baby = _speaker(str(folder), "baby")
         left_out = dict(self.left_out)
@@ -116,7 +116,10 @@ class Examination:
         results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)))
         for result in self._results(baby, tasks, left_out, heard, of_run=age is None):
             if result.task in self.untrained:
-                result = with_baseline(result, self.untrained[result.task])
+                try:
+                    result = with_baseline(result, self.untrained[result.task])
+                except ResultsError as error:
+                    left_out[f"{result.task}, gain"] = str(error)
             (result,) = judged([result], [r.tasks[result.task] for r in self.references if result.task in r.tasks])
             tasks[result.task] = result
             on_result(result, results)
@@ -135,15 +138,17 @@ class Examination:
             yield _compared(baby, plan, name, pairs)
         yield from self._fluency(baby).values()
         if plan.l1_text and plan.l2_text and self._parents is not None:
+            first = self.untrained if set(TEXTS) <= set(self.untrained) else self._first_babys
             try:
-                yield bilingual(so_far, self.untrained or self._first_babys, self._parents)
+                result = bilingual(so_far, first, self._parents)
+                yield replace(result, settings=result.settings | {"parent": self._parent_hash})
             except CurveError as error:
                 left_out["bilingual"] = str(error)
         if plan.l2_text and plan.prompts:
             settings = SpeechSettings(prompts=plan.prompts)
             lines = self.texts["l2"]
             heard.append(speech(baby, lines, parent=self._parent, languages=self._languages, settings=settings))
-            yield heard[0].result
+            yield replace(heard[0].result, settings=heard[0].result.settings | {"parent": self._parent_hash})
             if plan.pro_drop:
                 yield overt_subjects({who: heard[0].said[who] for who in ("baby", "human")})
         if self.subject.run is not None and of_run:
@@ -173,6 +178,10 @@ class Examination:
     @cached_property
     def _parent(self) -> Speaker | None:
         return None if self.subject.parent is None else _speaker(self.subject.parent, "parent")
+
+    @cached_property
+    def _parent_hash(self) -> str | None:
+        return None if self._parent is None else weights_sha256(self._parent.lm)
 
     @cached_property
     def _parents(self) -> dict[str, TaskResult] | None:

@@ -119,6 +119,15 @@ def words_heard(run_dir: str | Path) -> Callable[[int], float]:
     return words
 
 
+def steps_done(run_dir: str | Path) -> int:
+    """How many steps a run has done.
+
+    Raises:
+        CurveError: as `read_curves`.
+    """
+    return max((row["step"] for row in _rows(Path(run_dir).expanduser() / "metrics.jsonl")), default=0)
+
+
 def curve_of(curves: dict[str, Curve], name: str) -> Curve:
     """One of the curves.
 

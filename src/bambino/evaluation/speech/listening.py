@@ -113,7 +113,6 @@ def speech(
         items[GAP] = judged.gaps
     details = _settings(settings, languages) | describe_model(baby.lm, baby.tokenizer)
     details["sha256"] = hashlib.sha256("\n".join(one.text for one in human).encode("utf-8")).hexdigest()
-    details["parent"] = None if parent is None else parent.lm.name_or_path
     result = TaskResult("speech", scores, details, judged.verdict, items)
     spoken = {"baby": said, "human": human} | ({"parent": judged.parent} if judged.parent else {})
     return Speech(result, _examples(said, human, judged, languages), novel, spoken)

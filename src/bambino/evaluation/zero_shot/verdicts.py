@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bambino.evaluation.results import ResultsError, Score, TaskResult, lower_is_better
+from bambino.evaluation.results import ResultsError, Score, TaskResult, disagreement, lower_is_better
 from bambino.evaluation.statistics import bootstrap_of, paired_bootstrap
 
 UNINFORMATIVE = "uninformative"
@@ -145,11 +145,12 @@ def with_baseline(result: TaskResult, baseline: TaskResult) -> TaskResult:
     """
     main, its = result.scores[0], baseline.scores[0]
     mine, theirs = result.item_scores.get(main.name), baseline.item_scores.get(main.name)
-    same_data = result.settings.get("sha256") == baseline.settings.get("sha256")
-    if main.name != its.name or not same_data or (mine and theirs and len(mine) != len(theirs)):
+    difference = disagreement(result, baseline)
+    if main.name != its.name or (mine and theirs and len(mine) != len(theirs)):
+        difference = difference or "another number of items"
+    if difference:
         raise ResultsError(
-            f"{result.task}: the untrained baby was measured on other items. Evaluate it again with the same data and "
-            "options."
+            f"the untrained baby was measured otherwise: {difference}. Evaluate it again with these options."
         )
     more = [Score(f"{main.name}/untrained", its.value, its.unit, its.items, its.interval, its.chance)]
     if mine is not None and theirs is not None:
