@@ -87,7 +87,7 @@ def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) ->
     """One row a score, with corrected p values; says how many comparisons they are corrected for."""
     title = f"{one} against {other}; p corrected for {len(comparisons)} comparisons (Holm)"
     table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
-    table.add_column("score", overflow="fold", min_width=17)
+    table.add_column("score", overflow="fold", min_width=13)
     for name in ("one", "other", "one - other, 95 %", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("test", no_wrap=True)
