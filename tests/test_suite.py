@@ -434,6 +434,23 @@ def test_results_of_other_data_or_options_do_not_compare(baby_folder: Path, test
         assert not [score for score in found.tasks["agreement"].scores if "gain" in score.name]
 
 
+@pytest.mark.parametrize(
+    ("model", "parent", "said"),
+    [
+        ("./nowhere", None, "bambino: model = ./nowhere: there is no such folder.\n"),
+        (None, "./nowhere", "bambino: parent = ./nowhere: there is no such folder.\n"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named_before_anything_is_measured(
+    model: str | None, parent: str | None, said: str, baby_folder: Path, text: list[str], tmp_path: Path, capsys
+):
+    words = ["--l2_text", f"[{text[0]}]", "--heldout_every", "10", "--output_dir", str(tmp_path / "out")]
+    more = [] if parent is None else ["--parent", parent]
+    assert main(["evaluate", model or str(baby_folder), *words, *more]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", said)
+
+
 def test_the_model_comes_first(capsys):
     assert main(["evaluate", "--data", "tests"]) == 2
     assert "Name the model first" in capsys.readouterr().err

@@ -18,7 +18,7 @@ class Subject:
     """Who is examined."""
 
     name: str
-    model: Path
+    model: str
     """A folder or hub name that opens with AutoModelForCausalLM."""
     run: Path | None
     """The run directory it comes from, if it does."""
@@ -58,7 +58,7 @@ def subject_of(model: str, plan: Plan) -> Subject:
         for name in ("checkpoints", "child_order", "levels", "gains"):
             if getattr(plan, name):
                 raise PlanError(f"{name}: {model} is no run directory. Give one, or leave --{name} out.")
-        return Subject(model, path, None, None, plan.parent, plan.heldout_every)
+        return Subject(model, model, None, None, plan.parent, plan.heldout_every)
     if not (path / "model").is_dir():
         raise PlanError(
             f"{model} is a run without a trained model: it has not reached its last step. Go on with bambino train "
@@ -68,4 +68,4 @@ def subject_of(model: str, plan: Plan) -> Subject:
     parent, first = plan.parent or recipe.parent.model, recipe.baby.model
     if first is not None and not is_on_hub(first) and not Path(first).expanduser().is_dir():
         first = None
-    return Subject(model, path / "model", path, first, parent, recipe.text.heldout_every)
+    return Subject(model, str(path / "model"), path, first, parent, recipe.text.heldout_every)

@@ -70,7 +70,7 @@ class Examination:
     """A plan for a subject. What it takes besides the model under test is read once, however many ages are examined."""
 
     def __init__(self, model: str, plan: Plan) -> None:
-        """Raises: as `evaluate`, for all that can be seen before a model is loaded."""
+        """Raises: as `evaluate`, for all that can be seen before the model under test is loaded."""
         self.plan = plan
         self.subject: Subject = subject_of(model, plan)
         self.found = Discovered({}, []) if plan.data is None else tests_in(plan.data)
@@ -103,6 +103,9 @@ class Examination:
             include = None if plan.harness_include is None else Path(plan.harness_include)
             own = include is None
             self.harness = Harness(HarnessConfig(tuple(plan.harness), include, include_defaults=own, limit=plan.limit))
+
+        judges = self.subject.parent is not None and bool(plan.l2_text)
+        self._parent = _speaker(str(self.subject.parent), "parent") if judges else None
 
     def examine(self, age: int | None = None, on_result: OnResult = lambda result, so_far: None) -> Evaluated:
         """Measure the subject's model, or what it was at an age (`subject.earlier`), then without its run's curves."""
@@ -176,10 +179,6 @@ class Examination:
         return results
 
     @cached_property
-    def _parent(self) -> Speaker | None:
-        return None if self.subject.parent is None else _speaker(self.subject.parent, "parent")
-
-    @cached_property
     def _parent_hash(self) -> str | None:
         return None if self._parent is None else weights_sha256(self._parent.lm)
 
@@ -212,8 +211,12 @@ class Examination:
 
 def _speaker(model: str, role: Literal["baby", "parent"]) -> Speaker:
     config = ModelConfig(model)
-    lm = load_lm(config, role).to(PartialState().device)
-    return Speaker(lm, load_tokenizer(config, role, lm))
+    try:
+        lm = load_lm(config, role).to(PartialState().device)
+        return Speaker(lm, load_tokenizer(config, role, lm))
+    except ModelError as error:  # which speaks of recipes
+        named = {"baby": "model", "parent": "parent"}[role]
+        raise ModelError(str(error).replace(f"{role}.model", named)) from None
 
 
 # ------------------------------------------------------------------------------------------------------------- tests
