@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bambino.evaluation.results import Results, TaskResult
     from bambino.evaluation.speech.listening import Speech
+    from bambino.evaluation.suite import Examination
 
 EVALUATE_USAGE = """usage: bambino evaluate MODEL [--OPTION VALUE ...]
 
@@ -57,55 +58,69 @@ def evaluate_command(words: list[str]) -> int:
 
     from rich.console import Console
 
-    from bambino.evaluation.learning.curves import words_heard
-    from bambino.evaluation.over_checkpoints import curves_table, save_curves
-    from bambino.evaluation.results import classification_table, remarks, results_table
     from bambino.evaluation.suite import Examination
 
     console = Console()
-
-    def examine(age: int | None, folder: Path) -> Results:
-        """Results so far are kept in `unfinished` until all are there."""
-        unfinished = folder / "unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-        def keep(result: TaskResult, so_far: Results) -> None:
-            console.print(_line(result), highlight=False)
-            so_far.save(unfinished)
-
-        try:
-            evaluated = examination.examine(age, keep)
-        except BaseException:
-            if unfinished.exists():
-                console.print(
-                    f"What was measured until then: {unfinished / 'results.json'}", highlight=False, soft_wrap=True
-                )
-            raise
-        evaluated.results.save(folder)
-        _save_speech(evaluated.speech, folder)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        return evaluated.results
-
     examination = Examination(model, plan)
     _claim(output_dir)
-    (output_dir / "curves.json").unlink(missing_ok=True)
+    earlier = _examine_earlier(examination, output_dir, console) if plan.checkpoints else {}
+    results = _examine(examination, None, output_dir, console)
+    if plan.checkpoints:
+        _show_curves(model, earlier | {examination.subject.steps: results}, output_dir, console)
+    _show(results, console)
+    console.print(f"All scores: {output_dir / 'results.json'}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _examine_earlier(examination: Examination, output_dir: Path, console: Console) -> dict[int, Results]:
+    """Results at every age before the trained model; gains are over those at age 0 where no others were given."""
     by_age = {}
-    for age in sorted(examination.subject.earlier) if plan.checkpoints else []:
+    for age in sorted(examination.subject.earlier):
         console.print(f"After {age:,} steps:", highlight=False)
-        by_age[age] = examine(age, output_dir / f"step-{age:07d}")
+        by_age[age] = _examine(examination, age, output_dir / f"step-{age:07d}", console)
         if age == 0:
             examination.untrained = examination.untrained or by_age[age].tasks
-    results = by_age[examination.subject.steps] = examine(None, output_dir)
-    if plan.checkpoints:
-        save_curves(by_age, words_heard(model), output_dir)
-        console.print(curves_table(by_age, model))
+    return by_age
+
+
+def _examine(examination: Examination, age: int | None, folder: Path, console: Console) -> Results:
+    """Measure and save; results so far are kept in `unfinished` until all are there."""
+    unfinished = folder / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+
+    def keep(result: TaskResult, so_far: Results) -> None:
+        console.print(f"  {result.main.name} {result.main.value:.3f}", highlight=False)
+        so_far.save(unfinished)
+
+    try:
+        evaluated = examination.examine(age, keep)
+    except BaseException:
+        if unfinished.exists():
+            kept = f"What was measured until then: {unfinished / 'results.json'}"
+            console.print(kept, highlight=False, soft_wrap=True)
+        raise
+    evaluated.results.save(folder)
+    _save_speech(evaluated.speech, folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return evaluated.results
+
+
+def _show_curves(model: str, by_age: dict[int, Results], output_dir: Path, console: Console) -> None:
+    from bambino.evaluation.learning.curves import words_heard
+    from bambino.evaluation.over_checkpoints import curves_table, save_curves
+
+    save_curves(by_age, words_heard(model), output_dir)
+    console.print(curves_table(by_age, model))
+
+
+def _show(results: Results, console: Console) -> None:
+    from bambino.evaluation.results import classification_table, remarks, results_table
+
     console.print(results_table(results))
     if (table := classification_table(results)) is not None:
         console.print(table)
     for remark in remarks(results):
         console.print(remark, highlight=False, markup=False)
-    console.print(f"All scores: {output_dir / 'results.json'}", highlight=False, soft_wrap=True)
-    return 0
 
 
 def compare_command(words: list[str]) -> int:
@@ -249,10 +264,6 @@ def _readable(problem: str) -> str:
     return text + (" Write a list: '[one, another]'" if "List" in text or "list" in text else "")
 
 
-def _line(result: TaskResult) -> str:
-    return f"  {result.main.name} {result.main.value:.3f}"
-
-
 def _save_speech(speech: Speech | None, folder: Path) -> None:
     """What was said, for a reader; what was said in an earlier evaluation goes."""
     if speech is None:
@@ -265,7 +276,7 @@ def _save_speech(speech: Speech | None, folder: Path) -> None:
 
 
 def _claim(folder: Path) -> None:
-    """Make the folder for results, before anything is measured.
+    """Make the folder for results, before anything is measured; curves of an earlier evaluation go.
 
     Raises:
         PlanError: it cannot be written to.
@@ -274,6 +285,7 @@ def _claim(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".written").touch()
         (folder / ".written").unlink()
+        (folder / "curves.json").unlink(missing_ok=True)
     except OSError as error:
         raise PlanError(
             f"output_dir = {folder} cannot be written to ({error.strerror}). Give another folder."
