@@ -10,9 +10,8 @@ from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_token
 
 from bambino import text_scores
 from bambino.evaluation.minimal_pairs import PairScores, accuracy, evaluate_pairs, pair_scores, score_pairs
-from bambino.evaluation.model_description import tokenizer_hash
 from bambino.evaluation.pair_files import Pair, PairSet
-from bambino.models import ModelError
+from bambino.models import ModelError, tokenizer_sha256
 
 
 def agreeing_model():
@@ -256,7 +255,7 @@ def test_a_result_says_what_it_depends_on():
     assert settings["tokenizer"] == {
         "class": type(tokenizer).__name__,
         "vocabulary": 5,
-        "sha256": tokenizer_hash(tokenizer),
+        "sha256": tokenizer_sha256(tokenizer),
     }
     no_start = word_tokenizer("<s>", "il", "la", "gatto", "casa", bos=None)
     settings = evaluate_pairs(lm, no_start, "it", PairSet(PAIRS, "pairs.jsonl", "0123")).settings
@@ -272,7 +271,7 @@ def test_a_verdict_needs_the_whole_interval(good, bad, verdict):
 
 def test_the_tokenizers_hash_sees_its_vocabulary_and_not_how_it_was_used():
     tokenizer = make_tokenizer()
-    before = tokenizer_hash(tokenizer)
+    before = tokenizer_sha256(tokenizer)
     tokenizer(["il", "il gatto"], padding=True, truncation=True, max_length=4)
-    assert tokenizer_hash(tokenizer) == before == tokenizer_hash(make_tokenizer())
-    assert len({before, tokenizer_hash(make_tokenizer(vocab_size=300)), tokenizer_hash(word_tokenizer("a"))}) == 3
+    assert tokenizer_sha256(tokenizer) == before == tokenizer_sha256(make_tokenizer())
+    assert len({before, tokenizer_sha256(make_tokenizer(vocab_size=300)), tokenizer_sha256(word_tokenizer("a"))}) == 3

@@ -35,54 +35,26 @@ def weights_of(lm):
     return {name: p.detach().clone() for name, p in lm.named_parameters()}
 
 
+def small(family, **more):
+    """A random model of a configuration's class."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    return AutoModelForCausalLM.from_config(family(vocab_size=320, bos_token_id=1, eos_token_id=1, **sizes, **more))
+
+
 def capped_lm():
     """A Gemma 2, which soft-caps its logits at 0.5."""
-    torch.manual_seed(0)
-    config = Gemma2Config(
-        vocab_size=320,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        final_logit_softcapping=0.5,
-    )
-    return AutoModelForCausalLM.from_config(config)
+    return small(Gemma2Config, num_key_value_heads=1, head_dim=16, final_logit_softcapping=0.5)
 
 
 def divided_lm():
     """A Granite, which divides its logits by 8."""
-    torch.manual_seed(0)
-    config = GraniteConfig(
-        vocab_size=320,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        logits_scaling=8.0,
-        bos_token_id=1,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    return AutoModelForCausalLM.from_config(config)
+    return small(GraniteConfig, num_key_value_heads=2, logits_scaling=8.0, pad_token_id=0)
 
 
 def scaled_lm():
     """A Cohere, which multiplies its logits by logit_scale = 1/16."""
-    torch.manual_seed(0)
-    config = CohereConfig(
-        vocab_size=320,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        bos_token_id=1,
-        eos_token_id=1,
-    )
-    return AutoModelForCausalLM.from_config(config)
+    return small(CohereConfig)
 
 
 # -------------------------------------------------------------------------------------------------------------- loading

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.models import tokenizer_sha256
 from bambino.scoring import context_length
 from bambino.text import start_token
 
@@ -24,19 +23,6 @@ def describe_model(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> d
         "tokenizer": {
             "class": type(tokenizer).__name__,
             "vocabulary": len(tokenizer),
-            "sha256": tokenizer_hash(tokenizer),
+            "sha256": tokenizer_sha256(tokenizer),
         },
     }
-
-
-def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """sha256 of all that decides how text is split: the tokenizer.json without its padding and truncation.
-
-    Of the vocabulary alone for tokenizers without one.
-    """
-    if tokenizer.is_fast:
-        content = json.loads(tokenizer.backend_tokenizer.to_str())
-        content = {name: part for name, part in content.items() if name not in ("padding", "truncation")}
-    else:
-        content = tokenizer.get_vocab()
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

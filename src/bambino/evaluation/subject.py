@@ -39,7 +39,8 @@ class Subject:
         ages |= {
             int(path.name.removeprefix("step-")): path / "model" for path in list_checkpoints(self.run / "checkpoints")
         }
-        return {step: path for step, path in ages.items() if step < self.steps}
+        steps = self.steps
+        return {step: path for step, path in ages.items() if step < steps}
 
     @property
     def steps(self) -> int:
