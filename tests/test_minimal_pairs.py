@@ -127,14 +127,14 @@ def test_rounding_does_not_decide_a_tie(family, tokens_per_forward, monkeypatch)
     assert (scores.points() == 0.5).all()
 
 
-def test_the_width_of_a_tie_is_two_millionths():
+def test_the_width_of_a_tie_is_five_millionths():
     def points(good: float, bad: float) -> float:
         one = np.ones(1)
         return float(PairScores(good * one, bad * one, one, one, one, one, 0).points()[0])
 
-    # 2e-6 of 80 nats are 1.6e-4
-    assert [points(-80.0, -80.0 - gap) for gap in (0, 1.5e-4, 1.7e-4)] == [0.5, 0.5, 1.0]
-    assert [points(-80.0 - gap, -80.0) for gap in (1.5e-4, 1.7e-4)] == [0.5, 0.0]
+    # 5e-6 of 80 nats are 4e-4
+    assert [points(-80.0, -80.0 - gap) for gap in (0, 3.9e-4, 4.1e-4)] == [0.5, 0.5, 1.0]
+    assert [points(-80.0 - gap, -80.0) for gap in (3.9e-4, 4.1e-4)] == [0.5, 0.0]
     assert points(-math.inf, -math.inf) == 0.5
     assert points(-math.inf, -80.0) == 0.0
     assert points(-80.0, -math.inf) == 1.0
@@ -248,7 +248,7 @@ def test_a_result_says_what_it_depends_on():
     settings = evaluate_pairs(lm, tokenizer, "it", PairSet(pairs, "pairs.jsonl", "0123"), "byte").settings
     assert (settings["data"], settings["sha256"], settings["normalization"]) == ("pairs.jsonl", "0123", "byte")
     assert (settings["tied"], settings["identical"], settings["longer_than_context"][:1]) == (1, 1, "0")
-    assert settings["ties"] == "half a point; equal within 2e-06 of the score"
+    assert settings["ties"] == "half a point; equal within 5e-06 of the score"
     assert settings["start_token"] == "<s>"
     assert settings["dtype"] == "float32; log-softmax in float32, sums in float64"
     assert settings["context"] == 64

@@ -198,6 +198,15 @@ def test_a_model_that_does_something_unknown_to_its_logits_is_refused():
         check_head(doubling_lm(), "parent")
 
 
+def test_a_model_that_other_columns_move_by_rounding_passes_the_head_check():
+    """Real weights (SmolLM2-135M) give logits that differ by 2e-5 of the largest when they read another column; here
+    the last norm's weight grows by 1e-3 a column, so that only a check which reads the same columns twice can pass."""
+    lm = tiny_lm("llama")
+    grow = lm.model.norm.register_forward_hook(lambda _, args, out: out * (1 + 1e-3 * args[0].shape[1]))
+    check_head(lm, "baby")
+    grow.remove()
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_head_check_passes_plain_models_and_leaves_their_mode(family):
     lm = sharp_lm(family, dropout=0.5).train()

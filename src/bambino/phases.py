@@ -25,8 +25,9 @@ from bambino.rollout import Rollout, log_policy
 from bambino.scoring import eval_mode, log_probs_of, logits_before
 from bambino.text import TokenBatch, permutation, without_pads
 
-SAMPLER_TOLERANCE = {"no": 1e-3, "bf16": 0.5}
-"""Nats by which the sampler's log-probs may differ from a full forward's, by mixed_precision."""
+SAMPLER_TOLERANCE = {"no": 1e-3, "bf16": 1.0}
+"""Nats by which the sampler's log-probs may differ from a full forward's, by mixed_precision; rounding alone makes them
+differ by up to 2e-5 and 0.3 on real weights (`benchmarks/rounding.py`)."""
 
 
 class TrainingError(RuntimeError):
