@@ -30,13 +30,13 @@ from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from bambino.config import ModelConfig
 from bambino.evaluation.harness import with_start
 from bambino.evaluation.lm_eval_tasks import write_pair_tasks
 from bambino.evaluation.minimal_pairs import evaluate_pairs
 from bambino.evaluation.pair_files import load_pair_set
-from bambino.evaluation.results import TaskResult
-from bambino.models import load_lm, load_tokenizer
+from bambino.measures import TaskResult
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.recipe.settings import ModelConfig
 
 
 class TimedHFLM(HFLM):

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
-from bambino.config import ModelConfig
 from bambino.evaluation.zero_shot.classification import score_options
 from bambino.evaluation.zero_shot.task_data import find_data, load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task, task_names
-from bambino.models import load_lm, load_tokenizer
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.recipe.settings import ModelConfig
 
 SENTENCES = 15
 

@@ -16,12 +16,13 @@ import time
 import torch
 
 from bambino import load_recipe
-from bambino.config import ModelConfig
-from bambino.models import Baby, load_lm, load_tokenizer
-from bambino.schedule import Schedule
-from bambino.scoring import log_probs_of
-from bambino.streams import build_streams
-from bambino.text import TokenBatch, without_pads
+from bambino.models.baby import Baby
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.recipe.schedule import Schedule
+from bambino.recipe.settings import ModelConfig
+from bambino.scoring.forward import log_probs_of
+from bambino.text.batches import TokenBatch, without_pads
+from bambino.text.streams import build_streams
 
 
 def loss_and_gradient(baby: Baby, batch: TokenBatch) -> tuple[float, torch.Tensor, float]:

@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from bambino.prepacked import packed_forward
+from bambino.scoring.prepacked import packed_forward
 
 SHAPES = [(4096, 256, 1024), (4096, 1024, 256), (256, 256, 8192), (4096, 768, 3072), (600, 768, 3072)]
 """Rows, inputs, outputs."""

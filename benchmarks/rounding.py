@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from bambino.config import ModelConfig, RolloutConfig
-from bambino.models import Baby, head_gap, load_lm, load_tokenizer
-from bambino.rollout import log_policy, sample, uniforms
-from bambino.scoring import eval_mode, hidden_states, logits_before
-from bambino.text import encode, pad
-from bambino.text_scores import score_texts
+from bambino.models.baby import Baby
+from bambino.models.loading import head_gap, load_lm, load_tokenizer
+from bambino.randomness import uniforms
+from bambino.recipe.settings import ModelConfig, RolloutConfig
+from bambino.scoring.forward import eval_mode, hidden_states, logits_before
+from bambino.scoring.texts import score_texts
+from bambino.speaking.rollout import log_policy, sample
+from bambino.text.batches import pad
+from bambino.text.tokens import encode
 
 TEXTS = [
     f"{who} {what} {where}."

@@ -26,8 +26,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from bambino.config import Recipe
-from bambino.recipe_file import load_recipe
+from bambino.recipe.file import load_recipe
+from bambino.recipe.settings import Recipe
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()

@@ -11,9 +11,9 @@ import statistics
 import torch
 from torch import Tensor
 
-from bambino.models import Reference
-from bambino.phases import Learner
-from bambino.rollout import Rollout
+from bambino.models.reference import Reference
+from bambino.phases.learner import Learner
+from bambino.speaking.rollout import Rollout
 
 
 def flat(rows: list[list]) -> list:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.evaluation.learning.bilingual import Scale, Scales, bilingual, bilingual_score
-from bambino.evaluation.learning.curves import CurveError
-from bambino.evaluation.results import Score, TaskResult
+from bambino.analysis.bilingual import Scale, Scales, bilingual, bilingual_score
+from bambino.errors import CurveError
+from bambino.measures import Score, TaskResult
 
 SCALES = Scales(l1=Scale(unknown=4.0, known=2.0), l2=Scale(unknown=5.0, known=1.0))
 

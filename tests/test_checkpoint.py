@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bambino import BambinoTrainer, Recipe, checkpoint
-from bambino.checkpoint import CheckpointError
+import bambino.files
+from bambino import BambinoTrainer, Recipe
+from bambino.errors import CheckpointError
+from bambino.runs import checkpoint
 
 FILES = ["manifest.json", "state.json", "value_head.safetensors", "optimizer-clm.safetensors", "model/config.json"]
 
@@ -243,6 +245,7 @@ def test_a_step_is_not_written_twice_because_the_checkpoint_in_place_would_be_lo
         replace_folder(part, path)
 
     monkeypatch.setattr(checkpoint, "replace_folder", watch)
+    monkeypatch.setattr(bambino.files, "replace_folder", watch)
 
     def stop_after_two(row: dict) -> None:
         trainer.stop_requested = row["step"] == 2

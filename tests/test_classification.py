@@ -12,7 +12,7 @@ from test_task_data import TAGGED, definition, write
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from bambino import text_scores
+from bambino.errors import TextError
 from bambino.evaluation.zero_shot import classification
 from bambino.evaluation.zero_shot.choices import Choice, choice_lengths, choice_log_probs
 from bambino.evaluation.zero_shot.classification import SCORINGS, evaluate_task, log_mean_share
@@ -21,7 +21,8 @@ from bambino.evaluation.zero_shot.prompts import shortened
 from bambino.evaluation.zero_shot.ranking import ranking
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task
-from bambino.text import TextError, encode, encode_from
+from bambino.scoring import texts as text_scores
+from bambino.text.tokens import encode, encode_from
 
 # -------------------------------------------------------------------------------------------------------- log-probs
 

@@ -17,10 +17,11 @@ import pytest
 from test_trainer import raised_on_l2
 from transformers.utils import logging
 
-from bambino import BambinoTrainer, Recipe, checkpoint
-from bambino.cli import main
-from bambino.recipe_file import dump_recipe, setting_names
-from bambino.run_directory import RunDirectory
+from bambino import BambinoTrainer, Recipe
+from bambino.cli.main import main
+from bambino.recipe.file import dump_recipe, setting_names
+from bambino.runs import checkpoint
+from bambino.runs.directory import RunDirectory
 
 Make = Callable[..., Recipe]
 
@@ -75,7 +76,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]):
 
 
 def test_help_answers_at_once_without_loading_torch():
-    code = "import sys; from bambino.cli import main; status = main(['train', '--help']); "
+    code = "import sys; from bambino.cli.main import main; status = main(['train', '--help']); "
     found = python("-c", code + "sys.exit(status or 'torch' in sys.modules)")
     assert (found.returncode, found.stderr) == (0, "")
 
@@ -255,7 +256,7 @@ def test_a_run_directory_may_be_moved(make_recipe: Make, tmp_path: Path):
 def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(make_recipe: Make, tmp_path: Path, number: signal.Signals):
     recipe = make_recipe("--max_steps", "100000")
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "bambino.cli", "train", write(recipe, tmp_path)],
+        [sys.executable, "-W", "error", "-m", "bambino.cli.main", "train", write(recipe, tmp_path)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -282,7 +283,7 @@ def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(make_recipe: Make, t
 def test_the_second_signal_stops_at_once():
     code = """
 import signal, time, types
-from bambino.cli import _stop_on_signals
+from bambino.cli.main import _stop_on_signals
 trainer = types.SimpleNamespace(stop_requested=False)
 _stop_on_signals(trainer)
 signal.raise_signal(signal.SIGINT)

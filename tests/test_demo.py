@@ -15,17 +15,18 @@ import pytest
 from rich.console import Console
 from transformers import AutoTokenizer
 
-from bambino.cli import main
-from bambino.demo import DemoError, cache_directory, demo, make_room, raise_bases
-from bambino.demo.exam import read_truth, words_said
+from bambino.cli.main import main
+from bambino.demo import cache_directory, demo, make_room, raise_bases
 from bambino.demo.plots import curve
-from bambino.demo.results import MEASURES, Age, Result, paired, shown, verdicts
-from bambino.demo.runs import Run
-from bambino.demo.settings import CONDITIONS, FAST, FULL, Design, cache_key, part_seed, rollout_of
 from bambino.demo.tables import base_lesson, growing_up, lesson, phenomena_rows, result_rows
+from bambino.errors import DemoError
+from bambino.experiments.nursery.designs import CONDITIONS, FAST, FULL, Design, cache_key, part_seed, rollout_of
+from bambino.experiments.nursery.exam import read_truth, words_said
+from bambino.experiments.nursery.results import MEASURES, Age, Result, paired, shown, verdicts
+from bambino.experiments.nursery.runs import Run
 from bambino.nursery import Grammar
-from bambino.schedule import Schedule
-from bambino.streams import build_streams
+from bambino.recipe.schedule import Schedule
+from bambino.text.streams import build_streams
 
 TINY = Design(
     base_lines=300,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bambino.errors import TextError
 from bambino.evaluation.discovery import discover
-from bambino.text import TextError
 
 PAIR = {"sentence_good": "il gatto", "sentence_bad": "la gatto", "UID": "gender"}
 TASKS = {"sentipolc2016.jsonl": "sentipolc"}

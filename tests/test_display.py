@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bambino import Recipe
-from bambino.display import LiveDisplay, PlainDisplay, Progress, display_for, duration, one_line
+from bambino.cli.display import LiveDisplay, PlainDisplay, Progress, display_for, duration, one_line
 
 SAID = {"step": 2, "prompt": "il gatto", "utterance": " vede\nil mare", "reward": 2.345, "parent_perplexity": 1234.5}
 

@@ -11,15 +11,17 @@ import torch
 from conftest import italian_lines, tiny_lm
 
 from bambino import BambinoTrainer
+from bambino.errors import TextError
 from bambino.evaluation.in_training import Evaluator, mean_log
 from bambino.evaluation.minimal_pairs import accuracy
 from bambino.evaluation.pair_files import load_pairs
 from bambino.evaluation.speech.generation import distinct_n, longest_repeat
-from bambino.models import Baby, load_lm, load_tokenizer
-from bambino.rewards import ParentPerplexity
-from bambino.rollout import Utterances
-from bambino.text import TextError, load_heldout
-from bambino.text_scores import bits_per_byte
+from bambino.feedback.parent_perplexity import ParentPerplexity
+from bambino.models.baby import Baby
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.scoring.texts import bits_per_byte
+from bambino.speaking.utterances import Utterances
+from bambino.text.lines import load_heldout
 
 
 def write_pairs(path, *items):

@@ -4,9 +4,9 @@ import pytest
 from conftest import make_tokenizer, tiny_lm
 from known_models import unigram_lm, word_tokenizer
 
+from bambino.errors import TextError
 from bambino.evaluation.fluency import fluency
-from bambino.text import TextError
-from bambino.text_scores import bits_per_byte
+from bambino.scoring.texts import bits_per_byte
 
 
 def test_bits_per_byte_by_hand():

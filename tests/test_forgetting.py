@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.evaluation.learning.curves import Curve, CurveError, reach, read_curves
-from bambino.evaluation.learning.forgetting import ForgettingSettings, forgetting, forgetting_of
+from bambino.analysis.curves import Curve, reach, read_curves
+from bambino.analysis.forgetting import ForgettingSettings, forgetting, forgetting_of
+from bambino.errors import CurveError
 
 
 def curve(name, *values, steps=None, words=None):

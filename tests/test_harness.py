@@ -9,12 +9,12 @@ import yaml
 from conftest import FAMILIES, italian_lines, make_tokenizer
 from known_models import sharp_lm, uniform_lm, word_tokenizer
 
-from bambino.evaluation.harness import Harness, HarnessConfig, HarnessError, with_start
+from bambino.errors import HarnessError, TextError
+from bambino.evaluation.harness import Harness, HarnessConfig, with_start
 from bambino.evaluation.lm_eval_tasks import pair_points, write_choice_task, write_pair_tasks
 from bambino.evaluation.minimal_pairs import evaluate_pairs, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.evaluation.zero_shot.choices import Choice, choice_log_probs
-from bambino.text import TextError
 
 LINES = [" ".join(line.split()[:8]) for line in italian_lines(8, seed=6)]
 PAIRS = [

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from bambino.cli import main
+from bambino.analysis.results import load_results
+from bambino.cli.main import main
+from bambino.errors import TextError
 from bambino.evaluation.pair_files import Pair, load_pair_set
-from bambino.evaluation.results import load_results
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task
-from bambino.text import TextError
 
 datasets = pytest.importorskip("datasets")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -7,15 +7,9 @@ import pytest
 import yaml
 from scipy import stats
 
-from bambino.evaluation.learning.acquisition import (
-    AcquisitionSettings,
-    OrderError,
-    acquired_at,
-    acquisition_order,
-    agreement,
-    load_order,
-)
-from bambino.evaluation.learning.curves import Curve, CurveError
+from bambino.analysis.acquisition import AcquisitionSettings, acquired_at, acquisition_order, agreement, load_order
+from bambino.analysis.curves import Curve
+from bambino.errors import CurveError, OrderError
 from bambino.evaluation.speech.generation import Said
 from bambino.evaluation.speech.pro_drop import FINITE, PRONOUNS, Place, overt_subjects, places
 from bambino.nursery.knobs import Language

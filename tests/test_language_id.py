@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bambino.evaluation.speech.generation import Said
-from bambino.evaluation.speech.language_id import (
-    END,
-    START,
-    CharacterModel,
-    LanguageIdentifier,
-    LanguageIdSettings,
-    count_words,
-)
+from bambino.evaluation.speech.generation import Said, count_words
+from bambino.evaluation.speech.language_id import END, START, CharacterModel, LanguageIdentifier, LanguageIdSettings
 from bambino.evaluation.speech.vocabulary import attestation, novel_words, spelling, vocabulary
 
 

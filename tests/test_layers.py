@@ -1,4 +1,4 @@
-"""What may import what, how long the algorithm may be, and that nothing here reads or writes a pickle."""
+"""What may import what, by folder; how long the algorithm may be; and that nothing here reads or writes a pickle."""
 
 from __future__ import annotations
 
@@ -10,87 +10,29 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "bambino"
 
-LAYERS = [
-    {"config", "recipe_file", "schedule"},
-    {"text", "streams", "prefix_trees", "prepacked", "scoring", "text_scores", "ppo"},
-    {"models", "rewards", "rollout", "optimization"},
-    {
-        "checkpoint",
-        "provenance",
-        "run_directory",
-        "run_log",
-        "run_state",
-        "phases",
-        "participants",
-        "model_card",
-        "display",
-        "evaluation",
-        "evaluation.comparison",
-        "evaluation.discovery",
-        "evaluation.export",
-        "evaluation.fluency",
-        "evaluation.harness",
-        "evaluation.in_training",
-        "evaluation.json_lines",
-        "evaluation.lm_eval_tasks",
-        "evaluation.minimal_pairs",
-        "evaluation.model_description",
-        "evaluation.over_checkpoints",
-        "evaluation.pair_files",
-        "evaluation.plan",
-        "evaluation.results",
-        "evaluation.statistics",
-        "evaluation.subject",
-        "evaluation.suite",
-        "evaluation.learning",
-        "evaluation.learning.acquisition",
-        "evaluation.learning.bilingual",
-        "evaluation.learning.curves",
-        "evaluation.learning.forgetting",
-        "evaluation.learning.trade_offs",
-        "evaluation.speech",
-        "evaluation.speech.continuations",
-        "evaluation.speech.generation",
-        "evaluation.speech.language_id",
-        "evaluation.speech.listening",
-        "evaluation.speech.pro_drop",
-        "evaluation.speech.vocabulary",
-        "evaluation.zero_shot",
-        "evaluation.zero_shot.choices",
-        "evaluation.zero_shot.classification",
-        "evaluation.zero_shot.confusion",
-        "evaluation.zero_shot.prompts",
-        "evaluation.zero_shot.ranking",
-        "evaluation.zero_shot.task_data",
-        "evaluation.zero_shot.task_definitions",
-        "evaluation.zero_shot.verdicts",
-    },
-    {"trainer"},
-    {
-        "pretrain",
-        "nursery",
-        "nursery.concrete",
-        "nursery.frames",
-        "nursery.grammar",
-        "nursery.knobs",
-        "nursery.morphology",
-        "nursery.notation",
-        "nursery.pairs",
-        "nursery.parser",
-        "nursery.pcfg",
-        "nursery.phenomena",
-        "nursery.segmentation",
-        "nursery.world",
-    },
-    {
-        "cli",
-        "cli_evaluate",
-        "",
-        "demo",
-        *(f"demo.{part}" for part in ("exam", "oracle", "page", "plots", "results", "runs", "settings", "tables")),
-    },
+ORDER = """
+    errors randomness files nursery losses recipe text scoring measures models speaking feedback runs phases training
+    analysis evaluation report experiments demo cli
+""".split()  # noqa: SIM905
+"""Folders and modules of the package; each imports only itself and what stands before it."""
+
+NEVER = [
+    ("training phases runs", "evaluation", "a measure is handed in"),
+    ("runs", "training", "the directory does not know who fills it"),
+    ("analysis", "evaluation models scoring speaking", "it reads files only"),
+    ("evaluation", "feedback", "a perplexity is not a reward"),
+    (
+        "losses nursery",
+        "recipe text scoring models speaking feedback runs files randomness",
+        "they know nothing of ours",
+    ),
 ]
-"""Layer -> modules, as docs/decisions.md tells it; "" is the package itself, which offers what users import."""
+"""(folders, what none of them imports, why)."""
+NEVER_RECIPE = ["text", "scoring", "models", "speaking", "feedback"]
+"""Folders that know their own section of a recipe only."""
+ONLY_HERE = {"rich": {"cli", "report", "demo"}, "matplotlib": {"cli", "report", "demo"}}
+"""Library -> the folders that may import it: the screen is an edge."""
+NO_TORCH = ["analysis", "recipe", "nursery", "report"]
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix("."): path
@@ -98,8 +40,8 @@ MODULES = {
 }
 
 
-def imports_of(source: str) -> set[str]:
-    """Modules of bambino that a source imports, inside functions too, but not for the type checker alone."""
+def imported(source: str) -> set[str]:
+    """Dotted names that a source imports, inside functions too, but not for the type checker alone."""
     tree = ast.parse(source)
     for_types = {
         inner
@@ -116,56 +58,100 @@ def imports_of(source: str) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute here"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {_module(name) for name in found if name.split(".")[0] == "bambino"}
+    return found
+
+
+def imports_of(source: str) -> set[str]:
+    """Modules of bambino that a source imports."""
+    return {_module(name) for name in imported(source) if name.split(".")[0] == "bambino"}
 
 
 def _module(name: str) -> str:
-    """The module that an imported name lies in: bambino.config.Recipe -> config."""
+    """The module that an imported name lies in: bambino.recipe.settings.Recipe -> recipe.settings."""
     inner = name.removeprefix("bambino").removeprefix(".")
     while inner not in MODULES:
         inner = inner.rpartition(".")[0]
     return inner
 
 
-def layer_of(module: str) -> int:
-    return next(number for number, modules in enumerate(LAYERS) if module in modules)
+def folder_of(module: str) -> str:
+    return module.split(".")[0]
+
+
+def sources(folders: str | list[str]) -> list[tuple[str, str]]:
+    """Modules below some folders, with their source."""
+    names = folders.split() if isinstance(folders, str) else folders
+    return [(m, path.read_text(encoding="utf-8")) for m, path in sorted(MODULES.items()) if folder_of(m) in names]
 
 
 def test_imports_are_found_in_all_their_forms():
     source = """
-import bambino.text
-from bambino import ppo
-from bambino.config import Recipe
+import bambino.text.lines
+from bambino.losses import ppo
+from bambino.recipe.settings import Recipe
 if TYPE_CHECKING:
-    from bambino.trainer import BambinoTrainer
+    from bambino.training.trainer import BambinoTrainer
 def late():
-    from bambino.evaluation.in_training import Evaluator
+    from bambino.evaluation.suite import evaluate
 """
-    assert imports_of(source) == {"text", "ppo", "config", "evaluation.in_training"}
+    assert imports_of(source) == {"text.lines", "losses.ppo", "recipe.settings", "evaluation.suite"}
 
 
-def test_every_module_has_exactly_one_layer():
-    named = [module for modules in LAYERS for module in modules]
-    assert sorted(named) == sorted(MODULES)
+def test_every_folder_has_its_place():
+    assert sorted({folder_of(module) for module in MODULES} - {""}) == sorted(ORDER)
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_a_module_imports_from_its_own_layer_or_a_lower_one(module: str):
-    for imported in imports_of(MODULES[module].read_text(encoding="utf-8")):
-        assert layer_of(imported) <= layer_of(module), f"{module} imports {imported}"
+@pytest.mark.parametrize("folder", ORDER)
+def test_a_folder_imports_only_what_stands_before_it(folder: str):
+    for module, source in sources(folder):
+        for other in imports_of(source) - {""}:
+            assert ORDER.index(folder_of(other)) <= ORDER.index(folder), f"{module} imports {other}"
+
+
+@pytest.mark.parametrize(("folders", "never", "why"), NEVER)
+def test_never(folders: str, never: str, why: str):
+    for module, source in sources(folders):
+        assert not {other for other in imports_of(source) if folder_of(other) in never.split()}, f"{module}: {why}"
+
+
+def test_parts_know_their_own_section_of_a_recipe_only():
+    for module, source in sources(NEVER_RECIPE):
+        names = imported(source)
+        assert "bambino.recipe.settings.Recipe" not in names, f"{module}: else a setting travels everywhere"
+        assert not {name for name in names if name.startswith(("bambino.recipe.file", "bambino.Recipe"))}
+
+
+@pytest.mark.parametrize("library", ONLY_HERE)
+def test_only_the_edges_draw(library: str):
+    for module, path in MODULES.items():
+        if folder_of(module) not in ONLY_HERE[library]:
+            names = {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"))}
+            assert library not in names, f"{module} imports {library}"
+
+
+def test_what_reads_files_only_imports_no_torch():
+    for module, source in sources(NO_TORCH):
+        names = {name.split(".")[0] for name in imported(source)}
+        assert not names & {"torch", "transformers", "accelerate"}, module
+
+
+def test_benchmarks_measure_the_library_not_its_experiments():
+    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+        folders = {folder_of(module) for module in imports_of(path.read_text(encoding="utf-8"))}
+        assert not folders & {"demo", "experiments"}, path.name
 
 
 def test_no_module_imports_itself_through_others():
     graph = {module: imports_of(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
-    while leaves := [module for module, imported in graph.items() if not imported]:
+    while leaves := [module for module, others in graph.items() if not others]:
         for leaf in leaves:
             del graph[leaf]
-        graph = {module: imported - set(leaves) for module, imported in graph.items()}
+        graph = {module: others - set(leaves) for module, others in graph.items()}
     assert graph == {}, "these import each other"
 
 
 def test_the_algorithm_fits_on_one_screen():
-    tree = ast.parse(MODULES["trainer"].read_text(encoding="utf-8"))
+    tree = ast.parse(MODULES["training.trainer"].read_text(encoding="utf-8"))
     trainer = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "BambinoTrainer")
     train = next(n for n in trainer.body if isinstance(n, ast.FunctionDef) and n.name == "train")
     assert train.end_lineno - train.lineno + 1 <= 40
@@ -178,8 +164,8 @@ def test_the_algorithm_fits_on_one_screen():
 )
 def test_no_source_reads_or_writes_pickles(path: Path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not imported & {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not modules & {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
     called = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert not called & {"torch.save", "torch.load", "np.load", "numpy.load", "pd.read_pickle", "pandas.read_pickle"}

@@ -8,10 +8,11 @@ import torch
 from conftest import FAMILIES, italian_lines, make_tokenizer, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_tokenizer
 
-from bambino import text_scores
+from bambino.errors import ModelError
 from bambino.evaluation.minimal_pairs import PairScores, accuracy, evaluate_pairs, pair_scores, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
-from bambino.models import ModelError, tokenizer_sha256
+from bambino.models.digests import tokenizer_sha256
+from bambino.scoring import texts as text_scores
 
 
 def agreeing_model():

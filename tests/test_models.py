@@ -13,22 +13,15 @@ from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, Grani
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from bambino import BambinoTrainer
-from bambino.config import ModelConfig
-from bambino.models import (
-    Baby,
-    ModelError,
-    Reference,
-    check_head,
-    copy_weights,
-    forward_flops,
-    frozen,
-    load_lm,
-    load_tokenizer,
-    tokenizer_sha256,
-    weights_sha256,
-)
-from bambino.scoring import token_log_probs
-from bambino.text import TokenBatch, pad
+from bambino.errors import ModelError
+from bambino.models.baby import Baby
+from bambino.models.digests import tokenizer_sha256, weights_sha256
+from bambino.models.loading import check_head, load_lm, load_tokenizer
+from bambino.models.reference import Reference, copy_weights, frozen
+from bambino.recipe.settings import ModelConfig
+from bambino.runs.costs import forward_flops
+from bambino.scoring.forward import token_log_probs
+from bambino.text.batches import TokenBatch, pad
 
 
 def weights_of(lm):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from bambino.demo.results import MEASURES
-from bambino.demo.settings import Design
-from bambino.run_log import RunLog
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-import nursery_lab
-from nursery_lab import LAB_CONDITIONS, TRIALS, Lab, claimed, main, show, tasks, work
-from nursery_lab_tables import comparisons_markdown, trials_markdown
+from bambino.experiments.nursery import lab as nursery_lab
+from bambino.experiments.nursery.designs import Design
+from bambino.experiments.nursery.lab import LAB_CONDITIONS, TRIALS, Lab, claimed, main, show, tasks, work
+from bambino.experiments.nursery.results import MEASURES
+from bambino.experiments.nursery.tables import comparisons_markdown, trials_markdown
+from bambino.runs.log import RunLog
 
 TINY = Design(
     base_lines=300,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nursery_checker_qelu import LATIN, OWN, check_qelu, cuts
 
-from bambino.cli import main
+from bambino.cli.main import main
 from bambino.nursery import Grammar, NurseryError, Qelu, languages, minimal_pairs
 from bambino.nursery.segmentation import Segmenter
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.demo.oracle import GrammarReward
+from bambino.feedback.oracle import GrammarReward
 from bambino.nursery import Grammar
 
 

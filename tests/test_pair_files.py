@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from bambino.errors import TextError
 from bambino.evaluation.pair_files import Pair, load_pair_set, load_pairs, load_terms
-from bambino.text import TextError
 
 GOOD_LINE = {"sentence_good": "il gatto", "sentence_bad": "la gatto", "UID": "agreement"}
 

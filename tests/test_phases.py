@@ -15,16 +15,23 @@ from slow_phases import Slow, flat, gradient_of, slow_clm
 from torch import Tensor
 from torch.testing import assert_close
 
-import bambino.trainer
-from bambino import BambinoTrainer, phases
-from bambino.config import CLMConfig, PPOConfig, Recipe, RolloutConfig, ScheduleConfig
-from bambino.models import Baby, Reference
-from bambino.optimization import Optimizers
-from bambino.phases import Learner, TrainingError, check_sampler, clm_step, ppo_step, reference_log_probs
-from bambino.rollout import Rollout, sample, uniforms
-from bambino.schedule import Schedule
-from bambino.scoring import token_log_probs
-from bambino.text import TokenBatch, pad
+import bambino.training.trainer
+from bambino import BambinoTrainer
+from bambino.errors import TrainingError
+from bambino.models.baby import Baby
+from bambino.models.reference import Reference
+from bambino.phases import ppo as ppo_phase
+from bambino.phases.clm import clm_step
+from bambino.phases.learner import Learner
+from bambino.phases.ppo import ppo_step, reference_log_probs
+from bambino.phases.sampler_law import check_sampler
+from bambino.phases.updates import Optimizers
+from bambino.randomness import uniforms
+from bambino.recipe.schedule import Schedule
+from bambino.recipe.settings import CLMConfig, PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.scoring.forward import token_log_probs
+from bambino.speaking.rollout import Rollout, sample
+from bambino.text.batches import TokenBatch, pad
 
 VOCABULARY, EOS = 13, 1
 PROMPTS = [[1, 5, 7, 3], [1, 6], [1, 2, 9], [1, 11, 4, 8]]
@@ -113,7 +120,7 @@ def test_ppo_step_equals_a_slow_implementation_at_every_update(variant, parts, m
     )
     rollout, reference = speak(learner), make_reference(family)
     order = [[0, 1], [2, 3], [3, 1], [0, 2], [2, 1], [0, 3]]
-    monkeypatch.setattr(phases, "_minibatches", lambda recipe, e, seed: iter(torch.tensor(order[2 * e : 2 * e + 2])))
+    monkeypatch.setattr(ppo_phase, "_minibatches", lambda recipe, e, seed: iter(torch.tensor(order[2 * e : 2 * e + 2])))
     losses = spy_on_losses(monkeypatch)
     slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
 
@@ -130,14 +137,14 @@ def test_ppo_step_equals_a_slow_implementation_at_every_update(variant, parts, m
 def spy_on_losses(monkeypatch) -> list[float]:
     """The loss of every minibatch, as it is computed."""
     losses: list[float] = []
-    original = phases._minibatch_gradient
+    original = ppo_phase._minibatch_gradient
 
     def spy(*args):
         report = original(*args)
         losses.append(report["loss"])
         return report
 
-    monkeypatch.setattr(phases, "_minibatch_gradient", spy)
+    monkeypatch.setattr(ppo_phase, "_minibatch_gradient", spy)
     return losses
 
 
@@ -195,10 +202,10 @@ def test_minibatches_of_an_epoch_are_the_batch_in_an_order_of_their_own():
     orders = set()
     for seed_and_step in ((1, 5), (1, 6), (2, 5)):
         for epoch in range(3):
-            minibatches = [rows.tolist() for rows in phases._minibatches(recipe, epoch, seed_and_step)]
+            minibatches = [rows.tolist() for rows in ppo_phase._minibatches(recipe, epoch, seed_and_step)]
             assert [len(rows) for rows in minibatches] == [8, 8, 8, 8]
             assert sorted(flat(minibatches)) == list(range(32))
-            assert minibatches == [rows.tolist() for rows in phases._minibatches(recipe, epoch, seed_and_step)]
+            assert minibatches == [rows.tolist() for rows in ppo_phase._minibatches(recipe, epoch, seed_and_step)]
             orders.add(tuple(flat(minibatches)))
     assert len(orders) == 9
 
@@ -207,8 +214,8 @@ def test_ppo_updates_are_numbered_on_from_the_first_skipped_ones_included(monkey
     # two epochs of two minibatches after 10 updates; the second is made to look too far off
     learner = make_learner(ppo=PPOConfig(epochs=2, minibatch_size=2, learning_rate=1e-4))
     ratios = iter([1.0, 11.0, 1.0, 1.0])
-    original = phases._minibatch_gradient
-    monkeypatch.setattr(phases, "_minibatch_gradient", lambda *a: original(*a) | {"ratio": next(ratios)})
+    original = ppo_phase._minibatch_gradient
+    monkeypatch.setattr(ppo_phase, "_minibatch_gradient", lambda *a: original(*a) | {"ratio": next(ratios)})
     metrics = ppo_step(learner, speak(learner), torch.tensor(REWARDS), make_reference(), KL_COEF, 10, (0, 0))
     assert [(update.phase, update.number) for update in learner.optimizers.updates] == [
         ("ppo", n) for n in (10, 12, 13)
@@ -352,8 +359,8 @@ def test_the_ratio_of_a_skipped_update_is_over_all_its_parts():
 def test_means_are_over_the_updates_that_were_made(monkeypatch):
     learner = make_learner(ppo=PPOConfig(epochs=2, minibatch_size=4))
     reports = iter([{"ratio": 1.0, "loss": 0.5}, {"ratio": 11.0}])
-    original = phases._minibatch_gradient
-    monkeypatch.setattr(phases, "_minibatch_gradient", lambda *a: (original(*a), next(reports))[1])
+    original = ppo_phase._minibatch_gradient
+    monkeypatch.setattr(ppo_phase, "_minibatch_gradient", lambda *a: (original(*a), next(reports))[1])
     metrics = ppo_step(learner, speak(learner), torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
     assert (metrics["ppo/loss"], metrics["ppo/ratio"], metrics["ppo/skipped_updates"]) == (0.5, 6.0, 1)
 
@@ -431,8 +438,8 @@ def test_the_missing_eos_penalty_is_subtracted_where_an_utterance_did_not_end_by
         learned_from.append(rewards)
         return ppo_step(learner, rollout, rewards, *args)
 
-    monkeypatch.setattr(bambino.trainer, "sample", lambda *args: replace(sample(*args), has_ended=has_ended))
-    monkeypatch.setattr(bambino.trainer, "ppo_step", recorded)
+    monkeypatch.setattr(bambino.training.trainer, "sample", lambda *args: replace(sample(*args), has_ended=has_ended))
+    monkeypatch.setattr(bambino.training.trainer, "ppo_step", recorded)
     rows = []
     recipe = make_recipe("--schedule.kind", "ppo", "--max_steps", "1", "--ppo.missing_eos_penalty", penalty)
     BambinoTrainer(args=recipe, reward_funcs=lambda texts, **_: [3.0] * len(texts), on_row=rows.append).train()

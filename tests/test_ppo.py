@@ -10,16 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from bambino.ppo import (
-    adapted_kl_coef,
-    entropy,
-    exact_kl,
-    gae,
-    policy_loss,
-    token_rewards,
-    value_loss,
-    whiten,
-)
+from bambino.losses.advantages import gae, token_rewards, whiten
+from bambino.losses.ppo import adapted_kl_coef, entropy, exact_kl, policy_loss, value_loss
 
 NAN, INF = math.nan, math.inf
 LN2 = math.log(2)

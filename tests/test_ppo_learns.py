@@ -13,13 +13,16 @@ from torch import Tensor
 from torch.testing import assert_close
 from transformers import PreTrainedModel
 
-from bambino.config import PPOConfig, Recipe, RolloutConfig, ScheduleConfig
-from bambino.models import Baby, Reference
-from bambino.optimization import Optimizers
-from bambino.phases import Learner, ppo_step
-from bambino.rollout import Rollout, sample, uniforms
-from bambino.schedule import Schedule
-from bambino.text import pad
+from bambino.models.baby import Baby
+from bambino.models.reference import Reference
+from bambino.phases.learner import Learner
+from bambino.phases.ppo import ppo_step
+from bambino.phases.updates import Optimizers
+from bambino.randomness import uniforms
+from bambino.recipe.schedule import Schedule
+from bambino.recipe.settings import PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.speaking.rollout import Rollout, sample
+from bambino.text.batches import pad
 
 BOS, EOS = 1, 2
 

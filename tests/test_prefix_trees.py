@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from known_models import sharp_lm
 from transformers import AutoModelForCausalLM, BloomConfig
 
-from bambino import scoring, text_scores
-from bambino.prefix_trees import Tree, common_prefix, grow
-from bambino.text_scores import row_log_probs
+from bambino.scoring import forward as scoring
+from bambino.scoring import texts as text_scores
+from bambino.scoring.prefix_trees import Tree, common_prefix, grow
+from bambino.scoring.texts import row_log_probs
 
 ROWS = [[1, 20, 30, 40], [1, 20, 35], [1, 20, 30, 40], [1], [1, 20, 30], [1, 20, 30, 41, 50]]
 

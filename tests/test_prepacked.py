@@ -7,11 +7,11 @@ import torch
 from conftest import FAMILIES, make_tokenizer, tiny_lm
 from torch import nn
 
-from bambino import text_scores
-from bambino.prepacked import prepacked
-from bambino.scoring import token_log_probs
-from bambino.text import pad
-from bambino.text_scores import score_texts
+from bambino.scoring import texts as text_scores
+from bambino.scoring.forward import token_log_probs
+from bambino.scoring.prepacked import prepacked
+from bambino.scoring.texts import score_texts
+from bambino.text.batches import pad
 
 ROWS = pad([[1, 20, 30, 40, 50, 60], [1, 7, 9], [1, 5, 5, 5, 5, 5, 5, 5, 11]], pad_id=0)
 

@@ -12,12 +12,13 @@ import torch
 from conftest import FAMILIES, italian_lines
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from bambino.cli import main
-from bambino.config import Recipe, RecipeError, ShapeConfig
-from bambino.phases import smoothed_loss
-from bambino.pretrain import make_newborn, newborn_trainer, pretrain, train_tokenizer
-from bambino.recipe_file import load_recipe
-from bambino.run_directory import RunDirectoryError
+from bambino.cli.main import main
+from bambino.errors import RecipeError, RunDirectoryError
+from bambino.losses.clm import smoothed_loss
+from bambino.models.newborn import make_newborn, train_tokenizer
+from bambino.recipe.file import load_recipe
+from bambino.recipe.settings import Recipe, ShapeConfig
+from bambino.training.pretrain import newborn_trainer, pretrain
 
 TINY = shlex.split(
     "--schedule.kind clm --max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 --shape.hidden_size 32 "

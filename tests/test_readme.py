@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import italian_lines
 
-from bambino.cli import main
+from bambino.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,18 +11,18 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bambino.config import (
+from bambino.errors import RecipeError
+from bambino.recipe.file import dump_recipe, load_recipe, setting_names
+from bambino.recipe.settings import (
     CLMConfig,
     EvaluationConfig,
     ModelConfig,
     PPOConfig,
     Recipe,
-    RecipeError,
     RewardConfig,
     ScheduleConfig,
     TextConfig,
 )
-from bambino.recipe_file import dump_recipe, load_recipe, setting_names
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 

@@ -11,9 +11,11 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from bambino.evaluation.comparison import compare, compare_over_seeds, comparison_table
-from bambino.evaluation.results import Results, ResultsError, Score, TaskResult, load_results, remarks, results_table
-from bambino.evaluation.statistics import Interval
+from bambino.analysis.comparison import compare, compare_over_seeds
+from bambino.analysis.results import Results, load_results
+from bambino.errors import ResultsError
+from bambino.measures import Interval, Score, TaskResult
+from bambino.report.tables import comparison_table, remarks, results_table
 
 
 def results(model: str, right: list[float], loss: list[float]) -> Results:

@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from bambino import BambinoTrainer, ParentPerplexity, Recipe, checkpoint
-from bambino.config import ModelConfig
-from bambino.models import load_lm, load_tokenizer
-from bambino.optimization import Optimizers
-from bambino.recipe_file import dump_recipe
-from bambino.run_directory import RunDirectoryError
+from bambino import BambinoTrainer, ParentPerplexity, Recipe
+from bambino.errors import RunDirectoryError
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.phases.updates import Optimizers
+from bambino.recipe.file import dump_recipe
+from bambino.recipe.settings import ModelConfig
+from bambino.runs import checkpoint
 
 SIX_STEPS = ("--schedule.clm_steps", "2", "--schedule.ppo_steps", "2", "--max_steps", "6", "--save_steps", "100")
 
@@ -292,7 +293,7 @@ def start(recipe_file: Path, output_dir: Path) -> subprocess.Popen[bytes]:
     """bambino train, or bambino train --resume where a run was begun."""
     words = ["--resume", output_dir] if (output_dir / "recipe.yaml").exists() else [recipe_file]
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "bambino.cli", "train", *words],
+        [sys.executable, "-W", "error", "-m", "bambino.cli.main", "train", *words],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from known_models import bigram_lm, unigram_lm, word_tokenizer
 
 from bambino import BambinoTrainer
-from bambino.config import RewardConfig
-from bambino.rewards import ParentPerplexity, RewardError, ask, is_dead, reversed_sigmoid, without_cut_word
-from bambino.rollout import Utterances
+from bambino.errors import RewardError
+from bambino.feedback.parent_perplexity import ParentPerplexity, reversed_sigmoid
+from bambino.feedback.rewards import ask, is_dead
+from bambino.recipe.settings import RewardConfig
+from bambino.speaking.utterances import Utterances, without_cut_word
 
 
 def plain_perplexity(lm, ids, counted_from=1):

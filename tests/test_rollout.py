@@ -11,19 +11,12 @@ from hypothesis import strategies as st
 from known_models import bigram_lm, sharp_lm, unigram_lm
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from bambino.config import RolloutConfig
-from bambino.models import Baby
-from bambino.rollout import (
-    Rollout,
-    inverse_cdf,
-    log_policy,
-    sample,
-    to_text,
-    truncated_support,
-    uniforms,
-    without_cut_character,
-)
-from bambino.text import TokenBatch, pad
+from bambino.models.baby import Baby
+from bambino.randomness import uniforms
+from bambino.recipe.settings import RolloutConfig
+from bambino.speaking.rollout import Rollout, inverse_cdf, log_policy, sample, truncated_support
+from bambino.speaking.utterances import to_text, without_cut_character
+from bambino.text.batches import TokenBatch, pad
 
 PROMPTS = [[1, 20, 30, 40, 50, 60, 70, 80], [1, 7, 9], [1, 300, 2, 2, 5], [1]]
 PADDINGS = {

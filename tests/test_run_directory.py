@@ -17,10 +17,12 @@ import pytest
 from conftest import italian_lines, make_tokenizer, tiny_lm
 from transformers import AutoModelForCausalLM
 
-import bambino.provenance
+import bambino.runs.provenance
 from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
-from bambino.provenance import environment, git_commit
-from bambino.run_directory import JsonLinesLog, RunDirectory, RunDirectoryError, holds_run
+from bambino.errors import RunDirectoryError
+from bambino.files import JsonLinesLog
+from bambino.runs.directory import RunDirectory, holds_run
+from bambino.runs.provenance import environment, git_commit
 
 Make = Callable[..., Recipe]
 
@@ -118,7 +120,7 @@ def test_a_directory_is_held_by_one_process_at_a_time(tmp_path: Path):
         [
             sys.executable,
             "-c",
-            f"from bambino.run_directory import *; r = RunDirectory({str(tmp_path)!r}); input(print())",
+            f"from bambino.runs.directory import *; r = RunDirectory({str(tmp_path)!r}); input(print())",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -256,7 +258,7 @@ def test_the_commit_is_of_the_repository_that_tracks_bambino_not_of_one_it_is_in
     file = tmp_path / "venv" / "provenance.py"
     file.parent.mkdir()
     file.write_text("ours")
-    monkeypatch.setattr(bambino.provenance, "__file__", str(file))
+    monkeypatch.setattr(bambino.runs.provenance, "__file__", str(file))
     assert git_commit() is None
     second = committed(tmp_path)  # now with our file
     assert first != git_commit() == second
@@ -278,7 +280,7 @@ def test_resuming_elsewhere_is_warned_of_and_noted_once(make_recipe: Make, monke
         return [row["text"] for row in rows if row["kind"] == "warning"]
 
     assert resume() == []
-    monkeypatch.setattr(bambino.provenance, "git_commit", lambda: "abc")
+    monkeypatch.setattr(bambino.runs.provenance, "git_commit", lambda: "abc")
     expected = f"The run goes on elsewhere (git_commit {first['git_commit']} -> abc)"
     assert [text[: len(expected)] for text in resume()] == [expected]
     assert resume() == []  # noted already

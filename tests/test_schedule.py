@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.config import PhaseConfig, ScheduleConfig
-from bambino.schedule import Schedule, learning_rate
+from bambino.recipe.schedule import Schedule, learning_rate
+from bambino.recipe.settings import PhaseConfig, ScheduleConfig
 
 
 def phases(max_steps: int, **settings: object) -> str:

@@ -15,10 +15,10 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from bambino import text_scores
-from bambino.scoring import eval_mode, hidden_states, positions_of, reads_packed_rows, token_log_probs
-from bambino.text import TokenBatch, pad
-from bambino.text_scores import TextScore, bits_per_byte, score_texts
+from bambino.scoring import texts as text_scores
+from bambino.scoring.forward import eval_mode, hidden_states, positions_of, reads_packed_rows, token_log_probs
+from bambino.scoring.texts import TextScore, bits_per_byte, score_texts
+from bambino.text.batches import TokenBatch, pad
 
 ROWS = [[1, 20, 30, 40, 50, 60], [1, 7, 9], [1, 5, 5, 5, 5, 5, 5, 5, 11], [1, 300]]
 

@@ -22,12 +22,11 @@ from conftest import italian_lines, tiny_lm
 from rich.console import Console
 
 from bambino import BambinoTrainer
-from bambino.config import Recipe
-from bambino.display import PlainDisplay
-from bambino.models import ModelError
-from bambino.pretrain import newborn_trainer
-from bambino.recipe_file import setting_names
-from bambino.text import TextError
+from bambino.cli.display import PlainDisplay
+from bambino.errors import ModelError, TextError
+from bambino.recipe.file import setting_names
+from bambino.recipe.settings import Recipe
+from bambino.training.pretrain import newborn_trainer
 
 SECTIONS = {f.name: type(f.default_factory()) for f in dataclasses.fields(Recipe) if callable(f.default_factory)}
 SETTINGS = [name for name in setting_names() if name not in SECTIONS]

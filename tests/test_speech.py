@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from known_models import bigram_lm, unigram_lm, word_tokenizer
 
+from bambino.analysis.statistics import jackknife, ratio_of_sums
+from bambino.errors import TextError
 from bambino.evaluation.speech.continuations import Speaker, SpeechSettings, parent_says
 from bambino.evaluation.speech.generation import Said, overlap, variety, words_of
 from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.listening import speech
-from bambino.evaluation.statistics import jackknife, ratio_of_sums
-from bambino.text import TextError
 
 
 def value(result, name):

@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.evaluation.statistics import (
-    Interval,
-    bootstrap,
-    bootstrap_of,
-    holm,
-    mcnemar,
-    paired_bootstrap,
-    paired_t,
-    t_interval,
-)
+from bambino.analysis.statistics import bootstrap, bootstrap_of, holm, mcnemar, paired_bootstrap, paired_t, t_interval
+from bambino.measures import Interval
 
 
 def test_the_bootstrap_of_a_fair_coin_is_the_binomial_interval():

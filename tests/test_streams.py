@@ -15,10 +15,12 @@ from conftest import italian_lines, make_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.config import Recipe, RecipeError, RolloutConfig, ScheduleConfig, TextConfig
-from bambino.schedule import Schedule
-from bambino.streams import LineStream, PackedStream, Streams, build_streams
-from bambino.text import TextError, TokenRows, permutation
+from bambino.errors import RecipeError, TextError
+from bambino.randomness import permutation
+from bambino.recipe.schedule import Schedule
+from bambino.recipe.settings import Recipe, RolloutConfig, ScheduleConfig, TextConfig
+from bambino.text.streams import LineStream, PackedStream, Streams, build_streams
+from bambino.text.tokens import TokenRows
 
 EOS = 1
 

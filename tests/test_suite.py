@@ -12,13 +12,14 @@ import pytest
 from conftest import italian_lines
 
 from bambino import BambinoTrainer
-from bambino.cli import main
-from bambino.evaluation.learning.acquisition import load_order
-from bambino.evaluation.plan import Plan, PlanError, suites
-from bambino.evaluation.results import load_results
+from bambino.analysis.acquisition import load_order
+from bambino.analysis.results import load_results
+from bambino.cli.main import main
+from bambino.errors import PlanError
+from bambino.evaluation.plan import Plan, suites
 from bambino.evaluation.subject import subject_of
 from bambino.evaluation.suite import evaluate
-from bambino.text import is_heldout
+from bambino.text.heldout import is_heldout
 
 FLIPPED = [("il gatto ama il cane", "il gatto ama la cane"), ("la nonna vede il mare", "la nonna vedono il mare")]
 

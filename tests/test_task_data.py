@@ -7,10 +7,10 @@ import types
 import pytest
 import yaml
 
+from bambino.errors import TaskError, TextError
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of
 from bambino.evaluation.zero_shot.task_data import find_data, load_items
-from bambino.evaluation.zero_shot.task_definitions import FieldText, TaskError, load_task, task_names
-from bambino.text import TextError
+from bambino.evaluation.zero_shot.task_definitions import FieldText, load_task, task_names
 
 DEFINITION = {
     "name": "mood",

@@ -16,23 +16,11 @@ from hypothesis import strategies as st
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-from bambino.text import (
-    Corpus,
-    SourceReport,
-    TextError,
-    TokenBatch,
-    TokenRows,
-    choose_lines,
-    corpus_of,
-    encode,
-    find_files,
-    is_heldout,
-    load_corpus,
-    load_heldout,
-    pad,
-    spread,
-    tokenize,
-)
+from bambino.errors import TextError
+from bambino.text.batches import TokenBatch, pad
+from bambino.text.heldout import is_heldout, spread
+from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, find_files, load_corpus, load_heldout
+from bambino.text.tokens import TokenRows, encode, tokenize
 
 
 def sha256(text: str) -> int:

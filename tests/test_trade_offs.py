@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from test_forgetting import curve, english, italian
 
-from bambino.evaluation.learning.curves import CurveError
-from bambino.evaluation.learning.trade_offs import Paid, end_point, front, paid_for, trade_off, trade_off_table
+from bambino.analysis.trade_offs import Paid, end_point, front, paid_for, trade_off
+from bambino.errors import CurveError
+from bambino.report.tables import trade_off_table
 
 
 def test_l1_loss_at_equal_l2_gain_by_hand():

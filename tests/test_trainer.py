@@ -16,15 +16,15 @@ from conftest import italian_lines, make_tokenizer, tiny_lm
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import bambino.participants
-import bambino.run_log
-import bambino.trainer
-from bambino import BambinoTrainer, Recipe, RecipeError, checkpoint, load_recipe
-from bambino.models import ModelError, forward_flops
-from bambino.optimization import UpdateMeter
-from bambino.phases import TrainingError
-from bambino.run_directory import RunDirectoryError
-from bambino.text import TextError, is_heldout
+import bambino.models.participants
+import bambino.runs.log
+import bambino.training.trainer
+from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
+from bambino.errors import ModelError, RunDirectoryError, TextError, TrainingError
+from bambino.phases.updates import UpdateMeter
+from bambino.runs import checkpoint
+from bambino.runs.costs import forward_flops
+from bambino.text.heldout import is_heldout
 
 Make = Callable[..., Recipe]
 METRICS = Path(__file__).parent.parent / "docs" / "metrics.md"
@@ -80,8 +80,10 @@ def test_a_path_passed_in_is_opened_at_the_revision_that_the_recipe_records(
     make_recipe: Make, baby_folder, monkeypatch
 ):
     opened = []
-    load_lm = bambino.participants.load_lm
-    monkeypatch.setattr(bambino.participants, "load_lm", lambda *a: (opened.append(a[0].revision), load_lm(*a))[1])
+    load_lm = bambino.models.participants.load_lm
+    monkeypatch.setattr(
+        bambino.models.participants, "load_lm", lambda *a: (opened.append(a[0].revision), load_lm(*a))[1]
+    )
     trainer = BambinoTrainer(str(baby_folder), args=make_recipe("--baby.revision", "v1", "--parent.revision", "v2"))
     recorded = trainer.args.baby.revision, trainer.args.parent.revision
     assert tuple(opened) == recorded == ("v1", "v2")
@@ -405,7 +407,7 @@ def test_pushing_uploads_the_saved_model_to_a_private_repository(make_recipe: Ma
             calls.append(("upload", repo_id, (folder_path / "model.safetensors").is_file()))
             return f"https://hub/{repo_id}"
 
-    monkeypatch.setattr(bambino.trainer, "HfApi", FakeHub)
+    monkeypatch.setattr(bambino.training.trainer, "HfApi", FakeHub)
     trainer = BambinoTrainer(args=make_recipe())
     assert trainer.push_to_hub("me/baby", token="t") == "https://hub/me/baby"
     assert calls == [("token", "t"), ("create", "me/baby", True, True), ("upload", "me/baby", True)]
@@ -550,10 +552,12 @@ def test_tokens_and_flops_are_counted(make_recipe: Make):
 
 def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
     settings = ("--schedule.kind", "ppo", "--max_steps", "1", "--rollout.max_new_tokens", "1", "--ppo.epochs", "2")
-    original = bambino.trainer.ppo_step
+    original = bambino.training.trainer.ppo_step
 
     def flops(output_dir: str, skipped: int) -> float:
-        monkeypatch.setattr(bambino.trainer, "ppo_step", lambda *a: original(*a) | {"ppo/skipped_updates": skipped})
+        monkeypatch.setattr(
+            bambino.training.trainer, "ppo_step", lambda *a: original(*a) | {"ppo/skipped_updates": skipped}
+        )
         recipe = make_recipe(*settings, "--ppo.minibatch_size", "2", output_dir=output_dir)
         trainer = trained(recipe, reward_funcs=lambda completions, **_: [float(len(c)) for c in completions])
         forward = forward_flops(trainer.baby.lm, 20, 4)  # 4 prompts of 4 tokens, one token said after each
@@ -567,7 +571,7 @@ def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: M
 
 def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
     now = iter(range(10_000))
-    monkeypatch.setattr(bambino.run_log.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
+    monkeypatch.setattr(bambino.runs.log.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
     settings = (*CLM_ONLY, "--max_steps", "2", "--evaluation.eval_steps", "1")
 
     def stop(row: dict[str, Any]) -> None:

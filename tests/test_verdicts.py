@@ -2,16 +2,9 @@
 
 import pytest
 
-from bambino.evaluation.results import ResultsError, Score, TaskResult
-from bambino.evaluation.statistics import Interval
-from bambino.evaluation.zero_shot.verdicts import (
-    average,
-    in_words,
-    is_above_chance,
-    judged,
-    uninformative,
-    with_baseline,
-)
+from bambino.analysis.verdicts import average, in_words, is_above_chance, judged, uninformative, with_baseline
+from bambino.errors import ResultsError
+from bambino.measures import Interval, Score, TaskResult
 
 
 def share(name, value, low=None, high=None, chance=0.5):

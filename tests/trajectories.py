@@ -15,7 +15,7 @@ from typing import Any
 from conftest import italian_lines, make_tokenizer, tiny_lm
 
 from bambino import BambinoTrainer, load_recipe
-from bambino.pretrain import newborn_trainer
+from bambino.training.pretrain import newborn_trainer
 
 ROOT = Path(__file__).parent.parent
 FOLDER = Path(__file__).parent / "trajectories"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bambino.config import Recipe, RecipeError
-from bambino.recipe_file import load_recipe
+from bambino.errors import RecipeError
+from bambino.recipe.file import load_recipe
+from bambino.recipe.settings import Recipe
 
 if TYPE_CHECKING:
-    from bambino.rewards import ParentPerplexity
-    from bambino.trainer import BambinoTrainer
+    from bambino.feedback.parent_perplexity import ParentPerplexity
+    from bambino.training.trainer import BambinoTrainer
 
 __all__ = ["BambinoTrainer", "ParentPerplexity", "Recipe", "RecipeError", "load_recipe"]
 
@@ -21,11 +22,11 @@ __all__ = ["BambinoTrainer", "ParentPerplexity", "Recipe", "RecipeError", "load_
 def __getattr__(name: str) -> Any:
     """What needs torch is imported when it is first asked for, so that `bambino train --help` answers at once."""
     if name == "BambinoTrainer":
-        from bambino.trainer import BambinoTrainer
+        from bambino.training.trainer import BambinoTrainer
 
         return BambinoTrainer
     if name == "ParentPerplexity":
-        from bambino.rewards import ParentPerplexity
+        from bambino.feedback.parent_perplexity import ParentPerplexity
 
         return ParentPerplexity
     raise AttributeError(f"module 'bambino' has no attribute {name!r}")

@@ -15,7 +15,6 @@ import shutil
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import nullcontext
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,48 +23,19 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from bambino.demo.exam import read_truth, write_exam
 from bambino.demo.page import write_page
 from bambino.demo.plots import write_plots
-from bambino.demo.results import Result, read_result
-from bambino.demo.runs import Run, prepare_process, raise_base, run_condition
-from bambino.demo.settings import BASES, CONDITIONS, L1, Design, cache_key
-from bambino.demo.tables import (
-    base_lesson,
-    base_rows,
-    growing_up_table,
-    lesson,
-    phenomena_rows,
-    result_rows,
-    roles,
-    table,
-)
+from bambino.demo.tables import base_lesson, base_rows, growing_up_table, lesson, phenomena_rows, result_rows, roles
+from bambino.errors import DemoError
+from bambino.experiments.local import Job
+from bambino.experiments.nursery.designs import BASES, CONDITIONS, L1, Design, cache_key
+from bambino.experiments.nursery.exam import read_truth, write_exam
+from bambino.experiments.nursery.results import Result, read_result
+from bambino.experiments.nursery.runs import Run, prepare_process, raise_base, run_condition
 from bambino.nursery import Grammar, NurseryError
+from bambino.report.tables import table
 
 MARK = "demo.json"
-
-
-class DemoError(ValueError):
-    """The demo cannot begin."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A function that runs in a process of its own and leaves a run directory."""
-
-    name: str
-    folder: Path
-    steps: int
-    function: Any
-    arguments: tuple[Any, ...]
-
-    def progress(self) -> dict[str, Any]:
-        """The newest step's row of metrics; empty before the first."""
-        path = self.folder / "metrics.jsonl"
-        if not path.is_file():
-            return {}
-        rows = [line for line in path.read_bytes().split(b"\n")[:-1] if line.startswith(b'{"kind": "step"')]
-        return json.loads(rows[-1]) if rows else {}
 
 
 def cache_directory() -> Path:

@@ -7,11 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bambino.demo.results import Result
-from bambino.demo.settings import Design
 from bambino.demo.tables import (
     LEARNING,
-    Rows,
     base_lesson,
     base_rows,
     growing_up,
@@ -20,6 +17,9 @@ from bambino.demo.tables import (
     result_rows,
     shown_prompts,
 )
+from bambino.experiments.nursery.designs import Design
+from bambino.experiments.nursery.results import Result
+from bambino.report.tables import Rows
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -31,6 +31,8 @@ th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2
 .prompt { color: #777; } svg { width: 100%; height: auto; }
 .wide { overflow-x: auto; } .small { color: #555; font-size: .9rem; }
 """
+
+
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>bambino: the demo</title><style>{style}</style></head><body>

@@ -9,11 +9,15 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bambino.demo.results import Result
-from bambino.demo.settings import CONDITIONS, Design
+from bambino.experiments.nursery.designs import CONDITIONS, Design
+from bambino.experiments.nursery.results import Result
 
 COLOURS = {"clm": "#1f6fb2", "ppo": "#b8860b", "bambino": "#c2374a"}
+
+
 MARKERS = {"clm": "o", "ppo": "s", "bambino": "D"}
+
+
 PANELS = (
     ("l2/excess", "{l2}: excess bits per byte"),
     ("l1/excess", "{l1}: excess bits per byte"),

@@ -9,15 +9,18 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bambino.demo.results import MEASURES, Result, shown, verdicts
-from bambino.demo.settings import BASES, CONDITIONS, Design
+from bambino.experiments.nursery.designs import BASES, CONDITIONS, Design
+from bambino.experiments.nursery.results import MEASURES, Result, shown, verdicts
+from bambino.report.tables import Rows
 
-Rows = list[list[str]]
-"""A table in plain text: a heading, then rows; the first column is what is measured."""
 KNOWS, GUESSES = 97, (45, 55)
 """Minimal pairs right, %: of the language a base model was raised on, above this; of the other, between these."""
+
+
 SCREEN_WIDTH = 60
 """Characters of an utterance that the screen shows; the page shows all."""
+
+
 LEARNING = tuple(name for name, condition in CONDITIONS.items() if condition.cycle_steps)
 
 
@@ -94,16 +97,6 @@ def growing_up(results: list[Result], seed: int, number: int) -> list[list[tuple
     runs = {result.condition: result for result in results if result.seed == seed}
     ages = zip(*(runs[condition].ages for condition in LEARNING), strict=True)
     return [[one.sayings[number] for one in age] for age in ages]
-
-
-def table(rows: Rows) -> Table:
-    """For the screen."""
-    found = Table(box=box.SIMPLE_HEAD)
-    for i, name in enumerate(rows[0]):
-        found.add_column(name, justify="left" if i == 0 else "right", overflow="fold", min_width=0 if i == 0 else 9)
-    for row in rows[1:]:
-        found.add_row(*row)
-    return found
 
 
 def growing_up_table(results: list[Result], seed: int) -> Table:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bambino.evaluation.json_lines import lines_of, objects_of
-from bambino.text import TextError, find_files
+from bambino.errors import TextError
+from bambino.text.json_lines import lines_of, objects_of
+from bambino.text.lines import find_files
 
 SUFFIXES = (".jsonl", ".tsv")
 Kind = Literal["pairs", "classification", "text"]

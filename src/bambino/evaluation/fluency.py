@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.analysis.statistics import ratio_of_sums
+from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
-from bambino.evaluation.results import Score, TaskResult
-from bambino.evaluation.statistics import ratio_of_sums
-from bambino.text import TextError
-from bambino.text_scores import score_texts
+from bambino.measures import Score, TaskResult
+from bambino.scoring.texts import score_texts
 
 
 def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequence[str], name: str) -> TaskResult:

@@ -19,17 +19,13 @@ import numpy as np
 from tokenizers import processors
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.evaluation import EvaluationError
+from bambino.analysis.statistics import bootstrap
+from bambino.errors import HarnessError
 from bambino.evaluation.model_description import describe_model
-from bambino.evaluation.results import Score, TaskResult
-from bambino.evaluation.statistics import bootstrap
-from bambino.text import start_token
+from bambino.measures import Score, TaskResult
+from bambino.text.tokens import start_token
 
 INSTALL = "pip install 'bambino-lm[harness]'"
-
-
-class HarnessError(EvaluationError):
-    """lm-eval is missing, does not know a task, or cannot read its data; the message names the way out."""
 
 
 @dataclass(frozen=True)

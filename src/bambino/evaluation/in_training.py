@@ -12,29 +12,24 @@ from statistics import fmean
 
 from transformers import PreTrainedTokenizerBase
 
-from bambino.config import Recipe
+from bambino.errors import TextError
 from bambino.evaluation.minimal_pairs import pair_scores
 from bambino.evaluation.pair_files import Pair, load_pair_set
 from bambino.evaluation.speech.generation import distinct_n, longest_repeat
 from bambino.evaluation.zero_shot.classification import balanced_accuracy
 from bambino.evaluation.zero_shot.task_data import TaskData, load_items
 from bambino.evaluation.zero_shot.task_definitions import Task, load_task
-from bambino.models import Baby
-from bambino.rewards import ParentPerplexity
-from bambino.rollout import Utterances, sample, to_text, uniforms, without_cut_character
-from bambino.text import (
-    TextError,
-    TokenBatch,
-    as_line,
-    encode,
-    find_files,
-    heldout_of,
-    load_heldout,
-    pad,
-    source_sha256,
-    spread,
-)
-from bambino.text_scores import bits_per_byte
+from bambino.feedback.parent_perplexity import ParentPerplexity
+from bambino.models.baby import Baby
+from bambino.randomness import uniforms
+from bambino.recipe.settings import Recipe
+from bambino.scoring.texts import bits_per_byte
+from bambino.speaking.rollout import sample
+from bambino.speaking.utterances import Utterances, to_text, without_cut_character
+from bambino.text.batches import TokenBatch, pad
+from bambino.text.heldout import heldout_of, spread
+from bambino.text.lines import as_line, find_files, load_heldout, source_sha256
+from bambino.text.tokens import encode
 
 
 @dataclass(frozen=True)

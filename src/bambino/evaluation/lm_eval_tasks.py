@@ -18,10 +18,10 @@ from typing import Any
 
 import yaml
 
+from bambino.errors import TextError
 from bambino.evaluation.minimal_pairs import points_of
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.evaluation.zero_shot.choices import Choice
-from bambino.text import TextError
 
 _POINTS = "!function bambino.evaluation.lm_eval_tasks.pair_points"
 

@@ -15,13 +15,13 @@ from typing import Literal
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.analysis.statistics import bootstrap
+from bambino.errors import ModelError
 from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.pair_files import Pair, PairSet
-from bambino.evaluation.results import Score, TaskResult
-from bambino.evaluation.statistics import Interval, bootstrap
-from bambino.models import ModelError
-from bambino.scoring import context_length
-from bambino.text_scores import score_texts
+from bambino.measures import Interval, Score, TaskResult
+from bambino.scoring.forward import context_length
+from bambino.scoring.texts import score_texts
 
 TIE = 5e-6
 """Relative: several times what the company of other texts changes in fp32 sums on real weights, at most 8e-7

@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.models import tokenizer_sha256
-from bambino.scoring import context_length
-from bambino.text import start_token
+from bambino.models.digests import tokenizer_sha256
+from bambino.scoring.forward import context_length
+from bambino.text.tokens import start_token
 
 
 def describe_model(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:

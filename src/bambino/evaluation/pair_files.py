@@ -21,8 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bambino.evaluation.json_lines import lines_of, objects_of
-from bambino.text import TextError, is_broken
+from bambino.errors import TextError
+from bambino.text.json_lines import lines_of, objects_of
+from bambino.text.lines import is_broken
 
 _FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))
 _WAY_OUT = 'Each line must be {"sentence_good": ..., "sentence_bad": ...} or {"prefix", "good_form", "bad_form"}.'

@@ -8,14 +8,10 @@ from typing import Any, Literal
 
 import yaml
 
-from bambino.evaluation import EvaluationError
+from bambino.errors import PlanError
 
 CURVES = ("bits_per_byte/en", "bits_per_byte/it")
 """Measures of evaluations inside training that stand for L1 and L2."""
-
-
-class PlanError(EvaluationError):
-    """An evaluation that cannot be run as asked; the message names the option, the value and the way out."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bambino.checkpoint import list_checkpoints
-from bambino.evaluation.learning.curves import steps_done
-from bambino.evaluation.plan import Plan, PlanError
-from bambino.models import is_on_hub
-from bambino.recipe_file import load_recipe
-from bambino.run_directory import holds_run
+from bambino.analysis.curves import steps_done
+from bambino.errors import PlanError
+from bambino.evaluation.plan import Plan
+from bambino.models.loading import is_on_hub
+from bambino.recipe.file import load_recipe
+from bambino.runs.checkpoint import list_checkpoints
+from bambino.runs.directory import holds_run
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,19 @@ from typing import Literal
 
 from accelerate import PartialState
 
-from bambino.config import ModelConfig
+from bambino.analysis.acquisition import acquisition_order, load_order
+from bambino.analysis.bilingual import TEXTS, bilingual
+from bambino.analysis.forgetting import ForgettingSettings, forgetting_of
+from bambino.analysis.results import Results, load_results
+from bambino.analysis.verdicts import averaged, judged, with_baseline
+from bambino.errors import CurveError, ModelError, PlanError, ResultsError, TextError
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import tests_in
 from bambino.evaluation.fluency import fluency
 from bambino.evaluation.harness import Harness, HarnessConfig
-from bambino.evaluation.json_lines import texts_of
-from bambino.evaluation.learning.acquisition import acquisition_order, load_order
-from bambino.evaluation.learning.bilingual import TEXTS, bilingual
-from bambino.evaluation.learning.curves import CurveError
-from bambino.evaluation.learning.forgetting import ForgettingSettings, forgetting_of
 from bambino.evaluation.minimal_pairs import evaluate_pairs
 from bambino.evaluation.pair_files import PairSet, load_pair_set
-from bambino.evaluation.plan import Plan, PlanError
-from bambino.evaluation.results import Results, ResultsError, TaskResult, load_results
+from bambino.evaluation.plan import Plan
 from bambino.evaluation.speech.continuations import Speaker, SpeechSettings
 from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.listening import Speech, speech
@@ -36,10 +35,14 @@ from bambino.evaluation.speech.pro_drop import overt_subjects
 from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import evaluate_task
 from bambino.evaluation.zero_shot.task_definitions import task_names
-from bambino.evaluation.zero_shot.verdicts import averaged, judged, with_baseline
-from bambino.models import ModelError, load_lm, load_tokenizer, weights_sha256
-from bambino.provenance import environment
-from bambino.text import TextError, load_corpus, load_heldout, spread
+from bambino.measures import TaskResult
+from bambino.models.digests import weights_sha256
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.recipe.settings import ModelConfig
+from bambino.runs.provenance import environment
+from bambino.text.heldout import spread
+from bambino.text.json_lines import texts_of
+from bambino.text.lines import load_corpus, load_heldout
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,11 @@ It makes text and knows nothing of training.
 
 from __future__ import annotations
 
+from bambino.errors import NurseryError
 from bambino.nursery.grammar import Entropy, Grammar, Sentence, aligned, write_text
 from bambino.nursery.knobs import LANGUAGES, Qelu, languages
 from bambino.nursery.pairs import MinimalPair, minimal_pairs, write_pairs
-from bambino.nursery.world import Meaning, NurseryError
+from bambino.nursery.world import Meaning
 
 __all__ = [
     "LANGUAGES",

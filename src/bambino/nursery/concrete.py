@@ -15,10 +15,11 @@ from typing import Any
 
 import yaml
 
+from bambino.errors import NurseryError
 from bambino.nursery.knobs import FILES, Language, read_language
 from bambino.nursery.morphology import Entry, Lexicon, read_lexicon, split_words
 from bambino.nursery.notation import Asks, Item, Option, Table, Value, read_options, read_table
-from bambino.nursery.world import Meaning, NurseryError, split_category
+from bambino.nursery.world import Meaning, split_category
 
 
 @dataclass(frozen=True)

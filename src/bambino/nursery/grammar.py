@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from bambino.errors import NurseryError
 from bambino.nursery.concrete import Concrete, load_concrete
 from bambino.nursery.knobs import read_language
 from bambino.nursery.parser import Parser
 from bambino.nursery.pcfg import compile_pcfg
 from bambino.nursery.segmentation import Segmenter
-from bambino.nursery.world import Meaning, NurseryError, World, load_world, seeded
+from bambino.nursery.world import Meaning, World, load_world, seeded
 
 PUNCTUATION = (".", ",", "?", "!")
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from typing import Literal
 
-from bambino.nursery.world import NurseryError
+from bambino.errors import NurseryError
 
 FILES = {"en": "english.yaml", "it": "italian.yaml", "qel": "qelu.yaml"}
 

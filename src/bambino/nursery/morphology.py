@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bambino.nursery.world import NurseryError
+from bambino.errors import NurseryError
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from bambino.errors import NurseryError
 from bambino.nursery.morphology import matches, split_words
-from bambino.nursery.world import NurseryError
 
 Knobs = Mapping[str, str]
 """Knob -> value; empty for a language without."""

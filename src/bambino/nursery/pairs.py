@@ -22,11 +22,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from bambino.errors import NurseryError
 from bambino.nursery.concrete import Flaw
 from bambino.nursery.frames import Frame, Shape
 from bambino.nursery.grammar import Grammar
 from bambino.nursery.phenomena import phenomena as phenomena_of
-from bambino.nursery.world import Meaning, NurseryError, World, holds_apart, seeded
+from bambino.nursery.world import Meaning, World, holds_apart, seeded
 
 PATIENCE = 20_000
 """Draws without a new doublet before giving up."""

@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bambino.errors import NurseryError
 from bambino.nursery.concrete import Concrete
 from bambino.nursery.notation import Asks, Item, Option, Value
-from bambino.nursery.world import Construction, NurseryError, World
+from bambino.nursery.world import Construction, World
 
 Symbol = int | str
 """A nonterminal's number, or a word."""

@@ -26,11 +26,9 @@ from typing import Any
 
 import yaml
 
+from bambino.errors import NurseryError
+
 GROUPS = 4
-
-
-class NurseryError(ValueError):
-    """A grammar that cannot be used; the message names the file's key and what is wrong."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,17 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.config import RolloutConfig
+from bambino.errors import TextError
 from bambino.evaluation.speech.generation import Said
-from bambino.models import Baby
-from bambino.rollout import sample, to_text, uniforms, without_cut_character
-from bambino.scoring import context_length
-from bambino.text import TextError, encode, pad, spread
+from bambino.models.baby import Baby
+from bambino.randomness import uniforms
+from bambino.recipe.settings import RolloutConfig
+from bambino.scoring.forward import context_length
+from bambino.speaking.rollout import sample
+from bambino.speaking.utterances import to_text, without_cut_character
+from bambino.text.batches import pad
+from bambino.text.heldout import spread
+from bambino.text.tokens import encode
 
 
 @dataclass(frozen=True)

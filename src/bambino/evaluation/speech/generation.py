@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bambino.evaluation.results import Score
-from bambino.evaluation.statistics import Interval, bootstrap, jackknife
+from bambino.analysis.statistics import bootstrap, jackknife
+from bambino.measures import Interval, Score
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’](?=[^\W\d_]))?")  # noqa: RUF001
 """Letters, with the apostrophe that joins them to the next letters: l'uomo is l' and uomo, don't is don' and t."""

@@ -18,9 +18,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
-from bambino.config import RewardConfig
+from bambino.analysis.statistics import bootstrap, paired_bootstrap
 from bambino.evaluation.model_description import describe_model
-from bambino.evaluation.results import Score, TaskResult
 from bambino.evaluation.speech.continuations import (
     Speaker,
     SpeechSettings,
@@ -33,8 +32,9 @@ from bambino.evaluation.speech.continuations import (
 from bambino.evaluation.speech.generation import Said, overlap, variety
 from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.vocabulary import novel_words, spelling, vocabulary
-from bambino.evaluation.statistics import Interval, bootstrap, paired_bootstrap
-from bambino.rewards import ParentPerplexity
+from bambino.feedback.parent_perplexity import ParentPerplexity
+from bambino.measures import Interval, Score, TaskResult
+from bambino.recipe.settings import RewardConfig
 
 GAP = "speech/log_perplexity_gap/baby"
 """The parent's log-perplexity of the baby less that of the human continuation, prompt by prompt: log of the ratio."""

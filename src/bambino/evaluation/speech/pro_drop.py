@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bambino.evaluation.results import Score, TaskResult
+from bambino.analysis.statistics import ratio_of_sums
 from bambino.evaluation.speech.generation import Said
-from bambino.evaluation.statistics import ratio_of_sums
+from bambino.measures import Score, TaskResult
 
 
 def _forms(text: str) -> frozenset[str]:

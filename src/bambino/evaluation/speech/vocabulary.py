@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bambino.evaluation.results import Score
+from bambino.analysis.statistics import bootstrap, ratio_of_sums
 from bambino.evaluation.speech.generation import Said
 from bambino.evaluation.speech.language_id import LanguageIdentifier
-from bambino.evaluation.statistics import bootstrap, ratio_of_sums
+from bambino.measures import Score
 
 PLAUSIBLE_ABOVE = 0.05
 """A novel word is spelled plausibly when it is above this quantile of the novel words that humans wrote."""

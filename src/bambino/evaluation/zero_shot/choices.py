@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.text import encode
-from bambino.text_scores import score_texts
+from bambino.scoring.texts import score_texts
+from bambino.text.tokens import encode
 
 DELIMITER = " "
 """Between prompt and option."""

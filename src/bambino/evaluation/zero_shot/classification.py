@@ -25,18 +25,18 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.analysis.statistics import bootstrap_of
+from bambino.analysis.verdicts import against, in_words
+from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
-from bambino.evaluation.results import Score, TaskResult
-from bambino.evaluation.statistics import bootstrap_of
 from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, choice_lengths, choice_log_probs
 from bambino.evaluation.zero_shot.confusion import TIE, Confusion, Measures, always, credits_of, guessing, measures_of
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of, shortened
 from bambino.evaluation.zero_shot.ranking import auc_of
 from bambino.evaluation.zero_shot.task_data import Item, TaskData, load_items
 from bambino.evaluation.zero_shot.task_definitions import Task, load_task
-from bambino.evaluation.zero_shot.verdicts import against, in_words
-from bambino.scoring import context_length
-from bambino.text import TextError
+from bambino.measures import Score, TaskResult
+from bambino.scoring.forward import context_length
 
 SCORINGS = ("sum", "per_byte", "pmi", "calibrated")
 ITEMS_AT_ONCE = 1000

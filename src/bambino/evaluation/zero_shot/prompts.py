@@ -6,10 +6,10 @@ from string import Formatter
 
 from transformers import PreTrainedTokenizerBase
 
+from bambino.errors import TextError
 from bambino.evaluation.zero_shot.choices import Choice, choice_lengths
 from bambino.evaluation.zero_shot.task_data import Item
 from bambino.evaluation.zero_shot.task_definitions import FieldText, Task, Template
-from bambino.text import TextError
 
 CONTENT_FREE = ("N/A", "", "[MASK]")
 """The content-free items of Zhao et al. 2021."""

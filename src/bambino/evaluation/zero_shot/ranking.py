@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.evaluation.results import Score
-from bambino.evaluation.statistics import bootstrap_of
+from bambino.analysis.statistics import bootstrap_of
 from bambino.evaluation.zero_shot.confusion import TIE
 from bambino.evaluation.zero_shot.task_data import Item
 from bambino.evaluation.zero_shot.task_definitions import Task
-from bambino.text_scores import score_texts
+from bambino.measures import Score
+from bambino.scoring.texts import score_texts
 
 
 def auc_of(

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bambino.evaluation.json_lines import objects_of
+from bambino.errors import TextError
 from bambino.evaluation.zero_shot.task_definitions import FieldText, Place, Task
-from bambino.text import TextError, is_broken, spread
+from bambino.text.heldout import spread
+from bambino.text.json_lines import objects_of
+from bambino.text.lines import is_broken
 
 _Row: TypeAlias = tuple[str, dict[str, Any]]
 

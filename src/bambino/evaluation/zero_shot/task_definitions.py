@@ -16,14 +16,10 @@ from typing import Any, Literal
 
 import yaml
 
-from bambino.evaluation import EvaluationError
+from bambino.errors import TaskError
 
 TOKEN_FIELDS = ("sentence", "marked", "token")
 """What a token-tagging item offers to templates: its sentence, the sentence with the token in «», and the token."""
-
-
-class TaskError(EvaluationError):
-    """A task definition that cannot be used; the message names the file, the key and the way out."""
 
 
 class FieldText(str):

@@ -1,0 +1,1 @@
+"""What results and runs tell. Reads files; knows no model and no torch."""

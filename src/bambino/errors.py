@@ -1,0 +1,81 @@
+"""Everything bambino refuses or stops for: one family under `BambinoError`, each message with the way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class BambinoError(Exception):
+    """Anything bambino refuses or stops for. The message names what is wrong and the way out."""
+
+
+class CheckpointError(BambinoError, RuntimeError):
+    """A checkpoint that cannot be read; the message names the file."""
+
+
+class RecipeError(BambinoError, ValueError):
+    """A recipe that cannot be run. `key` is the dotted name of the setting at fault."""
+
+    def __init__(self, key: str, problem: str, where: str = "") -> None:
+        self.key, self.problem, self.where = key, problem, where
+        super().__init__(problem + (f"\n             ({where})" if where else ""))
+
+
+class DemoError(BambinoError, ValueError):
+    """The demo cannot begin."""
+
+
+class EvaluationError(BambinoError, ValueError):
+    """Something an evaluation was asked for that cannot be had; the message names it and the way out."""
+
+
+class HarnessError(EvaluationError):
+    """lm-eval is missing, does not know a task, or cannot read its data; the message names the way out."""
+
+
+class OrderError(EvaluationError):
+    """An order of acquisition that cannot be read; the message names the file and the key."""
+
+
+class CurveError(EvaluationError):
+    """Evaluations that cannot be used; the message names the file or the measure, and the way out."""
+
+
+class PlanError(EvaluationError):
+    """An evaluation that cannot be run as asked; the message names the option, the value and the way out."""
+
+
+class ResultsError(EvaluationError):
+    """Results that cannot be read; the message names the file and the way out."""
+
+
+class TaskError(EvaluationError):
+    """A task definition that cannot be used; the message names the file, the key and the way out."""
+
+
+class ModelError(BambinoError, ValueError):
+    """A model that cannot be used; the message names the setting, the path and the way out."""
+
+
+class NurseryError(BambinoError, ValueError):
+    """A grammar that cannot be used; the message names the file's key and what is wrong."""
+
+
+class TrainingError(BambinoError, RuntimeError):
+    """A run that must stop; `details` explains why and goes to failure.json."""
+
+    def __init__(self, message: str, details: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class RewardError(BambinoError, ValueError):
+    """A reward that gave something else than a number per utterance; the message names it."""
+
+
+class RunDirectoryError(BambinoError, RuntimeError):
+    """A run directory that cannot be used; the message names the way out."""
+
+
+class TextError(BambinoError, ValueError):
+    """Text that cannot be used; the message names the file and the way out."""

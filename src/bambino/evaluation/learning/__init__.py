@@ -1,1 +1,0 @@
-"""What a run tells along the way: curves, forgetting, the order of acquisition. Reads run directories only."""

@@ -1,0 +1,1 @@
+"""Experiments: conditions x seeds."""

@@ -1,0 +1,1 @@
+"""Experiments in the nursery: designs, exam, runs, results."""

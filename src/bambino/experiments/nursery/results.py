@@ -1,0 +1,133 @@
+"""What the demo's runs left behind, as numbers: per condition, over seeds, with intervals where there are several."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bambino.analysis.statistics import paired_t, t_interval
+from bambino.experiments.nursery.designs import Design
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A row of the table."""
+
+    name: str
+    title: str
+    """With {l1} and {l2} where the languages' names belong."""
+    style: str
+    """How a number is written, as in `format`."""
+    better: int
+    """-1: lower is better; 1: higher; 0: neither."""
+
+
+MEASURES = (
+    Measure("l2/excess", "{l2}: bits per byte above the true entropy", ".3f", -1),
+    Measure("l1/excess", "{l1}: bits per byte above the true entropy", ".3f", -1),
+    Measure("l2/pairs", "{l2} minimal pairs right, %", ".1f", 1),
+    Measure("l1/pairs", "{l1} minimal pairs right, %", ".1f", 1),
+    Measure("perplexity", "parent's perplexity of what the baby says", ".2f", -1),
+    Measure("repetition", "repetition: words in the longest phrase said twice", ".2f", 0),
+    Measure("l2_words", "{l2} words among those said, %", ".1f", 1),
+    Measure("grammatical", "sentences said that are grammatical, %", ".1f", 1),
+    Measure("tflops", "cost, TFLOP", ".2f", 0),
+    Measure("seconds", "cost, seconds (evaluation left out)", ".0f", 0),
+)
+
+
+@dataclass(frozen=True)
+class Age:
+    """The baby at one evaluation."""
+
+    step: int
+    numbers: dict[str, float]
+    """By the names in MEASURES, costs left out; pairs, l2_words and grammatical in %."""
+    sayings: list[tuple[str, str]]
+    """(prompt, utterance), the same prompts at every age."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One condition with one seed."""
+
+    condition: str
+    seed: int
+    ages: list[Age]
+    numbers: dict[str, float]
+    """By the names in MEASURES; at the end."""
+    phenomena: dict[str, float]
+    """Phenomenon (l1/..., l2/...) -> minimal pairs right, %."""
+    human_perplexity: float
+    """The parent's perplexity of the sentences that the prompts were cut from."""
+
+
+def read_result(condition: str, seed: int, folder: Path, truth: dict[str, float]) -> Result:
+    """Read a run directory of the demo."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    speeches = {row["step"]: row for row in json.loads((folder / "speech.json").read_text(encoding="utf-8"))}
+    exam = json.loads((folder / "exam.json").read_text(encoding="utf-8"))
+    evaluations = [row for row in rows if row["kind"] == "evaluation"]
+    ages = [_age(row, speeches[row["step"]], truth) for row in evaluations]
+    steps = [row for row in rows if row["kind"] == "step"]
+    parts = ("clm", "rollout", "reward", "ppo")
+    numbers = {
+        **ages[-1].numbers,
+        **{f"{role}/excess": known["excess"] for role, known in exam.items()},
+        **{f"{role}/pairs": 100 * known["pairs"] for role, known in exam.items()},
+        "tflops": steps[-1]["total/flops"] / 1e12 if steps else 0.0,
+        "seconds": sum(row.get(f"time/{part}", 0.0) for row in steps for part in parts),
+    }
+    phenomena = {
+        f"{role}/{name}": 100 * right for role, known in exam.items() for name, right in known["phenomena"].items()
+    }
+    human = next(iter(speeches.values()))["human_perplexity"]
+    return Result(condition, seed, ages, numbers, phenomena, human)
+
+
+def _age(row: dict[str, Any], speech: dict[str, Any], truth: dict[str, float]) -> Age:
+    numbers = {f"{role}/excess": row[f"eval/bits_per_byte/{role}"] - truth[role] for role in truth}
+    numbers |= {f"{role}/pairs": 100 * row[f"eval/pairs/{role}"] for role in truth}
+    numbers |= {"perplexity": speech["parent_perplexity"], "repetition": speech["repetition"]}
+    numbers |= {name: 100 * speech[name] for name in ("l2_words", "grammatical")}
+    return Age(row["step"], numbers, [(prompt, said) for prompt, said in speech["sayings"]])
+
+
+def shown(values: list[float], style: str) -> str:
+    """Mean over seeds, with half its 95 % t interval where there are several seeds."""
+    interval = t_interval(values)
+    plus = "" if interval is None else f" ± {(interval.high - interval.low) / 2:{style}}"
+    return f"{fmean(values):{style}}{plus}"
+
+
+def paired(results: list[Result], name: str, one: str, other: str) -> tuple[list[float], list[float]]:
+    """A number of two conditions, seed by seed."""
+    by_run = {(result.condition, result.seed): result.numbers[name] for result in results}
+    seeds = [seed for condition, seed in by_run if condition == one]
+    return [by_run[one, seed] for seed in seeds], [by_run[other, seed] for seed in seeds]
+
+
+def verdicts(results: list[Result], design: Design, one: str = "bambino", other: str = "clm") -> list[str]:
+    """In words: is `one` better than `other`, measure by measure? Never more than the seeds can carry."""
+    sentences = []
+    for measure in MEASURES:
+        if measure.better == 0:
+            continue
+        ones, others = paired(results, measure.name, one, other)
+        found = paired_t(ones, others)
+        mean = fmean(ones) - fmean(others)
+        start = f"{design.named(measure.title)}: {one} {mean:+{measure.style}} against {other}"
+        if found is None:
+            word = "better" if mean * measure.better > 0 else "not better"
+            sentences.append(f"{start}. {word}, but this is one seed: it may be chance.")
+            continue
+        half = (found.interval.high - found.interval.low) / 2
+        if found.interval.holds(0):
+            word = "no difference shown: the interval holds 0"
+        else:
+            word = "better" if mean * measure.better > 0 else "worse"
+        sentences.append(f"{start} (± {half:{measure.style}} over {len(ones)} seeds). {word}.")
+    return sentences

@@ -1,0 +1,128 @@
+"""The demo's jobs, each run in a process of its own with one thread: raising a base model, running a condition.
+
+Both go on where an earlier one in the same folder was stopped; `exam.json` is written last and says that one is whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+from transformers.utils import logging
+
+from bambino.experiments.nursery.designs import (
+    Base,
+    Condition,
+    Design,
+    base_recipe,
+    condition_recipe,
+    part_seed,
+    rollout_of,
+)
+from bambino.experiments.nursery.exam import knowledge_of, listen, tokens_per_line
+from bambino.feedback.oracle import GrammarReward
+from bambino.feedback.parent_perplexity import ParentPerplexity
+from bambino.files import write_atomically
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.nursery import Grammar, write_text
+from bambino.recipe.settings import ModelConfig, Recipe
+from bambino.runs.directory import holds_run
+from bambino.training.pretrain import pretrain
+from bambino.training.trainer import BambinoTrainer
+
+
+def prepare_process() -> None:
+    """One CPU thread, so that two jobs do not fight for cores and numbers do not depend on their count."""
+    os.environ["ACCELERATE_USE_CPU"] = "true"
+    torch.set_num_threads(1)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One condition with one seed."""
+
+    condition: Condition
+    design: Design
+    seed: int
+    """Of the L2 text, its order and the sampling; the base models have their own."""
+    nest: Path
+    """The folder of the base models."""
+    exam: Path
+    folder: Path
+    """The run directory; the L2 text lies beside it."""
+    steps: int | None = None
+    """In place of the condition's cycles."""
+    save_steps: int = 1_000_000
+    """Steps between checkpoints."""
+
+    @property
+    def is_whole(self) -> bool:
+        return (self.folder / "exam.json").is_file()
+
+    def recipe(self) -> Recipe:
+        """Every setting of the run; needs the baby's tokenizer."""
+        tokenizer = AutoTokenizer.from_pretrained(self.nest / "baby" / "model")
+        speech = rollout_of(tokens_per_line(tokenizer, self.exam))
+        text = self.folder.with_name(f"{self.folder.name}.txt")
+        paths = (self.nest, self.exam, text, self.folder)
+        recipe = condition_recipe(self.condition, self.design, self.seed, *paths, speech)
+        recipe = dataclasses.replace(recipe, save_steps=self.save_steps)
+        if self.steps is None:
+            return recipe
+        evaluation = dataclasses.replace(recipe.evaluation, eval_steps=-(-self.steps // self.design.evaluations))
+        return dataclasses.replace(recipe, max_steps=self.steps, evaluation=evaluation)
+
+
+def raise_base(base: Base, design: Design, seed: int, exam: Path, folder: Path, save_steps: int = 1_000_000) -> None:
+    """Raise a base model into `folder` and give it the exam of both languages."""
+    part = list(design.languages).index(base.role)
+    lines = round(base.share * design.base_lines)
+    texts = list(Grammar.load(design.languages[base.role]).texts(part_seed(seed, part), lines))
+    recipe = base_recipe(base, design, seed, folder, save_steps)
+    trainer = pretrain(recipe, train_dataset=texts, resume=holds_run(folder))
+    _write_exam_results(trainer, exam, design, folder)
+
+
+def run_condition(run: Run) -> None:
+    """Run a condition; listen to the baby whenever it is evaluated."""
+    recipe = run.recipe()
+    if not holds_run(run.folder):
+        write_text(Path(recipe.text.sources[0]), run.design.l2, run.design.l2_lines, part_seed(run.seed, 10))
+    spoken = run.folder / "speech.json"
+    heard: dict[int, dict[str, Any]] = {}
+    if holds_run(run.folder) and spoken.is_file():
+        heard = {speech["step"]: speech for speech in json.loads(spoken.read_text(encoding="utf-8"))}
+
+    def on_row(row: dict[str, Any]) -> None:
+        if row["kind"] == "evaluation":
+            speech = listen(trainer.baby, trainer.processing_class, judge, recipe, run.exam, run.design.l2)
+            heard[row["step"]] = {"step": row["step"], **dataclasses.asdict(speech)}
+            write_atomically(spoken, json.dumps(list(heard.values()), ensure_ascii=False, indent=1))
+
+    oracle = GrammarReward(Grammar.load(run.design.l2), recipe.reward.alpha) if run.condition.is_oracle else None
+    trainer = BambinoTrainer(args=recipe, reward_funcs=oracle, on_row=on_row)
+    judge = _judge(run, recipe)
+    trainer.train(resume_from_checkpoint=holds_run(run.folder))
+    _write_exam_results(trainer, run.exam, run.design, run.folder)
+
+
+def _judge(run: Run, recipe: Recipe) -> ParentPerplexity:
+    """The parent that was raised on everything, whoever answered: it judges what all babies say."""
+    config = ModelConfig(str(run.nest / "parent" / "model"))
+    lm = load_lm(config, "parent")
+    whole = dataclasses.replace(recipe.reward, scope="whole")
+    return ParentPerplexity(lm, load_tokenizer(config, "parent", lm), whole)
+
+
+def _write_exam_results(trainer: BambinoTrainer, exam: Path, design: Design, folder: Path) -> None:
+    found = knowledge_of(trainer.baby.lm, trainer.processing_class, exam, design)
+    results = {role: dataclasses.asdict(known) for role, known in found.items()}
+    write_atomically(folder / "exam.json", json.dumps(results, indent=1))

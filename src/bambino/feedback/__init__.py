@@ -1,0 +1,1 @@
+"""Feedback: what comes back for what was said."""

@@ -1,0 +1,53 @@
+"""From rewards to advantages: per-token rewards, generalized advantage estimates, whitening.
+
+(B, U) tensors have a column per utterance token, real ones first. Formulas: Schulman et al. 2016 (arXiv 1506.02438).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def token_rewards(
+    rewards: Float[Tensor, " B"],
+    log_probs: Float[Tensor, "B U"],
+    ref_log_probs: Float[Tensor, "B U"],
+    is_real: Bool[Tensor, "B U"],
+    kl_coef: float,
+) -> Float[Tensor, "B U"]:
+    """-kl_coef * (log pi - log pi_ref) at every real token, plus the utterance's reward at its last; zero elsewhere."""
+    penalty = -kl_coef * (log_probs - ref_log_probs)
+    is_last = is_real.clone()
+    is_last[:, :-1] &= ~is_real[:, 1:]
+    return torch.where(is_real, penalty, 0.0) + torch.where(is_last, rewards[:, None], 0.0)
+
+
+def gae(
+    rewards: Float[Tensor, "B U"],
+    values: Float[Tensor, "B U"],
+    is_real: Bool[Tensor, "B U"],
+    gamma: float,
+    lam: float,
+) -> Float[Tensor, "B U"]:
+    """Generalized advantage estimates (Schulman 2016, eq. 16); an utterance's end has value 0. Zero elsewhere.
+
+    delta_u = r_u + gamma * V_{u+1} - V_u          A_u = delta_u + gamma * lam * A_{u+1}
+    """
+    values = torch.where(is_real, values, 0.0)
+    rewards = torch.where(is_real, rewards, 0.0)
+    advantages = torch.zeros_like(rewards)
+    next_value = next_advantage = torch.zeros_like(rewards[:, 0])
+    for u in reversed(range(rewards.shape[1])):
+        delta = rewards[:, u] + gamma * next_value - values[:, u]
+        advantages[:, u] = torch.where(is_real[:, u], delta + gamma * lam * next_advantage, 0.0)
+        next_value, next_advantage = values[:, u], advantages[:, u]
+    return advantages
+
+
+def whiten(x: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """Mean 0, variance 1 (unbiased, epsilon 1e-8); of a single number, 0."""
+    centred = x - x.mean()
+    variance = centred.square().sum() / max(1, x.numel() - 1)
+    return centred * torch.rsqrt(variance + 1e-8)

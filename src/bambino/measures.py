@@ -1,0 +1,58 @@
+"""What a measure of a model gives: scores with what it takes to believe them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number."""
+
+    name: str
+    """`task/what`, with `task/what/part` for parts: `blimp/accuracy`, `blimp/accuracy/adjunct_island`."""
+    value: float
+    unit: str
+    """`share`, `bits per byte`, `nats`, `words`, ..."""
+    items: int
+    """What it is a mean over."""
+    interval: Interval | None = None
+    """Over items (bootstrap)."""
+    chance: float | None = None
+    """What guessing scores."""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """All scores of one task for one model, and how they were measured."""
+
+    task: str
+    scores: list[Score]
+    """The first is the task's main score."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the scores depend on: data file and its sha256, normalization, template, tie and BOS policy, ..."""
+    verdict: str = ""
+    """In words, where there is something to say: `above chance`, `not distinguishable from chance`, `uninformative`."""
+    item_scores: dict[str, list[float]] = field(default_factory=dict)
+    """Score name -> one number per item, in the file's order: what paired tests between models need."""
+
+    @property
+    def main(self) -> Score:
+        """The score that stands for the task."""
+        return self.scores[0]
+
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval at level LEVEL."""
+
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether the value lies inside, ends included."""
+        return self.low <= value <= self.high

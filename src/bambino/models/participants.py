@@ -1,0 +1,144 @@
+"""Who takes part in a run: the baby and the parent, from a recipe or from Python, and whether they fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.errors import ModelError, RecipeError
+from bambino.models.digests import tokenizer_sha256, weights_sha256
+from bambino.models.loading import check_head, check_tokenizer, load_lm, load_tokenizer
+from bambino.models.reference import frozen
+from bambino.recipe.settings import ModelConfig, Recipe
+from bambino.scoring.forward import context_length
+from bambino.scoring.texts import bits_per_byte
+
+ModelLike: TypeAlias = PreTrainedModel | str | Path | None
+
+
+@dataclass(frozen=True)
+class Participants:
+    """The models of a run and their tokenizers; no parent where nothing needs one."""
+
+    baby: PreTrainedModel
+    baby_tokenizer: PreTrainedTokenizerBase
+    parent: PreTrainedModel | None
+    parent_tokenizer: PreTrainedTokenizerBase | None
+    digests: dict[str, str | None]
+    """sha256 of what was opened: baby, baby_tokenizer, parent, parent_tokenizer; None for a model passed as an object
+    (it may have been trained since it was opened) and where there is none."""
+
+
+def load_participants(
+    recipe: Recipe,
+    baby: ModelLike = None,
+    baby_tokenizer: PreTrainedTokenizerBase | None = None,
+    parent: ModelLike = None,
+    parent_tokenizer: PreTrainedTokenizerBase | None = None,
+    *,
+    needs_parent: bool = True,
+) -> Participants:
+    """Open baby and parent; what is not passed in comes from the recipe. The parent is frozen.
+
+    Args:
+        needs_parent: whether a ppo phase must have one (not where other rewards than the parent's are given).
+
+    Raises:
+        ModelError: a model that cannot be used, or one object for both.
+        RecipeError: rows that do not fit the baby's context.
+    """
+    lm, tokenizer = _model_and_tokenizer(baby, baby_tokenizer, recipe.baby, "baby")
+    _check_lengths(recipe, lm)
+    digests = {
+        "baby": None if isinstance(baby, PreTrainedModel) else weights_sha256(lm),
+        "baby_tokenizer": tokenizer_sha256(tokenizer),
+        "parent": None,
+        "parent_tokenizer": None,
+    }
+    if parent is None and recipe.parent.model is None and not (recipe.uses_ppo and needs_parent):
+        return Participants(lm, tokenizer, None, None, digests)
+    parent_lm, parent_tokenizer = _model_and_tokenizer(parent, parent_tokenizer, recipe.parent, "parent")
+    if parent_lm is lm:
+        raise ModelError(
+            "parent: it is the very object that is the baby, and freezing one would freeze both. Pass a copy "
+            "(copy.deepcopy), or its path."
+        )
+    digests["parent"] = None if isinstance(parent, PreTrainedModel) else weights_sha256(parent_lm)
+    digests["parent_tokenizer"] = tokenizer_sha256(parent_tokenizer)
+    return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer, digests)
+
+
+def described(recipe: Recipe, baby: ModelLike, parent: ModelLike, *, has_dataset: bool) -> Recipe:
+    """The recipe with the models and text that are really used: what was passed in from Python, if it was."""
+
+    def name(model: ModelLike, config: ModelConfig) -> str | None:
+        if model is None:
+            return config.model
+        return (model.name_or_path or None) if isinstance(model, PreTrainedModel) else str(model)
+
+    return replace(
+        recipe,
+        baby=replace(recipe.baby, model=name(baby, recipe.baby)),
+        parent=replace(recipe.parent, model=name(parent, recipe.parent)),
+        text=replace(recipe.text, sources=[], weights=None) if has_dataset else recipe.text,
+    )
+
+
+def check_parent(participants: Participants, rows: list[list[int]]) -> None:
+    """Refuse a parent that models the L2 text worse than the baby it shall teach.
+
+    Args:
+        rows: some lines of the L2 text, in baby tokens.
+
+    Raises:
+        ModelError: the baby's bits per byte are lower than the parent's.
+    """
+    if participants.parent is None or participants.parent_tokenizer is None:
+        return
+    sentences = [participants.baby_tokenizer.decode(row, skip_special_tokens=True) for row in rows]
+    baby = bits_per_byte(participants.baby, participants.baby_tokenizer, sentences)
+    parent = bits_per_byte(participants.parent, participants.parent_tokenizer, sentences)
+    if baby < parent:
+        raise ModelError(
+            f"The baby already models the L2 text better ({baby:.2f} bits per byte) than the parent ({parent:.2f}). "
+            "Are baby.model and parent.model swapped, or is text.sources not the parent's language? "
+            "If it is meant so, set parent.must_know_l2 to false."
+        )
+
+
+def _model_and_tokenizer(
+    model: ModelLike,
+    tokenizer: PreTrainedTokenizerBase | None,
+    config: ModelConfig,
+    role: Literal["baby", "parent"],
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Open a role's model and tokenizer, from what was passed in or from the recipe."""
+    if isinstance(model, PreTrainedModel):
+        check_head(model, role)
+        lm = model.float() if role == "baby" else model  # a bf16 Adam would lose small updates
+        config = ModelConfig(model.name_or_path or config.model, config.revision)
+    else:
+        if model is not None:
+            config = ModelConfig(str(model), config.revision)
+        lm = load_lm(config, role)
+    if tokenizer is None:
+        return lm, load_tokenizer(config, role, lm)
+    check_tokenizer(tokenizer, lm, role)
+    return lm, tokenizer
+
+
+def _check_lengths(recipe: Recipe, lm: PreTrainedModel) -> None:
+    """Refuse rows longer than the baby's context."""
+    context = context_length(lm)
+    rollout = recipe.rollout
+    for key, needed in (
+        ("text.max_length", recipe.text.max_length),
+        ("rollout.max_new_tokens", rollout.prompt_tokens + rollout.max_new_tokens),
+    ):
+        if context is not None and needed > context:
+            raise RecipeError(
+                key, f"{key}: rows of {needed} tokens do not fit the baby's context of {context}. Use less."
+            )

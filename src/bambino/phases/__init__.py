@@ -1,0 +1,1 @@
+"""Phases: one file each, one face (`Phase`)."""

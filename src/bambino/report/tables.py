@@ -1,0 +1,142 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from rich import box
+from rich.table import Table
+
+from bambino.analysis.comparison import (
+    Comparison,
+)
+from bambino.analysis.results import Results
+from bambino.analysis.statistics import paired_t
+from bambino.analysis.trade_offs import SHOWN, Run, trade_off
+from bambino.errors import CurveError
+from bambino.measures import Interval
+
+Rows = list[list[str]]
+"""A table in plain text: a heading, then rows; the first column is what is measured."""
+
+
+def table(rows: Rows) -> Table:
+    """For the screen."""
+    found = Table(box=box.SIMPLE_HEAD)
+    for i, name in enumerate(rows[0]):
+        found.add_column(name, justify="left" if i == 0 else "right", overflow="fold", min_width=0 if i == 0 else 9)
+    for row in rows[1:]:
+        found.add_row(*row)
+    return found
+
+
+def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) -> Table:
+    """One row a score, with corrected p values; says how many comparisons they are corrected for."""
+    title = f"{one} against {other}; p corrected for {len(comparisons)} comparisons (Holm)"
+    table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
+    table.add_column("score", overflow="fold", min_width=13)
+    for name in ("one", "other", "one - other, 95 %", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("test", no_wrap=True)
+    for c in comparisons:
+        interval = c.difference.interval
+        gap = f"{c.difference.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+        table.add_row(c.score, f"{c.one:.3f}", f"{c.other:.3f}", gap, f"{c.corrected_p:.2g}", c.test)
+    return table
+
+
+def trade_off_table(ones: Sequence[Run], others: Sequence[Run], one: str, other: str) -> tuple[Table, str]:
+    """What runs i of both sides paid at equal L2 gains, mean over i, and in words which side paid less.
+
+    Raises:
+        CurveError: as `trade_off`; a pair of runs has no gain in common.
+    """
+    found = []
+    for number, pair in enumerate(zip(ones, others, strict=True), start=1):
+        compared = trade_off(*pair)
+        if compared is None:
+            raise CurveError(f"The runs of pair {number} have no L2 gain in common, so L1 losses do not compare.")
+        found.append(compared)
+    unit = ones[0][0].unit
+    title = f"At equal L2 gain: L1 loss ({unit}) and words heard. One: {one}. Other: {other}."
+    table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
+    for name in ("L2 gain", "loss, one", "loss, other", "one - other", "words, one", "words, other"):
+        table.add_column(name, justify="right")
+    for level in SHOWN:
+        mine, yours = ([getattr(those, side)[level] for those in found] for side in ("one", "other"))
+        losses, words = (
+            [fmean(getattr(p, what) for p in side) for side in (mine, yours)] for what in ("l1_loss", "words")
+        )
+        numbers = [f"{fmean(those.gains[level] for those in found):.3f}", *(f"{loss:.3f}" for loss in losses)]
+        table.add_row(*numbers, f"{losses[0] - losses[1]:+.3f}", *(f"{heard:,.0f}" for heard in words))
+    gaps = [those.mean_gap for those in found]
+    said = f"Mean L1 loss over all gains, one - other: {fmean(gaps):+.3f} {unit}"
+    difference = paired_t(gaps, [0.0] * len(gaps))
+    if difference is None:
+        return table, f"{said} (one pair of runs: no interval)."
+    return table, f"{said} [{show(difference.interval)}], p {difference.p_value:.2g} (t, {len(gaps)} pairs of runs)."
+
+
+def curves_table(results: Mapping[int, Results], title: str) -> Table:
+    """Each task's main score at every age."""
+    table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
+    table.add_column("after so many steps", overflow="fold")
+    for step in results:
+        table.add_column(f"{step:,}", justify="right", no_wrap=True)
+    mains = [{task.main.name: task.main.value for task in those.tasks.values()} for those in results.values()]
+    for name in dict.fromkeys(name for scores in mains for name in scores):
+        if sum(name in scores for scores in mains) > 1:
+            table.add_row(name, *(f"{scores[name]:.3f}" if name in scores else "" for scores in mains))
+    return table
+
+
+def results_table(results: Results) -> Table:
+    """Every task with its main score."""
+    table = Table(box=box.SIMPLE_HEAD, title=results.model, title_justify="left")
+    for name in ("task", "score", "value", "95 % interval", "chance", "items"):
+        is_text = name in ("task", "score")
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
+    for name, task in results.tasks.items():
+        score = task.main
+        chance = "" if score.chance is None else f"{score.chance:.3f}"
+        what = score.name.removeprefix(f"{name}/").replace("_", " ") if score.name != name else score.unit
+        table.add_row(name, what, f"{score.value:.3f}", show(score.interval), chance, f"{score.items:,}")
+    return table
+
+
+def classification_table(results: Results) -> Table | None:
+    """What stands beside the main score, balanced accuracy, of each classification task; None where there is none.
+
+    The last three are balanced accuracies: of the untrained baby, and with options scored by PMI and calibrated.
+    """
+    columns = {
+        "macro-F1": "macro_f1",
+        "accuracy": "accuracy",
+        "majority": "accuracy/majority",
+        "untrained": "balanced_accuracy/untrained",
+        "PMI": "balanced_accuracy/pmi",
+        "calibrated": "balanced_accuracy/calibrated",
+    }
+    table = Table(box=box.SIMPLE_HEAD, title="Beside balanced accuracy", title_justify="left", padding=(0, 1))
+    table.add_column("task", overflow="fold", min_width=12)
+    for title in columns:
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, task in results.tasks.items():
+        found = {score.name.removeprefix(f"{name}/"): f"{score.value:.3f}" for score in task.scores}
+        if "accuracy/majority" in found:
+            table.add_row(name, *(found.get(key, "") for key in columns.values()))
+    return table if table.row_count else None
+
+
+def remarks(results: Results) -> list[str]:
+    """What there is to say about the scores, and what was left out."""
+    said = [f"{name}: {task.verdict}" for name, task in results.tasks.items() if task.verdict]
+    if len(said) > 1:
+        said.append("Each verdict goes by its own 95 % interval over items; they are not corrected for being several.")
+    return said + [f"{name}: left out, {why}" for name, why in results.left_out.items()]
+
+
+def show(interval: Interval | None) -> str:
+    """An interval as text; empty where there is none."""
+    return "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"

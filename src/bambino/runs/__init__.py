@@ -1,0 +1,1 @@
+"""The run directory, both ways: what a run writes, and how it is read."""

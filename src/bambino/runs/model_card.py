@@ -1,0 +1,82 @@
+"""The model card that lies beside a trained baby."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bambino.recipe.settings import Recipe
+from bambino.runs.names import NEWBORN, is_headline
+
+CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [bambino, babylm, bilingual, continual-pretraining]
+---
+
+{story}
+
+| | |
+|---|---|
+| baby | {baby} |
+| parent | {parent} |
+| text | {sources} |
+| steps done | {step} of {max_steps}, batches of {batch_size} |
+| schedule | {schedule} |
+| learning rates | clm {clm_lr:g}, ppo {ppo_lr:g} |
+| reference | {reference} |
+| seed | {seed} |
+
+{evaluation}
+The recipe with every setting is `recipe.yaml` in the run directory.
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")
+
+Check the licences of the baby, the parent and the text before you share this model.
+"""
+
+
+IN_PYTHON = "passed in Python"
+
+
+BILINGUAL = """# A bilingual baby language model
+
+Raised with [bambino](https://arxiv.org/abs/2406.11418) (BAMBINO-LM, Algorithm 1): a baby pretrained on a first language
+went on to a second one by exposure (clm) and by a parent's feedback (ppo)."""
+
+
+FROM_SCRATCH = """# A small language model raised from scratch
+
+Raised with [bambino](https://arxiv.org/abs/2406.11418) (`bambino pretrain`): tokenizer and weights began with this
+text."""
+
+
+def is_model_card(path: Path) -> bool:
+    """Whether a README.md is one of ours."""
+    return path.read_text(encoding="utf-8", errors="replace").startswith(CARD.partition("{")[0])
+
+
+def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_at: int, *, has_parent: bool) -> str:
+    """README.md of a saved model: what it was made from, how, and what was measured last, at step `evaluated_at`."""
+    shown = {name.removeprefix("eval/"): value for name, value in evaluation.items() if is_headline(name)}
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in shown.items())
+    schedule = recipe.schedule
+    is_newborn = (Path(recipe.output_dir).expanduser() / NEWBORN).is_dir()
+    baby = f"`{recipe.baby.model}`" if recipe.baby.model else IN_PYTHON
+    cycle = f" {schedule.clm_steps} clm : {schedule.ppo_steps} ppo" if schedule.kind in ("cycle", "blocked") else ""
+    return CARD.format(
+        story=FROM_SCRATCH if is_newborn else BILINGUAL,
+        baby="random weights" if is_newborn else baby,
+        parent=f"`{recipe.parent.model}`" if recipe.parent.model else (IN_PYTHON if has_parent else "none"),
+        sources=", ".join(f"`{source}`" for source in recipe.text.sources) or "a dataset passed in Python",
+        step=step,
+        max_steps=recipe.max_steps,
+        batch_size=recipe.batch_size,
+        schedule=schedule.kind + cycle,
+        clm_lr=recipe.clm.learning_rate,
+        ppo_lr=recipe.ppo.learning_rate,
+        reference=recipe.ppo.reference,
+        seed=recipe.seed,
+        evaluation=f"| evaluation at step {evaluated_at} | |\n|---|---|\n{rows}\n" if rows else "",
+    )

@@ -1,0 +1,122 @@
+"""What a run is made of and where it ran, so that a run that goes on is the same run: data.json, environment.json."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bambino.errors import RecipeError, RunDirectoryError
+from bambino.files import write_json
+from bambino.recipe.file import load_recipe
+from bambino.recipe.settings import Recipe
+
+PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "jsonargparse")
+
+
+FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
+"""Settings that a resumed run may change: they change no weight."""
+
+
+MADE_OF = {
+    "clm": ("text.sources", "The text"),
+    "prompts": ("text.prompt_sources", "The text of prompts"),
+    "baby": ("baby.model", "The baby"),
+    "baby_tokenizer": ("baby.model", "The baby's tokenizer"),
+    "parent": ("parent.model", "The parent"),
+    "parent_tokenizer": ("parent.model", "The parent's tokenizer"),
+    "evaluation": ("evaluation", "A text or file of pairs that is evaluated on"),
+    "rewards": ("reward_funcs", "The reward"),
+}
+"""Part of data.json -> the setting that names it, and its name in a sentence; a part that is null is not compared."""
+
+
+def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
+    """A resumed run is the same run: same settings (but for FREE_ON_RESUME), made of the same.
+
+    Raises:
+        RecipeError: naming the first setting or part that differs.
+    """
+    then, now = _flat(load_recipe(path / "recipe.yaml").to_dict()), _flat(recipe.to_dict())
+    for key in now | then:
+        if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
+            problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
+            way_out = "A resumed run keeps its settings; start another with its own output_dir."
+            raise RecipeError(key, f"{problem} {way_out}")
+    made_of = _read_json(path / "data.json")
+    for part, (key, it) in MADE_OF.items():
+        before, after = made_of.get(part), manifest.get(part)
+        if before is not None and after is not None and before != after:
+            problem = f"{it} is not what the run in {path} began with (data.json)."
+            if part == "rewards":
+                problem += f" It began with {before}, this is {after}: pass the same reward_funcs to BambinoTrainer."
+            raise RecipeError(key, problem)
+
+
+def note_environment(path: Path, device: str, step: int) -> list[str]:
+    """Add to an environment.json where a run goes on, if that is not where it was before.
+
+    Returns:
+        What is different, such as "packages.torch 2.1 -> 2.2".
+    """
+    noted = _read_json(path)
+    now = environment(device)
+    then = _flat(noted["resumed"][-1] if noted["resumed"] else noted)
+    changes = [f"{key} {then.get(key)} -> {value}" for key, value in _flat(now).items() if then.get(key) != value]
+    if changes:
+        noted["resumed"].append({"step": step, **now})
+        write_json(path, noted)
+    return changes
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions and places that a result may depend on."""
+    packages: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "packages": packages,
+        "git_commit": git_commit(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of bambino's own source tree, "-dirty" when it was changed since; None when installed without one.
+
+    Installed somewhere inside another project's repository, it is not that project's commit.
+    """
+    here = Path(__file__).parents[1]
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", __file__)
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
+    return content
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value of nested settings."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

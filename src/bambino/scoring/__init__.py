@@ -1,0 +1,1 @@
+"""What a model makes of text: hidden states, log-probs, perplexities, bits per byte."""

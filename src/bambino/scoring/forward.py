@@ -1,0 +1,196 @@
+"""Hidden states, logits and token log-probs of batches under any causal LM.
+
+Everything that reads a model goes through `hidden_states`, which hands it explicit positions and a mask, so padding on
+either side changes nothing; the LM head runs only where a token is wanted.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedModel
+
+from bambino.text.batches import TokenBatch
+
+PACKED_TOLERANCE = defaultdict(lambda: 5e-2, {torch.float32: 1e-5})
+"""Share of the largest state by which a packed line's states may differ from the line's alone, by dtype (others: as
+bf16); rounding alone makes them differ by up to 9e-7 and 2e-2 on real weights (`benchmarks/rounding.py`)."""
+
+
+LOGITS_AT_ONCE = 1 << 21
+"""Logits computed together when texts are scored: 8 MB, which stay in a processor's cache; elsewhere 32 times this."""
+
+
+@contextmanager
+def eval_mode(*modules: nn.Module) -> Iterator[None]:
+    """Dropout off inside, as it was afterwards."""
+    was_training = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, was_training, strict=True):
+            module.train(mode)
+
+
+def positions_of(is_real: Bool[Tensor, "B T"], documents: Int[Tensor, "B T"] | None = None) -> Int[Tensor, "B T"]:
+    """Position of each token in its text: real tokens before it in the row (in its document, when packed)."""
+    positions = (is_real.long().cumsum(1) - 1).clamp(min=0)
+    if documents is None:
+        return positions
+    starts = torch.ones_like(is_real)
+    starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    return positions - torch.where(starts, positions, 0).cummax(1).values
+
+
+def hidden_states(
+    lm: PreTrainedModel,
+    input_ids: Int[Tensor, "B T"],
+    is_real: Bool[Tensor, "B S"],
+    *,
+    documents: Int[Tensor, "B T"] | None = None,
+    ends: Int[Tensor, "B T"] | None = None,
+    cache: Cache | None = None,
+) -> Float[Tensor, "B T D"]:
+    """The last layer's output, as the LM head reads it.
+
+    With a cache, `is_real` also covers the S - T columns the cache holds. With documents, attention stays within each;
+    with ends, rows are trees (`prefix_trees.Tree`) and each column attends to its ancestors.
+    """
+    width = input_ids.shape[1]
+    settings: dict[str, object] = {"attention_mask": is_real.long()}
+    positions = positions_of(is_real, documents)[:, -width:]
+    if documents is not None:
+        settings["attention_mask"] = _additive(documents[:, :, None] == documents[:, None, :], lm.dtype)
+    if ends is not None:
+        is_seen = ends[:, None, :] > torch.arange(width, device=ends.device)[:, None]
+        settings["attention_mask"] = _additive(is_seen, lm.dtype)
+        positions = (is_seen.tril().sum(2) - 1).clamp(min=0)
+    if takes_positions(lm):
+        settings["position_ids"] = positions
+    elif documents is not None or ends is not None:
+        raise ValueError(
+            f"{type(lm).__name__} takes no position_ids, so it cannot read packed rows. Use text.mode lines."
+        )
+    if cache is not None:
+        name = "cache" if "cache" in _arguments(lm) else "past_key_values"  # before transformers 5.24
+        settings |= {name: cache, "use_cache": True}
+    else:
+        settings["use_cache"] = False
+    return lm.base_model(input_ids=input_ids, **settings).last_hidden_state
+
+
+def states_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor, "B T"]) -> Float[Tensor, "N D"]:
+    """The hidden states that predict the N target tokens (each from the column before it), row by row.
+
+    The last column predicts nothing, so it is not computed.
+    """
+    documents = None if batch.documents is None else batch.documents[:, :-1]
+    hidden = hidden_states(lm, batch.input_ids[:, :-1], batch.is_real[:, :-1], documents=documents)
+    return hidden[is_target[:, 1:]]
+
+
+def logits_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
+    """Logits that predict the N target tokens, row by row; the LM head runs nowhere else."""
+    return lm_logits(lm, states_before(lm, batch, is_target))
+
+
+def lm_logits(lm: PreTrainedModel, states: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
+    """What the LM head makes of last hidden states, and what the model makes of that: a scale or a soft cap."""
+    logits, config = lm.get_output_embeddings()(states), lm.config
+    if isinstance(scale := getattr(config, "logit_scale", None), float):  # Cohere
+        logits = logits * scale
+    if divisor := getattr(config, "logits_scaling", None):  # Granite
+        logits = logits / divisor
+    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
+        logits = cap * torch.tanh(logits / cap)
+    return logits
+
+
+def log_probs_of(logits: Float[Tensor, "N V"], tokens: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """Log-probability of each token, in nats, computed in fp32."""
+    return -nn.functional.cross_entropy(logits.float(), tokens, reduction="none")
+
+
+@torch.no_grad()
+def token_log_probs(
+    lm: PreTrainedModel, batch: TokenBatch, is_wanted: Bool[Tensor, "B T"] | None = None
+) -> Float[Tensor, "B T"]:
+    """Column t: log p(token t | tokens before it), in nats; zero where token t is not a target or not wanted."""
+    is_target = batch.is_target if is_wanted is None else batch.is_target & is_wanted
+    result = torch.zeros(batch.input_ids.shape, device=batch.input_ids.device)
+    if is_target.any():
+        states = states_before(lm, batch, is_target)
+        result[is_target] = log_probs_at(
+            lm, states, torch.arange(len(states), device=states.device), batch.input_ids[is_target]
+        )
+    return result
+
+
+def log_probs_at(
+    lm: PreTrainedModel, states: Float[Tensor, "N D"], state_of: Int[Tensor, " M"], tokens: Int[Tensor, " M"]
+) -> Float[Tensor, " M"]:
+    """Log-probability of each token after the state that `state_of` names, in nats, computed in fp32.
+
+    A few states at a time, so that their logits stay in cache.
+    """
+    budget = LOGITS_AT_ONCE if states.device.type == "cpu" else 32 * LOGITS_AT_ONCE
+    at_once = max(1, budget // lm.get_output_embeddings().weight.shape[0])
+    result = torch.zeros(len(tokens), device=states.device)
+    for first in range(0, len(states), at_once):
+        log_probs = lm_logits(lm, states[first : first + at_once]).float().log_softmax(-1)
+        is_here = (state_of >= first) & (state_of < first + at_once)
+        result[is_here] = log_probs[state_of[is_here] - first, tokens[is_here]]
+    return result
+
+
+def context_length(lm: PreTrainedModel) -> int | None:
+    """Longest row the model reads, in tokens; None when it states none."""
+    return getattr(lm.config, "max_position_embeddings", None)
+
+
+@torch.no_grad()
+def reads_packed_rows(lm: PreTrainedModel, length: int) -> bool:
+    """Whether packed rows of so many tokens are read exactly as each line alone: tried out on two short lines.
+
+    No for models without explicit positions, with a state that runs on over a line's end (Qwen3-Next, LFM2), or with a
+    sliding window shorter than the rows.
+    """
+    window = getattr(lm.config, "sliding_window", None)
+    if not takes_positions(lm) or (window is not None and window < length) or (context_length(lm) or 6) < 6:
+        return False
+    ids = torch.arange(1, 13, device=lm.device)[None] % lm.config.vocab_size
+    other = torch.cat([ids[:, :6].flip(1), ids[:, 6:]], 1)
+    is_real = torch.ones_like(ids, dtype=torch.bool)
+    documents = (torch.arange(12, device=lm.device) >= 6).long()[None]
+    with eval_mode(lm):
+        try:
+            packed, after_another = (hidden_states(lm, x, is_real, documents=documents)[:, 6:] for x in (ids, other))
+        except (ValueError, RuntimeError):
+            return False
+        alone = hidden_states(lm, ids[:, 6:], is_real[:, 6:])
+    gap = float((packed - alone).abs().max() / alone.abs().max())
+    return torch.equal(packed, after_another) and gap <= PACKED_TOLERANCE[lm.dtype]
+
+
+def takes_positions(lm: PreTrainedModel) -> bool:
+    """Whether the model can be told positions, which packed rows need."""
+    return "position_ids" in _arguments(lm)
+
+
+def _arguments(lm: PreTrainedModel) -> Collection[str]:
+    """Names of what the model's forward takes."""
+    return inspect.signature(lm.base_model.forward).parameters
+
+
+def _additive(may_see: Bool[Tensor, "B T T"], dtype: torch.dtype) -> Float[Tensor, "B 1 T T"]:
+    """An attention mask: each column attends to those before it and itself that it may see."""
+    mask = torch.zeros(may_see.shape, dtype=dtype, device=may_see.device)
+    return mask.masked_fill(~may_see.tril(), torch.finfo(dtype).min)[:, None]

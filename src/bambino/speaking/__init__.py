@@ -1,0 +1,1 @@
+"""Speaking: prompts -> what is said."""

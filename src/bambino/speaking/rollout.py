@@ -1,0 +1,149 @@
+"""Prompts -> what the baby says: our own KV-cached sampler, and the text of it.
+
+The policy that is sampled is the policy that is scored: dropout is off, the log-prob kept for a token is that of the
+very distribution it was drawn from, and `log_policy` is the one definition of that distribution, used by the sampler
+here and by the updates in `phases/ppo.py`. Randomness comes in as uniforms, one per utterance token, each row with its
+own: how a batch is split changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from bambino.models.baby import Baby
+from bambino.recipe.settings import RolloutConfig
+from bambino.scoring.forward import eval_mode, hidden_states, lm_logits
+from bambino.text.batches import TokenBatch
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Prompts (left-padded) and the utterances that follow them (right-padded)."""
+
+    prompts: TokenBatch
+    """(B, P)."""
+    utterance_ids: Int[Tensor, "B U"]
+    is_real: Bool[Tensor, "B U"]
+    """True on utterance tokens, an EOS that ends the utterance included."""
+    log_probs: Float[Tensor, "B U"]
+    """Column u: log p(token u | everything before it) under the distribution it was sampled from, in nats."""
+    values: Float[Tensor, "B U"]
+    """Column u: the value of the state before token u."""
+    has_ended: Bool[Tensor, " B"]
+    """Whether the utterance ended by itself (EOS), not at the token limit."""
+    support: Bool[Tensor, "B U V"] | None = None
+    """Under top-k or top-p: the tokens that could be drawn. The updated policy is scored on the same support."""
+
+    @property
+    def sequences(self) -> TokenBatch:
+        """Prompts and utterances as one batch, (B, P + U)."""
+        return TokenBatch(
+            torch.cat([self.prompts.input_ids, self.utterance_ids], 1),
+            torch.cat([self.prompts.is_real, self.is_real], 1),
+        )
+
+    @property
+    def is_target(self) -> Bool[Tensor, "B T"]:
+        """True on the utterance tokens of `sequences`."""
+        return torch.cat([torch.zeros_like(self.prompts.is_real), self.is_real], 1)
+
+    @property
+    def tokens(self) -> Int[Tensor, " N"]:
+        """The real utterance tokens, row by row."""
+        return self.utterance_ids[self.is_real]
+
+    def rows(self, rows: Tensor | slice) -> Rollout:
+        """Some of the utterances."""
+        return Rollout(
+            TokenBatch(self.prompts.input_ids[rows], self.prompts.is_real[rows]),
+            self.utterance_ids[rows],
+            self.is_real[rows],
+            self.log_probs[rows],
+            self.values[rows],
+            self.has_ended[rows],
+            None if self.support is None else self.support[rows],
+        )
+
+
+def log_policy(
+    logits: Float[Tensor, "N V"], temperature: float, support: Bool[Tensor, "N V"] | None = None
+) -> Float[Tensor, "N V"]:
+    """Log-probs the baby acts by, in fp32: tempered, and renormalized over the support when there is one."""
+    logits = logits.float() if temperature == 1.0 else logits.float() / temperature
+    if support is not None:
+        logits = logits.masked_fill(~support, float("-inf"))
+    return logits.log_softmax(-1)
+
+
+def truncated_support(log_probs: Float[Tensor, "B V"], top_k: int | None, top_p: float | None) -> Bool[Tensor, "B V"]:
+    """Tokens that top-k and top-p leave: the k likeliest; then the fewest likeliest that together hold top_p."""
+    ranked, order = log_probs.sort(dim=-1, descending=True, stable=True)
+    keep = torch.ones_like(ranked, dtype=torch.bool)
+    if top_k is not None:
+        keep[:, top_k:] = False
+    if top_p is not None:
+        probs = ranked.masked_fill(~keep, float("-inf")).softmax(-1)
+        keep &= probs.cumsum(-1) - probs < top_p
+    return torch.zeros_like(keep).scatter(-1, order, keep)
+
+
+def inverse_cdf(log_probs: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
+    """The token at which the cumulative probability first exceeds the uniform; never one of probability 0."""
+    exact = torch.device("cpu") if log_probs.device.type == "mps" else log_probs.device  # MPS has no float64
+    cdf = log_probs.to(exact).double().exp().cumsum(-1)
+    token = torch.searchsorted(cdf, (uniform.to(exact) * cdf[:, -1])[:, None], right=True)[:, 0]
+    return token.clamp(max=cdf.shape[1] - 1).to(log_probs.device)
+
+
+@torch.no_grad()
+def sample(
+    baby: Baby, prompts: TokenBatch, uniform: Float[Tensor, "B U"], config: RolloutConfig, eos: int | None
+) -> Rollout:
+    """Let the baby speak: up to U tokens after each prompt, one forward per token, until all have said EOS.
+
+    Args:
+        prompts: padded on either side, at least one real token a row.
+        uniform: number u of a row draws its token u.
+    """
+    prompts = _left_padded(prompts)
+    cache = DynamicCache(config=baby.lm.config)
+    ids, seen = prompts.input_ids, prompts.is_real
+    is_speaking = torch.ones_like(seen[:, 0])
+    columns: list[tuple[Tensor, ...]] = []
+    supports: list[Tensor] = []
+    with eval_mode(baby):
+        for u in range(uniform.shape[1]):
+            hidden = hidden_states(baby.lm, ids, seen, cache=cache)[:, -1]
+            log_probs = log_policy(lm_logits(baby.lm, hidden), config.temperature)
+            if config.is_truncated:
+                supports.append(truncated_support(log_probs, config.top_k, config.top_p))
+                log_probs = log_policy(log_probs, 1.0, supports[-1])
+            token = inverse_cdf(log_probs, uniform[:, u])
+            token = torch.where(is_speaking, token, 0)
+            columns.append((token, is_speaking, log_probs.gather(1, token[:, None])[:, 0], baby.values(hidden)))
+            ids, seen = token[:, None], torch.cat([seen, is_speaking[:, None]], 1)
+            if eos is not None:
+                is_speaking = is_speaking & (token != eos)
+            if not is_speaking.any():
+                break
+    tokens, is_real, kept, values = (torch.stack(column, 1) for column in zip(*columns, strict=True))
+    return Rollout(
+        prompts,
+        tokens,
+        is_real,
+        torch.where(is_real, kept, 0.0),
+        torch.where(is_real, values.float(), 0.0),
+        ~is_speaking,
+        torch.stack(supports, 1) if supports else None,
+    )
+
+
+def _left_padded(batch: TokenBatch) -> TokenBatch:
+    """The same rows with their pads moved to the left."""
+    order = batch.is_real.int().argsort(dim=1, stable=True)
+    return TokenBatch(batch.input_ids.gather(1, order), batch.is_real.gather(1, order))

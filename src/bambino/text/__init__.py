@@ -1,0 +1,1 @@
+"""Text: files -> lines -> token rows -> batches -> streams."""

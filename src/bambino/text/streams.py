@@ -1,0 +1,234 @@
+"""Streams: endless, resumable sequences of batches of L2 text.
+
+Order is a pure function of (seed, stream, epoch) and position is an integer, so resuming a stream is knowing how many
+rows were taken from it. A stream runs on over the end of an epoch: nothing is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from bambino.errors import RecipeError, TextError
+from bambino.randomness import permutation
+from bambino.recipe.schedule import Schedule
+from bambino.recipe.settings import Recipe
+from bambino.text.batches import TokenBatch, pad
+from bambino.text.lines import Corpus, choose_lines, corpus_of, load_corpus
+from bambino.text.tokens import TokenRows, tokenize
+
+
+@dataclass(frozen=True, eq=False)
+class LineStream:
+    """An endless stream of lines; what it yields is a pure function of its fields and the position asked for."""
+
+    rows: TokenRows
+    source_of: np.ndarray
+    weights: list[float]
+    seed: int
+    name: str
+    """Streams of other names have other orders."""
+    eos: int | None
+    """Appended to lines that were not truncated; None: to none."""
+    pad_id: int = 0
+    _orders: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    """Cache: the order of the last epoch asked for."""
+
+    def __post_init__(self) -> None:
+        if self.epoch_size == 0:
+            raise TextError(f"text.weights = {self.weights} leave no line in an epoch. Use larger weights.")
+
+    @property
+    def epoch_size(self) -> int:
+        """Lines heard in one epoch."""
+        return sum(whole * len(lines) + part for lines, whole, part in self._shares())
+
+    def indices(self, first: int, count: int) -> list[int]:
+        """Line numbers of the stream's items first .. first + count - 1."""
+        result: list[int] = []
+        while len(result) < count:
+            epoch, position = divmod(first + len(result), self.epoch_size)
+            order = self.epoch_order(epoch)
+            result += order[position : position + count - len(result)].tolist()
+        return result
+
+    def row(self, i: int) -> list[int]:
+        """Line i as trained on: with EOS, unless it was truncated."""
+        ids = self.rows[i].tolist()
+        return ids if self.eos is None or self.rows.is_truncated[i] else [*ids, self.eos]
+
+    def batch(self, first: int, count: int) -> TokenBatch:
+        """The stream's next `count` lines, one a row, right-padded."""
+        return pad([self.row(i) for i in self.indices(first, count)], self.pad_id)
+
+    def prompts(self, first: int, count: int, tokens: int) -> TokenBatch:
+        """The first tokens of the next `count` lines, left-padded (so that utterances begin in one column)."""
+        return pad([self.rows[i].tolist()[:tokens] for i in self.indices(first, count)], self.pad_id, "left")
+
+    def _shares(self) -> list[tuple[np.ndarray, int, int]]:
+        """Per source: its lines, how often all of them are heard in an epoch, how many are heard once more."""
+        shares = []
+        for s, weight in enumerate(self.weights):
+            lines = np.flatnonzero(self.source_of == s)
+            shares.append((lines, int(weight), round((weight - int(weight)) * len(lines))))
+        return shares
+
+    def epoch_order(self, epoch: int) -> np.ndarray:
+        """The line numbers of one epoch, in order."""
+        if epoch not in self._orders:
+            self._orders.clear()
+            self._orders[epoch] = self._make_order(epoch)
+        return self._orders[epoch]
+
+    def _make_order(self, epoch: int) -> np.ndarray:
+        chosen = []
+        for s, (lines, whole, part) in enumerate(self._shares()):
+            chosen.append(np.tile(lines, whole))
+            window = np.arange(epoch * part, (epoch + 1) * part) % max(1, len(lines))
+            chosen.append(lines[permutation(len(lines), self.seed, f"{self.name}/weight/{s}", 0)][window])
+        pool = np.concatenate(chosen)
+        return pool[permutation(len(pool), self.seed, self.name, epoch)]
+
+
+@dataclass(frozen=True, eq=False)
+class PackedStream:
+    """The lines of a LineStream end to end, cut into rows of exactly `length` tokens; no pads."""
+
+    lines: LineStream
+    length: int
+    _tokens: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    """Cache: the tokens of the last epoch asked for."""
+    _rows: dict[int, int] = field(default_factory=dict, repr=False)
+    """Cache: rows in each epoch so far."""
+
+    def __post_init__(self) -> None:
+        if self.rows_in(0) == 0:
+            total = self._epoch_tokens(0)[0].size
+            raise TextError(f"An epoch of {total} tokens does not fill one row of text.max_length = {self.length}.")
+
+    def rows_in(self, epoch: int) -> int:
+        """Rows that an epoch fills; under fractional weights epochs differ."""
+        if epoch not in self._rows:
+            self._rows[epoch] = self._epoch_tokens(epoch)[0].size // self.length
+        return self._rows[epoch]
+
+    def batch(self, first: int, count: int) -> TokenBatch:
+        """The stream's next `count` rows."""
+        ids, documents = [], []
+        for item in range(first, first + count):
+            epoch, row = self._place(item)
+            tokens, line = self._epoch_tokens(epoch)
+            where = slice(row * self.length, (row + 1) * self.length)
+            ids.append(tokens[where])
+            documents.append(line[where])
+        input_ids = torch.from_numpy(np.stack(ids)).long()
+        return TokenBatch(
+            input_ids, torch.ones_like(input_ids, dtype=torch.bool), torch.from_numpy(np.stack(documents))
+        )
+
+    def _place(self, item: int) -> tuple[int, int]:
+        """Epoch and row of the stream's item."""
+        epoch = 0
+        while item >= self.rows_in(epoch):
+            item -= self.rows_in(epoch)
+            epoch += 1
+        return epoch, item
+
+    def _epoch_tokens(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """All tokens of an epoch, and the place in the epoch of each one's line."""
+        if epoch not in self._tokens:
+            rows = [self.lines.row(i) for i in self.lines.epoch_order(epoch)]
+            documents = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+            self._tokens.clear()
+            self._tokens[epoch] = np.concatenate(rows), documents
+        return self._tokens[epoch]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What the baby hears and what its prompts are cut from; a pure function of the step."""
+
+    recipe: Recipe
+    schedule: Schedule
+    clm: LineStream | PackedStream
+    prompts: LineStream
+    manifest: dict[str, Any]
+    """Per source: hash, lines kept, dropped and why, truncated, tokens."""
+
+    def clm_batch(self, step: int) -> TokenBatch:
+        """The text of a clm step."""
+        return self.clm.batch(self._position("clm", step), self.recipe.batch_size)
+
+    def prompt_batch(self, step: int) -> TokenBatch:
+        """The prompts of a ppo step, left-padded."""
+        first = self._position("ppo", step)
+        return self.prompts.prompts(first, self.recipe.batch_size, self.recipe.rollout.prompt_tokens)
+
+    def _position(self, phase: str, step: int) -> int:
+        if self.recipe.text.single_stream:
+            return step * self.recipe.batch_size
+        return self.schedule.count("ppo" if phase == "ppo" else "clm", step) * self.recipe.batch_size
+
+
+def build_streams(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, schedule: Schedule, dataset: Iterable[str] | None = None
+) -> Streams:
+    """Read, choose and tokenize the text of a recipe; `dataset` (texts in memory) replaces text.sources.
+
+    Raises:
+        TextError: text that cannot be used. RecipeError: settings that exclude each other.
+    """
+    text = recipe.text
+    if text.single_stream and (text.mode == "packed" or text.prompt_sources is not None):
+        raise RecipeError(
+            "text.single_stream",
+            "text.single_stream cuts prompts from the lines of the clm stream: use text.mode lines and no "
+            "text.prompt_sources, or set text.single_stream to false.",
+        )
+    corpus = read_corpus(recipe, text.sources, text.weights, dataset)
+    heard = _line_stream(recipe, corpus, tokenizer, "clm", cut=text.mode == "lines")
+    manifest = {"clm": [asdict(report) for report in corpus.reports]}
+    clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
+    if text.single_stream:
+        return Streams(recipe, schedule, clm, heard, manifest)
+    if text.prompt_sources is not None:
+        corpus = read_corpus(recipe, text.prompt_sources, None, None)
+        manifest["prompts"] = [asdict(report) for report in corpus.reports]
+    if text.mode == "lines" and text.prompt_sources is None:
+        prompts = replace(heard, name="prompts", _orders={})
+    else:
+        prompts = _line_stream(recipe, corpus, tokenizer, "prompts", cut=True)
+    return Streams(recipe, schedule, clm, prompts, manifest)
+
+
+def read_corpus(
+    recipe: Recipe, sources: list[str], weights: list[float] | None, dataset: Iterable[Any] | None = None
+) -> Corpus:
+    """The training lines of a recipe, from `sources` or from texts in memory: held-out and short ones left out."""
+    text = recipe.text
+    limits: dict[str, Any] = {"min_chars": text.min_chars, "heldout_every": text.heldout_every}
+    if dataset is not None:
+        corpus = corpus_of(dataset, "train_dataset", **limits)
+    else:
+        corpus = load_corpus(sources, weights=weights, jsonl_field=text.jsonl_field, **limits)
+    return choose_lines(corpus, seed=recipe.seed, max_lines=text.max_lines, max_words=text.max_words)
+
+
+def _line_stream(
+    recipe: Recipe, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, name: str, *, cut: bool
+) -> LineStream:
+    text = recipe.text
+    eos = tokenizer.eos_token_id if text.append_eos else None
+    rows = tokenize(
+        corpus,
+        tokenizer,
+        max_length=text.max_length if cut else None,
+        append_eos=eos is not None,
+        prepend_bos=text.prepend_bos,
+    )
+    return LineStream(rows, corpus.source_of, corpus.weights, recipe.seed, name, eos)

@@ -1,0 +1,102 @@
+"""Lines -> token ids: what begins a text, what counts of it, rows stored flat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from bambino.text.lines import (
+    Corpus,
+)
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Token ids of lines, stored flat; EOS not included."""
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    """Row i is ids[offsets[i] : offsets[i + 1]]."""
+    is_truncated: np.ndarray
+    """Whether row i was cut at max_length."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.ids[self.offsets[i] : self.offsets[i + 1]]
+
+
+def start_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """What begins a text: BOS, or EOS where a tokenizer has no BOS (it ends the text before), or None."""
+    return tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: bool = True) -> list[list[int]]:
+    """Token ids of each text: what the tokenizer prepends, plus the start token if it prepends none; never EOS.
+
+    A text that spells a special token ("</s>") is read as those characters. with_start=False leaves everything to the
+    tokenizer, except that an EOS it appends is taken off.
+    """
+    if not texts:
+        return []
+    rows = tokenizer(texts, return_attention_mask=False, split_special_tokens=True, verbose=False)["input_ids"]
+    start = start_token(tokenizer) if with_start else None
+    return [_with_start(_without_eos(list(row), tokenizer), start) for row in rows]
+
+
+def encode_from(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int]
+) -> list[tuple[list[int], int]]:
+    """Token ids as `encode` gives them, and how many of the last ones end after a character offset of their text.
+
+    A token that lies across the offset counts; what is prepended never does.
+    """
+    if not texts:
+        return []
+    encoded = tokenizer(
+        texts, return_attention_mask=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
+    )
+    start = start_token(tokenizer)
+    result = []
+    for ids, spans, offset in zip(encoded["input_ids"], encoded["offset_mapping"], offsets, strict=True):
+        row = _without_eos(list(ids), tokenizer)
+        ends = reversed([end for _, end in spans[: len(row)]])
+        counted = next((i for i, end in enumerate(ends) if end <= offset), len(row))
+        result.append((_with_start(row, start), counted))
+    return result
+
+
+def _without_eos(row: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    return row[:-1] if len(row) > 1 and row[-1] == tokenizer.eos_token_id else row
+
+
+def _with_start(row: list[int], start: int | None) -> list[int]:
+    return row if start is None or row[:1] == [start] else [start, *row]
+
+
+def tokenize(
+    corpus: Corpus, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None, append_eos: bool, prepend_bos: bool
+) -> TokenRows:
+    """Tokenize a corpus once; fills `truncated` and `tokens` of its reports. max_length None: nothing is cut.
+
+    A line is truncated when it, with the EOS that would follow, is longer than max_length; then it is cut to
+    max_length tokens and no EOS follows.
+    """
+    rows: list[np.ndarray] = []
+    truncated = np.zeros(len(corpus.lines), dtype=bool)
+    for first in range(0, len(corpus.lines), 10_000):
+        for row in encode(tokenizer, corpus.lines[first : first + 10_000], with_start=prepend_bos):
+            length = len(row) + append_eos
+            if max_length is not None and length > max_length:
+                truncated[len(rows)] = True
+                row = row[:max_length]
+            rows.append(np.array(row, dtype=np.int32))
+    lengths = np.array([len(row) for row in rows])
+    for s, report in enumerate(corpus.reports):
+        mine = corpus.source_of == s
+        report.truncated = int(truncated[mine].sum())
+        report.tokens = int(lengths[mine].sum() + (append_eos * ~truncated[mine]).sum())
+    return TokenRows(np.concatenate(rows), np.concatenate([[0], np.cumsum(lengths)]), truncated)

@@ -1,0 +1,1 @@
+"""Training: Algorithm 1, from a recipe to a run directory."""

@@ -1,0 +1,67 @@
+"""Raising a model from scratch: a tokenizer trained on the text, a random model of a chosen shape, then clm steps.
+
+The result is what a baby's L1 and a parent are made of. The training is the trainer's own clm phase (packed rows by
+default), so it resumes, logs and evaluates like any run.
+
+    newborn/   the tokenizer and the random model, made once per run from the seed
+    model/     the raised model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from bambino.errors import RecipeError
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.models.newborn import make_newborn
+from bambino.recipe.settings import ModelConfig, Recipe
+from bambino.runs.directory import claim, holds_run
+from bambino.runs.names import NEWBORN
+from bambino.training.trainer import BambinoTrainer
+
+
+def pretrain(
+    recipe: Recipe,
+    *,
+    train_dataset: Iterable[Any] | None = None,
+    resume: bool = False,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> BambinoTrainer:
+    """Raise a model of shape `recipe.shape` on `recipe.text` (or on texts in memory) into `recipe.output_dir`.
+
+    Raises:
+        RecipeError: the recipe has a baby already or a ppo phase.
+    """
+    trainer = newborn_trainer(recipe, train_dataset=train_dataset, on_row=on_row)
+    trainer.train(resume_from_checkpoint=resume)
+    return trainer
+
+
+def newborn_trainer(
+    recipe: Recipe,
+    *,
+    train_dataset: Iterable[Any] | None = None,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> BambinoTrainer:
+    """The trainer of `pretrain`, before its first step; makes the newborn where there is none.
+
+    Raises:
+        RecipeError: the recipe has a baby already or a ppo phase.
+    """
+    if recipe.uses_ppo:
+        raise RecipeError("schedule.kind", "A model is raised by hearing alone. Set schedule.kind to clm.")
+    if recipe.baby.model is not None:
+        way_out = "A model raised from scratch has none before it: leave it out, or use bambino train."
+        raise RecipeError("baby.model", f"baby.model = {recipe.baby.model}. {way_out}")
+    newborn = Path(recipe.output_dir).expanduser() / NEWBORN
+    dataset = None if train_dataset is None else list(train_dataset)
+    if not holds_run(recipe.output_dir):
+        claim(recipe.output_dir)
+        make_newborn(recipe, newborn, dataset)
+    config = ModelConfig(str(newborn))
+    lm = load_lm(config, "baby")
+    tokenizer = load_tokenizer(config, "baby", lm)
+    lm.name_or_path = ""  # made by the run: its recipe names no baby, so the run directory can be moved
+    return BambinoTrainer(lm, args=recipe, train_dataset=dataset, processing_class=tokenizer, on_row=on_row)
