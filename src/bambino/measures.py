@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from bambino.speaking.speaker import Speaker
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class TaskResult:
     """In words, where there is something to say: `above chance`, `not distinguishable from chance`, `uninformative`."""
     item_scores: dict[str, list[float]] = field(default_factory=dict)
     """Score name -> one number per item, in the file's order: what paired tests between models need."""
+    said: list[dict[str, Any]] = field(default_factory=list)
+    """What the model said, a row each, for utterances.jsonl (prompt, utterance, parent_perplexity); not saved with results."""
 
     @property
     def main(self) -> Score:
@@ -56,3 +61,16 @@ class Interval:
     def holds(self, value: float) -> bool:
         """Whether the value lies inside, ends included."""
         return self.low <= value <= self.high
+
+
+class Measure(Protocol):
+    """What a model is measured by; the same object serves in training and in `bambino evaluate`."""
+
+    name: str
+    """Such as `bits_per_byte/it`, `pairs/blimp`, `speech`: the scores' names begin with it."""
+    depends_on: dict[str, Any]
+    """What makes two results comparable: sha256 of the data, split, normalization; goes into data.json."""
+
+    def __call__(self, baby: Speaker) -> TaskResult:
+        """Measure a model as it is now. Draws no global randomness and leaves the model's mode as it was."""
+        ...

@@ -128,19 +128,26 @@ class ShapeConfig:
 class ScheduleConfig:
     """Which phase each step belongs to."""
 
-    kind: Literal["cycle", "blocked", "clm", "ppo"] = "cycle"
-    """cycle: clm_steps then ppo_steps, again and again. blocked: the same numbers of steps, all clm first. clm, ppo:
-    one phase only."""
-    clm_steps: int = 10
-    """clm steps in a cycle."""
-    ppo_steps: int = 2
-    """ppo steps in a cycle."""
-    warmup_clm_steps: int = 0
-    """clm steps before the first cycle."""
+    cycle: dict[str, int] = field(default_factory=lambda: {"clm": 10, "ppo": 2})
+    """Steps of each phase in a cycle, in order: {clm: 10, ppo: 2} again and again; {clm: 1} is exposure alone."""
+    blocked: bool = False
+    """The same numbers of steps, but all of the first phase first, then all of the next."""
+    warmup: dict[str, int] = field(default_factory=dict)
+    """Steps of phases before the first cycle, such as {clm: 300}."""
 
     def __post_init__(self) -> None:
-        _at_least(1, schedule__clm_steps=self.clm_steps, schedule__ppo_steps=self.ppo_steps)
-        _at_least(0, schedule__warmup_clm_steps=self.warmup_clm_steps)
+        _require(
+            bool(self.cycle), "schedule.cycle", self.cycle, "names no phase. Give steps, such as {clm: 10, ppo: 2}."
+        )
+        for phase, steps in self.cycle.items():
+            _at_least(1, **{f"schedule__cycle__{phase}": steps})
+        for phase, steps in self.warmup.items():
+            _at_least(0, **{f"schedule__warmup__{phase}": steps})
+
+    @property
+    def phases(self) -> list[str]:
+        """Names of all phases that have steps, in order."""
+        return list(dict.fromkeys([*self.warmup, *self.cycle]))
 
 
 @dataclass(frozen=True)
@@ -178,13 +185,8 @@ class PhaseConfig:
 class CLMConfig(PhaseConfig):
     """Exposure: next-token prediction on L2 text."""
 
-    label_smoothing: float = 0.0
-    """Share of the target's probability that is spread over the vocabulary; metrics stay those of the plain loss."""
-
     def __post_init__(self) -> None:
         self._check("clm")
-        value = self.label_smoothing
-        _require(0 <= value < 1, "clm.label_smoothing", value, "must be at least 0 and below 1.")
 
 
 @dataclass(frozen=True)
@@ -241,8 +243,6 @@ class PPOConfig(PhaseConfig):
     """Nats per utterance."""
     kl_horizon: float = 10_000.0
     """Utterances over which adaptation acts."""
-    missing_eos_penalty: float | None = None
-    """Subtracted from the reward of an utterance that did not end by itself."""
     ratio_threshold: float = 10.0
     """Skip an update whose mean ratio exceeds this."""
     reference: Literal["initial", "phase_start", "ema", "none"] = "initial"
@@ -269,33 +269,13 @@ class PPOConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
-class RewardConfig:
-    """R = alpha / (1 + exp(beta * (PPL - tau))), PPL the parent's perplexity per parent token (paper, section 3)."""
+class FeedbackConfig:
+    """What every kind of feedback has. A kind's own settings derive from it, beside its function (`feedback/`)."""
 
-    alpha: float = 5.0
-    """The largest reward."""
-    beta: float = 0.001
-    """Steepness, per unit of perplexity."""
-    beta_times_tau: float | None = None
-    """When given, beta = beta_times_tau / tau, so that steepness follows a calibrated tau (3 worked on toys)."""
-    tau: float | None = 150.0
-    """The perplexity that earns alpha / 2; None: calibrated on what the baby says."""
-    tau_quantile: float = 0.5
-    """Calibrated tau: this quantile of the parent's running perplexities."""
-    tau_window: int = 512
-    """Calibrated tau: over the last so many utterances."""
-    tau_freeze_after: int | None = None
-    """Calibrated tau: stays as it is once so many utterances were heard."""
-    scope: Literal["whole", "utterance"] = "whole"
-    """Which parent tokens count: prompt and utterance (paper), or the utterance's alone, given the prompt."""
-    until: Literal["cut", "last_word"] = "cut"
-    """Score to the end of the text, or leave out a last word that was cut by the token limit."""
-
-    def __post_init__(self) -> None:
-        _above_zero(reward__alpha=self.alpha, reward__beta=self.beta, reward__tau=self.tau)
-        _above_zero(reward__beta_times_tau=self.beta_times_tau)
-        _at_least(1, reward__tau_window=self.tau_window, reward__tau_freeze_after=self.tau_freeze_after)
-        _require(0 < self.tau_quantile < 1, "reward.tau_quantile", self.tau_quantile, "must lie between 0 and 1.")
+    for_: str = "ppo"
+    """The phase that learns from it (`for` in a recipe)."""
+    weight: float = 1.0
+    """What it is multiplied by before all kinds for a phase are added."""
 
 
 @dataclass(frozen=True)
@@ -323,6 +303,10 @@ class EvaluationConfig:
     """At most so many items of each task, spread evenly over it."""
     utterances: int = 64
     """Fresh utterances, from held-out prompts, whose parent perplexity and repetition are measured; 0: none."""
+    scope: Literal["whole", "utterance"] = "whole"
+    """Parent perplexity of utterances: of prompt and utterance, or of the utterance alone, given the prompt."""
+    until: Literal["cut", "last_word"] = "cut"
+    """Parent perplexity of utterances: to the end of the text, or without a last word that the token limit cut."""
 
     def __post_init__(self) -> None:
         _at_least(1, evaluation__eval_steps=self.eval_steps)
@@ -372,8 +356,8 @@ class Recipe:
     """Prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """The ppo phase."""
-    reward: RewardConfig = field(default_factory=RewardConfig)
-    """The feedback."""
+    feedback: dict[str, FeedbackConfig] = field(default_factory=dict)
+    """Kinds of feedback by name, each with its settings; empty: the parent's perplexity, for ppo."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """Evaluation inside training."""
 
@@ -401,7 +385,7 @@ class Recipe:
 
     @property
     def uses_ppo(self) -> bool:
-        return self.schedule.kind != "clm"
+        return "ppo" in self.schedule.phases
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
