@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.recipe.settings import RewardConfig
 from bambino.scoring.texts import score_texts
-from bambino.speaking.utterances import without_cut_word
+from bambino.scoring.perplexity import without_cut_word
 
 
 def reversed_sigmoid(perplexity: float, alpha: float, beta: float, tau: float) -> float:
