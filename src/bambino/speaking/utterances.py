@@ -10,12 +10,6 @@ from transformers import PreTrainedTokenizerBase
 from bambino.speaking.rollout import Rollout
 
 
-def without_cut_word(prompt: str, text: str) -> str:
-    """The text without its last, possibly cut, word; unchanged where nothing of the utterance would be left."""
-    end = max((i for i, character in enumerate(text) if character.isspace()), default=0)
-    return text[:end] if text[len(prompt) : end].strip() else text
-
-
 @dataclass(frozen=True)
 class Utterances:
     """A rollout as text, in TRL's terms: prompts[i] + completions[i] == texts[i]."""
