@@ -69,7 +69,8 @@ class PPOPhase:
         accelerator = self.learner.accelerator
         with self.tools.costs.time("rollout"), accelerator.autocast():
             eos = self.tools.tokenizer.eos_token_id
-            rollout = sample(self.learner.baby, prompts.to(accelerator.device), random, recipe.rollout, eos)
+            prompts, values = prompts.to(accelerator.device), self.learner.baby.values
+            rollout = sample(lm, prompts, random, recipe.rollout, eos, values)
         self.tools.costs.said(lm, int(prompts.is_real.sum()), int(rollout.is_real.sum()))
         return rollout
 
