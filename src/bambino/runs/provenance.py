@@ -9,12 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from bambino.errors import RecipeError, RunDirectoryError
 from bambino.files import write_json
-from bambino.recipe.file import load_recipe
+from bambino.recipe.file import dump_recipe
 from bambino.recipe.settings import Recipe
 
-PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "jsonargparse")
+PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pydantic")
 
 
 FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
@@ -40,7 +42,8 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
     Raises:
         RecipeError: naming the first setting or part that differs.
     """
-    then, now = _flat(load_recipe(path / "recipe.yaml").to_dict()), _flat(recipe.to_dict())
+    then = _flat(yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8")) or {})
+    now = _flat(yaml.safe_load(dump_recipe(recipe)))
     for key in now | then:
         if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
             problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
