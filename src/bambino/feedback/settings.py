@@ -1,16 +1,18 @@
-"""Settings of the kinds of feedback that need a model, and `KINDS`: what a recipe may name. Nothing heavy is imported
-here, so that a recipe is checked before anything is loaded.
+"""`KINDS`: the kinds of feedback that a recipe may name, and the settings of those that need a model. Nothing heavy is
+imported here, so that a recipe is checked before anything is loaded.
 
-A kind is a class of settings with a method that makes the feedback: `make(parent)`. Kinds of yours go to `load_recipe`
-and the trainer in Python, or come with `--code FILE.py`; see `docs/how-to`.
+A kind is a class of settings whose method `make(parent)` gives the feedback itself, a function by TRL's signature.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bambino.recipe.checks import _above_zero, _require
+from bambino.errors import RecipeError
+from bambino.feedback.missing_eos import MissingEOSConfig
+from bambino.feedback.repetition import RepetitionConfig
+from bambino.recipe.checks import Positive
 from bambino.recipe.settings import FeedbackConfig
 
 if TYPE_CHECKING:
@@ -22,28 +24,34 @@ if TYPE_CHECKING:
 class ParentPerplexityConfig(FeedbackConfig):
     """R = alpha / (1 + exp(beta * (PPL - tau))), PPL the parent's perplexity per parent token (paper, section 3)."""
 
-    alpha: float = 5.0
+    needs_parent: ClassVar[bool] = True
+    section: ClassVar[str] = "feedback.parent_perplexity"
+
+    alpha: Positive = 5.0
     """The largest reward."""
-    beta: float = 0.001
+    beta: Positive = 0.001
     """Steepness, per unit of perplexity."""
-    beta_times_tau: float | None = None
+    beta_times_tau: Positive | None = None
     """When given, beta = beta_times_tau / tau, so that steepness follows a calibrated tau (3 worked on toys)."""
-    tau: float | None = 150.0
+    tau: Positive | None = 150.0
     """The perplexity that earns alpha / 2; None: calibrated, the median of the last 512 utterances' perplexities."""
     scope: Literal["whole", "utterance"] = "whole"
     """Which parent tokens count: prompt and utterance (paper), or the utterance's alone, given the prompt."""
     until: Literal["cut", "last_word"] = "cut"
     """Score to the end of the text, or leave out a last word that was cut by the token limit."""
 
-    def __post_init__(self) -> None:
-        _above_zero(feedback__parent_perplexity__alpha=self.alpha, feedback__parent_perplexity__beta=self.beta)
-        _above_zero(feedback__parent_perplexity__tau=self.tau)
-        _above_zero(feedback__parent_perplexity__beta_times_tau=self.beta_times_tau)
-
     def make(self, parent: Speaker | None) -> ParentPerplexity:
         """The feedback itself."""
         from bambino.feedback.parent_perplexity import ParentPerplexity
 
-        _require(parent is not None, "parent.model", None, "but feedback.parent_perplexity needs a parent.")
-        assert parent is not None
+        if parent is None:
+            raise RecipeError("parent.model", "feedback.parent_perplexity needs a parent: --parent.model PATH")
         return ParentPerplexity(parent.lm, parent.tokenizer, self)
+
+
+KINDS: dict[str, type[FeedbackConfig]] = {
+    "parent_perplexity": ParentPerplexityConfig,
+    "repetition": RepetitionConfig,
+    "missing_eos": MissingEOSConfig,
+}
+"""Kinds of feedback that a recipe may name."""

@@ -57,6 +57,10 @@ class Rollout:
         """The real utterance tokens, row by row."""
         return self.utterance_ids[self.is_real]
 
+    def policy(self, logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
+        """Log-probs of the policy before each real token, from a model's logits there, on the support sampled from."""
+        return log_policy(logits, temperature, None if self.support is None else self.support[self.is_real])
+
     def rows(self, rows: Tensor | slice) -> Rollout:
         """Some of the utterances."""
         return Rollout(
