@@ -98,8 +98,8 @@ def settings() -> dict[str, set[str]]:
     """Section of a recipe -> names of its settings; `feedback.KIND` too. Read from the source, so from any library."""
     classes = {
         node.name: node
-        for file in ("recipe/settings.py", "feedback/settings.py")
-        for node in tree_of(SOURCES / "bambino" / file).body
+        for path in [*(SOURCES / "bambino" / "recipe").glob("*.py"), *(SOURCES / "bambino" / "feedback").glob("*.py")]
+        for node in tree_of(path).body
         if isinstance(node, ast.ClassDef)
     }
 
