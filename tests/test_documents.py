@@ -114,10 +114,11 @@ def settings() -> dict[str, set[str]]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }
     found = {section: fields(kind) for section, kind in sections.items() if kind in classes}
-    kinds = {re.sub(r"(?<!^)(?=[A-Z])", "_", name.removesuffix("Config")).lower(): name for name in classes}
-    return found | {
-        f"feedback.{kind}": fields(name) for kind, name in kinds.items() if "FeedbackConfig" in ancestors(name, classes)
-    }
+    for name in classes:
+        if "FeedbackConfig" in ancestors(name, classes):
+            kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Config")).lower()
+            found[f"feedback.{kind}"] = fields(name)
+    return found
 
 
 def ancestors(name: str, classes: dict[str, ast.ClassDef]) -> set[str]:
@@ -219,3 +220,4 @@ def test_the_finders_find():
     assert not exists("bambino.losses.ppo.no_such_loss")
     assert "learning_rate" in settings()["ppo"], "inherited from PhaseConfig"
     assert "tau" in settings()["feedback.parent_perplexity"]
+    assert "weight" in settings()["feedback.missing_eos"]

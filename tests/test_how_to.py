@@ -38,7 +38,7 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, baby_folder: Path,
 
 def run(page: str) -> dict[str, Any]:
     """Run a page's Python from top to bottom; what it left behind."""
-    names: dict[str, Any] = {"__name__": "page"}
+    names: dict[str, Any] = {"__name__": __name__}
     for block in re.findall(r"^```python\n(.*?)^```", (PAGES / page).read_text(encoding="utf-8"), re.DOTALL | re.M):
         exec(compile(block, page, "exec"), names)
     return names
