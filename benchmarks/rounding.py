@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from bambino.models.baby import Baby
 from bambino.models.loading import head_gap, load_lm, load_tokenizer
 from bambino.randomness import uniforms
 from bambino.recipe.settings import ModelConfig, RolloutConfig
@@ -77,10 +76,9 @@ def packed_gap(lm: Any, rows: list[list[int]]) -> dict[str, float]:
 @torch.no_grad()
 def sampler_gap(lm: Any, rows: list[list[int]], eos: int | None) -> float:
     """Largest difference in nats between the sampler's log-probs and a full forward's."""
-    baby = Baby(lm)
     prompts = pad([row[:5] for row in rows], 0, "left")
-    rollout = sample(baby, prompts, uniforms(len(rows), 16, seed=1, stream="x", step=0), RolloutConfig(), eos)
-    with eval_mode(baby):
+    rollout = sample(lm, prompts, uniforms(len(rows), 16, seed=1, stream="x", step=0), RolloutConfig(), eos)
+    with eval_mode(lm):
         logits = log_policy(logits_before(lm, rollout.sequences, rollout.is_target), 1.0)
     mine = logits.gather(1, rollout.tokens[:, None])[:, 0]
     return float((mine - rollout.log_probs[rollout.is_real]).abs().max())

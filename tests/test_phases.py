@@ -88,7 +88,9 @@ def speak(learner: Learner) -> Rollout:
     """The first draw with utterances of three lengths, some ended by EOS, some cut; prompts have three lengths too."""
     for step in range(200):
         random = uniforms(4, 5, seed=0, stream="sampling", step=step)
-        rollout = sample(learner.baby, pad(PROMPTS, 0, "left"), random, learner.recipe.rollout, EOS)
+        rollout = sample(
+            learner.baby.lm, pad(PROMPTS, 0, "left"), random, learner.recipe.rollout, EOS, values_of=learner.baby.values
+        )
         if not rollout.has_ended.all() and len(set(rollout.is_real.sum(1).tolist())) == 3:
             return rollout
     raise AssertionError("no such draw")

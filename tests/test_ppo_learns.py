@@ -51,7 +51,9 @@ def learn(
     batch = pad([prompts[i % len(prompts)] for i in range(batch_size)], 0, "left")
     for step in range(steps):
         random = uniforms(batch_size, max_new_tokens, seed=0, stream="sampling", step=step)
-        said = sample(baby, batch, random, recipe.rollout, EOS if max_new_tokens > 1 else None)
+        said = sample(
+            baby.lm, batch, random, recipe.rollout, EOS if max_new_tokens > 1 else None, values_of=baby.values
+        )
         ppo_step(learner, said, reward(said), reference, ppo.kl_coef, step * ppo.epochs, (0, step))
     return learner, reference
 

@@ -50,6 +50,10 @@ def numbers(rows, width, step=0):
     return uniforms(rows, width, seed=11, stream="test", step=step)
 
 
+def sampled(baby, prompts, uniform, config, eos):
+    return sample(baby.lm, prompts, uniform, config, eos, values_of=baby.values)
+
+
 def utterance(rollout, row):
     return rollout.utterance_ids[row][rollout.is_real[row]].tolist()
 
@@ -72,7 +76,7 @@ def plain_forward(baby, prompt, said, temperature=1.0):
 def test_the_samplers_log_probs_and_values_are_those_of_a_plain_full_forward(family, padding):
     baby = baby_of(sharp_lm(family, dropout=0.4)).train()
     config = RolloutConfig(temperature=0.8)
-    rollout = sample(baby, padded(PROMPTS, *PADDINGS[padding]), numbers(4, 6), config, eos=None)
+    rollout = sampled(baby, padded(PROMPTS, *PADDINGS[padding]), numbers(4, 6), config, eos=None)
     assert baby.training
     assert all(module.training for module in baby.modules())
     assert rollout.is_real.all()
@@ -85,9 +89,9 @@ def test_the_samplers_log_probs_and_values_are_those_of_a_plain_full_forward(fam
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_law_holds_up_to_the_eos_of_each_row(family):
     baby = baby_of(sharp_lm(family))
-    first = sample(baby, pad(PROMPTS, 0, "left"), numbers(4, 8), RolloutConfig(), eos=None)
+    first = sampled(baby, pad(PROMPTS, 0, "left"), numbers(4, 8), RolloutConfig(), eos=None)
     eos = utterance(first, 1)[3]  # a token that some row is known to say
-    rollout = sample(baby, pad(PROMPTS, 0, "left"), numbers(4, 8), RolloutConfig(), eos=eos)
+    rollout = sampled(baby, pad(PROMPTS, 0, "left"), numbers(4, 8), RolloutConfig(), eos=eos)
     assert rollout.is_real.sum(1).unique().numel() > 1
     for i, prompt in enumerate(PROMPTS):
         said = utterance(rollout, i)
@@ -102,7 +106,7 @@ def test_the_law_holds_up_to_the_eos_of_each_row(family):
 def test_the_law_holds_under_bf16_autocast(family, padding):
     baby = baby_of(sharp_lm(family, dropout=0.4)).train()
     with torch.autocast("cpu", torch.bfloat16):
-        rollout = sample(baby, padded(PROMPTS, *PADDINGS[padding]), numbers(4, 6), RolloutConfig(), eos=None)
+        rollout = sampled(baby, padded(PROMPTS, *PADDINGS[padding]), numbers(4, 6), RolloutConfig(), eos=None)
         plain = [plain_forward(baby, prompt, utterance(rollout, i)) for i, prompt in enumerate(PROMPTS)]
     assert rollout.log_probs.dtype == rollout.values.dtype == torch.float32
     for i, (log_probs, values) in enumerate(plain):
@@ -114,9 +118,9 @@ def test_the_law_holds_under_bf16_autocast(family, padding):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_batch_says_what_its_rows_say_alone(family):
     baby, random = baby_of(sharp_lm(family)), numbers(4, 6)
-    together = sample(baby, pad(PROMPTS, 0, "left"), random, RolloutConfig(), eos=None)
+    together = sampled(baby, pad(PROMPTS, 0, "left"), random, RolloutConfig(), eos=None)
     for i, prompt in enumerate(PROMPTS):
-        alone = sample(baby, pad([prompt], 0), random[i : i + 1], RolloutConfig(), eos=None)
+        alone = sampled(baby, pad([prompt], 0), random[i : i + 1], RolloutConfig(), eos=None)
         assert utterance(alone, 0) == utterance(together, i)
         torch.testing.assert_close(alone.log_probs[0], together.log_probs[i], rtol=0, atol=TOLERANCE)
         torch.testing.assert_close(alone.values[0], together.values[i], rtol=0, atol=TOLERANCE)
@@ -124,7 +128,7 @@ def test_a_batch_says_what_its_rows_say_alone(family):
 
 def test_prompts_come_back_left_padded_and_sequences_join_them_with_the_utterances():
     baby = baby_of(unigram_lm([0.0, 0.0, 1.0]))
-    rollout = sample(baby, pad([[1, 1, 0], [1]], 0, "right"), numbers(2, 2), RolloutConfig(), eos=None)
+    rollout = sampled(baby, pad([[1, 1, 0], [1]], 0, "right"), numbers(2, 2), RolloutConfig(), eos=None)
     assert rollout.prompts.is_real.tolist() == [[True, True, True], [False, False, True]]
     sequences = rollout.sequences
     assert [ids[real].tolist() for ids, real in zip(sequences.input_ids, sequences.is_real, strict=True)] == [
@@ -136,7 +140,7 @@ def test_prompts_come_back_left_padded_and_sequences_join_them_with_the_utteranc
 
 def test_rows_take_every_field_along():
     baby = baby_of(sharp_lm("gpt2"))
-    rollout = sample(baby, pad(PROMPTS, 0, "left"), numbers(4, 3), RolloutConfig(top_k=5), eos=None)
+    rollout = sampled(baby, pad(PROMPTS, 0, "left"), numbers(4, 3), RolloutConfig(top_k=5), eos=None)
     part = rollout.rows(torch.tensor([2, 0]))
     assert part.prompts.input_ids.tolist() == rollout.prompts.input_ids[[2, 0]].tolist()
     assert part.prompts.is_real.tolist() == rollout.prompts.is_real[[2, 0]].tolist()
@@ -157,7 +161,7 @@ def chain(**follows):
 
 def test_eos_ends_a_row_and_counts_as_its_last_token():
     baby = chain(a=3, b=1, c=4)  # a -> b -> EOS; c -> c
-    rollout = sample(baby, pad([[2], [3], [4]], 0), numbers(3, 4), RolloutConfig(), eos=1)
+    rollout = sampled(baby, pad([[2], [3], [4]], 0), numbers(3, 4), RolloutConfig(), eos=1)
     assert rollout.is_real.tolist() == [[True, True, False, False], [True, False, False, False], [True] * 4]
     assert [utterance(rollout, i) for i in range(3)] == [[3, 1], [1], [4, 4, 4, 4]]
     assert rollout.has_ended.tolist() == [True, True, False]
@@ -168,19 +172,19 @@ def test_eos_ends_a_row_and_counts_as_its_last_token():
 
 
 def test_when_all_have_ended_no_more_columns_are_made():
-    rollout = sample(chain(a=3, b=1), pad([[2], [3]], 0), numbers(2, 16), RolloutConfig(), eos=1)
+    rollout = sampled(chain(a=3, b=1), pad([[2], [3]], 0), numbers(2, 16), RolloutConfig(), eos=1)
     assert rollout.utterance_ids.shape == (2, 2)
     assert rollout.has_ended.all()
 
 
 def test_eos_as_the_last_allowed_token_is_an_end():
-    rollout = sample(chain(a=3, b=1), pad([[2]], 0), numbers(1, 2), RolloutConfig(), eos=1)
+    rollout = sampled(chain(a=3, b=1), pad([[2]], 0), numbers(1, 2), RolloutConfig(), eos=1)
     assert utterance(rollout, 0) == [3, 1]
     assert rollout.has_ended.tolist() == [True]
 
 
 def test_without_an_eos_token_nothing_ends_a_row():
-    rollout = sample(chain(a=1, eos=1), pad([[2]], 0), numbers(1, 3), RolloutConfig(), eos=None)
+    rollout = sampled(chain(a=1, eos=1), pad([[2]], 0), numbers(1, 3), RolloutConfig(), eos=None)
     assert utterance(rollout, 0) == [1, 1, 1]
     assert rollout.has_ended.tolist() == [False]
 
@@ -249,7 +253,7 @@ def test_temperature_by_hand():
     # p = 0.8, 0.2 at temperature 1/2: squares 0.64, 0.04 over 0.68
     tempered = log_policy(torch.tensor([[0.8, 0.2]]).log(), 0.5).exp()
     torch.testing.assert_close(tempered, torch.tensor([[0.64 / 0.68, 0.04 / 0.68]]))
-    rollout = sample(
+    rollout = sampled(
         baby_of(unigram_lm([0.8, 0.2])),
         pad([[0]], 0),
         torch.tensor([[0.5, 0.99]]),
@@ -307,7 +311,7 @@ def test_ties_at_the_edge_of_the_support_go_to_the_lower_ids():
 )
 def test_truncated_sampling_keeps_the_log_probs_of_what_it_drew_from(config, kept, shares):
     baby = baby_of(unigram_lm([0.5, 0.3, 0.15, 0.05]))
-    rollout = sample(baby, pad([[0]] * 50, 0), numbers(50, 4), config, eos=None)
+    rollout = sampled(baby, pad([[0]] * 50, 0), numbers(50, 4), config, eos=None)
     assert rollout.tokens.unique().tolist() == kept
     torch.testing.assert_close(rollout.log_probs.exp(), torch.tensor([*shares, 0.0])[rollout.utterance_ids])
     assert rollout.support.shape == (50, 4, 4)
@@ -315,7 +319,7 @@ def test_truncated_sampling_keeps_the_log_probs_of_what_it_drew_from(config, kep
 
 
 def test_without_truncation_no_support_is_kept():
-    assert sample(chain(a=3), pad([[2]], 0), numbers(1, 2), RolloutConfig(), None).support is None
+    assert sampled(chain(a=3), pad([[2]], 0), numbers(1, 2), RolloutConfig(), None).support is None
 
 
 # ------------------------------------------------------------------------------------------------------- as text

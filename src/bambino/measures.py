@@ -40,7 +40,7 @@ class TaskResult:
     item_scores: dict[str, list[float]] = field(default_factory=dict)
     """Score name -> one number per item, in the file's order: what paired tests between models need."""
     said: list[dict[str, Any]] = field(default_factory=list)
-    """What the model said, a row each, for utterances.jsonl (prompt, utterance, parent_perplexity); not saved with results."""
+    """What the model said, a row each, for utterances.jsonl (prompt, utterance, ...); not saved with results."""
 
     @property
     def main(self) -> Score:

@@ -1,27 +1,34 @@
-"""Rewards: texts in, one number per utterance out, by TRL's signature.
+"""Rewards: texts in, feedback out, by TRL's signature.
 
-    reward(prompts=..., completions=..., texts=..., has_ended=..., log_extra=..., log_metric=...) -> list[float]
+    reward(prompts=..., completions=..., texts=..., has_ended=..., log_extra=..., log_metric=..., read=...)
+        -> list[float], or `Scores`, or `Spans`
 
 `texts[i]` is prompt and utterance decoded together (`prompts[i] + completions[i]`). `log_extra(column, values)` adds
-a column to utterances.jsonl, `log_metric(name, value)` a number to the step's metrics. A plain TRL reward function
+a column to utterances.jsonl, `log_metric(name, value)` a number to the step's metrics, `read(lm, tokens)` counts what a
+model read. A plain TRL reward function
 `f(prompts, completions, **kwargs)` works as it is; None in place of a score says that it has none for an utterance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from statistics import fmean
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from transformers import PreTrainedModel
 
 from bambino.errors import RewardError
-from bambino.feedback.parent_perplexity import ParentPerplexity
+from bambino.feedback.answers import Scores, Spans
 from bambino.speaking.utterances import Utterances
 
 
 class Reward(Protocol):
     """TRL's reward signature; everything comes by keyword."""
 
-    def __call__(self, *, prompts: list[str], completions: list[str], **kwargs: Any) -> Sequence[float | None]: ...
+    def __call__(
+        self, *, prompts: list[str], completions: list[str], **kwargs: Any
+    ) -> Scores | Spans | Sequence[float | None]: ...
 
 
 @runtime_checkable
@@ -33,40 +40,58 @@ class StatefulReward(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-@dataclass(frozen=True)
-class Feedback:
-    """What the rewards made of a batch of utterances."""
+class Kind(NamedTuple):
+    """A kind of feedback at work."""
 
-    scores: list[float]
-    """One per utterance, the rewards' sum; a reward that gave None adds nothing."""
+    name: str
+    reward: Reward
+    phase: str = "ppo"
+    """The phase that learns from it."""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What all kinds made of a batch of utterances."""
+
+    by_kind: list[tuple[Kind, Scores | Spans]]
+    rewards: list[float]
+    """One per utterance: everything it earned, weights included; a reward that gave None adds nothing."""
     columns: dict[str, list[Any]]
     """For utterances.jsonl."""
     metrics: dict[str, float]
     """For the step's row."""
 
 
-def ask(rewards: Sequence[Reward], said: Utterances) -> Feedback:
-    """Let every reward judge what was said.
+def ask(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None]) -> Answer:
+    """Let every kind answer what was said.
 
     Raises:
         RewardError: a reward or one of its columns has not one value per utterance, or a score is no number.
     """
-    feedback = Feedback([0.0] * len(said.texts), {}, {})
-    for reward in rewards:
-        answer = reward(
+    count = len(said.texts)
+    answer = Answer([], [0.0] * count, {}, {})
+    for kind in kinds:
+        given = kind.reward(
             prompts=said.prompts,
             completions=said.completions,
             texts=said.texts,
             has_ended=said.has_ended,
-            log_extra=feedback.columns.__setitem__,
-            log_metric=lambda name, value: feedback.metrics.__setitem__(name, float(value)),
+            log_extra=answer.columns.__setitem__,
+            log_metric=lambda name, value: answer.metrics.__setitem__(name, float(value)),
+            read=read,
         )
-        for i, score in enumerate(_scores(reward, answer, len(said.texts))):
-            feedback.scores[i] += score
-    for column, values in feedback.columns.items():
-        if len(values) != len(said.texts):
-            raise RewardError(f"log_extra({column!r}, ...) got {len(values)} values for {len(said.texts)} utterances.")
-    return feedback
+        feedback = _spans(kind.name, given, count) if isinstance(given, Spans) else _scores(kind.name, given, count)
+        totals = _totals(feedback)
+        for i, total in enumerate(totals):
+            answer.rewards[i] += kind.weight * total
+        if len(kinds) > 1:
+            answer.metrics[f"feedback/{kind.name}"] = fmean(totals)
+        answer.by_kind.append((kind, feedback))
+    for column, values in answer.columns.items():
+        if len(values) != count:
+            raise RewardError(f"log_extra({column!r}, ...) got {len(values)} values for {count} utterances.")
+    return answer
 
 
 def reward_name(reward: Reward) -> str:
@@ -74,22 +99,35 @@ def reward_name(reward: Reward) -> str:
     return str(getattr(reward, "__name__", type(reward).__name__))
 
 
-def _scores(reward: Reward, answer: Sequence[float | None], count: int) -> list[float]:
+def is_dead(rewards: Sequence[float], kinds: Sequence[Kind]) -> bool:
+    """Whether the rewards of a batch are all alike: nothing to learn from but noise. One utterance compares with none.
+
+    Alike is equal, or within what a kind calls its `resolution` (a difference that says nothing), weighted.
+    """
+    spread = sum(kind.weight * getattr(kind.reward, "resolution", 0.0) for kind in kinds)
+    return len(rewards) > 1 and max(rewards) - min(rewards) <= spread
+
+
+def _scores(name: str, given: Scores | Sequence[float | None], count: int) -> Scores:
     """A reward's answer as floats, whatever kind of numbers it holds."""
-    name = reward_name(reward)
     try:
-        scores = [0.0 if score is None else float(score) for score in answer]
+        values = given.values if isinstance(given, Scores) else given
+        scores = [0.0 if score is None else float(score) for score in values]
     except (TypeError, ValueError) as error:
         raise RewardError(f"The reward {name} gave something else than numbers: {error}") from None
     if len(scores) != count:
         raise RewardError(f"The reward {name} gave {len(scores)} scores for {count} utterances. Give one each.")
-    return scores
+    return Scores(scores)
 
 
-def is_dead(scores: Sequence[float], rewards: Sequence[Reward], alpha: float) -> bool:
-    """Whether the scores of a batch are all alike: nothing to learn from but noise. One utterance compares with none.
+def _spans(name: str, given: Spans, count: int) -> Spans:
+    if len(given.per_utterance) != count:
+        raise RewardError(f"The reward {name} gave spans of {len(given.per_utterance)} utterances for {count}.")
+    return given
 
-    Alike is within a thousandth of alpha where the parent's perplexity is among the rewards, equal where it is not.
-    """
-    spread = 1e-3 * alpha if any(isinstance(reward, ParentPerplexity) for reward in rewards) else 0.0
-    return len(scores) > 1 and max(scores) - min(scores) <= spread
+
+def _totals(feedback: Scores | Spans) -> list[float]:
+    """What each utterance earned in all."""
+    if isinstance(feedback, Scores):
+        return list(feedback.values)
+    return [sum(float(value) for _, _, value in spans) for spans in feedback.per_utterance]

@@ -1,16 +1,18 @@
-"""Settings of the kinds of feedback that need a model, and `KINDS`: what a recipe may name. Nothing heavy is imported
-here, so that a recipe is checked before anything is loaded.
+"""`KINDS`: the kinds of feedback that a recipe may name, and the settings of those that need a model. Nothing heavy is
+imported here, so that a recipe is checked before anything is loaded.
 
-A kind is a class of settings with a method that makes the feedback: `make(parent)`. Kinds of yours go to `load_recipe`
-and the trainer in Python, or come with `--code FILE.py`; see `docs/how-to`.
+A kind is a class of settings whose method `make(parent)` gives the feedback itself, a function by TRL's signature.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bambino.recipe.checks import _above_zero, _require
+from bambino.errors import RecipeError
+from bambino.feedback.missing_eos import MissingEOSConfig
+from bambino.feedback.repetition import RepetitionConfig
+from bambino.recipe.checks import _above_zero
 from bambino.recipe.settings import FeedbackConfig
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ParentPerplexityConfig(FeedbackConfig):
     """R = alpha / (1 + exp(beta * (PPL - tau))), PPL the parent's perplexity per parent token (paper, section 3)."""
+
+    needs_parent: ClassVar[bool] = True
 
     alpha: float = 5.0
     """The largest reward."""
@@ -44,6 +48,13 @@ class ParentPerplexityConfig(FeedbackConfig):
         """The feedback itself."""
         from bambino.feedback.parent_perplexity import ParentPerplexity
 
-        _require(parent is not None, "parent.model", None, "but feedback.parent_perplexity needs a parent.")
-        assert parent is not None
+        if parent is None:
+            raise RecipeError("parent.model", "feedback.parent_perplexity needs a parent: --parent.model PATH")
         return ParentPerplexity(parent.lm, parent.tokenizer, self)
+
+
+KINDS: dict[str, type[FeedbackConfig]] = {
+    "parent_perplexity": ParentPerplexityConfig,
+    "repetition": RepetitionConfig,
+    "missing_eos": MissingEOSConfig,
+}

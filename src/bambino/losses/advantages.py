@@ -11,17 +11,22 @@ from torch import Tensor
 
 
 def token_rewards(
-    rewards: Float[Tensor, " B"],
+    credit: Float[Tensor, "B U"],
     log_probs: Float[Tensor, "B U"],
     ref_log_probs: Float[Tensor, "B U"],
     is_real: Bool[Tensor, "B U"],
     kl_coef: float,
 ) -> Float[Tensor, "B U"]:
-    """-kl_coef * (log pi - log pi_ref) at every real token, plus the utterance's reward at its last; zero elsewhere."""
+    """What each real token earned, less kl_coef * (log pi - log pi_ref); zero elsewhere."""
     penalty = -kl_coef * (log_probs - ref_log_probs)
+    return torch.where(is_real, penalty + credit, 0.0)
+
+
+def at_last_token(values: Float[Tensor, " B"], is_real: Bool[Tensor, "B U"]) -> Float[Tensor, "B U"]:
+    """One number per utterance, at its last real token; zero elsewhere."""
     is_last = is_real.clone()
     is_last[:, :-1] &= ~is_real[:, 1:]
-    return torch.where(is_real, penalty, 0.0) + torch.where(is_last, rewards[:, None], 0.0)
+    return torch.where(is_last, values[:, None], 0.0)
 
 
 def gae(

@@ -1,4 +1,4 @@
-"""Next-token losses: tensors in, tensors out."""
+"""The next-token loss: tensors in, tensors out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 
-def smoothed_loss(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"], smoothing: float) -> Float[Tensor, ""]:
-    """Summed cross-entropy with (1 - smoothing) on the target plus smoothing spread evenly over the vocabulary."""
-    return cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=smoothing)
+def clm_loss(logits: Float[Tensor, "N V"], tokens: Int[Tensor, " N"]) -> Float[Tensor, ""]:
+    """Summed negative log-likelihood of the tokens, in nats, computed in fp32."""
+    return cross_entropy(logits.float(), tokens, reduction="none").sum()

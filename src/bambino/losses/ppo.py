@@ -7,9 +7,62 @@ from Schulman et al. 2016 (GAE, arXiv 1506.02438) and 2017 (PPO, arXiv 1707.0634
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from bambino.recipe.settings import PPOConfig
+
+
+def ppo_loss(
+    log_policy: Float[Tensor, "N V"],
+    log_probs: Float[Tensor, " N"],
+    values: Float[Tensor, " N"],
+    old: Old,
+    config: PPOConfig,
+    count: int,
+) -> dict[str, Tensor]:
+    """policy + vf_coef * value - entropy_coef * entropy, and what it is made of; sums over the N tokens over `count`.
+
+    Args:
+        log_policy: the policy before each token; log_probs: of the tokens said; values: of the states before them.
+        count: tokens of the whole minibatch, of which these may be a part.
+
+    Returns:
+        "loss" with its gradient; without: policy_loss, value_loss, entropy, ratio (mean of new over old probability),
+        clip_fraction, value_clip_fraction, approx_kl (mean of ratio - 1 - log ratio).
+    """
+    log_ratio = (log_probs - old.log_probs).detach()
+    ratio = log_ratio.exp()
+    with torch.set_grad_enabled(config.entropy_coef > 0):
+        bonus = entropy(log_policy).sum() / count
+    policy = policy_loss(log_probs, old.log_probs, old.advantages, config.cliprange).sum() / count
+    value = value_loss(values, old.values, old.returns, config.cliprange_value).sum() / count
+    moved = (values.detach() - old.values).abs() > config.cliprange_value
+    return {
+        "loss": policy + config.vf_coef * value - config.entropy_coef * bonus,
+        "policy_loss": policy.detach(),
+        "value_loss": value.detach(),
+        "entropy": bonus.detach(),
+        "ratio": ratio.sum() / count,
+        "clip_fraction": ((ratio - 1).abs() > config.cliprange).sum() / count,
+        "value_clip_fraction": moved.sum() / count,
+        "approx_kl": (ratio - 1 - log_ratio).sum() / count,
+    }
+
+
+@dataclass(frozen=True)
+class Old:
+    """What the tokens were when they were said."""
+
+    log_probs: Float[Tensor, " N"]
+    values: Float[Tensor, " N"]
+    advantages: Float[Tensor, " N"]
+    returns: Float[Tensor, " N"]
 
 
 def policy_loss(

@@ -21,18 +21,16 @@ from transformers import (
 )
 
 from bambino.files import write_folder
-from bambino.recipe.settings import Recipe, ShapeConfig
-from bambino.text.streams import read_corpus
+from bambino.recipe.settings import ShapeConfig
 
 BOS_EOS, PAD = "<|endoftext|>", "<pad>"
 
 
-def make_newborn(recipe: Recipe, folder: Path, dataset: Iterable[Any] | None = None) -> None:
-    """Save a tokenizer trained on the lines that the recipe trains on, and a random model of its shape."""
-    lines = read_corpus(recipe, recipe.text.sources, recipe.text.weights, dataset).lines
-    tokenizer = train_tokenizer(lines, recipe.shape.vocab_size, recipe.shape.architecture)
-    torch.manual_seed(recipe.seed)
-    lm = AutoModelForCausalLM.from_config(model_config(recipe.shape, tokenizer))
+def make_newborn(shape: ShapeConfig, lines: list[str], seed: int, folder: Path) -> None:
+    """Save a tokenizer trained on the lines, and a random model of the shape."""
+    tokenizer = train_tokenizer(lines, shape.vocab_size, shape.architecture)
+    torch.manual_seed(seed)
+    lm = AutoModelForCausalLM.from_config(model_config(shape, tokenizer))
 
     def save(part: Path) -> None:
         lm.save_pretrained(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from bambino.errors import ModelError, RecipeError
 from bambino.models.digests import tokenizer_sha256, weights_sha256
 from bambino.models.loading import check_head, check_tokenizer, load_lm, load_tokenizer
 from bambino.models.reference import frozen
-from bambino.recipe.settings import ModelConfig, Recipe
+from bambino.recipe.settings import ModelConfig
 from bambino.scoring.forward import context_length
 from bambino.scoring.texts import bits_per_byte
 
@@ -33,34 +33,33 @@ class Participants:
 
 
 def load_participants(
-    recipe: Recipe,
-    baby: ModelLike = None,
-    baby_tokenizer: PreTrainedTokenizerBase | None = None,
-    parent: ModelLike = None,
-    parent_tokenizer: PreTrainedTokenizerBase | None = None,
+    baby: ModelLike,
+    baby_tokenizer: PreTrainedTokenizerBase | None,
+    baby_config: ModelConfig,
+    parent: ModelLike,
+    parent_tokenizer: PreTrainedTokenizerBase | None,
+    parent_config: ModelConfig,
     *,
-    needs_parent: bool = True,
+    needs_parent: bool,
 ) -> Participants:
-    """Open baby and parent; what is not passed in comes from the recipe. The parent is frozen.
+    """Open baby and parent; what is None comes from its settings. The parent is frozen.
 
     Args:
-        needs_parent: whether a ppo phase must have one (not where other rewards than the parent's are given).
+        needs_parent: whether there must be one.
 
     Raises:
         ModelError: a model that cannot be used, or one object for both.
-        RecipeError: rows that do not fit the baby's context.
     """
-    lm, tokenizer = _model_and_tokenizer(baby, baby_tokenizer, recipe.baby, "baby")
-    _check_lengths(recipe, lm)
+    lm, tokenizer = _model_and_tokenizer(baby, baby_tokenizer, baby_config, "baby")
     digests = {
         "baby": None if isinstance(baby, PreTrainedModel) else weights_sha256(lm),
         "baby_tokenizer": tokenizer_sha256(tokenizer),
         "parent": None,
         "parent_tokenizer": None,
     }
-    if parent is None and recipe.parent.model is None and not (recipe.uses_ppo and needs_parent):
+    if parent is None and parent_config.model is None and not needs_parent:
         return Participants(lm, tokenizer, None, None, digests)
-    parent_lm, parent_tokenizer = _model_and_tokenizer(parent, parent_tokenizer, recipe.parent, "parent")
+    parent_lm, parent_tokenizer = _model_and_tokenizer(parent, parent_tokenizer, parent_config, "parent")
     if parent_lm is lm:
         raise ModelError(
             "parent: it is the very object that is the baby, and freezing one would freeze both. Pass a copy "
@@ -71,20 +70,21 @@ def load_participants(
     return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer, digests)
 
 
-def described(recipe: Recipe, baby: ModelLike, parent: ModelLike, *, has_dataset: bool) -> Recipe:
-    """The recipe with the models and text that are really used: what was passed in from Python, if it was."""
+def check_context(lm: PreTrainedModel, needed: dict[str, int]) -> None:
+    """Refuse rows longer than the baby's context.
 
-    def name(model: ModelLike, config: ModelConfig) -> str | None:
-        if model is None:
-            return config.model
-        return (model.name_or_path or None) if isinstance(model, PreTrainedModel) else str(model)
+    Args:
+        needed: setting -> the tokens of a row that it asks for.
 
-    return replace(
-        recipe,
-        baby=replace(recipe.baby, model=name(baby, recipe.baby)),
-        parent=replace(recipe.parent, model=name(parent, recipe.parent)),
-        text=replace(recipe.text, sources=[], weights=None) if has_dataset else recipe.text,
-    )
+    Raises:
+        RecipeError: naming the setting.
+    """
+    context = context_length(lm)
+    for key, tokens in needed.items():
+        if context is not None and tokens > context:
+            raise RecipeError(
+                key, f"{key}: rows of {tokens} tokens do not fit the baby's context of {context}. Use less."
+            )
 
 
 def check_parent(participants: Participants, rows: list[list[int]]) -> None:
@@ -128,17 +128,3 @@ def _model_and_tokenizer(
         return lm, load_tokenizer(config, role, lm)
     check_tokenizer(tokenizer, lm, role)
     return lm, tokenizer
-
-
-def _check_lengths(recipe: Recipe, lm: PreTrainedModel) -> None:
-    """Refuse rows longer than the baby's context."""
-    context = context_length(lm)
-    rollout = recipe.rollout
-    for key, needed in (
-        ("text.max_length", recipe.text.max_length),
-        ("rollout.max_new_tokens", rollout.prompt_tokens + rollout.max_new_tokens),
-    ):
-        if context is not None and needed > context:
-            raise RecipeError(
-                key, f"{key}: rows of {needed} tokens do not fit the baby's context of {context}. Use less."
-            )

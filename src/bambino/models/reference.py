@@ -7,9 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from transformers import (
-    PreTrainedModel,
-)
+from transformers import PreTrainedModel
 
 
 class Reference:
@@ -25,9 +23,9 @@ class Reference:
         self.kind, self.decay = kind, decay
         self.lm: PreTrainedModel | None = None if kind == "none" else frozen(copy.deepcopy(lm))
 
-    def moving_weights(self) -> dict[str, Tensor]:
-        """What checkpoints must hold: the weights of a reference that moves, nothing of one that does not."""
-        return dict(self.lm.named_parameters()) if self.lm is not None and self.kind in ("phase_start", "ema") else {}
+    def weights(self) -> dict[str, Tensor]:
+        """By parameter name; nothing where there is no reference."""
+        return {} if self.lm is None else dict(self.lm.named_parameters())
 
     @torch.no_grad()
     def load_weights(self, weights: dict[str, Tensor]) -> None:

@@ -1,37 +1,59 @@
-"""The clm phase: the baby hears L2, one next-token update a step."""
+"""The clm phase: the baby hears L2, one next-token update a step, with the model's own dropout."""
 
 from __future__ import annotations
 
-from bambino.losses.clm import smoothed_loss
-from bambino.phases.learner import Learner, _finite, _update
-from bambino.phases.updates import UpdateMeter, gradient_of
-from bambino.scoring.forward import log_probs_of
-from bambino.text.batches import TokenBatch, without_pads
+from bambino.losses.clm import clm_loss
+from bambino.phases.phase import State, Tools
+from bambino.phases.updates import Term, UpdateMeter
+from bambino.recipe.schedule import Place
+from bambino.runs.log import Row
+from bambino.text.batches import TokenBatch
 
 
-def clm_step(learner: Learner, batch: TokenBatch, update: int, *, keep_gradient: bool) -> dict[str, float]:
-    """One next-token update on a batch of L2 text, with the model's own dropout."""
-    targets = int(batch.is_target.sum())
-    learner.baby.train()
-    meter = UpdateMeter(learner.baby.lm)
-    total = 0.0
-    for rows in learner.parts(len(batch.input_ids)):
-        part = without_pads(batch.rows(rows)) if learner.can_pack else batch.rows(rows)
-        part = part.to(learner.accelerator.device)
-        logits, _ = learner.baby(part, part.is_target)
-        heard = part.input_ids[part.is_target]
-        nll = -log_probs_of(logits, heard).sum() / max(1, targets)
-        total += _finite(float(nll.detach()), "clm loss", part)
-        smoothing = learner.recipe.clm.label_smoothing
-        loss = nll if smoothing == 0 else smoothed_loss(logits, heard, smoothing) / max(1, targets)
-        learner.accelerator.backward(loss)
-    if keep_gradient:
-        learner.clm_gradient = gradient_of(learner.baby.lm)
-    grad_norm, rate = _update(learner, "clm", update, batch)
-    return {
-        "clm/loss": total,
-        "clm/targets": targets,
-        "clm/grad_norm": grad_norm,
-        "clm/update_norm": meter.norm(),
-        "clm/learning_rate": rate,
-    }
+class CLMPhase:
+    """Exposure."""
+
+    name = "clm"
+    updates_per_step = 1
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools, self.learner = tools, tools.learner
+        self.updates = tools.learner.updates(self.name, tools.recipe.clm, self.updates_per_step)
+
+    def step(self, at: Place) -> Row:
+        """Hear the next batch of lines."""
+        batch = self.tools.streams.clm_batch(at)
+        with self.tools.costs.time(self.name):
+            row = self.hear(batch, at)
+        self.tools.costs.heard(self.learner.baby.lm, int(batch.is_real.sum()), int(batch.is_target.sum()))
+        return {f"clm/{name}": value for name, value in row.items()}
+
+    def hear(self, batch: TokenBatch, at: Place) -> dict[str, float]:
+        """One update on a batch of lines."""
+        meter = UpdateMeter(self.learner.baby.lm)
+        report = self.updates.take(at.nth, [heard(batch)], with_dropout=True, keep_gradient=at.ends)
+        return report | {"targets": int(batch.is_target.sum()), "update_norm": meter.norm()}
+
+    def begin_block(self) -> None:
+        """Nothing to do."""
+
+    def end_step(self) -> None:
+        """Nothing to do."""
+
+    def state(self) -> State:
+        """Nothing beside the optimizer, which the learner keeps."""
+        return State()
+
+    def restore(self, state: State) -> None:
+        """Nothing to put back."""
+
+
+def heard(batch: TokenBatch, *, weight: float = 1.0, name: str = "") -> Term:
+    """Next-token prediction on text: mean over all its targets, in nats."""
+    targets = max(1, int(batch.is_target.sum()))
+    return Term(
+        batch,
+        lambda logits, _, part, rows: {"loss": clm_loss(logits, part.input_ids[part.is_target]) / targets},
+        weight=weight,
+        name=name,
+    )

@@ -1,49 +1,136 @@
-"""What every phase acts on: the baby, its optimizers, the device."""
+"""The learner: the baby and how its weights are moved, whatever the phase."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import AdamW
 
 from bambino.errors import TrainingError
 from bambino.models.baby import Baby
-from bambino.phases.updates import Optimizers
-from bambino.recipe.settings import Recipe
-from bambino.text.batches import TokenBatch
+from bambino.phases.updates import Optimizers, Term, gradient_of, to_floats
+from bambino.recipe.schedule import Schedule, learning_rate
+from bambino.recipe.settings import PhaseConfig, Recipe
+from bambino.scoring.forward import eval_mode
+from bambino.text.batches import TokenBatch, without_pads
 
 
 @dataclass
 class Learner:
-    """What both phases act on."""
+    """What every phase acts on."""
 
     recipe: Recipe
     baby: Baby
-    optimizers: Optimizers
+    schedule: Schedule
     accelerator: Accelerator
     can_pack: bool = True
-    """Whether clm lines may share rows (`scoring.reads_packed_rows`)."""
-    clm_gradient: list[Tensor] | None = None
-    """The gradient of the last clm step before a ppo phase; what `ppo/cosine_with_clm` compares with."""
+    """Whether lines may share rows (`scoring.forward.reads_packed_rows`)."""
+    kept_gradient: list[Tensor] | None = None
+    """The gradient of the last exposure before another phase: what feedback's updates are compared with."""
+    optimizers: Optimizers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.optimizers = Optimizers(self.baby, self.recipe.clm if self.recipe.optimizers == "shared" else None)
+
+    def updates(self, phase: str, config: PhaseConfig, per_step: int) -> Updates:
+        """How a phase takes its updates, with an optimizer of its own unless the recipe has one for all."""
+        total = self.schedule.count(phase, self.schedule.max_steps) * per_step
+        return Updates(self, phase, config, self.optimizers.add(phase, config), total)
 
     def parts(self, rows: int) -> Iterator[slice]:
-        """The rows of an update, in gradient_accumulation_steps parts."""
-        size = rows // self.recipe.gradient_accumulation_steps
+        """The rows of a batch, in gradient_accumulation_steps parts (all at once where there are fewer rows)."""
+        size = max(1, -(-rows // self.recipe.gradient_accumulation_steps))
         return (slice(first, first + size) for first in range(0, rows, size))
 
 
-def _update(learner: Learner, phase: Any, update: int, batch: TokenBatch) -> tuple[float, float]:
-    try:
-        return learner.optimizers.step(phase, update)
-    except FloatingPointError as error:
-        raise TrainingError(f"{phase}: {error}", {"input_ids": batch.input_ids.tolist()}) from None
+@dataclass
+class Updates:
+    """The updates of one phase."""
 
+    learner: Learner
+    phase: str
+    config: PhaseConfig
+    optimizer: AdamW
+    total: int
+    """Updates of this phase in the whole run."""
 
-def _finite(value: float, name: str, batch: TokenBatch) -> float:
-    if not math.isfinite(value):
-        raise TrainingError(f"the {name} is {value}", {"input_ids": batch.input_ids.tolist()})
-    return value
+    def take(
+        self,
+        number: int,
+        terms: Sequence[Term],
+        *,
+        with_dropout: bool = False,
+        skip_if: Callable[[dict[str, float]], bool] = lambda report: False,
+        keep_gradient: bool = False,
+    ) -> dict[str, float]:
+        """Take the phase's update number `number` (from 0): one backward per term and part, then one optimizer step.
+
+        The device is waited for once, before the optimizer steps.
+
+        Args:
+            with_dropout: read with the model's own dropout; else without.
+            skip_if: told what the terms reported; True leaves the weights as they are, and the optimizer.
+            keep_gradient: the gradient is what later phases compare themselves with.
+
+        Returns:
+            What the terms reported, summed over parts; grad_norm (before clipping) and learning_rate, unless skipped.
+
+        Raises:
+            TrainingError: a loss or the gradient is not finite; the weights are left as they were.
+        """
+        learner = self.learner
+        report = self._gradient(terms, with_dropout)
+        if keep_gradient:
+            learner.kept_gradient = gradient_of(learner.baby.lm)
+        limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else math.inf
+        report["grad_norm"] = nn.utils.clip_grad_norm_(learner.baby.parameters(), limit)
+        numbers = to_floats(report)
+        if skip_if(numbers):
+            learner.optimizers.clear()
+            del numbers["grad_norm"]
+            return numbers
+        self._check(numbers, terms)
+        rate = learning_rate(self.config, number, self.total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        learner.optimizers.clear()
+        return numbers | {"learning_rate": rate}
+
+    def _gradient(self, terms: Sequence[Term], with_dropout: bool) -> dict[str, Tensor]:
+        """Add the terms' gradients to the parameters; what they reported, still on the device."""
+        learner, report = self.learner, dict[str, Tensor]()
+        if with_dropout:
+            learner.baby.train()
+        with nullcontext() if with_dropout else eval_mode(learner.baby):
+            for term in terms:
+                for rows in learner.parts(len(term.batch.input_ids)):
+                    part, is_target = self._read(term, rows)
+                    logits, values = learner.baby(part, is_target)
+                    found = term.loss(logits, values, part, rows)
+                    learner.accelerator.backward(term.weight * found["loss"])
+                    for name, value in found.items():
+                        name = f"{term.name}_{name}" if term.name else name
+                        report[name] = value.detach() if name not in report else report[name] + value.detach()
+        return report
+
+    def _read(self, term: Term, rows: slice) -> tuple[TokenBatch, Tensor]:
+        """Some rows on the device, several lines to a row where nothing depends on the order of rows."""
+        device, part = self.learner.accelerator.device, term.batch.rows(rows)
+        if term.is_target is not None:
+            return part.to(device), term.is_target[rows].to(device)
+        part = (without_pads(part) if self.learner.can_pack else part).to(device)
+        return part, part.is_target
+
+    def _check(self, numbers: dict[str, float], terms: Sequence[Term]) -> None:
+        for name, value in numbers.items():
+            if not math.isfinite(value) and (name.endswith("loss") or name == "grad_norm"):
+                what = "gradient's norm" if name == "grad_norm" else name.replace("_", " ")
+                details: dict[str, Any] = {"input_ids": [term.batch.input_ids.tolist() for term in terms]}
+                raise TrainingError(f"{self.phase}: the {what} is {value}", details)

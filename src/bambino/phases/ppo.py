@@ -1,80 +1,191 @@
-"""The ppo phase: epochs x minibatches updates on one rollout.
-
-Losses are sums over real tokens divided by the update's count of real tokens, so splitting a batch changes nothing.
+"""The ppo phase: the baby says something after each prompt, is answered, and learns from it (epochs x minibatches
+updates on one rollout). Dropout is off throughout, so that the policy that was sampled is the policy that is scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bambino.losses import ppo
+from bambino.errors import TrainingError
+from bambino.feedback.credit import credit
+from bambino.feedback.rewards import Answer, StatefulReward, ask, is_dead
 from bambino.losses.advantages import gae, token_rewards, whiten
+from bambino.losses.ppo import Old, adapted_kl_coef, ppo_loss
 from bambino.models.reference import Reference
-from bambino.phases.learner import Learner, _finite, _update
-from bambino.phases.sampler_law import _log_policy, _logits
-from bambino.phases.updates import UpdateMeter
-from bambino.randomness import permutation
+from bambino.phases.learner import Learner
+from bambino.phases.phase import State, Tools
+from bambino.phases.sampler_law import check_sampler, policy_of
+from bambino.phases.updates import Term, UpdateMeter
+from bambino.randomness import permutation, uniforms
+from bambino.recipe.schedule import Place
 from bambino.recipe.settings import Recipe
-from bambino.scoring.forward import eval_mode
-from bambino.speaking.rollout import Rollout
+from bambino.runs.log import Row
+from bambino.speaking.rollout import Rollout, sample
+from bambino.speaking.utterances import Utterances, to_text
+from bambino.text.batches import TokenBatch
 
 
-def ppo_step(
-    learner: Learner,
-    rollout: Rollout,
-    rewards: Float[Tensor, " B"],
-    reference: Reference,
-    kl_coef: float,
-    first_update: int,
-    seed_of_order: tuple[int, int],
-) -> dict[str, float]:
-    """All updates on one rollout; dropout off, so that the policy that was sampled is the policy that is scored.
+class PPOPhase:
+    """Feedback by proximal policy optimization."""
 
-    Args:
-        rewards: one per utterance, missing-EOS penalty included.
-        first_update: number of the first update among all ppo updates.
-        seed_of_order: (seed, step), which fix the order of minibatches.
-    """
-    config, recipe = learner.recipe.ppo, learner.recipe
-    ref_log_probs = reference_log_probs(learner, rollout, reference)
-    per_token = token_rewards(rewards, rollout.log_probs, ref_log_probs, rollout.is_real, kl_coef)
-    raw = gae(per_token, rollout.values, rollout.is_real, config.gamma, config.lam)
-    returns = raw + rollout.values
-    advantages = torch.zeros_like(raw)
-    advantages[rollout.is_real] = whiten(raw[rollout.is_real])
+    name = "ppo"
 
-    meter = UpdateMeter(learner.baby.lm)
-    updates = _Updates()
-    with eval_mode(learner.baby):
+    def __init__(self, tools: Tools) -> None:
+        recipe, learner = tools.recipe, tools.learner
+        self.tools, self.learner, self.config = tools, learner, recipe.ppo
+        self.updates_per_step = recipe.ppo.epochs * (recipe.batch_size // recipe.minibatch_size)
+        self.updates = learner.updates(self.name, recipe.ppo, self.updates_per_step)
+        self.kinds = tools.feedback_for(self.name)
+        self.reference = Reference(recipe.ppo.reference, recipe.ppo.reference_decay, learner.baby.lm)
+        self.kl_coef = recipe.ppo.kl_coef
+
+    def begin_block(self) -> None:
+        """The baby as it is now may become the reference."""
+        self.reference.begin_phase(self.learner.baby.lm)
+
+    def end_step(self) -> None:
+        """The reference may follow the baby."""
+        self.reference.end_step(self.learner.baby.lm)
+
+    def step(self, at: Place) -> Row:
+        """Speak, be answered, learn from it."""
+        rollout = self.speak(self.tools.streams.prompt_batch(self.name, at), at)
+        earned, row = self.be_answered(rollout, at)
+        return row | self.learn_from(rollout, earned, at)
+
+    def speak(self, prompts: TokenBatch, at: Place) -> Rollout:
+        """The baby says something after each prompt."""
+        recipe, lm = self.tools.recipe, self.learner.baby.lm
+        random = uniforms(
+            recipe.batch_size, recipe.rollout.max_new_tokens, seed=recipe.seed, stream="sampling", step=at.step
+        )
+        accelerator = self.learner.accelerator
+        with self.tools.costs.time("rollout"), accelerator.autocast():
+            eos = self.tools.tokenizer.eos_token_id
+            prompts, values = prompts.to(accelerator.device), self.learner.baby.values
+            rollout = sample(lm, prompts, random, recipe.rollout, eos, values)
+        self.tools.costs.said(lm, int(prompts.is_real.sum()), int(rollout.is_real.sum()))
+        return rollout
+
+    def be_answered(self, rollout: Rollout, at: Place) -> tuple[Float[Tensor, "B U"], Row]:
+        """What each token earned, and what that says of the baby."""
+        with self.tools.costs.time("reward"):
+            said = to_text(rollout, self.tools.tokenizer)
+            answer = ask(self.kinds, said, self.tools.costs.read)
+            earned = sum(
+                (kind.weight * credit(feedback, rollout, self.tools.tokenizer) for kind, feedback in answer.by_kind),
+                torch.zeros_like(rollout.log_probs),
+            )
+        if not earned.isfinite().all():
+            raise TrainingError("a reward is not finite", {"texts": said.texts, "rewards": answer.rewards})
+        self.tools.log.utterances(self.name, at.step + 1, _said(said, answer))
+        scored = torch.tensor(answer.rewards, dtype=torch.float32)
+        return earned, {
+            **{f"ppo/{name}": value for name, value in answer.metrics.items()},
+            "ppo/reward": fmean(answer.rewards),
+            "ppo/reward_std": float(scored.std(correction=0)),
+            "ppo/dead_reward": float(is_dead(answer.rewards, self.kinds)),
+            "ppo/ended": fmean(said.has_ended),
+            "ppo/utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
+        }
+
+    def learn_from(self, rollout: Rollout, earned: Float[Tensor, "B U"], at: Place) -> Row:
+        """All updates on one rollout."""
+        row: Row = {}
+        with self.tools.costs.time(self.name):
+            if (at.nth + 1) % self.tools.recipe.schedule.cycle.get(self.name, 1) == 0:
+                row |= check_sampler(self.learner, rollout, self.reference)
+            row |= self._updates(rollout, earned, at)
+        if self.config.adaptive_kl and "ppo/kl" in row:
+            target, horizon = self.config.kl_target, self.config.kl_horizon
+            batch_size = self.tools.recipe.batch_size
+            self.kl_coef = adapted_kl_coef(self.kl_coef, row["ppo/kl"], target, horizon, batch_size)
+        self._count(rollout, row)
+        return row
+
+    def state(self) -> State:
+        """kl_coef, what feedback has learned, and the reference."""
+        rewards = [kind.reward for kind in self.kinds]
+        numbers: dict[str, Any] = {
+            "kl_coef": self.kl_coef,
+            "feedback": [reward.state_dict() if isinstance(reward, StatefulReward) else None for reward in rewards],
+        }
+        weights = self.reference.weights()
+        return State(numbers, {}, weights) if self.reference.kind == "initial" else State(numbers, weights)
+
+    def restore(self, state: State) -> None:
+        """Put them back."""
+        self.kl_coef = state.numbers["kl_coef"]
+        for kind, numbers in zip(self.kinds, state.numbers["feedback"], strict=True):
+            if isinstance(kind.reward, StatefulReward):
+                kind.reward.load_state_dict(numbers)
+        if weights := state.constants | state.tensors:
+            self.reference.load_weights(weights)
+
+    def _updates(self, rollout: Rollout, earned: Float[Tensor, "B U"], at: Place) -> Row:
+        """Advantages once, then epochs x minibatches updates."""
+        config, lm, real = self.config, self.learner.baby.lm, rollout.is_real
+        ref_log_probs = reference_log_probs(self.learner, rollout, self.reference)
+        per_token = token_rewards(earned, rollout.log_probs, ref_log_probs, real, self.kl_coef)
+        raw = gae(per_token, rollout.values, real, config.gamma, config.lam)
+        returns = raw + rollout.values
+        advantages = torch.zeros_like(raw)
+        advantages[real] = whiten(raw[real])
+        meter, reports = UpdateMeter(lm), _Reports()
         for epoch in range(config.epochs):
-            for rows in _minibatches(recipe, epoch, seed_of_order):
-                report = _minibatch_gradient(learner, rollout.rows(rows), advantages[rows], returns[rows])
-                number = first_update + len(updates.reports)
-                if report["ratio"] > config.ratio_threshold:
-                    learner.optimizers.clear()
-                    updates.skipped += 1
-                else:
-                    batch = rollout.rows(rows).sequences
-                    report["grad_norm"], report["learning_rate"] = _update(learner, "ppo", number, batch)
-                updates.reports.append(report)
-    metrics = {
-        "ppo/returns": float(returns[rollout.is_real].mean()),
-        "ppo/values": float(rollout.values[rollout.is_real].mean()),
-        "ppo/update_norm": meter.norm(),
-        **updates.metrics(),
-    }
-    if reference.lm is not None:
-        kl = (rollout.log_probs - ref_log_probs).where(rollout.is_real, 0.0).sum(1).mean()
-        metrics |= {"ppo/kl": float(kl), "ppo/kl_coef": kl_coef}
-    if learner.clm_gradient is not None:
-        metrics["ppo/cosine_with_clm"] = meter.cosine(learner.clm_gradient)
-    return metrics
+            for rows in minibatches(self.tools.recipe, epoch, at.step):
+                term = said_well(rollout.rows(rows), advantages[rows], returns[rows], self.tools.recipe)
+                number = at.nth * self.updates_per_step + len(reports.all)
+                report = self.updates.take(number, [term], skip_if=self._is_too_far)
+                reports.add(report if "grad_norm" in report else {"ratio": report["ratio"]})
+        row: Row = {
+            "ppo/returns": float(returns[real].mean()),
+            "ppo/values": float(rollout.values[real].mean()),
+            "ppo/update_norm": meter.norm(),
+            **reports.metrics(),
+        }
+        if self.reference.lm is not None:
+            kl = (rollout.log_probs - ref_log_probs).where(real, 0.0).sum(1).mean()
+            row |= {"ppo/kl": float(kl), "ppo/kl_coef": self.kl_coef}
+        if self.learner.kept_gradient is not None:
+            row["ppo/cosine_with_clm"] = meter.cosine(self.learner.kept_gradient)
+        return row
+
+    def _is_too_far(self, report: Mapping[str, float]) -> bool:
+        """The policy has moved too far from the one that spoke for the rollout to say anything about it."""
+        return report["ratio"] > self.config.ratio_threshold
+
+    def _count(self, rollout: Rollout, row: Row) -> None:
+        """Forwards and backwards of the updates; of a skipped one, the forward alone."""
+        recipe, has_reference = self.tools.recipe, self.reference.lm is not None
+        forwards = 3 * self.config.epochs + has_reference + ("ppo/sampler_gap" in row) * (1 + has_reference)
+        forwards -= 2 * row["ppo/skipped_updates"] * recipe.minibatch_size / recipe.batch_size
+        tokens, targets = int(rollout.sequences.is_real.sum()), int(rollout.is_real.sum())
+        self.tools.costs.computed(self.learner.baby.lm, tokens, targets, forwards)
+
+
+def said_well(
+    rollout: Rollout, advantages: Float[Tensor, "B U"], returns: Float[Tensor, "B U"], recipe: Recipe
+) -> Term:
+    """The PPO loss of a minibatch of utterances, mean over their tokens."""
+    count, config = int(rollout.is_real.sum()), recipe.ppo
+
+    def loss(logits: Tensor, values: Tensor, _: TokenBatch, rows: slice) -> dict[str, Tensor]:
+        part = rollout.rows(rows)
+        real = part.is_real
+        policy = part.policy(logits, recipe.rollout.temperature)
+        log_probs = policy.gather(1, part.tokens[:, None])[:, 0]
+        old = Old(part.log_probs[real], part.values[real], advantages[rows][real], returns[rows][real])
+        return ppo_loss(policy, log_probs, values, old, config, count)
+
+    return Term(rollout.sequences, loss, rollout.is_target)
 
 
 @torch.no_grad()
@@ -85,74 +196,42 @@ def reference_log_probs(learner: Learner, rollout: Rollout, reference: Reference
     result = torch.zeros_like(rollout.log_probs)
     for rows in learner.parts(len(result)):
         part = rollout.rows(rows)
-        log_probs = _log_policy(learner, _logits(learner, reference.lm, part), part)
         values = torch.zeros_like(part.log_probs)
-        values[part.is_real] = log_probs.gather(1, part.tokens[:, None])[:, 0]
+        policy = policy_of(learner, reference.lm, part)
+        values[part.is_real] = policy.gather(1, part.tokens[:, None])[:, 0]
         result[rows] = values
     return result
 
 
-@dataclass
-class _Updates:
-    """Reports of a ppo step's updates."""
-
-    reports: list[dict[str, float]] = field(default_factory=list)
-    skipped: int = 0
-
-    def metrics(self) -> dict[str, float]:
-        """Means over the updates that have the number."""
-        names = dict.fromkeys(name for report in self.reports for name in report)
-        means = {f"ppo/{name}": fmean(r[name] for r in self.reports if name in r) for name in names}
-        return {**means, "ppo/skipped_updates": self.skipped}
-
-
-def _minibatches(recipe: Recipe, epoch: int, seed_of_order: tuple[int, int]) -> Iterator[Tensor]:
+def minibatches(recipe: Recipe, epoch: int, step: int) -> Iterator[Tensor]:
     """Row numbers of each minibatch of an epoch."""
     size = recipe.minibatch_size
     order = torch.arange(recipe.batch_size)
     if size < recipe.batch_size:
-        seed, step = seed_of_order
-        order = torch.from_numpy(permutation(recipe.batch_size, seed, f"minibatches/{step}", epoch))
+        order = torch.from_numpy(permutation(recipe.batch_size, recipe.seed, f"minibatches/{step}", epoch))
     return iter(order.split(size))
 
 
-def _minibatch_gradient(
-    learner: Learner, rollout: Rollout, advantages: Float[Tensor, "B U"], returns: Float[Tensor, "B U"]
-) -> dict[str, float]:
-    """Add the gradient of one minibatch's PPO loss to the parameters; returns what the loss was made of.
+@dataclass
+class _Reports:
+    """Reports of a step's updates; a skipped one has a ratio and nothing else."""
 
-    When the mean ratio exceeds the threshold the gradient is not that of the loss, and the ratio is all that returns.
-    """
-    config = learner.recipe.ppo
-    count = int(rollout.is_real.sum())
-    report = dict.fromkeys(
-        ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "value_clip_fraction", "ratio", "approx_kl"),
-        0.0,
-    )
-    for rows in learner.parts(len(rollout.is_real)):
-        part = rollout.rows(rows)
-        real = part.is_real
-        old_log_probs, old_values = part.log_probs[real], part.values[real]
-        logits, values = learner.baby(part.sequences, part.is_target)
-        log_probs_all = _log_policy(learner, logits, part)
-        log_probs = log_probs_all.gather(1, part.tokens[:, None])[:, 0]
-        log_ratio = (log_probs - old_log_probs).detach()
-        ratio = log_ratio.exp()
-        report["ratio"] += float(ratio.sum()) / count
-        if report["ratio"] > config.ratio_threshold:
-            continue  # the update will be skipped; an infinite ratio must not reach the loss
-        with torch.set_grad_enabled(config.entropy_coef > 0):
-            entropy = ppo.entropy(log_probs_all).sum() / count
-        policy = ppo.policy_loss(log_probs, old_log_probs, advantages[rows][real], config.cliprange).sum() / count
-        value = ppo.value_loss(values, old_values, returns[rows][real], config.cliprange_value).sum() / count
-        loss = policy + config.vf_coef * value - config.entropy_coef * entropy
-        report["loss"] += _finite(float(loss.detach()), "ppo loss", part.sequences)
-        learner.accelerator.backward(loss)
-        with torch.no_grad():
-            report["policy_loss"] += float(policy.detach())
-            report["value_loss"] += float(value.detach())
-            report["entropy"] += float(entropy.detach())
-            report["clip_fraction"] += float(((ratio - 1).abs() > config.cliprange).sum()) / count
-            report["value_clip_fraction"] += float(((values - old_values).abs() > config.cliprange_value).sum()) / count
-            report["approx_kl"] += float((ratio - 1 - log_ratio).sum()) / count
-    return {"ratio": report["ratio"]} if report["ratio"] > config.ratio_threshold else report
+    all: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, report: dict[str, float]) -> None:
+        self.all.append(report)
+
+    def metrics(self) -> dict[str, float]:
+        """Means over the updates that have the number."""
+        names = dict.fromkeys(name for report in self.all for name in report)
+        means = {f"ppo/{name}": fmean(r[name] for r in self.all if name in r) for name in names}
+        return {**means, "ppo/skipped_updates": sum("grad_norm" not in report for report in self.all)}
+
+
+def _said(said: Utterances, answer: Answer) -> list[Row]:
+    """A row per utterance, with what the feedback had to say."""
+    columns = {**answer.columns, "reward": answer.rewards}
+    return [
+        {"prompt": prompt, "utterance": utterance} | {name: column[i] for name, column in columns.items()}
+        for i, (prompt, utterance) in enumerate(zip(said.prompts, said.completions, strict=True))
+    ]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from bambino.errors import TrainingError
 from bambino.losses import ppo
 from bambino.models.reference import Reference
 from bambino.phases.learner import Learner
 from bambino.scoring.forward import eval_mode, logits_before
-from bambino.speaking.rollout import Rollout, log_policy
+from bambino.speaking.rollout import Rollout
 
 SAMPLER_TOLERANCE = {"no": 1e-3, "bf16": 1.0}
 """Nats by which the sampler's log-probs may differ from a full forward's, by mixed_precision; rounding alone makes them
@@ -22,7 +21,7 @@ differ by up to 2e-5 and 0.3 on real weights (`benchmarks/rounding.py`)."""
 
 @torch.no_grad()
 def check_sampler(learner: Learner, rollout: Rollout, reference: Reference) -> dict[str, float]:
-    """The law that makes PPO right, on a live rollout: sampler's log-probs = those of an independent full forward.
+    """Compare a live rollout's log-probs with those of an independent full forward.
 
     Also measures the exact KL to the reference, summed over the vocabulary, which the same forward gives.
 
@@ -33,11 +32,11 @@ def check_sampler(learner: Learner, rollout: Rollout, reference: Reference) -> d
     with eval_mode(learner.baby):
         for rows in learner.parts(len(rollout.log_probs)):
             part = rollout.rows(rows)
-            log_probs = _log_policy(learner, _logits(learner, learner.baby.lm, part), part)
+            log_probs = policy_of(learner, learner.baby.lm, part)
             mine = log_probs.gather(1, part.tokens[:, None])[:, 0]
             gap = max(gap, float((mine - part.log_probs[part.is_real]).abs().max()))
             if reference.lm is not None:
-                theirs = _log_policy(learner, _logits(learner, reference.lm, part), part)
+                theirs = policy_of(learner, reference.lm, part)
                 kl += float(ppo.exact_kl(log_probs, theirs).sum())
     if not gap <= SAMPLER_TOLERANCE[learner.recipe.mixed_precision]:
         raise TrainingError(
@@ -51,13 +50,8 @@ def check_sampler(learner: Learner, rollout: Rollout, reference: Reference) -> d
     return metrics
 
 
-def _logits(learner: Learner, lm: Any, rollout: Rollout) -> Float[Tensor, "N V"]:
-    """A model's logits before each real utterance token, by one full forward."""
-    sequences = rollout.sequences
+def policy_of(learner: Learner, lm: PreTrainedModel, rollout: Rollout) -> Float[Tensor, "N V"]:
+    """A model's policy before each real utterance token, by one full forward, on the support that was sampled from."""
     with learner.accelerator.autocast():
-        return logits_before(lm, sequences, rollout.is_target)
-
-
-def _log_policy(learner: Learner, logits: Float[Tensor, "N V"], rollout: Rollout) -> Float[Tensor, "N V"]:
-    support = None if rollout.support is None else rollout.support[rollout.is_real]
-    return log_policy(logits, learner.recipe.rollout.temperature, support)
+        logits = logits_before(lm, rollout.sequences, rollout.is_target)
+    return rollout.policy(logits, learner.recipe.rollout.temperature)

@@ -1,54 +1,60 @@
-"""Updates of the weights: one AdamW per phase (or one for both), and meters of what an update does."""
+"""Updates of the weights: terms summed into one gradient, one AdamW per phase (or one for all), meters of what it did.
+
+Losses are sums over targets divided by the count of the whole batch's targets, so how a batch is split into parts
+changes rounding only.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.optim import AdamW
 
 from bambino.models.baby import Baby
-from bambino.recipe.schedule import Phase, Schedule, learning_rate
-from bambino.recipe.settings import PhaseConfig, Recipe
+from bambino.recipe.settings import PhaseConfig
+from bambino.text.batches import TokenBatch
+
+Loss: TypeAlias = Callable[[Float[Tensor, "N V"], Float[Tensor, " N"], TokenBatch, slice], Mapping[str, Tensor]]
+"""(logits and values before the N targets of some rows, these rows as they were read, which rows of the batch) -> named
+numbers that add up over the parts of a batch; "loss" is what is made small, the others are reported."""
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A summand of an update's loss: what the baby reads, and what is wanted of it there."""
+
+    batch: TokenBatch
+    loss: Loss
+    is_target: Bool[Tensor, "B T"] | None = None
+    """Tokens that logits are needed for; None: all that the batch predicts."""
+    weight: float = 1.0
+    name: str = ""
+    """Put before the names of its numbers, as in `replay_loss`."""
+
+    @property
+    def targets(self) -> Bool[Tensor, "B T"]:
+        return self.batch.is_target if self.is_target is None else self.is_target
 
 
 class Optimizers:
-    """Each phase's optimizer over the same weights; the learning rate is a function of the update's number."""
+    """Each phase's optimizer over the same weights (or one for all), by the phase's name."""
 
-    def __init__(self, recipe: Recipe, baby: Baby, schedule: Schedule) -> None:
-        self.recipe, self.baby = recipe, baby
-        self.updates_per_step = {"clm": 1, "ppo": recipe.ppo.epochs * (recipe.batch_size // recipe.minibatch_size)}
-        self.total_updates = {
-            phase: schedule.count(phase, schedule.max_steps) * self.updates_per_step[phase] for phase in ("clm", "ppo")
-        }
-        if recipe.optimizers == "shared":
-            shared = _adamw(recipe.clm, baby.parameters())
-            self.of: dict[str, AdamW] = {"clm": shared, "ppo": shared}
-        else:
-            self.of = {"clm": _adamw(recipe.clm, baby.lm.parameters()), "ppo": _adamw(recipe.ppo, baby.parameters())}
+    def __init__(self, baby: Baby, shared: PhaseConfig | None) -> None:
+        """`shared`: settings of the one optimizer; None: each phase has its own."""
+        self.baby = baby
+        self.by_phase: dict[str, AdamW] = {}
+        self._shared = None if shared is None else _adamw(shared, baby.parameters())
 
-    def step(self, phase: Phase, update: int) -> tuple[float, float]:
-        """Take the phase's update number `update` (from 0) with the gradients that are there, then clear them.
-
-        Returns:
-            L2 norm of the gradient before clipping, learning rate.
-
-        Raises:
-            FloatingPointError: the gradient is not finite; the weights are left as they were.
-        """
-        config: PhaseConfig = self.recipe.clm if phase == "clm" else self.recipe.ppo
-        limit = config.max_grad_norm if config.max_grad_norm is not None else math.inf
-        norm = float(nn.utils.clip_grad_norm_(self.baby.parameters(), limit))
-        if not math.isfinite(norm):
-            raise FloatingPointError(f"the gradient's norm is {norm}")
-        rate = learning_rate(config, update, self.total_updates[phase])
-        for group in self.of[phase].param_groups:
-            group["lr"] = rate
-        self.of[phase].step()
-        self.clear()
-        return norm, rate
+    def add(self, phase: str, config: PhaseConfig) -> AdamW:
+        """The optimizer of a phase."""
+        self.by_phase[phase] = self._shared or _adamw(config, self.baby.parameters())
+        return self.by_phase[phase]
 
     def clear(self) -> None:
         """Forget the gradients."""
@@ -77,7 +83,7 @@ class Optimizers:
                 optimizer.state[parameter][key] = tensor.to(parameter.device)
 
     def _distinct(self) -> dict[str, AdamW]:
-        return {"shared": self.of["clm"]} if self.recipe.optimizers == "shared" else self.of
+        return self.by_phase if self._shared is None else {"shared": self._shared}
 
 
 class UpdateMeter:
@@ -89,12 +95,12 @@ class UpdateMeter:
 
     def norm(self) -> float:
         """L2 norm of the change so far."""
-        return math.sqrt(sum(float(delta.square().sum()) for delta in self._deltas()))
+        return math.sqrt(_total(delta.square().sum() for delta in self._deltas()))
 
     def cosine(self, gradient: list[Tensor]) -> float:
         """Cosine of the change with minus the gradient: 1, it follows the gradient's descent; 0, unrelated."""
-        dot = sum(float((delta * -g).sum()) for delta, g in zip(self._deltas(), gradient, strict=True))
-        length = self.norm() * math.sqrt(sum(float(g.square().sum()) for g in gradient))
+        dot = _total((delta * -g).sum() for delta, g in zip(self._deltas(), gradient, strict=True))
+        length = self.norm() * math.sqrt(_total(g.square().sum() for g in gradient))
         return dot / length if length > 0 else 0.0
 
     def _deltas(self) -> Iterable[Tensor]:
@@ -104,6 +110,16 @@ class UpdateMeter:
 def gradient_of(lm: nn.Module) -> list[Tensor]:
     """A copy of the gradients, zeros where a parameter has none."""
     return [torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for p in lm.parameters()]
+
+
+def to_floats(numbers: Mapping[str, Tensor]) -> dict[str, float]:
+    """Many numbers on a device as Python's, in one transfer."""
+    return dict(zip(numbers, torch.stack([number.float() for number in numbers.values()]).tolist(), strict=True))
+
+
+def _total(numbers: Iterable[Tensor]) -> float:
+    """The sum, in one transfer."""
+    return math.fsum(torch.stack(list(numbers)).tolist())
 
 
 def _adamw(config: PhaseConfig, parameters: Iterable[nn.Parameter]) -> AdamW:

@@ -1,18 +1,33 @@
 """Step -> phase, and update -> learning rate: pure functions, so that resuming is knowing the step.
 
-cycle    w w w | c c c c c c c c c c p p | c c c c c c c c c c p p | ...     w: warm-up, all clm
-blocked  w w w | c c c c c c c c c c c c c c c c c c c c p p p p             the same counts, clm first
+cycle    w w w | c c c c c c c c c c p p | c c c c c c c c c c p p | ...     w: warm-up
+blocked  w w w | c c c c c c c c c c c c c c c c c c c c p p p p             the same counts, phase by phase
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from bambino.recipe.settings import PhaseConfig, ScheduleConfig
 
-Phase = Literal["clm", "ppo"]
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a run a step stands."""
+
+    step: int
+    """From 0; keys random streams."""
+    phase: str
+    nth: int
+    """Steps of this phase before it: the phase's own position, with which its streams need no state."""
+    begins: bool
+    """Whether the step before it was another phase's, or there is none."""
+    ends: bool
+    """Whether a step of another phase comes next."""
+    progress: float
+    """Share of the run's steps done before it."""
 
 
 @dataclass(frozen=True)
@@ -22,34 +37,39 @@ class Schedule:
     config: ScheduleConfig
     max_steps: int
 
-    def phase(self, step: int) -> Phase:
-        """The phase of step (from 0)."""
-        return "ppo" if self.count("ppo", step + 1) > self.count("ppo", step) else "clm"
+    def at(self, step: int) -> Place:
+        """The place of a step (from 0)."""
+        phase = self._phase(step)
+        begins = step == 0 or self._phase(step - 1) != phase
+        ends = step + 1 < self.max_steps and self._phase(step + 1) != phase
+        return Place(step, phase, self.count(phase, step), begins, ends, step / max(1, self.max_steps))
 
-    def count(self, phase: Phase, step: int) -> int:
-        """How many of the steps 0 .. step - 1 belong to the phase; with it, a stream's position needs no state."""
-        ppo = self._ppo_steps_before(step)
-        return ppo if phase == "ppo" else step - ppo
+    def count(self, phase: str, step: int) -> int:
+        """How many of the steps 0 .. step - 1 belong to the phase."""
+        warmup, cycle = self.config.warmup, self.config.cycle
+        first = sum(warmup.values())
+        blocks = cycle
+        if self.config.blocked:
+            blocks = {name: _in_cycles(cycle, name, self.max_steps - first) for name in cycle}
+        return _in_blocks(warmup, phase, step) + _in_cycles(blocks, phase, step - first)
 
-    def is_phase_start(self, step: int) -> bool:
-        """Whether the step before it belonged to the other phase (or there is none)."""
-        return step == 0 or self.phase(step - 1) != self.phase(step)
+    def _phase(self, step: int) -> str:
+        return next(name for name in self.config.phases if self.count(name, step + 1) > self.count(name, step))
 
-    def _ppo_steps_before(self, step: int) -> int:
-        kind, warmup = self.config.kind, self.config.warmup_clm_steps
-        if kind == "clm":
-            return 0
-        if kind == "ppo":
-            return max(0, step - warmup)
-        if kind == "blocked":
-            all_ppo = self._ppo_steps_in_cycles(self.max_steps - warmup)
-            return max(0, step - (self.max_steps - all_ppo))
-        return self._ppo_steps_in_cycles(step - warmup)
 
-    def _ppo_steps_in_cycles(self, steps: int) -> int:
-        cycle = self.config.clm_steps + self.config.ppo_steps
-        whole, rest = divmod(max(0, steps), cycle)
-        return whole * self.config.ppo_steps + max(0, rest - self.config.clm_steps)
+def _in_blocks(blocks: Mapping[str, int], phase: str, steps: int) -> int:
+    """How many of the first steps of some blocks, one after the other, belong to the phase."""
+    names = list(blocks)
+    if phase not in blocks:
+        return 0
+    before = sum(blocks[name] for name in names[: names.index(phase)])
+    return min(max(0, steps - before), blocks[phase])
+
+
+def _in_cycles(cycle: Mapping[str, int], phase: str, steps: int) -> int:
+    """Likewise of blocks that come again and again."""
+    whole, rest = divmod(max(0, steps), max(1, sum(cycle.values())))
+    return whole * cycle.get(phase, 0) + _in_blocks(cycle, phase, rest)
 
 
 def learning_rate(config: PhaseConfig, update: int, total_updates: int) -> float:

@@ -9,8 +9,9 @@ value is refused here, before anything is loaded, with a `RecipeError` that name
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from bambino.recipe.checks import _above_zero, _at_least, _require
 
@@ -269,13 +270,23 @@ class PPOConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
-class FeedbackConfig:
+class FeedbackConfig(ABC):
     """What every kind of feedback has. A kind's own settings derive from it, beside its function (`feedback/`)."""
 
     for_: str = "ppo"
     """The phase that learns from it (`for` in a recipe)."""
     weight: float = 1.0
     """What it is multiplied by before all kinds for a phase are added."""
+
+    needs_parent: ClassVar[bool] = False
+
+    @abstractmethod
+    def make(self, parent: Any) -> Any:
+        """The feedback itself, a function by TRL's signature (`feedback/rewards.py`).
+
+        Args:
+            parent: the parent, a `Speaker`, or None where the run has none.
+        """
 
 
 @dataclass(frozen=True)

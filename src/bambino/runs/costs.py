@@ -2,9 +2,56 @@
 
 from __future__ import annotations
 
-from transformers import (
-    PreTrainedModel,
-)
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from transformers import PreTrainedModel
+
+
+class Costs:
+    """Cumulated costs of a run, and wall time by part since the last step's row."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, float] = defaultdict(float)
+        """Tokens, flops and seconds since the run began, over all its resumptions."""
+        self._times: dict[str, float] = defaultdict(float)
+
+    def heard(self, lm: PreTrainedModel, tokens: int, targets: int) -> None:
+        """The baby learned from text: a forward and a backward over so many tokens, the LM head on `targets`."""
+        self.totals["clm_tokens"] += tokens
+        self.computed(lm, tokens, targets, forwards=3)
+
+    def said(self, lm: PreTrainedModel, prompt_tokens: int, utterance_tokens: int) -> None:
+        """The baby read prompts and said something after them."""
+        self.totals["prompt_tokens"] += prompt_tokens
+        self.totals["utterance_tokens"] += utterance_tokens
+        self.computed(lm, prompt_tokens + utterance_tokens, utterance_tokens)
+
+    def read(self, lm: PreTrainedModel, tokens: int) -> None:
+        """The parent read so many tokens to answer."""
+        self.totals["parent_tokens"] += tokens
+        self.computed(lm, tokens, tokens)
+
+    def computed(self, lm: PreTrainedModel, tokens: int, targets: int, forwards: float = 1) -> None:
+        """So many forwards over the same tokens; a backward counts as two."""
+        self.totals["flops"] += forwards * forward_flops(lm, tokens, targets)
+
+    @contextmanager
+    def time(self, part: str) -> Iterator[None]:
+        """What happens inside is a part of the run."""
+        begin = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - begin
+        self._times[part] += seconds
+        self.totals["seconds"] += seconds
+
+    def row(self) -> dict[str, float]:
+        """time/PART since the last call, and total/NAME."""
+        times = {f"time/{part}": seconds for part, seconds in self._times.items()}
+        self._times.clear()
+        return times | {f"total/{name}": total for name, total in self.totals.items()}
 
 
 def forward_flops(lm: PreTrainedModel, tokens: int, targets: int) -> int:

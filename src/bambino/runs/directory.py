@@ -6,7 +6,7 @@ data.json            what the run is made of: per text source hash, lines kept, 
                      sha256 of models, tokenizers and evaluation files; names of the rewards
 metrics.jsonl        a row per step, a row per evaluation
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
-reference/           the first baby, when it is the reference; written once
+constants/           what never changes, written once: the first baby's weights, where it is the reference
 checkpoints/         see checkpoint.py
 model/               the trained baby
 """
@@ -21,11 +21,13 @@ from bambino.errors import RunDirectoryError
 from bambino.files import JsonLinesLog, fsync, write_atomically, write_json
 from bambino.runs.names import NEWBORN
 
+FORMAT = 2
+"""Of run directories, in data.json. 1 (which had no number) can be read and compared, not resumed."""
 LOCK = ".lock"
 """Held by the process that runs; that it exists says that bambino made this directory."""
 
 
-OWN_FOLDERS = ("checkpoints", "reference", NEWBORN)
+OWN_FOLDERS = ("checkpoints", "constants", NEWBORN)
 
 
 OWN_FILES = ("metrics.jsonl", "utterances.jsonl", "data.json", "environment.json", "failure.json")
@@ -53,8 +55,8 @@ class RunDirectory:
         return self.path / "model"
 
     @property
-    def reference(self) -> Path:
-        return self.path / "reference"
+    def constants(self) -> Path:
+        return self.path / "constants"
 
     @property
     def recipe(self) -> Path:

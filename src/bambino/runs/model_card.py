@@ -64,7 +64,7 @@ def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_
     schedule = recipe.schedule
     is_newborn = (Path(recipe.output_dir).expanduser() / NEWBORN).is_dir()
     baby = f"`{recipe.baby.model}`" if recipe.baby.model else IN_PYTHON
-    cycle = f" {schedule.clm_steps} clm : {schedule.ppo_steps} ppo" if schedule.kind in ("cycle", "blocked") else ""
+    cycle = " : ".join(f"{steps} {phase}" for phase, steps in schedule.cycle.items())
     return CARD.format(
         story=FROM_SCRATCH if is_newborn else BILINGUAL,
         baby="random weights" if is_newborn else baby,
@@ -73,7 +73,7 @@ def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_
         step=step,
         max_steps=recipe.max_steps,
         batch_size=recipe.batch_size,
-        schedule=schedule.kind + cycle,
+        schedule=("blocked, " if schedule.blocked else "") + cycle,
         clm_lr=recipe.clm.learning_rate,
         ppo_lr=recipe.ppo.learning_rate,
         reference=recipe.ppo.reference,

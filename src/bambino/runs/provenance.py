@@ -9,12 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from bambino.errors import RecipeError, RunDirectoryError
 from bambino.files import write_json
-from bambino.recipe.file import load_recipe
+from bambino.recipe.file import dump_recipe
 from bambino.recipe.settings import Recipe
+from bambino.runs.directory import FORMAT
 
-PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "jsonargparse")
+PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pydantic")
 
 
 FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
@@ -40,13 +43,18 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
     Raises:
         RecipeError: naming the first setting or part that differs.
     """
-    then, now = _flat(load_recipe(path / "recipe.yaml").to_dict()), _flat(recipe.to_dict())
+    made_of = _read_json(path / "data.json")
+    if made_of.get("format") != FORMAT:
+        raise RunDirectoryError(
+            f"The run in {path} was made by an earlier bambino. It can be evaluated and compared, not resumed: start "
+            "another with its own output_dir."
+        )
+    then, now = _flat(_read_yaml(path / "recipe.yaml")), _flat(yaml.safe_load(dump_recipe(recipe)))
     for key in now | then:
         if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
             problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
             way_out = "A resumed run keeps its settings; start another with its own output_dir."
             raise RecipeError(key, f"{problem} {way_out}")
-    made_of = _read_json(path / "data.json")
     for part, (key, it) in MADE_OF.items():
         before, after = made_of.get(part), manifest.get(part)
         if before is not None and after is not None and before != after:
@@ -110,6 +118,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
+    return content
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
     return content
 

@@ -8,14 +8,14 @@ own: how a batch is split changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
-from bambino.models.baby import Baby
 from bambino.recipe.settings import RolloutConfig
 from bambino.scoring.forward import eval_mode, hidden_states, lm_logits
 from bambino.text.batches import TokenBatch
@@ -33,7 +33,7 @@ class Rollout:
     log_probs: Float[Tensor, "B U"]
     """Column u: log p(token u | everything before it) under the distribution it was sampled from, in nats."""
     values: Float[Tensor, "B U"]
-    """Column u: the value of the state before token u."""
+    """Column u: the value of the state before token u; 0 where no values were asked for."""
     has_ended: Bool[Tensor, " B"]
     """Whether the utterance ended by itself (EOS), not at the token limit."""
     support: Bool[Tensor, "B U V"] | None = None
@@ -56,6 +56,10 @@ class Rollout:
     def tokens(self) -> Int[Tensor, " N"]:
         """The real utterance tokens, row by row."""
         return self.utterance_ids[self.is_real]
+
+    def policy(self, logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
+        """Log-probs of the policy before each real token, from a model's logits there, on the support sampled from."""
+        return log_policy(logits, temperature, None if self.support is None else self.support[self.is_real])
 
     def rows(self, rows: Tensor | slice) -> Rollout:
         """Some of the utterances."""
@@ -102,30 +106,37 @@ def inverse_cdf(log_probs: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -
 
 @torch.no_grad()
 def sample(
-    baby: Baby, prompts: TokenBatch, uniform: Float[Tensor, "B U"], config: RolloutConfig, eos: int | None
+    lm: PreTrainedModel,
+    prompts: TokenBatch,
+    uniform: Float[Tensor, "B U"],
+    config: RolloutConfig,
+    eos: int | None,
+    values_of: Callable[[Float[Tensor, "B D"]], Float[Tensor, " B"]] | None = None,
 ) -> Rollout:
-    """Let the baby speak: up to U tokens after each prompt, one forward per token, until all have said EOS.
+    """Let a model speak: up to U tokens after each prompt, one forward per token, until all have said EOS.
 
     Args:
         prompts: padded on either side, at least one real token a row.
         uniform: number u of a row draws its token u.
+        values_of: the value of a hidden state, such as `baby.values`.
     """
     prompts = _left_padded(prompts)
-    cache = DynamicCache(config=baby.lm.config)
+    cache = DynamicCache(config=lm.config)
     ids, seen = prompts.input_ids, prompts.is_real
     is_speaking = torch.ones_like(seen[:, 0])
     columns: list[tuple[Tensor, ...]] = []
     supports: list[Tensor] = []
-    with eval_mode(baby):
+    with eval_mode(lm):
         for u in range(uniform.shape[1]):
-            hidden = hidden_states(baby.lm, ids, seen, cache=cache)[:, -1]
-            log_probs = log_policy(lm_logits(baby.lm, hidden), config.temperature)
+            hidden = hidden_states(lm, ids, seen, cache=cache)[:, -1]
+            log_probs = log_policy(lm_logits(lm, hidden), config.temperature)
             if config.is_truncated:
                 supports.append(truncated_support(log_probs, config.top_k, config.top_p))
                 log_probs = log_policy(log_probs, 1.0, supports[-1])
             token = inverse_cdf(log_probs, uniform[:, u])
             token = torch.where(is_speaking, token, 0)
-            columns.append((token, is_speaking, log_probs.gather(1, token[:, None])[:, 0], baby.values(hidden)))
+            values = log_probs.new_zeros(len(token)) if values_of is None else values_of(hidden)
+            columns.append((token, is_speaking, log_probs.gather(1, token[:, None])[:, 0], values))
             ids, seen = token[:, None], torch.cat([seen, is_speaking[:, None]], 1)
             if eos is not None:
                 is_speaking = is_speaking & (token != eos)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from bambino.speaking.rollout import Rollout
-
-
-def without_cut_word(prompt: str, text: str) -> str:
-    """The text without its last, possibly cut, word; unchanged where nothing of the utterance would be left."""
-    end = max((i for i, character in enumerate(text) if character.isspace()), default=0)
-    return text[:end] if text[len(prompt) : end].strip() else text
 
 
 @dataclass(frozen=True)
@@ -34,24 +28,24 @@ def to_text(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Utterances:
     length = rollout.prompts.input_ids.shape[1]
     has_ended = rollout.has_ended.tolist()
     for ids, is_real, ended in zip(sequences.input_ids, sequences.is_real, has_ended, strict=True):
-        text = _decode(tokenizer, ids[is_real])
-        if not ended:
-            text = without_cut_character(text)
-        prompt = _common_prefix(_decode(tokenizer, ids[:length][is_real[:length]]), text)
+        text = decoded(tokenizer, ids[is_real].tolist(), is_whole=ended)
+        prompt = _common_prefix(decoded(tokenizer, ids[:length][is_real[:length]].tolist(), is_whole=True), text)
         prompts.append(prompt)
         completions.append(text[len(prompt) :])
         texts.append(text)
     return Utterances(prompts, completions, texts, has_ended)
 
 
+def decoded(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], *, is_whole: bool = False) -> str:
+    """Token ids as text, special tokens left out; a character that the end cuts is trimmed unless the text is whole."""
+    text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text if is_whole else without_cut_character(text)
+
+
 def without_cut_character(text: str) -> str:
     """The text without the remains of a last UTF-8 character that was cut: at most three broken ones."""
     kept = text.rstrip("\ufffd")
     return kept if len(text) - len(kept) <= 3 else text[:-3]
-
-
-def _decode(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> str:
-    return tokenizer.decode(ids.tolist(), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def _common_prefix(one: str, other: str) -> str:

@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import RecipeError, TextError
 from bambino.randomness import permutation
-from bambino.recipe.schedule import Schedule
-from bambino.recipe.settings import Recipe
+from bambino.recipe.schedule import Place
+from bambino.recipe.settings import TextConfig
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.lines import Corpus, choose_lines, corpus_of, load_corpus
 from bambino.text.tokens import TokenRows, tokenize
@@ -151,78 +151,93 @@ class PackedStream:
 
 @dataclass(frozen=True)
 class Streams:
-    """What the baby hears and what its prompts are cut from; a pure function of the step."""
+    """What the baby hears and what its prompts are cut from; a pure function of a step's place in the run."""
 
-    recipe: Recipe
-    schedule: Schedule
     clm: LineStream | PackedStream
-    prompts: LineStream
+    lines: LineStream
+    """What prompts are cut from, each phase in an order of its own."""
+    batch_size: int
+    prompt_tokens: int
+    is_single: bool
+    """Whether all phases take their lines from the clm stream (the release)."""
     manifest: dict[str, Any]
     """Per source: hash, lines kept, dropped and why, truncated, tokens."""
+    _prompts: dict[str, LineStream] = field(default_factory=dict, repr=False)
+    """Cache: the prompt streams asked for."""
 
-    def clm_batch(self, step: int) -> TokenBatch:
+    def clm_batch(self, at: Place) -> TokenBatch:
         """The text of a clm step."""
-        return self.clm.batch(self._position("clm", step), self.recipe.batch_size)
+        return self.clm.batch(self._position(at), self.batch_size)
 
-    def prompt_batch(self, step: int) -> TokenBatch:
-        """The prompts of a ppo step, left-padded."""
-        first = self._position("ppo", step)
-        return self.prompts.prompts(first, self.recipe.batch_size, self.recipe.rollout.prompt_tokens)
+    def prompt_batch(self, phase: str, at: Place) -> TokenBatch:
+        """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE"."""
+        return self.prompts(phase).prompts(self._position(at), self.batch_size, self.prompt_tokens)
 
-    def _position(self, phase: str, step: int) -> int:
-        if self.recipe.text.single_stream:
-            return step * self.recipe.batch_size
-        return self.schedule.count("ppo" if phase == "ppo" else "clm", step) * self.recipe.batch_size
+    def prompts(self, phase: str) -> LineStream:
+        """The stream of a phase's prompts; every condition's are cut from the same lines in the same order."""
+        if self.is_single:
+            return self.lines
+        if phase not in self._prompts:
+            name = "prompts" if phase == "ppo" else f"prompts/{phase}"
+            self._prompts[phase] = replace(self.lines, name=name, _orders={})
+        return self._prompts[phase]
+
+    def _position(self, at: Place) -> int:
+        return (at.step if self.is_single else at.nth) * self.batch_size
 
 
 def build_streams(
-    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, schedule: Schedule, dataset: Iterable[str] | None = None
+    text: TextConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    seed: int,
+    batch_size: int,
+    prompt_tokens: int,
+    dataset: Iterable[str] | None = None,
 ) -> Streams:
-    """Read, choose and tokenize the text of a recipe; `dataset` (texts in memory) replaces text.sources.
+    """Read, choose and tokenize the text of a run; `dataset` (texts in memory) replaces text.sources.
 
     Raises:
         TextError: text that cannot be used. RecipeError: settings that exclude each other.
     """
-    text = recipe.text
     if text.single_stream and (text.mode == "packed" or text.prompt_sources is not None):
         raise RecipeError(
             "text.single_stream",
             "text.single_stream cuts prompts from the lines of the clm stream: use text.mode lines and no "
             "text.prompt_sources, or set text.single_stream to false.",
         )
-    corpus = read_corpus(recipe, text.sources, text.weights, dataset)
-    heard = _line_stream(recipe, corpus, tokenizer, "clm", cut=text.mode == "lines")
+    corpus = read_corpus(text, seed, text.sources, text.weights, dataset)
+    heard = _line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines")
     manifest = {"clm": [asdict(report) for report in corpus.reports]}
     clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
-    if text.single_stream:
-        return Streams(recipe, schedule, clm, heard, manifest)
     if text.prompt_sources is not None:
-        corpus = read_corpus(recipe, text.prompt_sources, None, None)
+        corpus = read_corpus(text, seed, text.prompt_sources, None, None)
         manifest["prompts"] = [asdict(report) for report in corpus.reports]
-    if text.mode == "lines" and text.prompt_sources is None:
-        prompts = replace(heard, name="prompts", _orders={})
-    else:
-        prompts = _line_stream(recipe, corpus, tokenizer, "prompts", cut=True)
-    return Streams(recipe, schedule, clm, prompts, manifest)
+    lines = heard
+    if text.mode == "packed" or text.prompt_sources is not None:
+        lines = _line_stream(text, seed, corpus, tokenizer, "prompts", cut=True)
+    return Streams(clm, lines, batch_size, prompt_tokens, text.single_stream, manifest)
 
 
 def read_corpus(
-    recipe: Recipe, sources: list[str], weights: list[float] | None, dataset: Iterable[Any] | None = None
+    text: TextConfig,
+    seed: int,
+    sources: list[str],
+    weights: list[float] | None,
+    dataset: Iterable[Any] | None = None,
 ) -> Corpus:
-    """The training lines of a recipe, from `sources` or from texts in memory: held-out and short ones left out."""
-    text = recipe.text
+    """The training lines of a run, from `sources` or from texts in memory: held-out and short ones left out."""
     limits: dict[str, Any] = {"min_chars": text.min_chars, "heldout_every": text.heldout_every}
     if dataset is not None:
         corpus = corpus_of(dataset, "train_dataset", **limits)
     else:
         corpus = load_corpus(sources, weights=weights, jsonl_field=text.jsonl_field, **limits)
-    return choose_lines(corpus, seed=recipe.seed, max_lines=text.max_lines, max_words=text.max_words)
+    return choose_lines(corpus, seed=seed, max_lines=text.max_lines, max_words=text.max_words)
 
 
 def _line_stream(
-    recipe: Recipe, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, name: str, *, cut: bool
+    text: TextConfig, seed: int, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, name: str, *, cut: bool
 ) -> LineStream:
-    text = recipe.text
     eos = tokenizer.eos_token_id if text.append_eos else None
     rows = tokenize(
         corpus,
@@ -231,4 +246,4 @@ def _line_stream(
         append_eos=eos is not None,
         prepend_bos=text.prepend_bos,
     )
-    return LineStream(rows, corpus.source_of, corpus.weights, recipe.seed, name, eos)
+    return LineStream(rows, corpus.source_of, corpus.weights, seed, name, eos)

@@ -19,6 +19,7 @@ from bambino.models.newborn import make_newborn
 from bambino.recipe.settings import ModelConfig, Recipe
 from bambino.runs.directory import claim, holds_run
 from bambino.runs.names import NEWBORN
+from bambino.text.streams import read_corpus
 from bambino.training.trainer import BambinoTrainer
 
 
@@ -32,7 +33,7 @@ def pretrain(
     """Raise a model of shape `recipe.shape` on `recipe.text` (or on texts in memory) into `recipe.output_dir`.
 
     Raises:
-        RecipeError: the recipe has a baby already or a ppo phase.
+        RecipeError: the recipe has a baby already or another phase than clm.
     """
     trainer = newborn_trainer(recipe, train_dataset=train_dataset, on_row=on_row)
     trainer.train(resume_from_checkpoint=resume)
@@ -48,10 +49,10 @@ def newborn_trainer(
     """The trainer of `pretrain`, before its first step; makes the newborn where there is none.
 
     Raises:
-        RecipeError: the recipe has a baby already or a ppo phase.
+        RecipeError: the recipe has a baby already or another phase than clm.
     """
-    if recipe.uses_ppo:
-        raise RecipeError("schedule.kind", "A model is raised by hearing alone. Set schedule.kind to clm.")
+    if recipe.schedule.phases != ["clm"]:
+        raise RecipeError("schedule.cycle", "A model from scratch learns by hearing alone: schedule.cycle '{clm: 1}'.")
     if recipe.baby.model is not None:
         way_out = "A model raised from scratch has none before it: leave it out, or use bambino train."
         raise RecipeError("baby.model", f"baby.model = {recipe.baby.model}. {way_out}")
@@ -59,7 +60,9 @@ def newborn_trainer(
     dataset = None if train_dataset is None else list(train_dataset)
     if not holds_run(recipe.output_dir):
         claim(recipe.output_dir)
-        make_newborn(recipe, newborn, dataset)
+        text = recipe.text
+        lines = read_corpus(text, recipe.seed, text.sources, text.weights, dataset).lines
+        make_newborn(recipe.shape, lines, recipe.seed, newborn)
     config = ModelConfig(str(newborn))
     lm = load_lm(config, "baby")
     tokenizer = load_tokenizer(config, "baby", lm)

@@ -6,113 +6,119 @@ Whatever happened since, also in the middle of a step, a trainer goes on from a 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bambino.errors import CheckpointError
-from bambino.feedback.rewards import Reward, StatefulReward
 from bambino.files import finite, sha256, write_folder
 from bambino.models.loading import load_lm
-from bambino.models.reference import Reference, copy_weights
+from bambino.models.reference import copy_weights
 from bambino.phases.learner import Learner
+from bambino.phases.phase import Phase, State
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.checkpoint import Checkpoint
+from bambino.runs.costs import Costs
 
 
 @dataclass
 class RunState:
-    """A run between two steps. `learner` has the weights, the value head, the optimizers, the last clm gradient."""
+    """A run between two steps. `learner` has the weights, the value head, the optimizers, the kept gradient."""
 
     learner: Learner
-    rewards: list[Reward]
-    kl_coef: float
-    reference: Reference
+    phases: Mapping[str, Phase]
+    costs: Costs
     step: int = 0
     """Steps done."""
-    totals: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Cumulated costs: tokens, flops, seconds."""
     last_evaluation: dict[str, float] = field(default_factory=dict)
     """Metrics of the last evaluation; empty before it."""
     evaluated_at: int = 0
     """Steps done at the last evaluation."""
     has_begun: bool = False
     """Whether the baby may have moved since the trainer was made, so that it could not begin again."""
-    _reference_digest: str | None = None
+    _digests: dict[str, str] = field(default_factory=dict)
+    """Phase -> sha256 of the file of its constants."""
 
-    def begin(self, reference_folder: Path) -> None:
-        """The first baby becomes the reference, and goes to disk if it stays the reference for the whole run."""
-        self.reference = self._new_reference()
-        if self.reference.kind == "initial":
-            write_folder(reference_folder, self.learner.baby.lm.save_pretrained)
-            self._reference_digest = sha256(reference_folder / "model.safetensors")
+    def begin(self, folder: Path) -> None:
+        """What never changes in a run goes to disk, once: the first baby, where it is a reference."""
+        constants = {name: phase.state().constants for name, phase in self.phases.items()}
+        kept = {name: tensors for name, tensors in constants.items() if tensors}
+
+        def write(part: Path) -> None:
+            part.mkdir()
+            for name, tensors in kept.items():
+                save_file(_on_cpu(tensors), part / f"{name}.safetensors")
+
+        if kept:
+            write_folder(folder, write)
+        self._digests = {name: sha256(folder / f"{name}.safetensors") for name in kept}
         self.has_begun = True
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """What a checkpoint must hold beside the model: group -> name -> tensor."""
         learner = self.learner
         tensors = {"value_head": learner.baby.value_head.state_dict(), **learner.optimizers.state()}
-        if moving := self.reference.moving_weights():
-            tensors["reference"] = moving
-        if learner.clm_gradient is not None:
+        tensors |= {f"phase-{name}": state.tensors for name, state in self._states().items() if state.tensors}
+        if learner.kept_gradient is not None:
             names = [name for name, _ in learner.baby.lm.named_parameters()]
-            tensors["clm_gradient"] = dict(zip(names, learner.clm_gradient, strict=True))
+            tensors["kept_gradient"] = dict(zip(names, learner.kept_gradient, strict=True))
         return tensors
 
     def numbers(self) -> dict[str, Any]:
         """The rest, for state.json."""
         return {
             "step": self.step,
-            "kl_coef": self.kl_coef,
-            "totals": dict(self.totals),
+            "phases": {name: state.numbers for name, state in self._states().items()},
+            "constants": self._digests,
+            "totals": dict(self.costs.totals),
             "last_evaluation": finite(self.last_evaluation),
             "evaluated_at": self.evaluated_at,
-            "rewards": [r.state_dict() if isinstance(r, StatefulReward) else None for r in self.rewards],
-            "reference_digest": self._reference_digest,
         }
 
-    def restore(self, found: Checkpoint, reference_folder: Path) -> None:
+    def restore(self, found: Checkpoint, folder: Path) -> None:
         """Put everything back as the checkpoint has it.
 
+        Args:
+            folder: of the run's constants.
+
         Raises:
-            CheckpointError: the reference on disk is not the one this run began with.
+            CheckpointError: a constant on disk is not the one this run began with.
         """
         self.has_begun = True
         numbers, learner = found.state, self.learner
-        self.step, self.kl_coef = numbers["step"], numbers["kl_coef"]
-        self.totals = defaultdict(float, numbers["totals"])
+        self.step = numbers["step"]
+        self.costs.totals.clear()
+        self.costs.totals.update(numbers["totals"])
         self.last_evaluation = {k: math.nan if v is None else v for k, v in numbers["last_evaluation"].items()}
         self.evaluated_at = numbers["evaluated_at"]
-        for reward, state in zip(self.rewards, numbers["rewards"], strict=True):
-            if isinstance(reward, StatefulReward):
-                reward.load_state_dict(state)
         learner.optimizers.clear()
         learner.optimizers.load_state(found.tensors)
-        copy_weights(learner.baby.lm, _weights(found.model_path))
+        weights = load_lm(ModelConfig(str(found.model_path.resolve())), "baby").named_parameters()
+        copy_weights(learner.baby.lm, dict(weights))
         learner.baby.value_head.load_state_dict(found.tensors["value_head"])
-        kept, device = found.tensors.get("clm_gradient"), learner.accelerator.device
+        kept, device = found.tensors.get("kept_gradient"), learner.accelerator.device
         names = [name for name, _ in learner.baby.lm.named_parameters()]
-        learner.clm_gradient = None if kept is None else [kept[name].to(device) for name in names]
-        self._restore_reference(found, reference_folder)
+        learner.kept_gradient = None if kept is None else [kept[name].to(device) for name in names]
+        self._digests = numbers["constants"]
+        for name, phase in self.phases.items():
+            moving = found.tensors.get(f"phase-{name}", {})
+            phase.restore(State(numbers["phases"][name], moving, self._constants(name, folder)))
 
-    def _restore_reference(self, found: Checkpoint, folder: Path) -> None:
-        self.reference = self._new_reference()
-        if self.reference.kind == "initial":
-            self._reference_digest = found.state["reference_digest"]
-            if sha256(folder / "model.safetensors") != self._reference_digest:
-                raise CheckpointError(f"{folder} is damaged: it is not the reference of this run.")
-            self.reference.load_weights(_weights(folder))
-        elif "reference" in found.tensors:
-            self.reference.load_weights(found.tensors["reference"])
+    def _constants(self, phase: str, folder: Path) -> dict[str, Tensor]:
+        if phase not in self._digests:
+            return {}
+        path = folder / f"{phase}.safetensors"
+        if not path.is_file() or sha256(path) != self._digests[phase]:
+            raise CheckpointError(f"{path} is damaged or missing: it is not what this run began with.")
+        return load_file(path)
 
-    def _new_reference(self) -> Reference:
-        recipe = self.learner.recipe
-        kind = recipe.ppo.reference if recipe.uses_ppo else "none"
-        return Reference(kind, recipe.ppo.reference_decay, self.learner.baby.lm)
+    def _states(self) -> dict[str, State]:
+        return {name: phase.state() for name, phase in self.phases.items()}
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
-    return dict(load_lm(ModelConfig(str(path.resolve())), "baby").named_parameters())
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -1,0 +1,67 @@
+"""What can come back for what was said. A kind of feedback gives one of these, for a whole batch of utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One number per utterance."""
+
+    values: Sequence[float]
+
+
+class Span(NamedTuple):
+    """A judgement of a piece of an utterance: bytes first .. end - 1 of its UTF-8 text (`completions[i]`).
+
+    first = end = the number of bytes stands for the utterance's end itself.
+    """
+
+    first: int
+    end: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Dense credit that does not ask whose tokens are whose: for each utterance, judgements of pieces of its text."""
+
+    per_utterance: Sequence[Sequence[Span | tuple[int, int, float]]]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The parent's distribution over the baby's next token, at N places in a batch of utterances."""
+
+    row: Int[Tensor, " N"]
+    """Utterance of each place."""
+    position: Int[Tensor, " N"]
+    """Utterance token of each place, from 0."""
+    ids: Int[Tensor, "N K"]
+    """Baby tokens that the parent gives probability to."""
+    probs: Float[Tensor, "N K"]
+    """Their probabilities; a row sums to at most 1."""
+
+
+@dataclass(frozen=True)
+class Recasts:
+    """What the parent would have said after the same prompts: text that the baby hears."""
+
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Pairs of texts after a prompt, the better one first."""
+
+    pairs: Sequence[tuple[str, str, str]]
+    """(prompt, better, worse)."""
+
+
+Feedback: TypeAlias = Scores | Spans | Targets | Recasts | Preferences

@@ -1,0 +1,63 @@
+"""Credit: the one place where judgements of text become rewards of the baby's own tokens.
+
+Parent and baby share no ids, so a judgement names bytes. The bytes of each token are taken from the ids that were
+sampled, in context, never from encoding the text anew. A judgement goes to one token as a whole, the one that holds its
+last byte, so sums are kept exactly, whatever the two tokenizers are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import accumulate
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from bambino.errors import RewardError
+from bambino.feedback.answers import Feedback, Scores, Spans
+from bambino.losses.advantages import at_last_token
+from bambino.speaking.rollout import Rollout
+from bambino.speaking.utterances import to_text
+from bambino.text.token_bytes import token_bytes
+
+
+def credit(feedback: Feedback, rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Float[Tensor, "B U"]:
+    """What each token of the utterances earned; zero on tokens that earned nothing and on pads.
+
+    Scores go to an utterance's last token, each span to the token that holds its last byte (the utterance's first token
+    where that byte belongs to the prompt).
+
+    Raises:
+        RewardError: a span lies outside its utterance's text, or the feedback is of a kind that rewards no tokens.
+    """
+    if isinstance(feedback, Scores):
+        values = torch.tensor(list(feedback.values), dtype=torch.float32, device=rollout.log_probs.device)
+        return at_last_token(values, rollout.is_real)
+    if not isinstance(feedback, Spans):
+        raise RewardError(f"{type(feedback).__name__} reward no tokens, so ppo cannot learn from them.")
+    result = torch.zeros_like(rollout.log_probs)
+    prompts = to_text(rollout, tokenizer).prompts
+    for i, (spans, prompt) in enumerate(zip(feedback.per_utterance, prompts, strict=True)):
+        ends = utterance_ends(rollout, i, prompt, tokenizer)
+        for first, end, value in spans:
+            result[i, _token_of(first, end, ends)] += value
+    return result
+
+
+def utterance_ends(rollout: Rollout, row: int, prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """For each real token of an utterance, the byte of the utterance's text before which it ends."""
+    before = rollout.prompts.input_ids[row][rollout.prompts.is_real[row]].tolist()
+    said = rollout.utterance_ids[row][rollout.is_real[row]].tolist()
+    lengths = [len(piece) for piece in token_bytes(tokenizer, before + said)]
+    begins = len(prompt.encode("utf-8"))
+    return [end - begins for end in accumulate(lengths)][len(before) :]
+
+
+def _token_of(first: int, end: int, ends: list[int]) -> int:
+    """The token that holds the last byte of a span, or ends the utterance."""
+    length = max(ends[-1], 0)
+    if not (0 <= first < end <= length or first == end == length):
+        raise RewardError(f"The span ({first}, {end}) lies outside the utterance's {length} bytes, or is empty.")
+    return len(ends) - 1 if first == end else bisect_left(ends, end)

@@ -1,0 +1,85 @@
+"""What a trainer is put together from: what was passed in from Python, else what the recipe names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from bambino.errors import RecipeError
+from bambino.feedback.rewards import Kind, Reward, reward_name
+from bambino.feedback.settings import ParentPerplexityConfig
+from bambino.models.participants import ModelLike
+from bambino.phases.phase import MakePhase
+from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
+from bambino.speaking.speaker import Speaker
+
+
+def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: bool) -> Recipe:
+    """The recipe with what is really used: models and text passed in from Python, the feedback where none is named."""
+
+    def name(given: ModelLike, config: ModelConfig) -> str | None:
+        if given is None:
+            return config.model
+        return (given.name_or_path or None) if isinstance(given, PreTrainedModel) else str(given)
+
+    return replace(
+        args,
+        baby=replace(args.baby, model=name(model, args.baby)),
+        parent=replace(args.parent, model=name(parent, args.parent)),
+        text=replace(args.text, sources=[], weights=None) if has_dataset else args.text,
+        feedback=args.feedback or {"parent_perplexity": ParentPerplexityConfig()},
+    )
+
+
+def phases_of(args: Recipe, known: Mapping[str, MakePhase]) -> dict[str, MakePhase]:
+    """The phases of the schedule.
+
+    Raises:
+        RecipeError: one that is not known.
+    """
+    for name in args.schedule.phases:
+        if name not in known:
+            problem = f"schedule.cycle names the phase {name}. There are: {', '.join(known)}."
+            raise RecipeError("schedule.cycle", f"{problem} One of your own goes to the trainer: phases={{...}}.")
+    return {name: known[name] for name in args.schedule.phases}
+
+
+def feedback_of(args: Recipe) -> dict[str, FeedbackConfig]:
+    """The kinds of feedback that some phase of the schedule learns from."""
+    return {name: config for name, config in args.feedback.items() if config.for_ in args.schedule.phases}
+
+
+def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: Speaker | None) -> list[Kind]:
+    """The feedback itself. Functions passed in are for ppo and replace what the recipe names."""
+    if reward_funcs is not None:
+        rewards = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
+        return [Kind(reward_name(reward), reward) for reward in rewards]
+    return [Kind(name, one.make(parent), one.for_, one.weight) for name, one in feedback_of(args).items()]
+
+
+def accelerator_of(args: Recipe) -> Accelerator:
+    """Accelerate's view of the machine.
+
+    Raises:
+        RecipeError: the precision cannot be had, or there are several processes.
+    """
+    try:
+        accelerator = Accelerator(mixed_precision=args.mixed_precision)
+    except ValueError as error:
+        problem = f"mixed_precision = {args.mixed_precision} cannot be had: {error}"
+        way_out = "Accelerate has one precision per process; train with another one in a process of its own."
+        raise RecipeError("mixed_precision", f"{problem} {way_out}") from None
+    if accelerator.num_processes > 1:
+        raise RecipeError("", "bambino trains in one process. Start it without torchrun or accelerate launch.")
+    return accelerator
+
+
+def texts_of(dataset: Iterable[Any] | None, field: str) -> list[str] | None:
+    """Texts of a dataset whose rows are strings or mappings."""
+    if dataset is None:
+        return None
+    return [row if isinstance(row, str) else row[field] for row in dataset]

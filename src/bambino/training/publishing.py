@@ -1,0 +1,47 @@
+"""A trained baby for others: saved as AutoModelForCausalLM opens it, with a model card; uploaded to the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.files import add_files
+from bambino.recipe.settings import Recipe
+from bambino.runs.directory import check_is_free_for_model
+from bambino.runs.model_card import is_model_card, model_card
+from bambino.training.state import RunState
+
+
+class Publisher:
+    """Writes the files of a model that is being trained."""
+
+    def __init__(self, args: Recipe, tokenizer: PreTrainedTokenizerBase, state: RunState, *, has_parent: bool) -> None:
+        self.args, self.tokenizer, self.state, self.has_parent = args, tokenizer, state, has_parent
+
+    def write(self, path: Path, beside: Path | None = None) -> None:
+        """Model, tokenizer and card; no card where it would replace a README.md `beside` that is not ours."""
+        lm: PreTrainedModel = self.state.learner.baby.lm
+        lm.save_pretrained(path)
+        self.tokenizer.save_pretrained(path)
+        if beside is None or not beside.exists() or is_model_card(beside):
+            measured, at = self.state.last_evaluation, self.state.evaluated_at
+            card = model_card(self.args, self.state.step, measured, at, has_parent=self.has_parent)
+            (path / "README.md").write_text(card, encoding="utf-8")
+
+    def save(self, output_dir: str | Path | None) -> Path:
+        """Save into a folder of the user's (None: the run's own `model`); other files there stay."""
+        path = Path(output_dir or Path(self.args.output_dir) / "model").expanduser()
+        check_is_free_for_model(path, self.args.output_dir)
+        add_files(path, lambda part: self.write(part, beside=path / "README.md"))
+        return path
+
+    def push(self, repo_id: str, *, private: bool, token: str | None) -> str:
+        """Upload the run's saved model (saved now where there is none) and return its address."""
+        folder = Path(self.args.output_dir) / "model"
+        if not folder.is_dir():
+            self.save(None)
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return str(api.upload_folder(repo_id=repo_id, folder_path=folder))

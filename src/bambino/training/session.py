@@ -1,0 +1,169 @@
+"""A run from its beginning, or its checkpoint, to its end: lock, logs, evaluations, checkpoints, and what explains a
+failure. Whatever happens, the run directory is left whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bambino.errors import RunDirectoryError, TrainingError
+from bambino.files import finite, write_folder
+from bambino.measures import Measure
+from bambino.models.participants import Participants, check_parent
+from bambino.phases.phase import Tools
+from bambino.recipe.file import dump_recipe
+from bambino.recipe.schedule import Place
+from bambino.runs import checkpoint
+from bambino.runs.directory import FORMAT, RunDirectory, holds_run
+from bambino.runs.log import Row
+from bambino.runs.provenance import check_same_run, environment, note_environment
+from bambino.speaking.speaker import Speaker
+from bambino.training.publishing import Publisher
+from bambino.training.state import RunState
+
+
+class Session:
+    """One `train`: everything around the steps."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        state: RunState,
+        publisher: Publisher,
+        participants: Participants,
+        measures: list[Measure],
+    ) -> None:
+        self.args, self.tools, self.log = tools.recipe, tools, tools.log
+        self.state, self.publisher, self.participants, self.measures = state, publisher, participants, measures
+        self.device = str(tools.learner.accelerator.device)
+        self._saved_step: int | None = None
+        """The step whose checkpoint was read or written last."""
+
+    @contextmanager
+    def hold(self, resume: bool | str | Path) -> Iterator[None]:
+        """Hold the run directory, begin or go on, and leave it whole whatever happens."""
+        if not resume and holds_run(self.args.output_dir):
+            raise RunDirectoryError(
+                f"{self.args.output_dir} already holds a run. Go on with it: bambino train --resume "
+                f"{self.args.output_dir} (in Python: train(resume_from_checkpoint=True)), or use another output_dir."
+            )
+        if resume and not holds_run(self.args.output_dir):
+            raise RunDirectoryError(f"{self.args.output_dir} holds no run to resume.")
+        if not resume:
+            self._check_parent()
+        self.run = self.log.directory = RunDirectory(self.args.output_dir)
+        (self.run.path / "failure.json").unlink(missing_ok=True)
+        try:
+            self._warn()
+            self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
+            yield
+            self._save_checkpoint()
+            if self.state.step >= self.args.max_steps:
+                write_folder(self.run.model, self.publisher.write)
+        except TrainingError as error:
+            self._explain(error)
+            raise
+        finally:
+            self.log.directory = None
+            self.run.close()
+
+    def finish_step(self, at: Place, row: Row) -> None:
+        """A step is done: count it, log it, evaluate and save when due."""
+        self.state.step = at.step + 1
+        self.log.step(self.state.step, at.phase, row | self.state.costs.row())
+        every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
+        if every is not None and (self.state.step % every == 0 or is_last):
+            self._evaluate()
+        if self.state.step % self.args.save_steps == 0 and not is_last:
+            self._save_checkpoint()
+
+    def measured(self) -> tuple[dict[str, float], list[Row]]:
+        """Every score of every measure, and what the baby said."""
+        baby = Speaker(self.state.learner.baby.lm, self.tools.tokenizer)
+        results = [measure(baby) for measure in self.measures]
+        metrics = {f"eval/{score.name}": score.value for result in results for score in result.scores}
+        return metrics, [row for result in results for row in result.said]
+
+    def _check_parent(self) -> None:
+        """Refuse a parent that knows L2 less than the baby does."""
+        if self.args.parent.must_know_l2:
+            rows = self.tools.streams.lines.rows
+            check_parent(self.participants, [rows[i].tolist() for i in range(min(64, len(rows)))])
+
+    def _warn(self) -> None:
+        """Of what may be run but is perhaps not meant."""
+        if heard := [measure.name for measure in self.measures if measure.depends_on.get("trained_on")]:
+            self.log.warn(f"text.heldout_every is null, so these measure lines trained on: {', '.join(heard)}.")
+        if self.args.text.append_eos and self.tools.tokenizer.eos_token_id is None:
+            self.log.warn(
+                "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
+            )
+
+    def _manifest(self) -> dict[str, Any]:
+        """What the run is made of, for data.json."""
+        return {
+            "format": FORMAT,
+            **self.tools.streams.manifest,
+            **self.participants.digests,
+            "evaluation": {measure.name: measure.depends_on for measure in self.measures},
+            "rewards": [kind.name for kind in self.tools.kinds],
+            "phases": list(self.state.phases),
+        }
+
+    def _begin(self) -> None:
+        """Write what the run is made of; measure the baby before its first step."""
+        if self.state.has_begun:
+            raise RunDirectoryError(
+                f"{self.run.path} holds no checkpoint to go on from, and this trainer's baby has already learned. "
+                "Make a new BambinoTrainer to start again."
+            )
+        self.state.begin(self.run.constants)
+        self.run.truncate_logs({"metrics": 0, "utterances": 0})
+        self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
+        if self.args.evaluation.eval_steps is not None:
+            self._evaluate()
+
+    def _go_on(self, path: Path | None) -> None:
+        """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
+        check_same_run(self.run.path, self.args, self._manifest())
+        found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, self.log.warn)
+        if found is None:
+            self._begin()
+            return
+        self.state.restore(found, self.run.constants)
+        self._saved_step = self.state.step
+        checkpoint.delete_after(self.run.checkpoints, self.state.step)
+        if changes := note_environment(self.run.path / "environment.json", self.device, self.state.step):
+            self.log.warn(
+                f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
+            )
+        for log in self.run.truncate_logs(found.state["log_offsets"]):
+            self.log.warn(f"{log} has lost rows that it had at step {self.state.step}. The run goes on without them.")
+
+    def _evaluate(self) -> None:
+        with self.state.costs.time("evaluation"):
+            metrics, said = self.measured()
+        self.state.last_evaluation, self.state.evaluated_at = metrics, self.state.step
+        self.log.evaluation(self.state.step, metrics)
+        if said:
+            self.log.utterances("evaluation", self.state.step, said)
+
+    def _save_checkpoint(self) -> None:
+        if self._saved_step == self.state.step:
+            return
+        with self.state.costs.time("checkpoint"):
+            numbers = {**self.state.numbers(), "log_offsets": self.run.log_offsets()}
+            tensors, keep = self.state.tensors(), self.args.save_total_limit
+            checkpoint.save(self.run.checkpoints, self.state.step, self.publisher.write, tensors, numbers, keep=keep)
+        self._saved_step = self.state.step
+
+    def _explain(self, error: TrainingError) -> None:
+        """Leave what explains a failure in failure.json and name it in the message."""
+        path, step = self.run.path / "failure.json", self.state.step
+        content = {"step": step, "error": str(error), **error.details}
+        path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        error.args = (f"Stopped at step {step}: {error}. What explains it is in {path}.",)
