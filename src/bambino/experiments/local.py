@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ class Job:
     name: str
     folder: Path
     steps: int
-    function: Any
+    function: Callable[..., None]
     arguments: tuple[Any, ...]
 
     def progress(self) -> dict[str, Any]:
@@ -25,3 +27,19 @@ class Job:
             return {}
         rows = [line for line in path.read_bytes().split(b"\n")[:-1] if line.startswith(b'{"kind": "step"')]
         return json.loads(rows[-1]) if rows else {}
+
+
+def run_jobs(jobs: Sequence[Job], pool: Executor, on_done: Callable[[Job], None]) -> None:
+    """Run all jobs, begun in their order, as many at a time as the pool has processes; tell of each that is done.
+
+    A job's exception is raised, and what has not begun by then never begins.
+    """
+    futures: dict[Future[None], Job] = {pool.submit(job.function, *job.arguments): job for job in jobs}
+    try:
+        for future in as_completed(futures):
+            future.result()
+            on_done(futures[future])
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
