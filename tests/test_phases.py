@@ -15,20 +15,22 @@ from slow_phases import Slow, flat, gradient_of, slow_clm
 from torch import Tensor
 from torch.testing import assert_close
 
-import bambino.training.trainer
-from bambino import BambinoTrainer
+import bambino.phases.learner
+import bambino.phases.ppo
 from bambino.errors import TrainingError
+from bambino.losses.advantages import at_last_token
 from bambino.models.baby import Baby
 from bambino.models.reference import Reference
-from bambino.phases import ppo as ppo_phase
-from bambino.phases.clm import clm_step
+from bambino.phases.clm import CLMPhase, heard
 from bambino.phases.learner import Learner
-from bambino.phases.ppo import ppo_step, reference_log_probs
+from bambino.phases.phase import Tools
+from bambino.phases.ppo import PPOPhase, minibatches, reference_log_probs
 from bambino.phases.sampler_law import check_sampler
-from bambino.phases.updates import Optimizers
 from bambino.randomness import uniforms
-from bambino.recipe.schedule import Schedule
-from bambino.recipe.settings import CLMConfig, PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.recipe.schedule import Place, Schedule
+from bambino.recipe.settings import CLMConfig, PhaseConfig, PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.runs.costs import Costs
+from bambino.runs.log import RunLog
 from bambino.scoring.forward import token_log_probs
 from bambino.speaking.rollout import Rollout, sample
 from bambino.text.batches import TokenBatch, pad
@@ -46,22 +48,42 @@ CLOSE = {"rtol": 1e-4, "atol": 2e-6}
 class Update:
     """What an optimizer step was given, and at which weights."""
 
-    phase: str
-    number: int
     weights: dict[str, Tensor]
     gradient: dict[str, Tensor]
 
 
-class RecordingOptimizers(Optimizers):
-    """The project's optimizers, with a memory."""
+def recorded(learner: Learner) -> list[Update]:
+    """Every step of the learner's optimizers from now on."""
+    updates: list[Update] = []
+    for optimizer in learner.optimizers.by_phase.values():
+        optimizer.register_step_pre_hook(
+            lambda *_: updates.append(Update(weights_of(learner.baby), gradient_of(learner.baby)))
+        )
+    return updates
 
-    def __init__(self, recipe: Recipe, baby: Baby, schedule: Schedule) -> None:
-        super().__init__(recipe, baby, schedule)
-        self.updates: list[Update] = []
 
-    def step(self, phase, update):
-        self.updates.append(Update(phase, update, weights_of(self.baby), gradient_of(self.baby)))
-        return super().step(phase, update)
+def tools_of(learner: Learner) -> Tools:
+    """What a phase works with, as far as updates on given batches need it."""
+    return Tools(learner.recipe, learner.schedule, learner, None, None, None, [], Costs(), RunLog(lambda row: None))
+
+
+def ppo_phase(learner: Learner, reference: Reference, kl_coef: float = KL_COEF) -> PPOPhase:
+    phase = PPOPhase(tools_of(learner))
+    phase.reference, phase.kl_coef = reference, kl_coef
+    return phase
+
+
+def place(phase: str, nth: int = 0, *, ends: bool = False) -> Place:
+    return Place(nth, phase, nth, begins=nth == 0, ends=ends, progress=0.0)
+
+
+def ppo_step(phase: PPOPhase, rollout: Rollout, rewards: Tensor, nth: int = 0) -> dict[str, float]:
+    """All updates on one rollout whose utterances earned these rewards at their ends."""
+    return phase.update(rollout, at_last_token(rewards, rollout.is_real), place("ppo", nth))
+
+
+def clm_step(learner: Learner, batch: TokenBatch, *, keep_gradient: bool = False) -> dict[str, float]:
+    return CLMPhase(tools_of(learner)).hear(batch, place("clm", ends=keep_gradient))
 
 
 def weights_of(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -71,12 +93,11 @@ def weights_of(module: torch.nn.Module) -> dict[str, Tensor]:
 def make_learner(family: str = "opt", *, dropout: float = 0.0, **settings: object) -> Learner:
     """A sharp little baby with a value head that has opinions."""
     settings = {"clm": CLMConfig(learning_rate=0.01), "ppo": PPOConfig(learning_rate=0.01), **settings}
-    recipe = Recipe(batch_size=4, max_steps=4, schedule=ScheduleConfig(kind="ppo"), **settings)
+    recipe = Recipe(batch_size=4, max_steps=4, schedule=ScheduleConfig(cycle={"ppo": 1}), **settings)
     baby = Baby(sharp_lm(family, VOCABULARY, seed=1, dropout=dropout))
     torch.nn.init.normal_(baby.value_head.weight, std=0.2)
     torch.nn.init.constant_(baby.value_head.bias, 0.1)
-    optimizers = RecordingOptimizers(recipe, baby, Schedule(recipe.schedule, recipe.max_steps))
-    return Learner(recipe, baby, optimizers, Accelerator(cpu=True))
+    return Learner(recipe, baby, Schedule(recipe.schedule, recipe.max_steps), Accelerator(cpu=True))
 
 
 def make_reference(family: str = "opt") -> Reference:
@@ -122,31 +143,34 @@ def test_ppo_step_equals_a_slow_implementation_at_every_update(variant, parts, m
     )
     rollout, reference = speak(learner), make_reference(family)
     order = [[0, 1], [2, 3], [3, 1], [0, 2], [2, 1], [0, 3]]
-    monkeypatch.setattr(ppo_phase, "_minibatches", lambda recipe, e, seed: iter(torch.tensor(order[2 * e : 2 * e + 2])))
-    losses = spy_on_losses(monkeypatch)
+    monkeypatch.setattr(
+        bambino.phases.ppo, "minibatches", lambda recipe, e, step: iter(torch.tensor(order[2 * e : 2 * e + 2]))
+    )
+    phase = ppo_phase(learner, reference)
+    updates, losses = recorded(learner), spy_on_losses(phase)
     slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
 
-    metrics = ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    metrics = ppo_step(phase, rollout, torch.tensor(REWARDS))
 
     assert metrics["ppo/clip_fraction"] > 0.1
     assert metrics["ppo/value_clip_fraction"] > 0.1
-    assert len(learner.optimizers.updates) == 6
-    for update, rows, loss in zip(learner.optimizers.updates, order, losses, strict=True):
+    assert len(updates) == 6
+    for update, rows, loss in zip(updates, order, losses, strict=True):
         assert_close(torch.tensor(loss, dtype=torch.float64), slow.loss(update.weights, rows).double(), **CLOSE)
         assert_close(update.gradient, gradient_of(slow.baby), **CLOSE)
 
 
-def spy_on_losses(monkeypatch) -> list[float]:
+def spy_on_losses(phase: PPOPhase) -> list[float]:
     """The loss of every minibatch, as it is computed."""
     losses: list[float] = []
-    original = ppo_phase._minibatch_gradient
+    take = phase.updates.take
 
-    def spy(*args):
-        report = original(*args)
+    def spy(*args, **kwargs):
+        report = take(*args, **kwargs)
         losses.append(report["loss"])
         return report
 
-    monkeypatch.setattr(ppo_phase, "_minibatch_gradient", spy)
+    phase.updates.take = spy
     return losses
 
 
@@ -157,7 +181,7 @@ def test_reference_log_probs_kl_and_means_equal_the_slow_implementation(parts):
     slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
 
     ref_log_probs = reference_log_probs(learner, rollout, reference)
-    metrics = ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    metrics = ppo_step(ppo_phase(learner, reference), rollout, torch.tensor(REWARDS))
 
     assert_close(ref_log_probs[rollout.is_real], torch.tensor(flat(slow.ref)), **CLOSE)
     # the KL of an utterance is a sum over its tokens, that of a batch a mean over utterances
@@ -174,7 +198,7 @@ def test_without_a_reference_there_is_neither_kl_nor_penalty():
     # gamma 1 and lam 1: the return of every token is the sum of token rewards to come, here the reward
     learner = make_learner(ppo=PPOConfig(lam=1.0))
     none = Reference("none", 0.99, learner.baby.lm)
-    metrics = ppo_step(learner, speak(learner), torch.full((4,), 2.5), none, 9.0, 0, (0, 0))
+    metrics = ppo_step(ppo_phase(learner, none, 9.0), speak(learner), torch.full((4,), 2.5))
     assert "ppo/kl" not in metrics
     assert metrics["ppo/returns"] == pytest.approx(2.5, rel=1e-6)
 
@@ -182,7 +206,7 @@ def test_without_a_reference_there_is_neither_kl_nor_penalty():
 def test_the_reference_never_moves_and_the_baby_does():
     learner, reference = make_learner(), make_reference()
     before, baby = weights_of(reference.lm), weights_of(learner.baby)
-    ppo_step(learner, speak(learner), torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    ppo_step(ppo_phase(learner, reference), speak(learner), torch.tensor(REWARDS))
     assert_close(weights_of(reference.lm), before, rtol=0, atol=0)
     assert moved(learner.baby, baby)
 
@@ -193,48 +217,50 @@ def test_ppo_in_parts_has_the_gradient_of_the_whole(parts):
     gradients, reports = [], []
     for n in (1, parts):
         learner = make_learner(gradient_accumulation_steps=n, ppo=PPOConfig(epochs=1))
-        reports.append(ppo_step(learner, speak(learner), torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0)))
-        gradients.append(learner.optimizers.updates[0].gradient)
+        phase = ppo_phase(learner, reference)
+        updates = recorded(learner)
+        reports.append(ppo_step(phase, speak(learner), torch.tensor(REWARDS)))
+        gradients.append(updates[0].gradient)
     assert_close(gradients[1], gradients[0], rtol=1e-5, atol=1e-6)
     assert reports[1] == pytest.approx(reports[0], rel=1e-4, abs=1e-6)
 
 
 def test_minibatches_of_an_epoch_are_the_batch_in_an_order_of_their_own():
-    recipe = Recipe(batch_size=32, ppo=PPOConfig(minibatch_size=8))
     orders = set()
-    for seed_and_step in ((1, 5), (1, 6), (2, 5)):
+    for seed, step in ((1, 5), (1, 6), (2, 5)):
+        recipe = Recipe(seed=seed, batch_size=32, ppo=PPOConfig(minibatch_size=8))
         for epoch in range(3):
-            minibatches = [rows.tolist() for rows in ppo_phase._minibatches(recipe, epoch, seed_and_step)]
-            assert [len(rows) for rows in minibatches] == [8, 8, 8, 8]
-            assert sorted(flat(minibatches)) == list(range(32))
-            assert minibatches == [rows.tolist() for rows in ppo_phase._minibatches(recipe, epoch, seed_and_step)]
-            orders.add(tuple(flat(minibatches)))
+            found = [rows.tolist() for rows in minibatches(recipe, epoch, step)]
+            assert [len(rows) for rows in found] == [8, 8, 8, 8]
+            assert sorted(flat(found)) == list(range(32))
+            assert found == [rows.tolist() for rows in minibatches(recipe, epoch, step)]
+            orders.add(tuple(flat(found)))
     assert len(orders) == 9
 
 
-def test_ppo_updates_are_numbered_on_from_the_first_skipped_ones_included(monkeypatch):
-    # two epochs of two minibatches after 10 updates; the second is made to look too far off
+def test_ppo_updates_are_numbered_on_from_the_steps_before_skipped_ones_included(monkeypatch):
+    # two epochs of two minibatches after two such steps; the second update is made to look too far off
     learner = make_learner(ppo=PPOConfig(epochs=2, minibatch_size=2, learning_rate=1e-4))
-    ratios = iter([1.0, 11.0, 1.0, 1.0])
-    original = ppo_phase._minibatch_gradient
-    monkeypatch.setattr(ppo_phase, "_minibatch_gradient", lambda *a: original(*a) | {"ratio": next(ratios)})
-    metrics = ppo_step(learner, speak(learner), torch.tensor(REWARDS), make_reference(), KL_COEF, 10, (0, 0))
-    assert [(update.phase, update.number) for update in learner.optimizers.updates] == [
-        ("ppo", n) for n in (10, 12, 13)
-    ]
+    phase, numbers = ppo_phase(learner, make_reference()), []
+    is_too_far = iter([False, True, False, False])
+    monkeypatch.setattr(phase, "_is_too_far", lambda report: next(is_too_far))
+    monkeypatch.setattr(
+        bambino.phases.learner, "learning_rate", lambda config, number, total: numbers.append(number) or 1e-4
+    )
+    metrics = ppo_step(phase, speak(learner), torch.tensor(REWARDS), nth=2)
+    assert numbers == [8, 10, 11]
     assert metrics["ppo/skipped_updates"] == 1
-    assert metrics["ppo/ratio"] == 3.5  # (1 + 11 + 1 + 1) / 4
 
 
 def test_update_norm_and_cosine_say_how_far_and_which_way_the_weights_went():
     learner, reference = make_learner(), make_reference()
     before = torch.cat([w.flatten() for w in weights_of(learner.baby.lm).values()])
-    learner.clm_gradient = [
+    learner.kept_gradient = [
         torch.randn(p.shape, generator=torch.Generator().manual_seed(3)) for p in learner.baby.lm.parameters()
     ]
-    metrics = ppo_step(learner, speak(learner), torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    metrics = ppo_step(ppo_phase(learner, reference), speak(learner), torch.tensor(REWARDS))
     delta = torch.cat([w.flatten() for w in weights_of(learner.baby.lm).values()]) - before
-    gradient = torch.cat([g.flatten() for g in learner.clm_gradient])
+    gradient = torch.cat([g.flatten() for g in learner.kept_gradient])
     assert metrics["ppo/update_norm"] == pytest.approx(float(delta.norm()), rel=1e-4)
     cosine = float(torch.nn.functional.cosine_similarity(delta, -gradient, dim=0))
     assert metrics["ppo/cosine_with_clm"] == pytest.approx(cosine, rel=1e-3)
@@ -255,11 +281,11 @@ PACKED = TokenBatch(  # LINES in another order, two to a row
 def test_clm_step_equals_one_line_at_a_time(family, parts):
     learner = make_learner(family, gradient_accumulation_steps=parts)
     loss, gradient = slow_clm(learner, LINES)
-    metrics = clm_step(learner, pad(LINES, 0), 0, keep_gradient=True)
-    assert metrics["clm/loss"] == pytest.approx(loss, rel=1e-5)
-    assert metrics["clm/targets"] == 17  # 5 + 1 + 8 + 3
+    metrics = clm_step(learner, pad(LINES, 0), keep_gradient=True)
+    assert metrics["loss"] == pytest.approx(loss, rel=1e-5)
+    assert metrics["targets"] == 17  # 5 + 1 + 8 + 3
     names = [name for name, _ in learner.baby.lm.named_parameters()]
-    ours = dict(zip(names, [g.double() for g in learner.clm_gradient], strict=True))
+    ours = dict(zip(names, [g.double() for g in learner.kept_gradient], strict=True))
     assert_close(ours, gradient, **CLOSE)
 
 
@@ -267,10 +293,10 @@ def test_clm_step_equals_one_line_at_a_time(family, parts):
 def test_packed_rows_are_learned_from_like_lines(family):
     learner = make_learner(family)
     loss, gradient = slow_clm(learner, [LINES[2], LINES[0], LINES[3]])
-    metrics = clm_step(learner, PACKED, 0, keep_gradient=True)
-    assert metrics["clm/loss"] == pytest.approx(loss, rel=1e-5)
-    assert metrics["clm/targets"] == 16  # 8 + 5 + 3
-    for ours, slow in zip(learner.clm_gradient, gradient.values(), strict=True):
+    metrics = clm_step(learner, PACKED, keep_gradient=True)
+    assert metrics["loss"] == pytest.approx(loss, rel=1e-5)
+    assert metrics["targets"] == 16  # 8 + 5 + 3
+    for ours, slow in zip(learner.kept_gradient, gradient.values(), strict=True):
         assert_close(ours.double(), slow, **CLOSE)
 
 
@@ -286,8 +312,8 @@ def test_packed_rows_and_lines_have_the_same_per_token_log_probs(family):
 
 def test_clm_forgets_the_gradient_unless_asked_to_keep_it():
     learner = make_learner()
-    clm_step(learner, pad(LINES, 0), 0, keep_gradient=False)
-    assert learner.clm_gradient is None
+    clm_step(learner, pad(LINES, 0))
+    assert learner.kept_gradient is None
     assert all(parameter.grad is None for parameter in learner.baby.parameters())
 
 
@@ -298,10 +324,12 @@ def test_clm_runs_with_the_models_dropout_and_ppo_without():
         rollout = speak(learner)
         learner.baby.train()
         torch.manual_seed(seed)
-        ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+        phase = ppo_phase(learner, reference)
+        updates = recorded(learner)
+        ppo_step(phase, rollout, torch.tensor(REWARDS))
         assert learner.baby.training
-        ppo.append(learner.optimizers.updates[0].gradient)
-        clm.append(clm_step(learner, pad(LINES, 0), 0, keep_gradient=False)["clm/loss"])
+        ppo.append(updates[0].gradient)
+        clm.append(clm_step(learner, pad(LINES, 0))["loss"])
     assert_close(ppo[0], ppo[1], rtol=0, atol=0)
     assert abs(clm[0] - clm[1]) > 0.01
 
@@ -325,12 +353,13 @@ def with_log_ratio(rollout: Rollout, log_ratio: float) -> Rollout:
 def test_an_update_whose_mean_ratio_exceeds_the_threshold_moves_neither_weights_nor_adam():
     learner, reference = make_learner(ppo=PPOConfig(epochs=3, learning_rate=0.01)), make_reference()
     rollout = speak(learner)
-    ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+    phase = ppo_phase(learner, reference)
+    ppo_step(phase, rollout, torch.tensor(REWARDS))
     weights, adam, rollout = weights_of(learner.baby), adam_state(learner), speak(learner)
     assert any(bool(tensor.any()) for name, tensor in adam.items() if name.endswith("exp_avg")), "no momentum to fear"
 
     too_far = with_log_ratio(rollout, math.log(10.1))
-    metrics = ppo_step(learner, too_far, torch.tensor(REWARDS), reference, KL_COEF, 3, (0, 0))
+    metrics = ppo_step(phase, too_far, torch.tensor(REWARDS), nth=1)
 
     assert metrics["ppo/skipped_updates"] == 3
     assert metrics["ppo/ratio"] == pytest.approx(10.1, rel=1e-3)
@@ -350,7 +379,7 @@ def test_the_ratio_of_a_skipped_update_is_over_all_its_parts():
     lengths = rollout.is_real.sum(1).tolist()
     shift = torch.tensor([30.0, 30.0, 2.0, 2.0]).log()[:, None]
     far = replace(rollout, log_probs=torch.where(rollout.is_real, rollout.log_probs - shift, 0.0))
-    metrics = ppo_step(learner, far, torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
+    metrics = ppo_step(ppo_phase(learner, make_reference()), far, torch.tensor(REWARDS))
     by_hand = (30 * (lengths[0] + lengths[1]) + 2 * (lengths[2] + lengths[3])) / sum(lengths)
     assert metrics["ppo/ratio"] == pytest.approx(by_hand, rel=1e-3)
     assert metrics["ppo/skipped_updates"] == 1
@@ -358,12 +387,12 @@ def test_the_ratio_of_a_skipped_update_is_over_all_its_parts():
     assert not moved(learner.baby, weights)
 
 
-def test_means_are_over_the_updates_that_were_made(monkeypatch):
+def test_means_are_over_the_updates_that_were_made():
     learner = make_learner(ppo=PPOConfig(epochs=2, minibatch_size=4))
-    reports = iter([{"ratio": 1.0, "loss": 0.5}, {"ratio": 11.0}])
-    original = ppo_phase._minibatch_gradient
-    monkeypatch.setattr(ppo_phase, "_minibatch_gradient", lambda *a: (original(*a), next(reports))[1])
-    metrics = ppo_step(learner, speak(learner), torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
+    phase = ppo_phase(learner, make_reference())
+    reports = iter([{"ratio": 1.0, "loss": 0.5, "grad_norm": 1.0}, {"ratio": 11.0, "loss": 9.0}])
+    phase.updates.take = lambda *args, **kwargs: next(reports)
+    metrics = ppo_step(phase, speak(learner), torch.tensor(REWARDS))
     assert (metrics["ppo/loss"], metrics["ppo/ratio"], metrics["ppo/skipped_updates"]) == (0.5, 6.0, 1)
 
 
@@ -371,7 +400,7 @@ def test_an_update_whose_mean_ratio_is_just_below_the_threshold_is_made():
     learner = make_learner(ppo=PPOConfig(epochs=1))
     rollout, weights = speak(learner), weights_of(learner.baby)
     almost = with_log_ratio(rollout, math.log(9.9))
-    metrics = ppo_step(learner, almost, torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
+    metrics = ppo_step(ppo_phase(learner, make_reference()), almost, torch.tensor(REWARDS))
     assert metrics["ppo/skipped_updates"] == 0
     assert moved(learner.baby, weights)
 
@@ -380,16 +409,16 @@ def test_an_update_whose_mean_ratio_is_just_below_the_threshold_is_made():
 def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(bad):
     learner, reference = make_learner(), make_reference()
     rollout, weights = speak(learner), weights_of(learner.baby)
-    with pytest.raises(TrainingError, match="the ppo loss is") as caught:
-        ppo_step(learner, rollout, torch.tensor([1.0, bad, 1.0, 1.0]), reference, KL_COEF, 0, (0, 0))
-    assert caught.value.details["input_ids"] == rollout.sequences.input_ids.tolist()
+    with pytest.raises(TrainingError, match="ppo: the loss is") as caught:
+        ppo_step(ppo_phase(learner, reference), rollout, torch.tensor([1.0, bad, 1.0, 1.0]))
+    assert caught.value.details["input_ids"] == [rollout.sequences.input_ids.tolist()]
     assert not moved(learner.baby, weights)
 
     with torch.no_grad():
         learner.baby.lm.get_input_embeddings().weight[12] = bad
     weights = weights_of(learner.baby)
-    with pytest.raises(TrainingError, match="the clm loss is"):
-        clm_step(learner, pad(LINES, 0), 0, keep_gradient=False)
+    with pytest.raises(TrainingError, match="clm: the loss is"):
+        clm_step(learner, pad(LINES, 0))
     assert_close(weights_of(learner.baby), weights, rtol=0, atol=0, equal_nan=True)
 
 
@@ -398,9 +427,9 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_move():
     rollout, weights = speak(learner), weights_of(learner.baby)
     learner.baby.lm.get_input_embeddings().weight.register_hook(lambda gradient: gradient * math.inf)
     with pytest.raises(TrainingError, match=r"clm: the gradient's norm is (inf|nan)"):
-        clm_step(learner, pad(LINES, 0), 0, keep_gradient=False)
+        clm_step(learner, pad(LINES, 0))
     with pytest.raises(TrainingError, match=r"ppo: the gradient's norm is (inf|nan)"):
-        ppo_step(learner, rollout, torch.tensor(REWARDS), reference, KL_COEF, 0, (0, 0))
+        ppo_step(ppo_phase(learner, reference), rollout, torch.tensor(REWARDS))
     assert not moved(learner.baby, weights)
 
 
@@ -429,35 +458,32 @@ def test_check_sampler_stops_a_run_whose_sampler_is_off_at_a_single_token():
     assert caught.value.details["gap"] == pytest.approx(0.01, rel=0.01)
 
 
-@pytest.mark.parametrize(("penalty", "expected"), [("null", [3.0, 3.0, 3.0, 3.0]), ("0.5", [3.0, 2.5, 3.0, 2.5])])
-def test_the_missing_eos_penalty_is_subtracted_where_an_utterance_did_not_end_by_itself(
-    penalty, expected, make_recipe, monkeypatch
-):
-    has_ended = torch.tensor([True, False, True, False])
-    learned_from = []
-
-    def recorded(learner, rollout, rewards, *args):
-        learned_from.append(rewards)
-        return ppo_step(learner, rollout, rewards, *args)
-
-    monkeypatch.setattr(bambino.training.trainer, "sample", lambda *args: replace(sample(*args), has_ended=has_ended))
-    monkeypatch.setattr(bambino.training.trainer, "ppo_step", recorded)
-    rows = []
-    recipe = make_recipe("--schedule.kind", "ppo", "--max_steps", "1", "--ppo.missing_eos_penalty", penalty)
-    BambinoTrainer(args=recipe, reward_funcs=lambda texts, **_: [3.0] * len(texts), on_row=rows.append).train()
-    assert learned_from[0].tolist() == expected
-    # what is reported is the parent's reward
-    assert next(row for row in rows if row["kind"] == "step")["ppo/reward"] == 3.0
-
-
 def test_an_infinite_ratio_skips_the_update_and_moves_nothing():
     # a token the old policy gave e^-200: exp(log ratio) overflows fp32
     learner = make_learner(ppo=PPOConfig(epochs=1, learning_rate=0.01))
     rollout = speak(learner)
     rollout.log_probs[0, 0] = -200.0
     before = weights_of(learner.baby)
-    metrics = ppo_step(learner, rollout, torch.tensor(REWARDS), make_reference(), KL_COEF, 0, (0, 0))
+    metrics = ppo_step(ppo_phase(learner, make_reference()), rollout, torch.tensor(REWARDS))
     assert metrics["ppo/skipped_updates"] == 1
     assert metrics["ppo/ratio"] == math.inf
     assert learner.optimizers.updates == []
     assert all(torch.equal(before[name], weight) for name, weight in weights_of(learner.baby).items())
+
+
+# ------------------------------------------------------------------------------------------------------------- terms
+
+
+def test_terms_of_an_update_are_summed_into_one_gradient_by_their_weights():
+    learner = make_learner("gpt2")
+    _, first = slow_clm(learner, LINES[:2])
+    _, second = slow_clm(learner, LINES[2:])
+    updates = learner.updates("clm", PhaseConfig(learning_rate=0.01), 1)
+    steps = recorded(learner)
+    report = updates.take(0, [heard(pad(LINES[:2], 0)), heard(pad(LINES[2:], 0), weight=0.25, name="replay")])
+    for name, gradient in steps[0].gradient.items():
+        if name.startswith("lm."):
+            inner = name.removeprefix("lm.")
+            assert_close(gradient, first[inner] + 0.25 * second[inner], **CLOSE)
+    assert len(steps) == 1
+    assert report.keys() == {"loss", "replay_loss", "grad_norm", "learning_rate"}

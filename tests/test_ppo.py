@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from bambino.losses.advantages import gae, token_rewards, whiten
+from bambino.losses.advantages import at_last_token, gae, token_rewards, whiten
 from bambino.losses.ppo import adapted_kl_coef, entropy, exact_kl, policy_loss, value_loss
 
 NAN, INF = math.nan, math.inf
@@ -34,7 +34,9 @@ def test_token_rewards_are_the_kl_penalty_and_the_reward_on_the_last_real_token(
     # Row 2 (one token): log-ratio 0; its reward 7.
     log_probs = torch.tensor([[-1.0, -4.0, -1.0], [-2.0, -3.0, NAN], [-1.5, NAN, INF]])
     ref_log_probs = torch.tensor([[-2.0, -2.0, -4.0], [-4.0, -2.0, 9.0], [-1.5, NAN, 9.0]])
-    result = token_rewards(torch.tensor([5.0, -3.0, 7.0]), log_probs, ref_log_probs, real(3, 2, 1, width=3), 0.1)
+    is_real = real(3, 2, 1, width=3)
+    rewards = at_last_token(torch.tensor([5.0, -3.0, 7.0]), is_real)
+    result = token_rewards(rewards, log_probs, ref_log_probs, is_real, 0.1)
     assert_close(result, torch.tensor([[-0.1, 0.2, 4.7], [-0.2, -2.9, 0.0], [7.0, 0.0, 0.0]]))
 
 
@@ -42,14 +44,14 @@ def test_token_rewards_of_utterances_of_one_token():
     # 2 - 0.5 * (-1 - -3) = 1
     one = torch.ones(1, 1, dtype=torch.bool)
     assert_close(
-        token_rewards(torch.tensor([2.0]), torch.tensor([[-1.0]]), torch.tensor([[-3.0]]), one, 0.5), one + 0.0
+        token_rewards(torch.tensor([[2.0]]), torch.tensor([[-1.0]]), torch.tensor([[-3.0]]), one, 0.5), one + 0.0
     )
 
 
 def test_token_rewards_leave_their_arguments_alone():
     is_real, log_probs = real(2, 1, width=2), torch.tensor([[-1.0, -2.0], [-3.0, 0.0]])
     before = is_real.clone(), log_probs.clone()
-    token_rewards(torch.ones(2), log_probs, log_probs - 1, is_real, 0.1)
+    token_rewards(at_last_token(torch.ones(2), is_real), log_probs, log_probs - 1, is_real, 0.1)
     assert_close((is_real, log_probs), before)
 
 
@@ -57,7 +59,8 @@ def test_token_rewards_leave_their_arguments_alone():
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=6), numbers, st.floats(0, 2, width=32))
 def test_token_rewards_sum_to_the_reward_less_the_weighted_log_ratio(pairs, reward, kl_coef):
     log_probs, ref = torch.tensor(pairs, dtype=torch.float64).T[:, None]
-    result = token_rewards(torch.tensor([reward]).double(), log_probs, ref, torch.ones(1, len(pairs)).bool(), kl_coef)
+    is_real = torch.ones(1, len(pairs)).bool()
+    result = token_rewards(at_last_token(torch.tensor([reward]).double(), is_real), log_probs, ref, is_real, kl_coef)
     assert float(result.sum()) == pytest.approx(reward - kl_coef * sum(p - q for p, q in pairs), abs=1e-9)
 
 

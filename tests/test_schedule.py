@@ -13,17 +13,16 @@ from bambino.recipe.settings import PhaseConfig, ScheduleConfig
 def phases(max_steps: int, **settings: object) -> str:
     """The phases of a run as a word: c for clm, p for ppo."""
     schedule = Schedule(ScheduleConfig(**settings), max_steps)
-    return "".join(schedule.phase(step)[0] for step in range(max_steps))
+    return "".join(schedule.at(step).phase[0] for step in range(max_steps))
 
 
 schedules = st.builds(
     Schedule,
     st.builds(
         ScheduleConfig,
-        kind=st.sampled_from(["cycle", "blocked", "clm", "ppo"]),
-        clm_steps=st.integers(1, 12),
-        ppo_steps=st.integers(1, 12),
-        warmup_clm_steps=st.integers(0, 30),
+        cycle=st.dictionaries(st.sampled_from(["clm", "ppo", "recast"]), st.integers(1, 12), min_size=1),
+        blocked=st.booleans(),
+        warmup=st.dictionaries(st.sampled_from(["clm", "ppo"]), st.integers(0, 15)),
     ),
     st.integers(0, 80),
 )
@@ -34,57 +33,67 @@ def test_the_papers_cycle_is_ten_clm_steps_then_two_ppo_steps():
 
 
 def test_warmup_steps_come_before_the_first_cycle():
-    assert phases(12, clm_steps=2, ppo_steps=1, warmup_clm_steps=3) == "ccc" + "ccp" + "ccp" + "ccp"
+    assert phases(12, cycle={"clm": 2, "ppo": 1}, warmup={"clm": 3}) == "ccc" + "ccp" + "ccp" + "ccp"
 
 
 def test_a_cycle_may_have_more_ppo_than_clm_steps():
-    assert phases(9, clm_steps=1, ppo_steps=3) == "cppp" + "cppp" + "c"
+    assert phases(9, cycle={"clm": 1, "ppo": 3}) == "cppp" + "cppp" + "c"
 
 
 def test_a_run_may_stop_inside_the_ppo_steps_of_a_cycle():
-    assert phases(6, clm_steps=2, ppo_steps=3) == "ccppp" + "c"
-    assert phases(9, clm_steps=2, ppo_steps=3) == "ccppp" + "ccpp"
+    assert phases(6, cycle={"clm": 2, "ppo": 3}) == "ccppp" + "c"
+    assert phases(9, cycle={"clm": 2, "ppo": 3}) == "ccppp" + "ccpp"
+
+
+def test_phases_come_in_the_order_of_the_cycle():
+    assert phases(10, cycle={"recast": 1, "clm": 2, "ppo": 1}) == "rccp" + "rccp" + "rc"
+    assert phases(9, cycle={"clm": 2}, warmup={"ppo": 2, "clm": 1}) == "ppc" + "cccccc"
 
 
 def test_blocked_hears_everything_first():
     # As a cycle: cc ccp ccp cc, i.e. 2 ppo steps out of 10.
-    assert phases(10, kind="blocked", clm_steps=2, ppo_steps=1, warmup_clm_steps=2) == "cccccccc" + "pp"
+    settings = {"cycle": {"clm": 2, "ppo": 1}, "warmup": {"clm": 2}}
+    assert phases(10, **settings, blocked=True) == "cccccccc" + "pp"
 
 
-def test_clm_alone_and_ppo_alone():
-    assert phases(5, kind="clm", warmup_clm_steps=2) == "ccccc"
-    assert phases(5, kind="ppo") == "ppppp"
-    assert phases(5, kind="ppo", warmup_clm_steps=2) == "ccppp"
+def test_one_phase_alone_with_and_without_another_before_it():
+    assert phases(5, cycle={"clm": 1}, warmup={"clm": 2}) == "ccccc"
+    assert phases(5, cycle={"ppo": 1}) == "ppppp"
+    assert phases(5, cycle={"ppo": 1}, warmup={"clm": 2}) == "ccppp"
 
 
-def test_a_warmup_longer_than_the_run_is_all_clm():
-    for kind in ("cycle", "blocked", "clm", "ppo"):
-        assert phases(4, kind=kind, clm_steps=1, ppo_steps=1, warmup_clm_steps=9) == "cccc"
+@pytest.mark.parametrize("blocked", [False, True])
+def test_a_warmup_longer_than_the_run_is_all_there_is(blocked: bool):
+    assert phases(4, cycle={"clm": 1, "ppo": 1}, warmup={"clm": 9}, blocked=blocked) == "cccc"
 
 
 @given(schedules)
-def test_blocked_has_as_many_steps_of_each_phase_as_cycle(schedule: Schedule):
-    settings = {
-        "clm_steps": schedule.config.clm_steps,
-        "ppo_steps": schedule.config.ppo_steps,
-        "warmup_clm_steps": schedule.config.warmup_clm_steps,
-    }
-    cycle = phases(schedule.max_steps, kind="cycle", **settings)
-    assert phases(schedule.max_steps, kind="blocked", **settings) == "".join(sorted(cycle))
+def test_blocked_has_as_many_steps_of_each_phase_as_the_cycle(schedule: Schedule):
+    config = schedule.config
+    one, other = (
+        Schedule(ScheduleConfig(config.cycle, blocked, config.warmup), schedule.max_steps) for blocked in (False, True)
+    )
+    for phase in config.phases:
+        assert one.count(phase, schedule.max_steps) == other.count(phase, schedule.max_steps)
 
 
 @given(schedules)
 def test_count_is_how_often_a_phase_occurred_before_a_step(schedule: Schedule):
-    seen = {"clm": 0, "ppo": 0}
+    seen = dict.fromkeys(schedule.config.phases, 0)
     for step in range(schedule.max_steps):
         assert {phase: schedule.count(phase, step) for phase in seen} == seen
-        seen[schedule.phase(step)] += 1
+        at = schedule.at(step)
+        assert at.nth == seen[at.phase]
+        seen[at.phase] += 1
     assert {phase: schedule.count(phase, schedule.max_steps) for phase in seen} == seen
 
 
-def test_a_phase_starts_at_step_0_and_wherever_the_step_before_was_of_the_other_phase():
-    schedule = Schedule(ScheduleConfig(clm_steps=2, ppo_steps=2), 9)
-    assert [schedule.is_phase_start(step) for step in range(9)] == [True, False] * 4 + [True]
+def test_a_block_begins_at_step_0_and_wherever_the_step_before_was_another_phases():
+    schedule = Schedule(ScheduleConfig({"clm": 2, "ppo": 2}), 9)
+    places = [schedule.at(step) for step in range(9)]
+    assert [at.begins for at in places] == [True, False] * 4 + [True]
+    assert [at.ends for at in places] == [False, True] * 4 + [False]  # nothing comes after the last step
+    assert [at.progress for at in places[:3]] == [0, 1 / 9, 2 / 9]
 
 
 def rates(total: int, **settings: object) -> list[float]:

@@ -102,7 +102,7 @@ class PPOPhase:
         with self.tools.costs.time(self.name):
             if (at.nth + 1) % self.tools.recipe.schedule.cycle.get(self.name, 1) == 0:
                 row |= check_sampler(self.learner, rollout, self.reference)
-            row |= self._updates(rollout, earned, at)
+            row |= self.update(rollout, earned, at)
         if self.config.adaptive_kl and "ppo/kl" in row:
             target, horizon = self.config.kl_target, self.config.kl_horizon
             batch_size = self.tools.recipe.batch_size
@@ -129,7 +129,7 @@ class PPOPhase:
         if weights := state.constants | state.tensors:
             self.reference.load_weights(weights)
 
-    def _updates(self, rollout: Rollout, earned: Float[Tensor, "B U"], at: Place) -> Row:
+    def update(self, rollout: Rollout, earned: Float[Tensor, "B U"], at: Place) -> Row:
         """Advantages once, then epochs x minibatches updates."""
         config, lm, real = self.config, self.learner.baby.lm, rollout.is_real
         ref_log_probs = reference_log_probs(self.learner, rollout, self.reference)
