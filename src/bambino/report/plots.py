@@ -78,7 +78,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     if panel.is_log:
         axes.set_yscale("log")
     if panel.reaches is not None:
-        low, high = axes.get_ylim()
-        axes.set_ylim(bottom=min(low, panel.reaches[0]), top=max(high, panel.reaches[1]))
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom=min(bottom, panel.reaches[0]), top=max(top, panel.reaches[1]))
     axes.set_title(panel.title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
