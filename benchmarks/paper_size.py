@@ -1,4 +1,4 @@
-"""Seconds per step and peak memory of recipes/paper.yaml with random models of the paper's sizes.
+"""Seconds per step and peak memory of the recipe `paper` with random models of the paper's sizes.
 
     python benchmarks/paper_size.py [--steps 24] [--lines short|full] [--threads N]
 
@@ -24,8 +24,6 @@ from transformers import AutoModelForCausalLM, GPT2Config, OPTConfig, PreTrained
 from transformers.utils import logging
 
 from bambino import BambinoTrainer, load_recipe
-
-RECIPE = Path(__file__).parent.parent / "recipes" / "paper.yaml"
 
 
 def make_text(path: Path, lines: int, words: int) -> None:
@@ -84,7 +82,7 @@ def main() -> None:
             "output_dir": folder / "run",
             "evaluation.utterances": 0,
         }
-        recipe = load_recipe(RECIPE, [word for key, value in settings.items() for word in (f"--{key}", str(value))])
+        recipe = load_recipe("paper", [word for key, value in settings.items() for word in (f"--{key}", str(value))])
         rows: list[dict] = []
         BambinoTrainer(args=recipe, on_row=rows.append).train()
     report(arguments, [row for row in rows if row["kind"] == "step"])

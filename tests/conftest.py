@@ -26,8 +26,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from bambino.recipe.file import load_recipe
-from bambino.recipe.settings import Recipe
+from bambino import Recipe, load_recipe
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -152,8 +151,7 @@ def make_recipe(baby_folder: Path, parent_folder: Path, text_file: Path, tmp_pat
             "--text.max_length": "40",
             "--batch_size": "4",
             "--max_steps": "6",
-            "--schedule.clm_steps": "2",
-            "--schedule.ppo_steps": "1",
+            "--schedule.cycle": "{clm: 2, ppo: 1}",
             "--clm.learning_rate": "1e-3",
             "--ppo.learning_rate": "1e-3",
             "--rollout.prompt_tokens": "4",

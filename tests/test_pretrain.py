@@ -146,7 +146,7 @@ def test_sizes_have_the_parameters_in_their_names():
 def test_the_command_line_raises_and_goes_on(text_file, tmp_path, capsys):
     words = ["--text.sources", f"[{text_file}]", "--output_dir", str(tmp_path / "run")]
     short = [word if word != "20" else "3" for word in TINY]
-    assert main(["pretrain", "recipes/pretrain-small.yaml", *short, *words, "--clm.warmup_updates", "1"]) == 0
+    assert main(["pretrain", "pretrain-small", *short, *words, "--clm.warmup_updates", "1"]) == 0
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
     assert "random weights" in (tmp_path / "run" / "model" / "README.md").read_text()
     assert main(["pretrain", "--resume", str(tmp_path / "run")]) == 0

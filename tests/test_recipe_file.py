@@ -11,20 +11,32 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bambino import load_recipe
 from bambino.errors import RecipeError
-from bambino.recipe.file import dump_recipe, load_recipe, setting_names
+from bambino.feedback.settings import KINDS, ParentPerplexityConfig
+from bambino.recipe import file
+from bambino.recipe.checks import AtLeastOne
+from bambino.recipe.file import dump_recipe, setting_names, shipped
 from bambino.recipe.settings import (
     CLMConfig,
     EvaluationConfig,
+    FeedbackConfig,
     ModelConfig,
     PPOConfig,
     Recipe,
-    RewardConfig,
     ScheduleConfig,
     TextConfig,
 )
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+@dataclasses.dataclass(frozen=True)
+class RepetitionConfig(FeedbackConfig):
+    """A kind of feedback of one's own."""
+
+    ngram: AtLeastOne = 3
+
+
+OWN = {"repetition": RepetitionConfig}
 
 
 def load(tmp_path: Path, text: str, *overrides: str) -> Recipe:
@@ -77,23 +89,39 @@ def test_numbers_may_be_written_as_people_write_them(tmp_path: Path):
 
 
 def test_null_means_off_in_a_file_and_on_the_command_line(tmp_path: Path):
-    assert load(tmp_path, "reward:\n  tau: null\n").reward.tau is None
-    assert load_recipe(None, ["--reward.tau", "null"]).reward.tau is None
+    assert load(tmp_path, "text:\n  heldout_every: null\n").text.heldout_every is None
+    assert load_recipe(None, ["--text.heldout_every", "null"]).text.heldout_every is None
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_shipped_recipe_loads_and_says_something_of_its_own(path: Path):
-    assert load_recipe(path) != Recipe()
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_recipe_opens_by_its_name_and_says_something_of_its_own(name: str):
+    assert load_recipe(name) != Recipe()
 
 
 def test_recipes_are_shipped():
-    assert "paper" in [path.stem for path in RECIPES]
+    assert list(shipped()) == ["paper", "pretrain-small", "real-small"]
+
+
+def test_a_name_wins_over_a_file_of_that_name_and_a_path_opens_the_file(tmp_path: Path, monkeypatch):
+    (tmp_path / "paper").write_text("seed: 5\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("paper").seed == 347
+    assert load_recipe("./paper").seed == 5
+
+
+def test_an_error_in_a_shipped_recipe_names_recipe_and_line():
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("paper", ["--batch_size", "3"])
+    assert caught.value.key == "ppo.minibatch_size"
+    line = shipped()["paper"].splitlines().index("  minibatch_size: 32             # release") + 1
+    assert caught.value.where == f"paper.yaml of bambino, line {line}"
 
 
 def test_the_papers_recipe_has_the_papers_numbers():
-    recipe = load_recipe(next(path for path in RECIPES if path.stem == "paper"))
-    assert (recipe.schedule.clm_steps, recipe.schedule.ppo_steps, recipe.batch_size) == (10, 2, 32)
-    assert (recipe.reward.alpha, recipe.reward.beta, recipe.reward.tau) == (5.0, 0.001, 150.0)
+    recipe = load_recipe("paper")
+    assert (recipe.schedule.cycle, recipe.batch_size) == ({"clm": 10, "ppo": 2}, 32)
+    paper = recipe.feedback["parent_perplexity"]
+    assert (paper.alpha, paper.beta, paper.tau, paper.for_) == (5.0, 0.001, 150.0, "ppo")
     assert (recipe.rollout.prompt_tokens, recipe.rollout.max_new_tokens, recipe.rollout.temperature) == (8, 16, 1.0)
     assert (recipe.clm.learning_rate, recipe.ppo.learning_rate) == (1.41e-5, 1.41e-5)
 
@@ -105,9 +133,9 @@ UNUSUAL = Recipe(
     max_steps=0,
     baby=ModelConfig("a/b", "1e3"),
     text=TextConfig(sources=["a.txt", "null"], weights=[0.5, 2.0], heldout_every=None, mode="packed"),
-    schedule=ScheduleConfig("blocked", 2, 3, 4),
+    schedule=ScheduleConfig({"clm": 2, "ppo": 3}, True, {"clm": 4}),
     clm=CLMConfig(learning_rate=1e-5, max_grad_norm=1.0),
-    reward=RewardConfig(tau=None, beta_times_tau=3.0, tau_freeze_after=1000),
+    feedback={"parent_perplexity": ParentPerplexityConfig(for_="clm", tau=None, beta_times_tau=3.0)},
     evaluation=EvaluationConfig(texts={"it": ["a"], "no": ["b", "c"]}, pairs={"1": "p.jsonl"}),
 )
 
@@ -119,10 +147,14 @@ def test_a_dumped_recipe_loads_as_the_same_recipe(tmp_path: Path, recipe: Recipe
 
 def test_a_dumped_recipe_writes_every_setting_out():
     content = yaml.safe_load(dump_recipe(UNUSUAL))
-    sections = {name for name, value in dataclasses.asdict(UNUSUAL).items() if isinstance(value, dict)}
-    written = [name for name in content if name not in sections]
-    written += [name for section in sections for name in (section, *(f"{section}.{key}" for key in content[section]))]
-    assert sorted(written) == sorted(setting_names())
+    mappings = {"schedule.cycle", "schedule.warmup", "evaluation.texts", "evaluation.pairs"}
+
+    def names(value: object, key: str) -> list[str]:
+        inner = value.items() if isinstance(value, dict) and key not in mappings else []
+        return [key, *(name for k, item in inner for name in names(item, f"{key}.{k}" if key else k))]
+
+    assert sorted(names(content, "")[1:]) == sorted(setting_names(KINDS))
+    assert content["feedback"]["parent_perplexity"]["for"] == "clm"
 
 
 texts = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=9)
@@ -169,11 +201,15 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_spelling(tmp_pa
         ("seed: 1\nppo:\n  epochs: many\n", "ppo.epochs", 3, "int"),
         ("ppo:\n  epochs: 1.5\n", "ppo.epochs", 2, "int"),
         ("ppo:\n  epochs: true\n", "ppo.epochs", 2, "int"),
+        ("ppo:\n  epochs: '3'\n", "ppo.epochs", 2, "int"),
+        ("clm:\n  learning_rate: true\n", "clm.learning_rate", 2, "float"),
+        ("schedule:\n  cycle: {clm: many}\n", "schedule.cycle", 2, "{clm: 10, ppo: 2}"),
+        ("text:\n  sources: [[a.txt]]\n", "text.sources", 2, "a list of str"),
         ("clm:\n  learning_rate: fast\n", "clm.learning_rate", 2, "float"),
         ("ppo:\n  adaptive_kl: 1\n", "ppo.adaptive_kl", 2, "bool"),
         ("text:\n  mode: linez\n", "text.mode", 2, "'lines', 'packed'"),
         ("text:\n  sources: a.txt\n", "text.sources", 2, "list"),
-        ("evaluation:\n  texts: [a.txt]\n", "evaluation.texts", 2, "dict"),
+        ("evaluation:\n  texts: [a.txt]\n", "evaluation.texts", 2, "mapping"),
         ("output_dir: [a]\n", "output_dir", 1, "str"),
     ],
 )
@@ -216,26 +252,36 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_line_and_what_it_should_b
             "text.weights = [1.0] has 1 numbers for 2 sources. Give one per source.",
             3,
         ),
-        ("text:\n  sources: [a]\n  weights: [0]\n", "text.weights = [0.0] must all be above 0.", 3),
-        ("schedule:\n  clm_steps: 0\n", "schedule.clm_steps = 0 is too small. Use 1 or more.", 2),
-        ("schedule:\n  ppo_steps: 0\n", "schedule.ppo_steps = 0 is too small. Use 1 or more.", 2),
-        ("clm:\n  learning_rate: 0\n", "clm.learning_rate = 0.0 must be above 0.", 2),
-        ("clm:\n  learning_rate: .nan\n", "clm.learning_rate = nan must be above 0.", 2),
-        ("clm:\n  weight_decay: -1\n", "clm.weight_decay = -1.0 is too small. Use 0 or more.", 2),
-        ("clm:\n  adam_beta1: 1\n", "clm.adam_beta1 = 1.0 must be at least 0 and below 1.", 2),
-        ("ppo:\n  adam_beta2: 1.5\n", "ppo.adam_beta2 = 1.5 must be at least 0 and below 1.", 2),
-        ("ppo:\n  adam_epsilon: -1\n", "ppo.adam_epsilon = -1.0 must be above 0.", 2),
-        ("ppo:\n  max_grad_norm: 0\n", "ppo.max_grad_norm = 0.0 must be above 0.", 2),
+        ("text:\n  sources: [a]\n  weights: [0]\n", "text.weights[0] = 0 must be above 0.", 3),
+        ("schedule:\n  cycle: {clm: 0}\n", "schedule.cycle.clm = 0 is too small. Use 1 or more.", 2),
+        ("schedule:\n  warmup: {clm: -1}\n", "schedule.warmup.clm = -1 is too small. Use 0 or more.", 2),
+        (
+            "schedule:\n  cycle: {}\n",
+            "schedule.cycle = {} names no phase. Give steps, such as {clm: 10, ppo: 2}.",
+            2,
+        ),
+        ("clm:\n  learning_rate: 0\n", "clm.learning_rate = 0 must be above 0.", 2),
+        ("clm:\n  learning_rate: .nan\n", "clm.learning_rate = nan is not finite. Give a number.", 2),
+        ("rollout:\n  temperature: .inf\n", "rollout.temperature = inf is not finite. Give a number.", 2),
+        ("text:\n  sources: [a]\n  weights: [.inf]\n", "text.weights[0] = inf is not finite. Give a number.", 3),
+        ("clm:\n  weight_decay: -1\n", "clm.weight_decay = -1 is too small. Use 0 or more.", 2),
+        ("clm:\n  adam_beta1: 1\n", "clm.adam_beta1 = 1 is too large. Use less than 1.", 2),
+        ("ppo:\n  adam_beta2: 1.5\n", "ppo.adam_beta2 = 1.5 is too large. Use less than 1.", 2),
+        ("ppo:\n  adam_epsilon: -1\n", "ppo.adam_epsilon = -1 must be above 0.", 2),
+        ("ppo:\n  max_grad_norm: 0\n", "ppo.max_grad_norm = 0 must be above 0.", 2),
         ("ppo:\n  warmup_updates: -1\n", "ppo.warmup_updates = -1 is too small. Use 0 or more.", 2),
-        ("ppo:\n  ratio_threshold: 1\n", "ppo.ratio_threshold = 1.0 must be above 1, a first update's.", 2),
+        ("ppo:\n  ratio_threshold: 1\n", "ppo.ratio_threshold = 1 must be above 1.", 2),
         ("ppo:\n  epochs: 0\n", "ppo.epochs = 0 is too small. Use 1 or more.", 2),
-        ("ppo:\n  gamma: 1.1\n", "ppo.gamma = 1.1 must lie between 0 and 1.", 2),
+        ("ppo:\n  gamma: 1.1\n", "ppo.gamma = 1.1 is too large. Use 1 or less.", 2),
         ("ppo:\n  kl_coef: -0.1\n", "ppo.kl_coef = -0.1 is too small. Use 0 or more.", 2),
-        ("rollout:\n  top_p: 2\n", "rollout.top_p = 2.0 is a probability. Use at most 1.", 2),
+        ("rollout:\n  top_p: 2\n", "rollout.top_p = 2 is too large. Use 1 or less.", 2),
         ("rollout:\n  top_k: 0\n", "rollout.top_k = 0 is too small. Use 1 or more.", 2),
-        ("rollout:\n  temperature: 0\n", "rollout.temperature = 0.0 must be above 0.", 2),
-        ("reward:\n  tau: 0\n", "reward.tau = 0.0 must be above 0.", 2),
-        ("reward:\n  tau_quantile: 1\n", "reward.tau_quantile = 1.0 must lie between 0 and 1.", 2),
+        ("rollout:\n  temperature: 0\n", "rollout.temperature = 0 must be above 0.", 2),
+        (
+            "feedback:\n  parent_perplexity:\n    tau: 0\n",
+            "feedback.parent_perplexity.tau = 0 must be above 0.",
+            3,
+        ),
         ("evaluation:\n  eval_steps: 0\n", "evaluation.eval_steps = 0 is too small. Use 1 or more.", 2),
     ],
 )
@@ -253,7 +299,7 @@ def test_null_is_refused_for_a_setting_that_cannot_be_off(tmp_path: Path, settin
 
 
 def test_loading_one_recipe_leaves_nothing_behind_for_the_next():
-    load_recipe(None, ["--text.sources+=a.txt", "--seed", "5"])
+    load_recipe(None, ["--text.sources=[a.txt]", "--schedule.cycle", "{clm: 1}", "--seed", "5"])
     assert load_recipe() == Recipe()
 
 
@@ -301,6 +347,12 @@ def test_a_missing_recipe_is_named(tmp_path: Path):
         load_recipe(tmp_path / "nowhere.yaml")
 
 
+@pytest.mark.parametrize("name", ["papr", "recipes/paper.yaml"])
+def test_a_name_that_is_none_is_answered_with_the_names_there_are(name: str):
+    with pytest.raises(RecipeError, match=r"Did you mean paper\? .*shipped: paper, pretrain-small, real-small\.$"):
+        load_recipe(name)
+
+
 def test_a_folder_or_a_binary_file_is_no_recipe(tmp_path: Path):
     (tmp_path / "weights.yaml").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path, tmp_path / "weights.yaml"):
@@ -346,3 +398,166 @@ def test_a_word_that_belongs_to_no_setting_is_refused_with_an_example(overrides:
 def test_a_setting_without_its_value_is_refused():
     with pytest.raises(RecipeError, match=r"--ppo\.kl_coef: expected one argument"):
         load_recipe(None, ["--ppo.kl_coef"])
+
+
+# --------------------------------------------------------------------------------------------------------- feedback
+
+
+def test_a_recipe_names_all_kinds_of_feedback_there_are(tmp_path: Path):
+    assert load_recipe().feedback == {}
+    text = "feedback:\n  parent_perplexity: {tau: null, for: clm}\n"
+    assert load(tmp_path, text).feedback == {"parent_perplexity": ParentPerplexityConfig(for_="clm", tau=None)}
+
+
+def test_an_override_sets_one_setting_of_one_kind_and_adds_the_kind_where_it_is_not_there(tmp_path: Path):
+    text = "feedback:\n  parent_perplexity: {tau: null, alpha: 2}\n"
+    one = load(tmp_path, text, "--feedback.parent_perplexity.alpha", "3").feedback
+    assert one == {"parent_perplexity": ParentPerplexityConfig(tau=None, alpha=3.0)}
+    assert load_recipe(None, ["--feedback.parent_perplexity.tau=null"]).feedback == {
+        "parent_perplexity": ParentPerplexityConfig(tau=None)
+    }
+
+
+def test_feedback_or_a_kind_given_whole_replaces_what_was_there(tmp_path: Path):
+    text = "feedback:\n  parent_perplexity: {tau: null, alpha: 2}\n"
+    for override in (["--feedback", "{parent_perplexity: {beta: 1}}"], ["--feedback.parent_perplexity", "{beta: 1}"]):
+        assert load(tmp_path, text, *override).feedback == {"parent_perplexity": ParentPerplexityConfig(beta=1.0)}
+    assert load(tmp_path, text, "--feedback", "{}").feedback == {}
+
+
+def test_null_takes_a_kind_out_and_a_later_word_puts_it_back(tmp_path: Path):
+    text = "feedback:\n  parent_perplexity: {tau: null}\n"
+    out = ["--feedback.parent_perplexity", "null"]
+    assert load(tmp_path, text, *out).feedback == {}
+    back = load(tmp_path, text, *out, "--feedback.parent_perplexity.alpha", "1").feedback
+    assert back == {"parent_perplexity": ParentPerplexityConfig(alpha=1.0)}  # tau is the default again
+
+
+def test_kinds_of_ones_own_are_read_checked_and_dumped_as_the_others(tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    path.write_text("feedback:\n  repetition: {weight: 0.5}\n  parent_perplexity: {}\n")
+    recipe = load_recipe(path, ["--feedback.repetition.ngram", "2"], kinds=OWN)
+    assert recipe.feedback["repetition"] == RepetitionConfig(weight=0.5, ngram=2)
+    assert list(recipe.feedback) == ["repetition", "parent_perplexity"]
+    path.write_text(dump_recipe(recipe))
+    assert load_recipe(path, kinds=OWN) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        (
+            "feedback:\n  repetitoin: {}\n",
+            "There is no setting feedback.repetitoin. Did you mean feedback.repetition?",
+            2,
+        ),
+        (
+            "feedback:\n  repetition:\n    n_gram: 2\n",
+            "There is no setting feedback.repetition.n_gram. Did you mean feedback.repetition.ngram?",
+            3,
+        ),
+        ("feedback:\n  repetition: {ngram: 0}\n", "feedback.repetition.ngram = 0 is too small. Use 1 or more.", 2),
+        ("feedback:\n  repetition: {ngram: x}\n", "feedback.repetition.ngram: expected an int. Got value: x", 2),
+        (
+            "feedback:\n  repetition: {for: pp}\n",
+            "feedback.repetition.for names a phase pp, which there is not. Did you mean ppo?",
+            2,
+        ),
+        (
+            "feedback:\n  repetition:\n",
+            "feedback.repetition is a section. Write its settings below it, indented.",
+            2,
+        ),
+    ],
+)
+def test_wrong_kinds_and_wrong_settings_of_kinds_are_refused(tmp_path: Path, text: str, message: str, line: int):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, kinds=OWN)
+    assert (caught.value.problem, caught.value.where) == (message, f"{path}, line {line}")
+
+
+def test_a_run_of_kinds_and_phases_that_are_not_here_can_be_looked_at(tmp_path: Path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("baby: {model: a}\nfeedback: {strange: {x: 1}}\nschedule: {cycle: {dream: 1}}\n")
+    recipe = file.load_recipe(path)
+    assert (recipe.baby.model, recipe.feedback, recipe.schedule.cycle) == ("a", {}, {"dream": 1})
+
+
+# ----------------------------------------------------------------------------------------------------------- phases
+
+
+def test_overriding_the_cycle_replaces_it_whole(tmp_path: Path):
+    text = "schedule:\n  cycle: {clm: 10, ppo: 2}\n  warmup: {clm: 3}\n"
+    recipe = load(tmp_path, text, "--schedule.cycle", "{clm: 1}")
+    assert recipe.schedule == ScheduleConfig({"clm": 1}, False, {"clm": 3})
+    with pytest.raises(RecipeError, match=r"schedule\.cycle is one setting\. Give it whole: --schedule\.cycle"):
+        load_recipe(None, ["--schedule.cycle.clm", "1"])
+
+
+@pytest.mark.parametrize("name", ["cycle", "warmup"])
+def test_a_phase_that_is_none_is_refused_with_the_nearest_name(tmp_path: Path, name: str):
+    error = refusal(tmp_path, f"seed: 1\nschedule:\n  {name}: {{clm: 1, pppo: 2}}\n")
+    message = f"schedule.{name} names a phase pppo, which there is not. Did you mean ppo?"
+    assert (error.problem, error.where) == (message, f"{tmp_path}/mine.yaml, line 3")
+    assert "Phases are clm, ppo." in refusal(tmp_path, f"schedule: {{{name}: {{dreaming: 1}}}}\n").problem
+
+
+def test_phases_of_ones_own_may_be_named_when_they_are_handed_in():
+    recipe = load_recipe(None, ["--schedule.cycle", "{clm: 1, dreaming: 2}"], phases=["dreaming"])
+    assert recipe.schedule.phases == ["clm", "dreaming"]
+
+
+# --------------------------------------------------------------------------------------------- settings that moved
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line", "place"),
+    [
+        ("schedule:\n  kind: clm\n", "schedule.kind", 2, "schedule.cycle: {clm: 1}"),
+        ("schedule:\n  clm_steps: 10\n", "schedule.clm_steps", 2, "schedule.cycle: {clm: 10, ppo: 2}"),
+        ("schedule:\n  ppo_steps: 2\n", "schedule.ppo_steps", 2, "schedule.cycle: {clm: 10, ppo: 2}"),
+        ("schedule:\n  warmup_clm_steps: 2\n", "schedule.warmup_clm_steps", 2, "schedule.warmup: {clm: 300}"),
+        ("reward:\n  tau: null\n", "reward.tau", 2, "feedback.parent_perplexity.tau"),
+        ("reward:\n  tau_quantile: 0.5\n", "reward.tau_quantile", 2, "is the median"),
+        ("reward: 3\n", "reward", 1, "feedback.parent_perplexity"),
+        ("ppo:\n  missing_eos_penalty: 1\n", "ppo.missing_eos_penalty", 2, "feedback.missing_eos.weight"),
+        ("clm:\n  label_smoothing: 0.1\n", "clm.label_smoothing", 2, "Leave it out."),
+    ],
+)
+def test_a_setting_of_an_earlier_version_is_told_its_new_place(tmp_path: Path, text, key, line, place):
+    error = refusal(tmp_path, text)
+    assert (error.key, error.where) == (key, f"{tmp_path}/mine.yaml, line {line}")
+    assert error.problem.startswith(f"There is no setting {key}. ")
+    assert place in error.problem
+    with pytest.raises(RecipeError, match=error.problem.split(". ")[0]):
+        load_recipe(None, [f"--{key}", "1"])
+
+
+# --------------------------------------------------------------------------------------------------- from Python
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PPOConfig(epochs=0), "ppo.epochs = 0 is too small. Use 1 or more."),
+        (lambda: PPOConfig(epochs=True), "ppo.epochs: expected an int. Got value: True"),
+        (lambda: CLMConfig(learning_rate=float("nan")), "clm.learning_rate = nan is not finite. Give a number."),
+        (lambda: Recipe(seed=None), "seed cannot be null. Leave it out to keep its default."),
+        (lambda: Recipe(ppo={"epochs": 1}), "ppo: expected a PPOConfig. Got value: {'epochs': 1}"),
+        (lambda: dataclasses.replace(Recipe(), batch_size=-1), "batch_size = -1 is too small. Use 1 or more."),
+        (
+            lambda: ParentPerplexityConfig(tau=0.0),
+            "feedback.parent_perplexity.tau = 0.0 must be above 0.",
+        ),
+    ],
+)
+def test_settings_made_in_python_are_checked_as_those_of_a_file(make, message: str):
+    with pytest.raises(RecipeError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_an_int_for_a_float_becomes_one():
+    assert isinstance(PPOConfig(kl_coef=1).kl_coef, float)

@@ -57,7 +57,7 @@ def trajectory(recipe: str, folder: Path) -> list[dict[str, Any]]:
         }
         settings |= {"--evaluation.texts": f"{{it: [{text}]}}"}
     words = [str(word) for setting in settings.items() for word in setting]
-    args = load_recipe(ROOT / "recipes" / f"{recipe}.yaml", words)
+    args = load_recipe(recipe, words)
     rows: list[dict[str, Any]] = []
     trainer = (
         newborn_trainer(args, on_row=rows.append)

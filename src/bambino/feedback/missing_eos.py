@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from bambino.recipe.settings import FeedbackConfig
 
@@ -11,6 +11,8 @@ from bambino.recipe.settings import FeedbackConfig
 @dataclass(frozen=True)
 class MissingEOSConfig(FeedbackConfig):
     """-1 for an utterance that did not end by itself; `weight` says how much that costs."""
+
+    section: ClassVar[str] = "feedback.missing_eos"
 
     def make(self, parent: object) -> Any:
         """The feedback itself; it needs no parent."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from bambino.recipe.settings import FeedbackConfig
 
@@ -15,6 +15,8 @@ from bambino.recipe.settings import FeedbackConfig
 @dataclass(frozen=True)
 class RepetitionConfig(FeedbackConfig):
     """Minus the share of an utterance's words that are its most frequent one; `weight` says how much that costs."""
+
+    section: ClassVar[str] = "feedback.repetition"
 
     def make(self, parent: object) -> Any:
         """The feedback itself; it needs no parent."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from bambino.errors import RecipeError
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.repetition import RepetitionConfig
-from bambino.recipe.checks import _above_zero
+from bambino.recipe.checks import Positive
 from bambino.recipe.settings import FeedbackConfig
 
 if TYPE_CHECKING:
@@ -25,24 +25,20 @@ class ParentPerplexityConfig(FeedbackConfig):
     """R = alpha / (1 + exp(beta * (PPL - tau))), PPL the parent's perplexity per parent token (paper, section 3)."""
 
     needs_parent: ClassVar[bool] = True
+    section: ClassVar[str] = "feedback.parent_perplexity"
 
-    alpha: float = 5.0
+    alpha: Positive = 5.0
     """The largest reward."""
-    beta: float = 0.001
+    beta: Positive = 0.001
     """Steepness, per unit of perplexity."""
-    beta_times_tau: float | None = None
+    beta_times_tau: Positive | None = None
     """When given, beta = beta_times_tau / tau, so that steepness follows a calibrated tau (3 worked on toys)."""
-    tau: float | None = 150.0
+    tau: Positive | None = 150.0
     """The perplexity that earns alpha / 2; None: calibrated, the median of the last 512 utterances' perplexities."""
     scope: Literal["whole", "utterance"] = "whole"
     """Which parent tokens count: prompt and utterance (paper), or the utterance's alone, given the prompt."""
     until: Literal["cut", "last_word"] = "cut"
     """Score to the end of the text, or leave out a last word that was cut by the token limit."""
-
-    def __post_init__(self) -> None:
-        _above_zero(feedback__parent_perplexity__alpha=self.alpha, feedback__parent_perplexity__beta=self.beta)
-        _above_zero(feedback__parent_perplexity__tau=self.tau)
-        _above_zero(feedback__parent_perplexity__beta_times_tau=self.beta_times_tau)
 
     def make(self, parent: Speaker | None) -> ParentPerplexity:
         """The feedback itself."""
@@ -58,3 +54,4 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "repetition": RepetitionConfig,
     "missing_eos": MissingEOSConfig,
 }
+"""Kinds of feedback that a recipe may name."""

@@ -1,24 +1,163 @@
-"""Checks of settings: each raises a RecipeError that names key, value and way out."""
+"""Settings that check themselves: kinds and bounds beside the fields, one wording for all refusals.
+
+`Settings` is the base of every section of a recipe. A section is a frozen dataclass; where its values do not fit the
+annotations of its fields, making it raises a `RecipeError` that names key, value and way out.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import functools
+import types
+import typing
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, create_model
 
 from bambino.errors import RecipeError
 
+AtLeastOne = Annotated[int, Field(ge=1)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
+Count = Annotated[int, Field(ge=0)]
+"""0 or more."""
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+"""From 0 to 1."""
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""From 0 to below 1."""
 
-def _require(is_fine: bool, key: str, value: object, way_out: str) -> None:
-    if not is_fine:
-        raise RecipeError(key, f"{key} = {value} {way_out}")
+
+class Settings:
+    """A section of settings. Derive a frozen dataclass; with a `__post_init__` of its own, call this one first."""
+
+    section: ClassVar[str] = ""
+    """Dotted name of the section in a recipe, for messages."""
+    refusal: ClassVar[type[RecipeError]] = RecipeError
+    """What is raised."""
+
+    def __post_init__(self) -> None:
+        """Every value fits its field. An int for a float becomes a float; nothing else is turned into another kind."""
+        cls: type = type(self)
+        given = {name: getattr(self, name) for name in types_of(cls)}
+        try:
+            fine = _checker(cls).model_validate(given)
+        except ValidationError as error:
+            raise _refusal(type(self), given, error) from None
+        for name in given:
+            object.__setattr__(self, name, getattr(fine, name))
+
+    @classmethod
+    def key(cls, name: str) -> str:
+        """Dotted name of a field, as a recipe writes it."""
+        return f"{cls.section}.{written(name)}" if cls.section else written(name)
+
+    def require(self, is_fine: bool, name: str, way_out: str) -> None:
+        """Raise unless it is fine; the message is `section.name = value` and the way out."""
+        if not is_fine:
+            key = self.key(name)
+            raise self.refusal(key, f"{key} = {getattr(self, name)} {way_out}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values under the names that a recipe uses."""
+        return {written(name): _plain(getattr(self, name)) for name in types_of(type(self))}
 
 
-def _at_least(minimum: float, **settings: Any) -> None:
-    """Raise when a setting (named `section__field`) is neither None nor at least `minimum`."""
-    for name, value in settings.items():
-        key = name.replace("__", ".")
-        _require(value is None or value >= minimum, key, value, f"is too small. Use {minimum} or more.")
+def written(name: str) -> str:
+    """A field's name in a recipe: `for_` is `for` there, a word that Python keeps for itself."""
+    return name.removesuffix("_")
 
 
-def _above_zero(**settings: Any) -> None:
-    for name, value in settings.items():
-        _require(value is None or value > 0, name.replace("__", "."), value, "must be above 0.")
+def types_of(cls: type) -> dict[str, Any]:
+    """Field -> its type, with bounds."""
+    return _types_of(cls)
+
+
+@functools.cache
+def _types_of(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def may_be_null(hint: Any) -> bool:
+    return type(None) in typing.get_args(hint)
+
+
+def plain_type(hint: Any) -> Any:
+    """A type without its bounds, and without null."""
+    while True:
+        if typing.get_origin(hint) is Annotated:
+            hint = typing.get_args(hint)[0]
+        elif typing.get_origin(hint) in (typing.Union, types.UnionType):
+            (hint,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
+        else:
+            return hint
+
+
+def type_in_words(hint: Any) -> str:
+    """What a setting takes: "an int", "a list of str or null", "one of 'lines', 'packed'"."""
+    kind, null = plain_type(hint), " or null" if may_be_null(hint) else ""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(arg) for arg in args) + null
+    if origin is list:
+        return f"a list of {plain_type(args[0]).__name__}{null}"
+    if origin is dict:
+        return f"a mapping{null}"
+    return ("an " if kind.__name__[0] in "aeiou" else "a ") + kind.__name__ + null
+
+
+@functools.cache
+def _checker(cls: type) -> type[BaseModel]:
+    """Pydantic's check of all fields of a class."""
+
+    def checked(hint: Any) -> Any:
+        if isinstance(hint, type) and issubclass(hint, Settings):
+            return Annotated[hint, InstanceOf()]
+        if typing.get_origin(hint) is dict and isinstance(item := typing.get_args(hint)[1], type):
+            return dict.__class_getitem__((str, checked(item)))
+        return hint
+
+    config = ConfigDict(strict=True, allow_inf_nan=False, protected_namespaces=())
+    fields: dict[str, Any] = {name: (checked(hint), ...) for name, hint in types_of(cls).items()}
+    return create_model(cls.__name__, __config__=config, **fields)
+
+
+def _refusal(cls: type[Settings], given: dict[str, Any], error: ValidationError) -> RecipeError:
+    """The first thing wrong, in our words."""
+    first = error.errors()[0]
+    field, *inner = first["loc"]
+    hint, key, value = types_of(cls)[str(field)], cls.key(str(field)), given[str(field)]
+    if value is None and not inner and not may_be_null(hint):
+        return cls.refusal(key, f"{key} cannot be null. Leave it out to keep its default.")
+    bounds = {
+        "greater_than_equal": "is too small. Use {ge} or more.",
+        "greater_than": "must be above {gt}.",
+        "less_than_equal": "is too large. Use {le} or less.",
+        "less_than": "is too large. Use less than {lt}.",
+        "finite_number": "is not finite. Give a number.",
+    }
+    if first["type"] in bounds:
+        item = "".join(f"[{place}]" if isinstance(place, int) else f".{place}" for place in inner)
+        limits = {name: f"{limit:g}" for name, limit in first.get("ctx", {}).items()}
+        return cls.refusal(key, f"{key}{item} = {first['input']} {bounds[first['type']].format(**limits)}")
+    return cls.refusal(key, f"{key}: expected {type_in_words(hint)}. Got value: {value}{_way_out(hint, value)}")
+
+
+def _way_out(hint: Any, value: Any) -> str:
+    kind = typing.get_origin(plain_type(hint))
+    if kind is list and not isinstance(value, list):
+        return f" Write a list: '[{value}]'"
+    if kind is dict:
+        item = plain_type(typing.get_args(plain_type(hint))[1])
+        example = {int: "{clm: 10, ppo: 2}", str: "{it: italian.jsonl}"}.get(item, "{it: [italian.txt]}")
+        return f" Write a mapping, with a space after each colon: '{example}'"
+    return ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.to_dict()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, list) else value

@@ -1,58 +1,71 @@
 """Recipes on disk and on the command line: YAML and dotted overrides in, a checked `Recipe` out, and back.
 
-Types and help texts are jsonargparse's, from the fields of `settings.py`. Ours: unknown keys are refused with the
-nearest spelling, and errors carry the line of the file.
+A recipe's own words win over the defaults, overrides win over both. A setting that is a list or a mapping is replaced
+whole. `feedback` is a mapping of kinds: a recipe names all there are, an override changes one setting of one kind.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import functools
 import re
-import typing
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
+from typing import Any, TypeVar
 
-import jsonargparse
 import yaml
 
 from bambino.errors import RecipeError
+from bambino.recipe.checks import Settings, types_of, written
+from bambino.recipe.names import Kinds, Names, nearest, setting_names
 from bambino.recipe.settings import Recipe
+from bambino.recipe.values import compose, is_null, read_node, read_word
 
-jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+__all__ = ["dump_recipe", "load_recipe", "read_settings", "setting_names", "shipped"]
 
-
-@functools.cache
-def build_parser(prog: str = "bambino train") -> jsonargparse.ArgumentParser:
-    """The command line's view of `Recipe`: one dotted option per setting, help from the field docs (kept: 0.2 s)."""
-    parser = jsonargparse.ArgumentParser(prog=prog, exit_on_error=False)
-    parser.add_class_arguments(Recipe, None)
-    return parser
+Root = TypeVar("Root", bound=Settings)
 
 
-def load_recipe(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:
-    """The recipe in the YAML file `path` (None: the defaults), with `overrides` such as ["--ppo.kl_coef", "0.1"].
+def load_recipe(
+    path: str | Path | None = None,
+    overrides: list[str] | None = None,
+    *,
+    kinds: Kinds | None = None,
+    phases: Collection[str] | None = None,
+) -> Recipe:
+    """A recipe, checked.
+
+    Args:
+        path: a YAML file, or the name of a recipe that is shipped, such as "paper"; None: the defaults.
+        overrides: words of a command line, such as ["--ppo.kl_coef", "0.1"].
+        kinds: the kinds of feedback it may name; None: `feedback` is not read (for who only looks at a run's models).
+        phases: the phases it may name; None: any.
 
     Raises:
         RecipeError: naming key, value, way out and, where it comes from the file, the line.
     """
-    parser, overrides = build_parser(), overrides or []
-    lines: dict[str, int] = {}
-    try:
-        settings = None
-        if path is not None:
-            text = _read(Path(path))
-            lines = _key_lines(text, str(path))
-            _check_keys(lines, str(path))
-            settings = parser.parse_string(text) if lines else None
-        _check_keys(dict.fromkeys(_override_keys(overrides), 0), "")
-        namespace = parser.parse_args(overrides, namespace=settings)
-        _refuse_nulls(namespace)
-        return Recipe(**vars(parser.instantiate(namespace)))
-    except RecipeError as error:
-        raise _located(error, lines, path, overrides) from None
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise _located(_type_error(str(error)), lines, path, overrides) from None
+    text, shown = ("", "") if path is None else _open(path)
+    given = _Given(Names.of(Recipe, kinds), reads_feedback=kinds is not None)
+    given.take_file(text, shown)
+    given.take_words(overrides or [])
+    recipe = given.build(Recipe)
+    if phases is not None:
+        given.locate(lambda: _check_phases(recipe, phases))
+    return recipe
+
+
+def read_settings(cls: type[Root], words: list[str], names: Names) -> Root:
+    """Settings of any class from the words of a command line, by the same rules as a recipe's overrides."""
+    given = _Given(names)
+    given.take_words(words)
+    return given.build(cls)
+
+
+def shipped() -> dict[str, str]:
+    """Name -> text of the recipes that come with bambino."""
+    folder = resources.files("bambino") / "recipes"
+    files = sorted(file.name for file in folder.iterdir() if file.name.endswith(".yaml"))
+    return {name.removesuffix(".yaml"): (folder / name).read_text("utf-8") for name in files}
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -61,7 +74,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes strings that jsonargparse would read as numbers, such as 1e-3, where PyYAML sees no need to."""
+    """Quotes strings that other readers of YAML take for numbers, such as 1e-3."""
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -72,118 +85,163 @@ def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_str)
 
 
-def setting_names(cls: type = Recipe, prefix: str = "") -> list[str]:
-    """Dotted names of all settings and sections."""
-    names = []
-    for name, hint in typing.get_type_hints(cls).items():
-        names.append(prefix + name)
-        if dataclasses.is_dataclass(hint):
-            names += setting_names(typing.cast(type, hint), f"{prefix}{name}.")
-    return names
-
-
-def _is_section(name: str) -> bool:
-    return dataclasses.is_dataclass(typing.get_type_hints(Recipe).get(name))
-
-
-def _read(path: Path) -> str:
+def _open(path: str | Path) -> tuple[str, str]:
+    """Text of a recipe, and what messages call it."""
+    recipes = shipped()
+    if str(path) in recipes:
+        return recipes[str(path)], f"{path}.yaml of bambino"
     try:
-        return path.read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8"), str(path)
     except FileNotFoundError:
-        way_out = "Give the path of a YAML file, e.g. recipes/paper.yaml."
-        raise RecipeError("", f"There is no recipe at {path}. {way_out}") from None
+        near = nearest(Path(path).stem, list(recipes))
+        hint = f"Did you mean {near}? " if near else ""
+        way_out = f"Give the path of a YAML file, or a recipe that is shipped: {', '.join(recipes)}."
+        raise RecipeError("", f"There is no recipe at {path}. {hint}{way_out}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError("", f"The recipe {path} cannot be read: {error}") from None
 
 
-def _key_lines(text: str, path: str) -> dict[str, int]:
-    """Dotted key -> line (from 1) of a recipe's YAML; keys below a setting that is itself a mapping are data."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise RecipeError("", f"{path} is not YAML: {error}") from None
-    if root is None:
-        return {}
-    if not isinstance(root, yaml.MappingNode):
-        raise RecipeError("", f"{path} holds no settings. A recipe is a mapping such as `max_steps: 600`.")
-    lines: dict[str, int] = {}
+@dataclass
+class _Given:
+    """What a file and a command line gave, so far."""
 
-    def visit(node: yaml.MappingNode, prefix: str) -> None:
-        for key, value in node.value:
-            name = f"{prefix}{key.value}"
-            if name in lines:
-                raise RecipeError(name, f"{name} is given twice. Keep one.", f"{path}, line {key.start_mark.line + 1}")
-            lines[name] = key.start_mark.line + 1
-            if _is_section(name):
-                if not isinstance(value, yaml.MappingNode):
-                    where = f"{path}, line {lines[name]}"
-                    raise RecipeError(name, f"{name} is a section. Write its settings below it, indented.", where)
-                visit(value, f"{name}.")
+    names: Names
+    reads_feedback: bool = True
+    values: dict[str, Any] = field(default_factory=dict)
+    """Dotted name -> value."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Kind of feedback that is there -> its dotted name."""
+    lines: dict[str, str] = field(default_factory=dict)
+    """Dotted name -> file and line that it came from; an override takes the line away."""
 
-    visit(root, "")
-    return lines
+    # ------------------------------------------------------------------------------------------------- from a file
+
+    def take_file(self, text: str, shown: str) -> None:
+        root = compose(text, shown)
+        if root is None:
+            return
+        if not isinstance(root, yaml.MappingNode):
+            raise RecipeError("", f"{shown} holds no settings. A recipe is a mapping such as `max_steps: 600`.")
+        self._visit(root, "", shown)
+
+    def _visit(self, node: yaml.MappingNode, prefix: str, shown: str) -> None:
+        """Take every setting of a mapping; `shown` is the file's name, or empty for a word of the command line."""
+        seen: set[str] = set()
+        for key_node, value in node.value:
+            key = f"{prefix}{key_node.value}"
+            where = f"{shown}, line {key_node.start_mark.line + 1}" if shown else ""
+            if key in seen or key in self.lines:
+                raise RecipeError(key, f"{key} is given twice. Keep one.", where)
+            seen.add(key)
+            if shown:
+                self.lines[key] = where
+            if key == "feedback" and not self.reads_feedback:
+                continue
+            if key == "reward" and isinstance(value, yaml.MappingNode):
+                self._visit(value, "reward.", shown)  # each of its settings is told its new place
+            self.names.check(key, where)
+            if key in self.names.sections:
+                self._visit_section(key, value, shown)
+            else:
+                self.values[key] = self.locate(lambda key=key, value=value: self._read(key, value))
+
+    def _read(self, key: str, node: yaml.Node) -> Any:
+        return read_node(node, self.names.types[key], key)
+
+    def _visit_section(self, key: str, node: yaml.Node, shown: str) -> None:
+        if not isinstance(node, yaml.MappingNode):
+            raise RecipeError(key, self._is_section(key, bool(shown)), self.lines.get(key, ""))
+        if key.startswith("feedback."):
+            self.kinds[key.removeprefix("feedback.")] = key
+        self._visit(node, f"{key}.", shown)
+
+    def _is_section(self, key: str, in_file: bool) -> str:
+        if in_file:
+            return f"{key} is a section. Write its settings below it, indented."
+        section = self.names.sections[key]
+        first = written(next(iter(types_of(section)))) if section is not None else "parent_perplexity.tau"
+        return f"{key} is a section of settings. Give them one by one, such as --{key}.{first}."
+
+    # ------------------------------------------------------------------------------------------ from a command line
+
+    def take_words(self, words: list[str]) -> None:
+        """Overrides `--a.b value` and `--a.b=value`, the last one wins."""
+        rest = list(words)
+        while rest:
+            word = rest.pop(0)
+            if not re.match(r"--[A-Za-z_]", word):
+                raise RecipeError("", f"{word!r} is no setting. Overrides look like --ppo.kl_coef 0.1.")
+            key, equals, value = word[2:].partition("=")
+            self.names.check(key)
+            if not equals:
+                if not rest or re.match(r"--[A-Za-z_]", rest[0]):
+                    raise RecipeError(key, f"--{key}: expected one argument. Write --{key} VALUE.")
+                value = rest.pop(0)
+            self._take_word(key, value)
+
+    def _take_word(self, key: str, word: str) -> None:
+        if key in self.names.sections:
+            self._take_section(key, word)
+            return
+        kind = key.split(".")[1] if key.startswith("feedback.") else None
+        if kind is not None:
+            self.kinds.setdefault(kind, f"feedback.{kind}")
+        self.values[key] = read_word(word, self.names.types[key], key)
+        self.lines.pop(key, None)
+
+    def _take_section(self, key: str, word: str) -> None:
+        """`--feedback '{...}'`, or a kind of it: replaced whole; a kind given null is taken out."""
+        node = compose(word, f"{key}: {word!r}") if key.startswith("feedback") else None
+        is_out = key.startswith("feedback.") and node is not None and is_null(node)
+        if not is_out and not isinstance(node, yaml.MappingNode):
+            raise RecipeError(key, self._is_section(key, in_file=False))
+        for name in [name for name in (*self.values, *self.lines) if name == key or name.startswith(f"{key}.")]:
+            self.values.pop(name, None)
+            self.lines.pop(name, None)
+        self.kinds = {kind: name for kind, name in self.kinds.items() if not f"{name}.".startswith(f"{key}.")}
+        if not is_out and node is not None:
+            self._visit_section(key, node, "")
+
+    # -------------------------------------------------------------------------------------------------- to settings
+
+    def build(self, cls: type[Root]) -> Root:
+        """The settings, checked section by section."""
+        sections = {
+            key: self._make(section, f"{key}.")
+            for key, section in self.names.sections.items()
+            if section is not None and not key.startswith("feedback.")
+        }
+        if self.kinds:
+            sections["feedback"] = {
+                kind: self._make(self.names.sections[name], f"{name}.") for kind, name in self.kinds.items()
+            }
+        return self._make(cls, "", sections)
+
+    def _make(self, cls: Any, prefix: str, values: dict[str, Any] | None = None) -> Any:
+        values = dict(values or {})
+        for name in types_of(cls):
+            if prefix + written(name) in self.values:
+                values[name] = self.values[prefix + written(name)]
+        return self.locate(lambda: cls(**values), prefix)
+
+    def locate(self, do: Any, prefix: str = "") -> Any:
+        """Do it; an error gets the line of the file that its value came from."""
+        try:
+            return do()
+        except RecipeError as error:
+            key, problem = error.key, error.problem
+            if not key.startswith(prefix):  # settings of one's own that know no section
+                key, problem = prefix + key, prefix + problem if problem.startswith(key) else problem
+            raise type(error)(key, problem, error.where or self.lines.get(key, "")) from None
 
 
-def _override_keys(overrides: list[str]) -> list[str]:
-    stray = [
-        word for i, word in enumerate(overrides) if not word.startswith("--") and (i == 0 or "=" in overrides[i - 1])
-    ]
-    if stray:
-        raise RecipeError("", f"{stray[0]!r} is no setting. Overrides look like --ppo.kl_coef 0.1.")
-    return [word[2:].split("=")[0].rstrip("+") for word in overrides if re.match(r"--[A-Za-z_]", word)]
-
-
-def _check_keys(keys: dict[str, int], path: str) -> None:
-    known = setting_names()
-    for key, line in keys.items():
-        if key in known:
-            continue
-        near = (
-            difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-            or [name for name in known if name.split(".")[-1] == key.split(".")[-1]][:1]
-        )
-        hint = f"Did you mean {near[0]}?" if near else "`bambino train --help` lists all settings."
-        raise RecipeError(key, f"There is no setting {key}. {hint}", f"{path}, line {line}" if path else "")
-
-
-def _refuse_nulls(namespace: jsonargparse.Namespace, cls: type = Recipe, prefix: str = "") -> None:
-    """null is off, so only for settings that can be off; jsonargparse lets it pass everywhere."""
-    for name, hint in typing.get_type_hints(cls).items():
-        key = prefix + name
-        if dataclasses.is_dataclass(hint):
-            _refuse_nulls(namespace, typing.cast(type, hint), f"{key}.")
-        elif namespace[key] is None and type(None) not in typing.get_args(hint):
-            raise RecipeError(key, f"{key} cannot be null. Leave it out to keep its default.")
-
-
-def _type_error(message: str) -> RecipeError:
-    """jsonargparse's complaint as ours: its 'Parser key "ppo.epochs": Expected a <class 'int'>. Got value: x'."""
-    key = re.search(r'[Kk]ey "([^"]+)"', message)
-    text = re.sub(r"<class '(\w+)'>", r"\1", re.sub(r'(Parser key "[^"]+"):\s+', "", message)).replace("typing.", "")
-    text = re.sub(r"\s+", " ", text).strip()
-    if key is None:
-        return RecipeError("", text)
-    name = key.group(1)
-    if _is_section(name):
-        first = dataclasses.fields(typing.get_type_hints(Recipe)[name])[0].name
-        return RecipeError(name, f"{name} is a section of settings. Give them one by one, such as --{name}.{first}.")
-    text = re.sub(r"^.*?Expected", "expected", text)
-    # what it says of a setting that may be null: 'expected list - Expected a NoneType Given value type: str ...'
-    text = re.sub(r"(expected (?:a )?\w+) - Expected (?:a )?NoneType", r"\1 or null", text)
-    text = re.sub(r" Given value type: \w+ Given value:", ". Got value:", text)
-    text = re.sub(r"expected (int|float|str|list|dict|bool)\b", r"expected a \1", text)
-    text = re.sub(r"expected a Literal\[(.*?)\]", r"expected one of \1", text).replace(
-        "expected a int", "expected an int"
-    )
-    value = re.search(r"expected a list(?: or null)?\. Got value: (.*)$", text)
-    way_out = f" Write a list: '[{value.group(1)}]'" if value else ""
-    if "expected a dict" in text:
-        way_out = " Write a mapping, with a space after each colon: '{it: [italian.txt]}'"
-    return RecipeError(name, f"{name}: {text}{way_out}")
-
-
-def _located(error: RecipeError, lines: dict[str, int], path: str | Path | None, overrides: list[str]) -> RecipeError:
-    """The error, with the line of the file its value came from (unless the command line gave it)."""
-    if error.where or error.key not in lines or error.key in _override_keys(overrides):
-        return error
-    return RecipeError(error.key, error.problem, f"{path}, line {lines[error.key]}")
+def _check_phases(recipe: Recipe, phases: Collection[str]) -> None:
+    """Phases are named as they are called."""
+    named = {"schedule.cycle": recipe.schedule.cycle, "schedule.warmup": recipe.schedule.warmup}
+    named |= {f"feedback.{kind}.for": {settings.for_: 1} for kind, settings in recipe.feedback.items()}
+    for key, names in named.items():
+        for name in names:
+            if name not in phases:
+                near = nearest(name, list(phases))
+                hint = f"Did you mean {near}?" if near else f"Phases are {', '.join(phases)}."
+                raise RecipeError(key, f"{key} names a phase {name}, which there is not. {hint}")
