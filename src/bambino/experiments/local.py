@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bambino.runs.record import newest_step
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,7 @@ class Job:
 
     def progress(self) -> dict[str, Any]:
         """The newest step's row of metrics; empty before the first."""
-        path = self.folder / "metrics.jsonl"
-        if not path.is_file():
-            return {}
-        rows = [line for line in path.read_bytes().split(b"\n")[:-1] if line.startswith(b'{"kind": "step"')]
-        return json.loads(rows[-1]) if rows else {}
+        return newest_step(self.folder)
 
 
 def run_jobs(jobs: Sequence[Job], pool: Executor, on_done: Callable[[Job], None]) -> None:
