@@ -14,17 +14,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from bambino.cli.main import main
 from bambino.errors import RecipeError, RunDirectoryError
-from bambino.losses.clm import smoothed_loss
+from bambino.losses.clm import clm_loss
 from bambino.models.newborn import make_newborn, train_tokenizer
 from bambino.recipe.file import load_recipe
 from bambino.recipe.settings import Recipe, ShapeConfig
 from bambino.training.pretrain import newborn_trainer, pretrain
 
 TINY = shlex.split(
-    "--schedule.kind clm --max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 --shape.hidden_size 32 "
+    "--max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 --shape.hidden_size 32 "
     "--shape.num_layers 1 --shape.num_heads 2 --shape.context 32 --shape.vocab_size 320 --clm.learning_rate 1e-2 "
-    "--evaluation.utterances 0"
-)
+    "--evaluation.utterances 0 --schedule.cycle"
+) + ["{clm: 1}"]
 
 
 @pytest.fixture
@@ -97,25 +97,22 @@ def test_no_text_is_unknown_and_the_end_token_begins_and_ends():
     assert len(tokenizer("ciao日")["input_ids"]) == 4 + 3
 
 
-def test_smoothed_loss_by_hand():
-    # log-probs of a uniform model over 4 tokens are all -ln 4, smoothed or not.
-    assert float(smoothed_loss(torch.zeros(1, 4), torch.tensor([2]), 0.2)) == pytest.approx(math.log(4))
-    # Logits (ln 3, 0): p = (3/4, 1/4). 0.8 on the target 0 and 0.1 on both: -(0.9 ln 3/4 + 0.1 ln 1/4).
-    by_hand = -(0.9 * math.log(0.75) + 0.1 * math.log(0.25))
-    assert float(smoothed_loss(torch.tensor([[math.log(3), 0.0]]), torch.tensor([0]), 0.2)) == pytest.approx(by_hand)
-
-
-def test_the_reported_loss_of_the_first_step_does_not_depend_on_smoothing(tiny):
-    def first_loss(smoothing: str, folder: str) -> float:
-        rows = []
-        pretrain(tiny("--max_steps", "1", "--clm.label_smoothing", smoothing, output_dir=folder), on_row=rows.append)
-        return rows[0]["clm/loss"]
-
-    assert first_loss("0.0", "plain") == first_loss("0.3", "smooth")
+def test_the_loss_by_hand():
+    # A uniform model over 4 tokens gives each -ln 4.
+    assert float(clm_loss(torch.zeros(1, 4), torch.tensor([2]))) == pytest.approx(math.log(4))
+    # Logits (ln 3, 0): p = (3/4, 1/4); the sum over both targets.
+    logits = torch.tensor([[math.log(3), 0.0]] * 2)
+    by_hand = -(math.log(0.75) + math.log(0.25))
+    assert float(clm_loss(logits, torch.tensor([0, 1]))) == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize(
-    ("words", "key"), [(["--schedule.kind", "cycle"], "schedule.kind"), (["--baby.model", "some"], "baby.model")]
+    ("words", "key"),
+    [
+        (["--schedule.cycle", "{clm: 10, ppo: 2}"], "schedule.cycle"),
+        (["--schedule.warmup", "{ppo: 1}"], "schedule.cycle"),
+        (["--baby.model", "some"], "baby.model"),
+    ],
 )
 def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: str, tiny):
     with pytest.raises(RecipeError) as error:
@@ -150,5 +147,5 @@ def test_the_command_line_raises_and_goes_on(text_file, tmp_path, capsys):
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
     assert "random weights" in (tmp_path / "run" / "model" / "README.md").read_text()
     assert main(["pretrain", "--resume", str(tmp_path / "run")]) == 0
-    assert main(["pretrain", "--schedule.kind", "cycle"]) == 2
-    assert "Set schedule.kind to clm." in capsys.readouterr().err
+    assert main(["pretrain", "--schedule.cycle", "{clm: 10, ppo: 2}"]) == 2
+    assert "schedule.cycle '{clm: 1}'" in capsys.readouterr().err
