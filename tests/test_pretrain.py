@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from bambino.cli.main import main
 from bambino.errors import RecipeError, RunDirectoryError
 from bambino.losses.clm import clm_loss
-from bambino.models.newborn import make_newborn, train_tokenizer
+from bambino.models.newborn import train_tokenizer
 from bambino.recipe.file import load_recipe
 from bambino.recipe.settings import Recipe, ShapeConfig
 from bambino.training.pretrain import newborn_trainer, pretrain
@@ -62,31 +62,38 @@ def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tiny):
         return torch.cat([p.detach().flatten() for p in trainer.baby.lm.parameters()])
 
     whole = weights(pretrain(tiny(output_dir="whole")))
-    stopped = newborn_trainer(tiny(output_dir="parts"))
 
     def stop(row) -> None:
         stopped.stop_requested = row.get("step") == 7
 
-    stopped.on_row = stop
+    stopped = newborn_trainer(tiny(output_dir="parts"), on_row=stop)
     stopped.train()
     assert stopped.step == 7
     assert torch.equal(weights(pretrain(tiny(output_dir="parts"), resume=True)), whole)
 
 
-def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny, tmp_path):
-    def newborn(name: str, seed: str) -> bytes:
-        make_newborn(tiny("--seed", seed), tmp_path / name)
-        return (tmp_path / name / "model.safetensors").read_bytes()
-
-    assert newborn("one", "1") == newborn("again", "1") != newborn("two", "2")
+def newborn(recipe: Recipe, lines: list[str] | None = None) -> Path:
+    """The folder of the model that a run begins with."""
+    newborn_trainer(recipe, train_dataset=lines)
+    return Path(recipe.output_dir) / "newborn"
 
 
-def test_the_tokenizer_is_trained_on_training_lines_only(tiny, tmp_path):
+def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny):
+    def bits(name: str, seed: str) -> bytes:
+        return (newborn(tiny("--seed", seed, output_dir=name)) / "model.safetensors").read_bytes()
+
+    assert bits("one", "1") == bits("again", "1") != bits("two", "2")
+
+
+def test_the_tokenizer_is_trained_on_training_lines_only(tiny):
     # Of the lines only one is long enough; it has too little in it for 320 - 258 merges.
     lines = [*["il cane e il gatto " * 2] * 3, *[line[:30] for line in italian_lines(40)]]
-    make_newborn(tiny("--text.heldout_every", "null"), tmp_path / "all", lines)
-    make_newborn(tiny("--text.heldout_every", "null", "--text.min_chars", "35"), tmp_path / "few", lines)
-    sizes = [len(AutoTokenizer.from_pretrained(tmp_path / name)) for name in ("all", "few")]
+    settings = ("--text.heldout_every", "null", "--text.max_length", "4")
+    folders = [
+        newborn(tiny(*settings, output_dir="all"), lines),
+        newborn(tiny(*settings, "--text.min_chars", "35", output_dir="few"), lines),
+    ]
+    sizes = [len(AutoTokenizer.from_pretrained(folder)) for folder in folders]
     assert sizes[0] == 320
     assert sizes[1] < 290
 
