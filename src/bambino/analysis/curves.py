@@ -73,8 +73,7 @@ def direction(name: str) -> int:
     if name.startswith(("bits_per_byte/", "speech/log_perplexity")):
         return -1
     raise CurveError(
-        f"{name} has no better direction. Use bits_per_byte/..., pairs/..., tasks/... or
-        speech/log_perplexity..."
+        f"{name} has no better direction. Use bits_per_byte/..., pairs/..., tasks/... or speech/log_perplexity/..."
     )
 
 

@@ -23,9 +23,7 @@ from bambino.text.heldout import heldout_of, spread
 from bambino.text.lines import as_line, find_files, load_heldout
 
 
-def measures_of(
-    args: Recipe, *, parent: Speaker | None = None, dataset: list[str] | None = None
-) -> list[Measure]:
+def measures_of(args: Recipe, *, parent: Speaker | None = None, dataset: list[str] | None = None) -> list[Measure]:
     """What a recipe's `evaluation` asks for, ready to be handed to the trainer.
 
     Everything is loaded once, here, so that bad input is refused before the first step. Prompts, which nobody asked
@@ -64,9 +62,7 @@ def _texts(args: Recipe) -> list[BitsPerByte]:
 
 def _pairs(args: Recipe) -> list[MinimalPairs]:
     config = args.evaluation
-    return [
-        MinimalPairs(name, load_pair_set(source).spread(config.max_pairs)) for name, source in config.pairs.items()
-    ]
+    return [MinimalPairs(name, load_pair_set(source).spread(config.max_pairs)) for name, source in config.pairs.items()]
 
 
 def _tasks(args: Recipe) -> list[Classification]:

@@ -18,7 +18,6 @@ from bambino.speaking.utterances import decoded
 from bambino.text.heldout import spread
 from bambino.text.tokens import encode
 
-
 Scope = Literal["utterance", "whole"]
 """Which parent tokens count: the utterance's, given the prompt; those of prompt and utterance."""
 
@@ -66,9 +65,7 @@ class SpeechSettings:
     @property
     def rollout(self) -> RolloutConfig:
         """How baby and parent sample."""
-        return RolloutConfig(
-            self.prompt_tokens, self.utterance_tokens, self.temperature, self.top_k, self.top_p
-        )
+        return RolloutConfig(self.prompt_tokens, self.utterance_tokens, self.temperature, self.top_k, self.top_p)
 
 
 def prompt_rows(tokenizer: PreTrainedTokenizerBase, lines: Sequence[str], settings: SpeechSettings) -> list[list[int]]:
@@ -105,13 +102,9 @@ def cut_line(tokenizer: PreTrainedTokenizerBase, row: list[int], settings: Speec
     return Said(prompt, decoded(tokenizer, end), has_ended=len(end) == len(row))
 
 
-def continuations(
-    speaker: Speaker, prompts: list[list[int]], settings: SpeechSettings, stream: str
-) -> list[Said]:
+def continuations(speaker: Speaker, prompts: list[list[int]], settings: SpeechSettings, stream: str) -> list[Said]:
     """One continuation per prompt, by numbers that depend on the seed and the stream only."""
-    said = speak(
-        speaker, prompts, settings.rollout, seed=settings.seed, stream=stream, batch_size=settings.batch_size
-    )
+    said = speak(speaker, prompts, settings.rollout, seed=settings.seed, stream=stream, batch_size=settings.batch_size)
     return [Said(*one) for one in zip(said.prompts, said.texts, said.has_ended, strict=True)]
 
 

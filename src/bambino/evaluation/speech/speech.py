@@ -34,7 +34,6 @@ from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.opinion import GAP, Opinion, log_perplexity, opinion, perplexities_of
 from bambino.evaluation.speech.vocabulary import novel_words, spelling, vocabulary
 from bambino.measures import TaskResult
-from bambino.models.digests import weights_sha256
 from bambino.speaking.speaker import Speaker
 
 
@@ -113,11 +112,6 @@ class Speech:
         """Whose opinion is asked for."""
         return self._parent() if callable(self._parent) else self._parent
 
-    @cached_property
-    def parent_sha256(self) -> str | None:
-        """Of its weights."""
-        return None if self.parent is None else weights_sha256(self.parent.lm)
-
     def __call__(self, baby: Speaker) -> TaskResult:
         """Measure a model as it is now.
 
@@ -186,8 +180,7 @@ class Speech:
             words = (self.languages.l1_words.total(), self.languages.l2_words.total())
             details["corpus_words"] = dict(zip(("L1", "L2"), words, strict=True))
         said = "\n".join(one.text for one in human).encode("utf-8")
-        of_parent = {"sha256": hashlib.sha256(said).hexdigest(), "parent": self.parent_sha256}
-        return details | describe_model(baby) | of_parent
+        return details | describe_model(baby) | {"sha256": hashlib.sha256(said).hexdigest()}
 
 
 @dataclass(frozen=True)
@@ -204,7 +197,9 @@ def _described(settings: SpeechSettings) -> dict[str, Any]:
     return dataclasses.asdict(settings) | {"scopes": list(settings.scopes)}
 
 
-def _examples(said: list[Said], human: list[Said], found: Opinion, languages: LanguageIdentifier | None) -> list[Example]:
+def _examples(
+    said: list[Said], human: list[Said], found: Opinion, languages: LanguageIdentifier | None
+) -> list[Example]:
     examples = []
     for i, one in enumerate(said):
         words = [] if languages is None else [(word, str(languages.language(word))) for word in one.words]
