@@ -21,10 +21,10 @@ from bambino.recipe.settings import Recipe, ShapeConfig
 from bambino.training.pretrain import newborn_trainer, pretrain
 
 TINY = shlex.split(
-    "--max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 --shape.hidden_size 32 "
-    "--shape.num_layers 1 --shape.num_heads 2 --shape.context 32 --shape.vocab_size 320 --clm.learning_rate 1e-2 "
-    "--evaluation.utterances 0 --schedule.cycle"
-) + ["{clm: 1}"]
+    "--schedule.cycle '{clm: 1}' --max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 "
+    "--shape.hidden_size 32 --shape.num_layers 1 --shape.num_heads 2 --shape.context 32 --shape.vocab_size 320 "
+    "--clm.learning_rate 1e-2 --evaluation.utterances 0"
+)
 
 
 @pytest.fixture
