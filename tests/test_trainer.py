@@ -469,7 +469,7 @@ def test_every_score_of_every_measure_is_a_number_of_the_row_and_what_was_said_i
     other = Weight(3.0)
     other.name = "other"
     trainer = BambinoTrainer(args=recipe, measures=[Weight(1.0, sha256="abc")])
-    trainer.measures.append(other)  # more may be added before training
+    trainer.measures += [other]  # more may be added before training
     trainer.train()
     rows = [row for row in rows_of(recipe) if row["kind"] == "evaluation"]
     assert rows == [
