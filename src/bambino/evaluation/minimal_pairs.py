@@ -145,7 +145,8 @@ def points_of(good: Sequence[float] | np.ndarray, bad: Sequence[float] | np.ndar
 
 def pair_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[float]:
     """1 where the good sentence is likelier, 0 where the bad one is, 1/2 for a tie; one number per pair."""
-    return score_pairs(lm, tokenizer, pairs).points().tolist()
+    points: list[float] = score_pairs(lm, tokenizer, pairs).points().tolist()
+    return points
 
 
 def accuracy(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> float:
