@@ -16,7 +16,7 @@ EXAMPLES = """examples:
 
 def _read(words: list[str]) -> Namespace:
     parser = Parser(
-        "bambino demo", "The whole idea on a small world: offline, in at most about four minutes.", EXAMPLES
+        "bambino demo", "The whole idea on a small world: offline, in some four minutes.", EXAMPLES
     )
     size = (
         "small takes about a minute; numbers of different sizes do not compare (default: the largest that this machine "

@@ -26,7 +26,7 @@ def facts() -> dict[str, Any]:
     import torch
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
-    from bambino.demo import cache_directory
+    from bambino.demo.base_models import cache_directory
     from bambino.runs.machine import matrix_rate
     from bambino.runs.provenance import environment
 

@@ -210,7 +210,7 @@ def minibatches(recipe: Recipe, epoch: int, step: int) -> Iterator[Tensor]:
     order = torch.arange(recipe.batch_size)
     if size < recipe.batch_size:
         order = torch.from_numpy(permutation(recipe.batch_size, recipe.seed, f"minibatches/{step}", epoch))
-    return iter(order.split(size))
+    return (order[first : first + size] for first in range(0, recipe.batch_size, size))
 
 
 @dataclass

@@ -54,7 +54,7 @@ def _can_be_packed(layer: nn.Module) -> bool:
         and layer.weight.dtype == torch.float32
         and layer.weight.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
     )
 
@@ -66,6 +66,7 @@ def packed_forward(layer: nn.Linear | Conv1D) -> Callable[[Tensor], Tensor]:
     packed, bias = torch.ops.mkldnn._reorder_linear_weight(by_outputs, ROWS), layer.bias
 
     def forward(x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+        return product
 
     return forward

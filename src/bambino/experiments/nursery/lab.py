@@ -125,7 +125,7 @@ class Lab:
     def _steps_of_equal_flops(self, base: int, seed: int) -> int | None:
         """clm steps that cost what this cell's bambino cost; None until its clm and bambino are whole."""
         runs = [self.run(one.name, one, base, seed) for one in (CLM, BAMBINO)]
-        flops = []
+        flops: list[float] = []
         for run in runs:
             if run is None or not run.is_whole:
                 return None
