@@ -1,4 +1,4 @@
-"""PPO reaches optima that are known: the project's own sample() and ppo_step() on tasks of one or a few tokens."""
+"""PPO reaches optima that are known: the project's own sample() and PPOPhase on tasks of one or a few tokens."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from torch import Tensor
 from torch.testing import assert_close
 from transformers import PreTrainedModel
 
+from bambino.losses.advantages import at_last_token
 from bambino.models.baby import Baby
 from bambino.models.reference import Reference
 from bambino.phases.learner import Learner
-from bambino.phases.ppo import ppo_step
-from bambino.phases.updates import Optimizers
+from bambino.phases.phase import Tools
+from bambino.phases.ppo import PPOPhase
 from bambino.randomness import uniforms
 from bambino.recipe.schedule import Schedule
 from bambino.recipe.settings import PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.runs.costs import Costs
+from bambino.runs.log import RunLog
 from bambino.speaking.rollout import Rollout, sample
 from bambino.text.batches import pad
 
@@ -41,21 +44,22 @@ def learn(
     recipe = Recipe(
         batch_size=batch_size,
         max_steps=steps,
-        schedule=ScheduleConfig(kind="ppo"),
+        schedule=ScheduleConfig(cycle={"ppo": 1}),
         rollout=RolloutConfig(max_new_tokens=max_new_tokens),
         ppo=ppo,
     )
     baby = Baby(lm)
-    learner = Learner(recipe, baby, Optimizers(recipe, baby, Schedule(recipe.schedule, steps)), Accelerator(cpu=True))
-    reference = Reference("initial", ppo.reference_decay, lm)
+    schedule = Schedule(recipe.schedule, steps)
+    learner = Learner(recipe, baby, schedule, Accelerator(cpu=True))
+    phase = PPOPhase(Tools(recipe, schedule, learner, None, None, None, [], Costs(), RunLog(lambda row: None)))
     batch = pad([prompts[i % len(prompts)] for i in range(batch_size)], 0, "left")
     for step in range(steps):
         random = uniforms(batch_size, max_new_tokens, seed=0, stream="sampling", step=step)
         said = sample(
             baby.lm, batch, random, recipe.rollout, EOS if max_new_tokens > 1 else None, values_of=baby.values
         )
-        ppo_step(learner, said, reward(said), reference, ppo.kl_coef, step * ppo.epochs, (0, step))
-    return learner, reference
+        phase.update(said, at_last_token(reward(said), said.is_real), schedule.at(step))
+    return learner, phase.reference
 
 
 @torch.no_grad()

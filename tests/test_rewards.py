@@ -14,10 +14,12 @@ from known_models import bigram_lm, unigram_lm, word_tokenizer
 
 from bambino import BambinoTrainer
 from bambino.errors import RewardError
+from bambino.feedback.answers import Scores, Spans
 from bambino.feedback.parent_perplexity import ParentPerplexity, reversed_sigmoid
-from bambino.feedback.rewards import ask, is_dead
-from bambino.recipe.settings import RewardConfig
-from bambino.speaking.utterances import Utterances, without_cut_word
+from bambino.feedback.rewards import Answer, Kind, ask, is_dead, reward_name
+from bambino.feedback.settings import KINDS, ParentPerplexityConfig
+from bambino.scoring.perplexity import perplexities, without_cut_word
+from bambino.speaking.utterances import Utterances
 
 
 def plain_perplexity(lm, ids, counted_from=1):
@@ -31,11 +33,17 @@ def plain_perplexity(lm, ids, counted_from=1):
 def counting_parent(**settings):
     """A parent to whom the words due, quattro, otto have perplexity 2, 4 and 8."""
     lm = unigram_lm([0.125, 0.5, 0.25, 0.125])
-    return ParentPerplexity(lm, word_tokenizer("due", "quattro", "otto"), RewardConfig(**settings))
+    return ParentPerplexity(lm, word_tokenizer("due", "quattro", "otto"), ParentPerplexityConfig(**settings))
 
 
 def hear(reward, *texts):
-    return reward(prompts=[""] * len(texts), completions=list(texts))
+    return reward(prompts=[""] * len(texts), completions=list(texts)).values
+
+
+def asked(*rewards, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -> Answer:
+    """What some rewards make of what was said."""
+    kinds = [Kind(reward_name(reward), reward, weight=w) for reward, w in zip(rewards, weights, strict=False)]
+    return ask(kinds, said, lambda lm, tokens: None)
 
 
 # ---------------------------------------------------------------------------------------------------- the formula
@@ -69,18 +77,19 @@ def test_a_huge_perplexity_earns_nothing_and_does_not_overflow(perplexity):
 
 
 def test_rewards_are_dead_when_they_all_lie_within_a_thousandth_of_alpha():
-    parents = [counting_parent()]
-    assert is_dead([1.0, 1.0049], parents, alpha=5.0)  # 0.0049 < 0.005
-    assert not is_dead([1.0, 1.0051], parents, alpha=5.0)
-    assert not is_dead([0.0, 1e-6, 5.0], parents, alpha=5.0)
-    assert not is_dead([2.0], parents, alpha=5.0)  # alone, it is like no other
+    parents = [Kind("parent", counting_parent(alpha=5.0))]
+    assert is_dead([1.0, 1.0049], parents)  # 0.0049 < 0.005
+    assert not is_dead([1.0, 1.0051], parents)
+    assert not is_dead([0.0, 1e-6, 5.0], parents)
+    assert not is_dead([2.0], parents)  # alone, it is like no other
+    assert is_dead([1.0, 1.0099], [Kind("parent", counting_parent(alpha=5.0), weight=2.0)])
 
 
-def test_rewards_of_ones_own_have_no_alpha_and_are_dead_when_equal():
-    own = [lambda prompts, completions, **_: [0.0]]
-    assert is_dead([0.25, 0.25, 0.25], own, alpha=5.0)
-    assert not is_dead([0.25, 0.251], own, alpha=5.0)
-    assert is_dead([0.25, 0.251], [*own, counting_parent()], alpha=5.0)
+def test_rewards_of_ones_own_are_dead_when_equal():
+    own = Kind("own", lambda prompts, completions, **_: [0.0])
+    assert is_dead([0.25, 0.25, 0.25], [own])
+    assert not is_dead([0.25, 0.251], [own])
+    assert is_dead([0.25, 0.251], [own, Kind("parent", counting_parent())])
 
 
 # --------------------------------------------------------------------------------------------- the parent's perplexity
@@ -90,15 +99,22 @@ def test_the_parents_perplexity_is_a_plain_computation_with_bos_prepended():
     tokenizer = make_tokenizer(bos="<|end|>", eos="<|end|>", pad=None)
     lm = tiny_lm("gpt2", len(tokenizer), seed=2)
     prompts, completions = ["il gatto", "la città"], [" vede il cane", " è già"]
-    reward = ParentPerplexity(lm, tokenizer, RewardConfig())
+    reward = ParentPerplexity(lm, tokenizer, ParentPerplexityConfig())
     seen = {}
-    rewards = reward(prompts=prompts, completions=completions, log_extra=seen.__setitem__, log_metric=seen.__setitem__)
+    counted = []
+    rewards = reward(
+        prompts=prompts,
+        completions=completions,
+        log_extra=seen.__setitem__,
+        log_metric=seen.__setitem__,
+        read=lambda lm, tokens: counted.append((lm, tokens)),
+    ).values
     rows = [[tokenizer.bos_token_id, *tokenizer(p + c)["input_ids"]] for p, c in zip(prompts, completions, strict=True)]
     expected = [plain_perplexity(lm, row) for row in rows]
     assert seen["parent_perplexity"] == pytest.approx(expected, rel=1e-5)
     assert seen["tau"] == 150.0
     assert rewards == pytest.approx([5 / (1 + math.exp(0.001 * (p - 150))) for p in expected], rel=1e-5)
-    assert reward.tokens_read == sum(map(len, rows))
+    assert counted == [(lm, sum(map(len, rows)))]
 
 
 def test_the_text_is_scored_as_one_piece_not_as_two():
@@ -107,7 +123,7 @@ def test_the_text_is_scored_as_one_piece_not_as_two():
     prompt, completion = "perch", "é"
     together = tokenizer(prompt + completion)["input_ids"]
     assert together != tokenizer(prompt)["input_ids"] + tokenizer(completion)["input_ids"]
-    reward = ParentPerplexity(lm, tokenizer, RewardConfig())
+    reward = ParentPerplexity(lm, tokenizer, ParentPerplexityConfig())
     for texts in (None, ["perché"]):
         seen = {}
         reward(prompts=[prompt], completions=[completion], texts=texts, log_extra=seen.__setitem__)
@@ -122,26 +138,30 @@ def test_scope_whole_counts_the_prompt_and_scope_utterance_does_not():
     probs[:, 0] = 1 - probs.sum(1)
     lm, tokenizer = bigram_lm(probs), word_tokenizer("il", "gatto", "mangia", "oggi")
     said = (["il gatto"], ["il gatto mangia oggi"], [True])
-    whole = ParentPerplexity(lm, tokenizer, RewardConfig(scope="whole"))
-    utterance = ParentPerplexity(lm, tokenizer, RewardConfig(scope="utterance"))
-    assert whole.perplexities(*said) == pytest.approx([2 ** (8 / 4)], rel=1e-5)  # 1 + 3 + 2 + 2 bits over 4 tokens
-    assert utterance.perplexities(*said) == pytest.approx([4.0], rel=1e-5)
+    whole, utterance = (perplexities(lm, tokenizer, *said, scope=scope).values for scope in ("whole", "utterance"))
+    assert whole == pytest.approx([2 ** (8 / 4)], rel=1e-5)  # 1 + 3 + 2 + 2 bits over 4 tokens
+    assert utterance == pytest.approx([4.0], rel=1e-5)
 
 
 def test_a_parent_token_across_the_border_of_prompt_and_utterance_belongs_to_the_utterance():
     # the word gatto is begun by the prompt and finished by the utterance: p(gatto | il) = 1/8
     probs = torch.tensor([[0.5, 0.5, 0.0], [0.875, 0.0, 0.125], [1.0, 0.0, 0.0]])
-    reward = ParentPerplexity(bigram_lm(probs), word_tokenizer("il", "gatto"), RewardConfig(scope="utterance"))
-    assert reward.perplexities(["il ga"], ["il gatto"], [True]) == pytest.approx([8.0], rel=1e-5)
+    said = (["il ga"], ["il gatto"], [True])
+    found = perplexities(bigram_lm(probs), word_tokenizer("il", "gatto"), *said, scope="utterance")
+    assert found.values == pytest.approx([8.0], rel=1e-5)
 
 
 def test_until_last_word_leaves_a_cut_word_out():
     due_due, cut = "due due", "due due otto"
-    by_cut, by_word = counting_parent(until="cut"), counting_parent(until="last_word")
-    assert by_cut.perplexities(["due"], [cut], [False]) == pytest.approx([2 ** (5 / 3)], rel=1e-5)
-    assert by_word.perplexities(["due"], [cut], [False]) == pytest.approx([2.0], rel=1e-5)
-    assert by_word.perplexities(["due"], [cut], [True]) == pytest.approx([2 ** (5 / 3)], rel=1e-5)
-    assert by_word.perplexities(["due"], [due_due], [False]) == pytest.approx([2.0], rel=1e-5)
+    parent = counting_parent()
+
+    def found(text: str, has_ended: bool, until: str) -> float:
+        return perplexities(parent.parent, parent.tokenizer, ["due"], [text], [has_ended], until=until).values[0]
+
+    assert found(cut, False, "cut") == pytest.approx(2 ** (5 / 3), rel=1e-5)
+    assert found(cut, False, "last_word") == pytest.approx(2.0, rel=1e-5)
+    assert found(cut, True, "last_word") == pytest.approx(2 ** (5 / 3), rel=1e-5)
+    assert found(due_due, False, "last_word") == pytest.approx(2.0, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -167,62 +187,47 @@ def test_the_text_without_its_cut_word(prompt, text, expected):
 def test_an_empty_utterance_earns_nothing_when_the_utterance_is_judged():
     reward = counting_parent(scope="utterance", tau=4.0)
     seen = {}
-    rewards = reward(prompts=["due", "due"], completions=["", " quattro"], log_extra=seen.__setitem__)
+    rewards = reward(prompts=["due", "due"], completions=["", " quattro"], log_extra=seen.__setitem__).values
     assert seen["parent_perplexity"] == [math.inf, pytest.approx(4.0)]
     assert rewards == [0.0, pytest.approx(2.5)]
 
 
 def test_silence_earns_nothing_however_good_its_prompt():
     reward = counting_parent(scope="whole", tau=2.0)
-    assert reward(prompts=["due", "due"], completions=["", "  "]) == [0.0, 0.0]
+    assert reward(prompts=["due", "due"], completions=["", "  "]) == Scores([0.0, 0.0])
 
 
 def test_an_empty_text_earns_nothing():
-    assert counting_parent()(prompts=[""], completions=[""], texts=[""], has_ended=[True]) == [0.0]
+    assert counting_parent()(prompts=[""], completions=[""], texts=[""], has_ended=[True]) == Scores([0.0])
 
 
 # ---------------------------------------------------------------------------------------------------------- calibration
 
 
-def test_tau_is_a_quantile_of_the_perplexities_heard_this_batch_included():
+def test_tau_is_the_median_of_the_log_perplexities_of_what_was_said_this_batch_included():
     reward = counting_parent(tau=None, beta=1.0)
-    with pytest.raises(RuntimeError, match="none was heard yet"):
-        _ = reward.tau
+    assert reward.tau is None
     rewards = hear(reward, "due", "quattro", "otto")
     assert reward.tau == pytest.approx(4.0, rel=1e-5)
     # 5 / (1 + e^(2 - 4)), 5 / 2, 5 / (1 + e^(8 - 4))
     assert rewards == pytest.approx([4.40399, 2.5, 0.0899310], rel=1e-4)
-
-
-def test_the_quantile_is_taken_of_log_perplexities():
-    reward = counting_parent(tau=None, tau_quantile=0.25)
-    hear(reward, "due", "otto")  # a quarter of the way from ln 2 to ln 8: 2^(1 + 0.5)
-    assert reward.tau == pytest.approx(2**1.5, rel=1e-5)
+    hear(reward, "otto")  # 2, 4, 8, 8: half way between ln 4 and ln 8
+    assert reward.tau == pytest.approx(math.sqrt(4 * 8), rel=1e-5)
 
 
 def test_beta_can_follow_tau():
-    reward = counting_parent(tau=None, beta_times_tau=3.0)
-    rewards = hear(reward, "due", "quattro", "otto")
-    assert reward.beta == pytest.approx(0.75, rel=1e-5)
+    rewards = hear(counting_parent(tau=None, beta_times_tau=3.0), "due", "quattro", "otto")
+    # beta = 3 / 4
     assert rewards[2] == pytest.approx(5 / (1 + math.exp(3)), rel=1e-4)
 
 
 def test_tau_moves_with_a_window_of_the_last_utterances():
-    reward = counting_parent(tau=None, tau_window=2)
-    hear(reward, "due", "quattro", "otto")
-    assert reward.tau == pytest.approx(math.sqrt(4 * 8), rel=1e-5)
-    hear(reward, "due")
-    assert reward.tau == pytest.approx(math.sqrt(8 * 2), rel=1e-5)
-
-
-def test_tau_stays_once_enough_utterances_were_heard():
-    reward = counting_parent(tau=None, tau_freeze_after=3)
-    hear(reward, "due", "due")
+    reward = counting_parent(tau=None)
+    hear(reward, *["due"] * 512)
     assert reward.tau == pytest.approx(2.0, rel=1e-5)
-    hear(reward, "quattro", "quattro", "quattro")  # 2 of 3 were heard: still moves
-    assert reward.tau == pytest.approx(4.0, rel=1e-5)
-    hear(reward, *["otto"] * 20)
-    assert reward.tau == pytest.approx(4.0, rel=1e-5)
+    hear(reward, *["otto"] * 257)
+    assert reward.tau == pytest.approx(8.0, rel=1e-5)
+    assert len(reward.log_perplexities) == 512
 
 
 def test_utterances_that_cannot_be_scored_do_not_move_tau():
@@ -235,27 +240,25 @@ def test_utterances_that_cannot_be_scored_do_not_move_tau():
 
 def test_tau_is_not_calibrated_on_silence_which_earns_nothing():
     reward = counting_parent(tau=None)
-    assert reward(prompts=["due"], completions=[""]) == [0.0]
-    assert reward.calibrated_tau is None
+    assert reward(prompts=["due"], completions=[""]) == Scores([0.0])
+    assert reward.tau is None
     reward(prompts=["due"], completions=[" quattro"])
-    assert reward.calibrated_tau is not None
+    assert reward.tau == pytest.approx(math.sqrt(2 * 4), rel=1e-5)  # over both words
 
 
 def test_a_given_tau_is_never_calibrated():
     reward = counting_parent(tau=150.0)
     hear(reward, "due", "otto")
-    assert (reward.tau, reward.heard, reward.log_perplexities) == (150.0, 0, [])
+    assert (reward.tau, reward.log_perplexities) == (150.0, [])
 
 
 def test_the_state_survives_json():
-    settings = {"tau": None, "tau_window": 3, "tau_freeze_after": 5}
-    first, second = counting_parent(**settings), counting_parent(**settings)
+    first, second = counting_parent(tau=None), counting_parent(tau=None)
     hear(first, "due", "otto", "otto")
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     for texts in (["quattro", "due"], ["otto", "otto"], ["due"]):
         assert hear(second, *texts) == hear(first, *texts)
         assert second.state_dict() == first.state_dict()
-    assert second.tokens_read == 16  # eight words, each with its start token
 
 
 # ------------------------------------------------------------------------------------------------------------ in a run
@@ -314,8 +317,10 @@ def test_a_reward_that_gives_none_adds_nothing_for_that_utterance():
     def always(prompts, completions, **_):
         return [1.0, 1.0]
 
-    assert ask([sometimes, always], uttered("a", "b")).scores == [1.0, 3.0]
-    assert ask([sometimes], uttered("a", "b")).scores == [0.0, 2.0]
+    said = uttered("a", "b")
+    assert asked(sometimes, always, said=said).rewards == [1.0, 3.0]
+    assert asked(sometimes, said=said).rewards == [0.0, 2.0]
+    assert asked(sometimes, always, said=said, weights=(2.0, 0.5)).rewards == [0.5, 4.5]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +329,7 @@ def test_a_reward_that_gives_none_adds_nothing_for_that_utterance():
     ids=["np32", "np64", "int", "0d", "1d"],
 )
 def test_numbers_of_any_kind_become_floats(kind):
-    scores = ask([lambda **_: [kind(1), kind(2)]], uttered("a", "b")).scores
+    scores = asked(lambda **_: [kind(1), kind(2)], said=uttered("a", "b")).rewards
     assert scores == [1.0, 2.0]
     assert [type(score) for score in scores] == [float, float]
 
@@ -359,8 +364,46 @@ def test_a_reward_that_does_not_give_a_number_each_is_named(answer, problem):
         return answer
 
     with pytest.raises(RewardError) as caught:
-        ask([strange], uttered("a", "b"))
+        asked(strange, said=uttered("a", "b"))
     assert str(caught.value).startswith(problem)
+
+
+def test_spans_are_added_up_and_counted_like_scores():
+    def dense(completions, **_):
+        return Spans([[(0, 1, 0.5), (1, 2, -2.0)], []])
+
+    assert asked(dense, said=uttered("ab", "c"), weights=(2.0,)).rewards == [-3.0, 0.0]
+
+    def too_few(completions, **_):
+        return Spans([[]])
+
+    with pytest.raises(RewardError, match="The reward too_few gave spans of 1 utterances for 2"):
+        asked(too_few, said=uttered("a", "b"))
+
+
+def test_several_kinds_say_what_each_gave():
+    def one(**_):
+        return [1.0, 3.0]
+
+    def other(**_):
+        return [0.0, -1.0]
+
+    metrics = asked(one, other, said=uttered("a", "b"), weights=(1.0, 5.0)).metrics
+    assert metrics == {"feedback/one": 2.0, "feedback/other": -0.5}  # before they are weighted
+    assert asked(one, said=uttered("a", "b")).metrics == {}
+
+
+def test_what_the_token_limit_ended_costs_its_weight():
+    said = Utterances(["p", "p"], ["a", "b"], ["pa", "pb"], [True, False])
+    assert asked(KINDS["missing_eos"]().make(None), said=said, weights=(0.5,)).rewards == [0.0, -0.5]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("il gatto il cane", -0.5), ("il il il", -1.0), ("il gatto", -0.5), ("il", 0.0), ("", 0.0)],
+)
+def test_repetition_is_the_share_of_the_commonest_word(said: str, expected: float):
+    assert KINDS["repetition"]().make(None)(completions=[said]) == [expected]
 
 
 def test_a_column_without_a_value_each_is_named():
@@ -369,7 +412,7 @@ def test_a_column_without_a_value_each_is_named():
         return [0.0, 0.0]
 
     with pytest.raises(RewardError, match=r"log_extra\('vowels', \.\.\.\) got 1 values for 2 utterances"):
-        ask([strange], uttered("a", "b"))
+        asked(strange, said=uttered("a", "b"))
 
 
 def test_what_is_rewarded_changes_what_is_learned(make_recipe):
@@ -390,8 +433,8 @@ def test_the_weights_of_parent_and_initial_reference_never_move(make_recipe):
     first_baby = {name: p.clone() for name, p in trainer.baby.lm.state_dict().items()}
     trainer.train()
     assert all(torch.equal(p, parent[name]) for name, p in trainer.parent.state_dict().items())
-    assert trainer.reference.lm is not None
-    assert all(torch.equal(p, first_baby[name]) for name, p in trainer.reference.lm.state_dict().items())
+    assert trainer.phases["ppo"].reference.lm is not None
+    assert all(torch.equal(p, first_baby[name]) for name, p in trainer.phases["ppo"].reference.lm.state_dict().items())
     assert all(not torch.equal(p, first_baby[name]) for name, p in trainer.baby.lm.named_parameters())
-    frozen = [*trainer.parent.parameters(), *trainer.reference.lm.parameters()]
+    frozen = [*trainer.parent.parameters(), *trainer.phases["ppo"].reference.lm.parameters()]
     assert not any(p.requires_grad or p.grad is not None for p in frozen)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bambino.analysis.results import Results
-    from bambino.evaluation.speech.listening import Speech
-    from bambino.evaluation.suite import Examination
+    from bambino.evaluation.speech.speech import Spoken
+    from bambino.evaluation.suite import Evaluation
     from bambino.measures import TaskResult
 
 ABOUT = """Measure a model: a folder, a hub name, or a run directory (then its curves, parent and recipe are used too).
@@ -51,33 +51,33 @@ def _run(given: Namespace) -> int:
 
     from rich.console import Console
 
-    from bambino.evaluation.suite import Examination
+    from bambino.evaluation.suite import Evaluation
 
     quieten_libraries()
     console = Console()
-    examination = Examination(given.model, plan)
+    evaluation = Evaluation(given.model, plan)
     _claim(output_dir)
-    earlier = _examine_earlier(examination, output_dir, console) if plan.checkpoints else {}
-    results = _examine(examination, None, output_dir, console)
+    earlier = _evaluate_earlier(evaluation, output_dir, console) if plan.checkpoints else {}
+    results = _evaluate(evaluation, None, output_dir, console)
     if plan.checkpoints:
-        _show_curves(given.model, earlier | {examination.subject.steps: results}, output_dir, console)
+        _show_curves(given.model, earlier | {evaluation.subject.steps: results}, output_dir, console)
     _show(results, console)
     console.print(f"All scores: {output_dir / 'results.json'}", highlight=False, soft_wrap=True)
     return DONE
 
 
-def _examine_earlier(examination: Examination, output_dir: Path, console: Console) -> dict[int, Results]:
+def _evaluate_earlier(evaluation: Evaluation, output_dir: Path, console: Console) -> dict[int, Results]:
     """Results at every age before the trained model; gains are over those at age 0 where no others were given."""
     by_age = {}
-    for age in sorted(examination.subject.earlier):
+    for age in sorted(evaluation.subject.earlier):
         console.print(f"After {age:,} steps:", highlight=False)
-        by_age[age] = _examine(examination, age, output_dir / f"step-{age:07d}", console)
+        by_age[age] = _evaluate(evaluation, age, output_dir / f"step-{age:07d}", console)
         if age == 0:
-            examination.untrained = examination.untrained or by_age[age].tasks
+            evaluation.untrained = evaluation.untrained or by_age[age].tasks
     return by_age
 
 
-def _examine(examination: Examination, age: int | None, folder: Path, console: Console) -> Results:
+def _evaluate(evaluation: Evaluation, age: int | None, folder: Path, console: Console) -> Results:
     """Measure and save; results so far are kept in `unfinished` until all are there."""
     unfinished = folder / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -87,24 +87,24 @@ def _examine(examination: Examination, age: int | None, folder: Path, console: C
         so_far.save(unfinished)
 
     try:
-        evaluated = examination.examine(age, keep)
+        evaluated = evaluation.run(age, keep)
     except BaseException:
         if unfinished.exists():
             kept = f"What was measured until then: {unfinished / 'results.json'}"
             console.print(kept, highlight=False, soft_wrap=True)
         raise
     evaluated.results.save(folder)
-    _save_speech(evaluated.speech, folder)
+    _save_spoken(evaluated.spoken, folder)
     shutil.rmtree(unfinished, ignore_errors=True)
     return evaluated.results
 
 
 def _show_curves(model: str, by_age: dict[int, Results], output_dir: Path, console: Console) -> None:
-    from bambino.analysis.curves import words_heard
     from bambino.analysis.over_checkpoints import save_curves
     from bambino.report.tables import curves_table
+    from bambino.runs.record import read_run
 
-    save_curves(by_age, words_heard(model), output_dir)
+    save_curves(by_age, read_run(model).words_heard, output_dir)
     console.print(curves_table(by_age, model))
 
 
@@ -137,12 +137,12 @@ def _output_dir(given: Namespace) -> Path:
     return Path(given.model) / "evaluation"
 
 
-def _save_speech(speech: Speech | None, folder: Path) -> None:
+def _save_spoken(spoken: Spoken | None, folder: Path) -> None:
     """What was said, for a reader; what was said in an earlier evaluation goes."""
-    if speech is None:
+    if spoken is None:
         (folder / "speech.json").unlink(missing_ok=True)
         return
-    content = {"examples": [asdict(example) for example in speech.examples], "novel_words": speech.novel}
+    content = {"examples": [asdict(example) for example in spoken.examples], "novel_words": spoken.novel}
     from bambino.files import finite, write_atomically
 
     write_atomically(folder / "speech.json", json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")

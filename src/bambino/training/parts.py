@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from accelerate import Accelerator
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.errors import RecipeError
 from bambino.feedback.rewards import Kind, Reward, reward_name
@@ -59,6 +60,13 @@ def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: S
         rewards = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
         return [Kind(reward_name(reward), reward) for reward in rewards]
     return [Kind(name, one.make(parent), one.for_, one.weight) for name, one in feedback_of(args).items()]
+
+
+def speaker_of(
+    lm: PreTrainedModel | None, tokenizer: PreTrainedTokenizerBase | None, device: torch.device
+) -> Speaker | None:
+    """A model and its tokenizer on the device; None where there is none."""
+    return None if lm is None or tokenizer is None else Speaker(lm.to(device), tokenizer)
 
 
 def accelerator_of(args: Recipe) -> Accelerator:

@@ -28,9 +28,8 @@ from bambino.recipe.settings import Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
 from bambino.scoring.forward import reads_packed_rows
-from bambino.speaking.speaker import Speaker
 from bambino.text.streams import build_streams
-from bambino.training.parts import accelerator_of, feedback_of, kinds_of, phases_of, resolved, texts_of
+from bambino.training.parts import accelerator_of, feedback_of, kinds_of, phases_of, resolved, speaker_of, texts_of
 from bambino.training.publishing import Publisher
 from bambino.training.session import Session
 from bambino.training.state import RunState
@@ -81,9 +80,8 @@ class BambinoTrainer:
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
         speech = args.rollout.prompt_tokens + args.rollout.max_new_tokens
         check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech})
-        self.parent: Speaker | None = None
-        if participants.parent is not None and participants.parent_tokenizer is not None:
-            self.parent = Speaker(participants.parent.to(self.accelerator.device), participants.parent_tokenizer)
+        self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
+        parent_speaker = speaker_of(self.parent, self.parent_processing_class, self.accelerator.device)
         sizes = {"batch_size": args.batch_size, "prompt_tokens": args.rollout.prompt_tokens}
         texts = texts_of(train_dataset, args.text.jsonl_field)
         streams = build_streams(args.text, self.processing_class, seed=args.seed, **sizes, dataset=texts)
@@ -93,12 +91,14 @@ class BambinoTrainer:
 
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
-        kinds, costs, log = kinds_of(args, reward_funcs, self.parent), Costs(), RunLog(on_row)
-        tools = Tools(args, self.schedule, learner, streams, self.processing_class, self.parent, kinds, costs, log)
-        self.phases: dict[str, Phase] = {name: make(tools) for name, make in makers.items()}
+        kinds, costs, log = kinds_of(args, reward_funcs, parent_speaker), Costs(), RunLog(on_row)
+        self.tools = Tools(
+            args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log
+        )
+        self.phases: dict[str, Phase] = {name: make(self.tools) for name, make in makers.items()}
         self.state = RunState(learner, self.phases, costs)
-        self.publisher = Publisher(args, self.processing_class, self.state, has_parent=self.parent is not None)
-        self.session = Session(tools, self.state, self.publisher, participants, list(measures))
+        self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
+        self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
     @property
     def step(self) -> int:
