@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ABOUT = """Compare results of bambino evaluate: of two models item by item, or of two conditions over seeds (in order
-of seeds). Run directories stand for RUN/evaluation and are also compared by what they lost of L1 at equal L2 gains."""
+of seeds). Run directories stand for RUN/evaluation; they are also compared by what they lost of L1 at equal L2 gain."""
 EXAMPLES = """examples:
   bambino compare results/untrained runs/first/evaluation
   bambino compare runs/clm runs/bambino

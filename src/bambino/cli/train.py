@@ -110,6 +110,7 @@ def _run(command: str, given: Namespace) -> int:
 
 def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple[Any, Any]:
     """The trainer, with its models loaded. Importing what it needs takes seconds, so it comes after the recipe."""
+    from bambino.evaluation.in_training import measures_of
     from bambino.models.loading import is_on_hub
     from bambino.training.pretrain import newborn_trainer
     from bambino.training.trainer import BambinoTrainer
@@ -119,9 +120,11 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple
         if name is not None and is_on_hub(name):
             print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
     if command == "pretrain":
-        return newborn_trainer(recipe, on_row=display), display
-    own: dict[str, Any] = {"reward_funcs": code.rewards, "phases": code.phases}
-    return BambinoTrainer(args=recipe, on_row=display, **own), display
+        trainer = newborn_trainer(recipe, on_row=display)
+    else:
+        trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
+    trainer.measures += measures_of(recipe, parent=trainer.tools.parent)
+    return trainer, display
 
 
 def _stop_on_signals(trainer: Any) -> None:
