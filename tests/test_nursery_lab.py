@@ -14,7 +14,9 @@ from bambino.experiments.nursery.results import MEASURES
 from bambino.experiments.nursery.tables import comparisons_markdown, trials_markdown
 from bambino.runs.log import RunLog
 
+pytestmark = pytest.mark.xdist_group("nursery lab")  # what is dear is made in one process
 TINY = Design(
+    "tiny",
     base_lines=300,
     base_steps=6,
     l2_lines=80,

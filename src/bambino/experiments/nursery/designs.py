@@ -40,8 +40,10 @@ INVENTED = "qel"
 
 @dataclass(frozen=True)
 class Design:
-    """The languages and the size of a demo."""
+    """The languages and the size of a demo; the defaults are those of size large."""
 
+    size: str = "large"
+    """What these numbers are called together."""
     l2: str = "it"
     """What the parent speaks and the baby learns: a language of the nursery other than English."""
     base_lines: int = 100_000
@@ -81,12 +83,17 @@ def _name(language: str) -> str:
     return NAMES.get(code, code.capitalize()) + colon + knobs
 
 
-FULL = Design()
-
-
-FAST = Design(
-    base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, exam_sentences=100, doublets=5
-)
+SIZES = {
+    one.size: one
+    for one in (
+        Design("small", base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, exam_sentences=100,
+               doublets=5),
+        Design("medium", base_steps=900, base_lines=60_000, l2_lines=3000, cycles=24, evaluations=6,
+               exam_sentences=200, doublets=10),
+        Design(),
+    )
+}  # fmt: skip
+"""From the smallest to the largest."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def write_exam(folder: Path, design: Design, seed: int, part: int = REPORTED) ->
 
 def read_truth(exam: Path) -> dict[str, float]:
     """Role -> true bits per byte of the exam's sentences."""
-    return json.loads((exam / "truth.json").read_text(encoding="utf-8"))
+    truth: dict[str, float] = json.loads((exam / "truth.json").read_text(encoding="utf-8"))
+    return truth
 
 
 def tokens_per_line(tokenizer: PreTrainedTokenizerBase, exam: Path) -> float:

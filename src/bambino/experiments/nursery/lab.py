@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from bambino import Recipe
-from bambino.experiments.nursery.designs import BASES, CONDITIONS, FAST, FULL, Base, Condition, Design, Tuning
+from bambino.experiments.nursery.designs import BASES, CONDITIONS, SIZES, Base, Condition, Design, Tuning
 from bambino.experiments.nursery.exam import DEVELOPMENT, REPORTED, read_truth, write_exam
 from bambino.experiments.nursery.results import read_result
 from bambino.experiments.nursery.runs import Run, prepare_process, raise_base, run_condition
@@ -125,7 +125,7 @@ class Lab:
     def _steps_of_equal_flops(self, base: int, seed: int) -> int | None:
         """clm steps that cost what this cell's bambino cost; None until its clm and bambino are whole."""
         runs = [self.run(one.name, one, base, seed) for one in (CLM, BAMBINO)]
-        flops = []
+        flops: list[float] = []
         for run in runs:
             if run is None or not run.is_whole:
                 return None
@@ -286,7 +286,7 @@ def main(words: list[str] | None = None) -> None:
         one.add_argument("--lab", type=Path, required=True)
         one.add_argument("--out", type=Path, required=True)
         one.add_argument("--language", default="it")
-        one.add_argument("--fast", action="store_true", help="the size of bambino demo --fast")
+        one.add_argument("--size", choices=list(SIZES), default="large", help="as of bambino demo (default: large)")
         one.add_argument("--conditions", nargs="+", choices=list(choices), default=list(choices), metavar="NAME")
         one.add_argument("--bases", nargs="+", type=int, default=TUNING_BASES if command == "tune" else [1, 2])
         one.add_argument("--seeds", nargs="+", type=int, default=TUNING_SEEDS if command == "tune" else [1, 2, 3])
@@ -299,7 +299,7 @@ def main(words: list[str] | None = None) -> None:
     if not is_tuning and set(given.bases) & set(TUNING_BASES):
         raise SystemExit(f"The base models {TUNING_BASES} are for tuning. Report others.")
     prepare_process()
-    design = replace(FAST if given.fast else FULL, l2=given.language)
+    design = replace(SIZES[given.size], l2=given.language)
     lab = Lab(given.lab.resolve(), given.out, design, DEVELOPMENT if is_tuning else REPORTED)
     chosen = {name: (TRIALS if is_tuning else LAB_CONDITIONS)[name] for name in given.conditions}
     work(tasks(lab, chosen, given.bases, given.seeds))
