@@ -169,7 +169,7 @@ def test_dead_rewards_are_warned_of_with_the_way_out():
     row = step_row(7, 1.0, 1, "ppo", **{"ppo/dead_reward": 1.0, "ppo/tau": 150.0})
     text = plain([row], logging_steps=100)
     assert text.startswith("warning: dead reward at step 7: ")
-    assert "--reward.tau null --reward.beta_times_tau 3" in text
+    assert "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3" in text
     assert plain([row | {"ppo/dead_reward": 0.0}], logging_steps=100) == ""
     assert "dead reward at step 7" in live([row])
     del row["ppo/tau"]  # a reward of one's own

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from trajectories import FOLDER, OVERRIDES, ROOT, trajectory
+from trajectories import FOLDER, OVERRIDES, trajectory
+
+from bambino.recipe.file import shipped
 
 
 @pytest.mark.parametrize("recipe", OVERRIDES)
@@ -20,4 +22,4 @@ def test_a_recipe_gives_the_numbers_that_were_committed(recipe: str, tmp_path: P
 
 
 def test_every_shipped_recipe_has_a_trajectory():
-    assert {path.stem for path in (ROOT / "recipes").glob("*.yaml")} == set(OVERRIDES)
+    assert set(shipped()) == set(OVERRIDES)

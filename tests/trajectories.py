@@ -14,10 +14,9 @@ from typing import Any
 
 from conftest import italian_lines, make_tokenizer, tiny_lm
 
-from bambino import BambinoTrainer, load_recipe
+from bambino import BambinoTrainer, load_recipe, measures_of
 from bambino.training.pretrain import newborn_trainer
 
-ROOT = Path(__file__).parent.parent
 FOLDER = Path(__file__).parent / "trajectories"
 STEPS = 14
 """A cycle of ten clm and two ppo steps, and the beginning of the next."""
@@ -59,11 +58,10 @@ def trajectory(recipe: str, folder: Path) -> list[dict[str, Any]]:
     words = [str(word) for setting in settings.items() for word in setting]
     args = load_recipe(recipe, words)
     rows: list[dict[str, Any]] = []
-    trainer = (
-        newborn_trainer(args, on_row=rows.append)
-        if args.baby.model is None
-        else BambinoTrainer(args=args, on_row=rows.append)
-    )
+    if args.baby.model is None:
+        trainer = newborn_trainer(args, on_row=rows.append)
+    else:
+        trainer = BambinoTrainer(args=args, measures=measures_of(args), on_row=rows.append)
     trainer.train()
     return [_numbers(row) for row in rows if row["kind"] in ("step", "evaluation")]
 

@@ -77,5 +77,9 @@ class RunDirectoryError(BambinoError, RuntimeError):
     """A run directory that cannot be used; the message names the way out."""
 
 
+class UsageError(BambinoError, ValueError):
+    """Words of a command line that the command does not understand; the message names the way out."""
+
+
 class TextError(BambinoError, ValueError):
     """Text that cannot be used; the message names the file and the way out."""

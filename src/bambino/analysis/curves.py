@@ -1,20 +1,18 @@
 """Learning curves: the evaluations that a run left in its directory, over steps and over words heard. Reads files only.
 
-Words heard are those of the text that exposure (clm) went through up to an evaluation: clm tokens times the corpus's
-words per token, both from the run directory; lines cut at text.max_length make it a little too many.
+Words heard are those of the text that exposure (clm) went through up to an evaluation (`RunRecord.words_heard`).
 """
 
 from __future__ import annotations
 
-import json
 import math
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bambino.errors import CurveError
+from bambino.runs.record import read_run
 
 PREFIX = "eval/"
 
@@ -72,10 +70,10 @@ def direction(name: str) -> int:
     """
     if name.startswith(("pairs/", "tasks/")):
         return 1
-    if name.startswith("bits_per_byte/") or name.endswith("log_perplexity"):
+    if name.startswith(("bits_per_byte/", "speech/log_perplexity")):
         return -1
     raise CurveError(
-        f"{name} has no better direction. Use bits_per_byte/..., pairs/..., tasks/... or a log_perplexity."
+        f"{name} has no better direction. Use bits_per_byte/..., pairs/..., tasks/... or speech/log_perplexity/..."
     )
 
 
@@ -83,45 +81,15 @@ def read_curves(run_dir: str | Path) -> dict[str, Curve]:
     """All measures of a run's evaluation rows, by name; evaluations without a number for a measure are left out of it.
 
     Raises:
-        CurveError: no metrics.jsonl or data.json there, a line that is no JSON object, no evaluation.
+        CurveError: there is no evaluation.
+        RunDirectoryError: no metrics.jsonl or data.json there, a line that is no JSON object.
     """
-    path = Path(run_dir).expanduser() / "metrics.jsonl"
-    heard = words_heard(run_dir)
-    evaluations = {
-        row["step"]: {**row, "words": heard(row["step"])} for row in _rows(path) if row["kind"] == "evaluation"
-    }
-    if not evaluations:
-        raise CurveError(f"{path} has no evaluation. Train with evaluation.eval_steps.")
-    ordered = [evaluations[step] for step in sorted(evaluations)]
+    run = read_run(run_dir)
+    ordered = [{**row, "words": run.words_heard(row["step"])} for row in run.evaluations]
+    if not ordered:
+        raise CurveError(f"{run.path / 'metrics.jsonl'} has no evaluation. Train with evaluation.eval_steps.")
     names = dict.fromkeys(key for row in ordered for key in row if key.startswith(PREFIX))
     return {name.removeprefix(PREFIX): curve for name in names if (curve := _curve(name, ordered)) is not None}
-
-
-def words_heard(run_dir: str | Path) -> Callable[[int], float]:
-    """From a number of steps done to the L2 words that a run had heard by then.
-
-    Raises:
-        CurveError: as `read_curves`.
-    """
-    path = Path(run_dir).expanduser() / "metrics.jsonl"
-    tokens = {row["step"]: float(row.get("total/clm_tokens") or 0.0) for row in _rows(path) if row["kind"] == "step"}
-    words_per_token = _words_per_token(path.with_name("data.json"))
-    steps = sorted(tokens)
-
-    def words(step: int) -> float:
-        before = bisect_right(steps, step)
-        return words_per_token * tokens[steps[before - 1]] if before else 0.0
-
-    return words
-
-
-def steps_done(run_dir: str | Path) -> int:
-    """How many steps a run has done.
-
-    Raises:
-        CurveError: as `read_curves`.
-    """
-    return max((row["step"] for row in _rows(Path(run_dir).expanduser() / "metrics.jsonl")), default=0)
 
 
 def curve_of(curves: dict[str, Curve], name: str) -> Curve:
@@ -183,31 +151,3 @@ def _curve(key: str, rows: list[dict[str, Any]]) -> Curve | None:
         return None
     steps, words, values = (tuple(row[name] for row in kept) for name in ("step", "words", key))
     return Curve(key.removeprefix(PREFIX), steps, words, values)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise CurveError(f"There is no {path}. Give the output_dir of a run.")
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            row["kind"], row["step"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise CurveError(f"{path}, line {number}: {type(error).__name__}: {error}. Is it a bambino log?") from None
-        rows.append(row)
-    return rows
-
-
-def _words_per_token(path: Path) -> float:
-    """Of the text that exposure reads; NaN when the run has none."""
-    try:
-        sources = json.loads(path.read_text(encoding="utf-8"))["clm"]
-        words, tokens = (sum(source[name] for source in sources) for name in ("words", "tokens"))
-    except FileNotFoundError:
-        raise CurveError(f"There is no {path}. Give the output_dir of a run.") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise CurveError(f"{path}: {type(error).__name__}: {error}. Is it a bambino data manifest?") from None
-    return words / tokens if tokens else math.nan

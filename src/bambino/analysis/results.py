@@ -15,6 +15,7 @@ from typing import Any
 from bambino.errors import ResultsError
 from bambino.files import finite, write_atomically
 from bambino.measures import Interval, Score, TaskResult
+from bambino.runs.old_names import tasks_with_new_names
 
 
 def lower_is_better(score: Score) -> bool:
@@ -74,7 +75,8 @@ def load_results(path: str | Path) -> Results:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         items = json.loads(items_path.read_text(encoding="utf-8")) if items_path.is_file() else {}
-        tasks = {name: _task(entry, items.get(name, {})) for name, entry in content.pop("tasks").items()}
+        entries, items = tasks_with_new_names(content.pop("tasks"), items)
+        tasks = {name: _task(entry, items[name]) for name, entry in entries.items()}
         return Results(tasks=tasks, **content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultsError(f"{path} does not hold results of bambino evaluate: {error}.") from None

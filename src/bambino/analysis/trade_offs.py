@@ -22,7 +22,7 @@ SHOWN = (5, 10, 15, 20)
 """The steps that the table shows: quarters."""
 
 
-Run = tuple[Curve, Curve]
+CurvePair = tuple[Curve, Curve]
 """L1 curve, L2 curve."""
 
 
@@ -74,7 +74,7 @@ class TradeOff:
         return float(np.trapezoid(gaps, self.gains) / self.gains[-1])
 
 
-def trade_off(one: Run, other: Run) -> TradeOff | None:
+def trade_off(one: CurvePair, other: CurvePair) -> TradeOff | None:
     """Compare two runs at equal L2 gain; None when they have no positive gain in common.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Judging results: above chance or not, tasks that tell models apart, averages over those, gain over a baseline.
+"""What results say: above chance or not, tasks that tell models apart, averages over those, gain over a baseline.
 
 A result's main score is its first; its verdict compares the score's interval with the score's chance, and with what
 always choosing the shortest option would score, where the result has it (`MAIN/shortest`).
@@ -30,7 +30,7 @@ def against(score: Score, level: float, name: str) -> str:
         ValueError: the score has no interval.
     """
     if score.interval is None:
-        raise ValueError(f"{score.name} has no interval to judge by")
+        raise ValueError(f"{score.name} has no interval to go by")
     if score.interval.low - ROUNDING <= level <= score.interval.high + ROUNDING:
         return f"not distinguishable from {name}"
     return f"{'above' if score.value > level else 'below'} {name}"
@@ -44,7 +44,7 @@ def in_words(task: str, scores: Sequence[Score]) -> str:
     values = {score.name: score for score in scores}
     main, accuracy, majority = scores[0], values[f"{task}/accuracy"], values[f"{task}/accuracy/majority"]
     if main.chance is None:
-        raise ValueError(f"{main.name} has no chance level to judge by")
+        raise ValueError(f"{main.name} has no chance level to go by")
     shortest = values[f"{main.name}/shortest"].value
     parts = [against(main, main.chance, "chance")]
     if shortest > main.chance + ROUNDING:
@@ -74,11 +74,11 @@ def uninformative(references: Sequence[TaskResult]) -> bool:
 
 
 def is_classification(result: TaskResult) -> bool:
-    """Told by the main score: balanced accuracy."""
-    return result.main.name == f"{result.task}/balanced_accuracy"
+    """Told by the name: tasks/..."""
+    return result.task.startswith("tasks/")
 
 
-def judged(results: Sequence[TaskResult], references: Sequence[TaskResult]) -> list[TaskResult]:
+def with_verdicts(results: Sequence[TaskResult], references: Sequence[TaskResult]) -> list[TaskResult]:
     """The results, those of uninformative classification tasks marked so; others, and those that no reference has been
     tried on, stay as they are.
 

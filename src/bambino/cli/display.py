@@ -153,7 +153,8 @@ class LiveDisplay:
 
 def dead_reward(row: dict[str, Any]) -> str:
     """What a step with a dead reward means, and the way out where the reward has a tau."""
-    way_out = " Calibrate tau (--reward.tau null --reward.beta_times_tau 3)." if "ppo/tau" in row else ""
+    calibrated = "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3"
+    way_out = f" Calibrate tau ({calibrated})." if "ppo/tau" in row else ""
     return f"dead reward at step {row['step']}: the rewards are all alike, so PPO learns from noise.{way_out}"
 
 

@@ -4,54 +4,65 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bambino.analysis.statistics import ratio_of_sums
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
 from bambino.measures import Score, TaskResult
 from bambino.scoring.texts import score_texts
+from bambino.speaking.speaker import Speaker
 
 
-def fluency(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lines: Sequence[str], name: str) -> TaskResult:
-    """Total bits of the lines over their total UTF-8 bytes, with a bootstrap interval over lines.
+class BitsPerByte:
+    """Total bits of some lines over their total UTF-8 bytes, with a bootstrap interval over lines.
 
     Chance is what a model scores that gives every token the same probability; it depends on the tokenizer.
 
     Each line is scored by itself after the start token; EOS is not scored. Lines longer than the context are read in
     windows that each begin with the start token (their number is in the settings).
-
-    Args:
-        name: of the text, such as `en`; the score is `bits_per_byte/NAME`.
-
-    Raises:
-        TextError: there is no line, or an empty one.
     """
-    if not lines:
-        raise TextError(f"There are no {name} lines to measure bits per byte on.")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            raise TextError(
-                f"The {name} lines for bits per byte: line {number} of {len(lines)} is empty. Leave it out."
-            )
-    scores = score_texts(lm, tokenizer, list(lines))
-    bits = [-score.log_prob / math.log(2) for score in scores]
-    num_bytes = [float(score.num_bytes) for score in scores]
-    tokens = sum(score.tokens for score in scores)
-    value, interval = ratio_of_sums(bits, num_bytes)
-    key = f"bits_per_byte/{name}"
-    settings = {
-        "lines": len(lines),
-        "sha256": hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest(),
-        "bytes": int(sum(num_bytes)),
-        "tokens": tokens,
-        "windows": sum(score.tokens_read - score.tokens for score in scores),
-        **describe_model(lm, tokenizer),
-    }
-    items = {key: [line * len(lines) / sum(num_bytes) for line in bits]}  # their mean is the score
-    chance = tokens * math.log2(lm.get_output_embeddings().weight.shape[0]) / sum(num_bytes)
-    verdict = "worse than guessing tokens" if interval is not None and interval.low > chance else ""
-    score = Score(key, value, "bits per byte", len(lines), interval, chance)
-    return TaskResult(key, [score], settings, verdict, items)
+
+    def __init__(self, text: str, lines: Sequence[str], about: Mapping[str, Any] | None = None) -> None:
+        """
+        Args:
+            text: its name, such as `en`; the score is `bits_per_byte/en`.
+            about: what else to say of the lines in the settings.
+
+        Raises:
+            TextError: there is no line, or an empty one.
+        """
+        if not lines:
+            raise TextError(f"There are no {text} lines to measure bits per byte on.")
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                raise TextError(
+                    f"The {text} lines for bits per byte: line {number} of {len(lines)} is empty. Leave it out."
+                )
+        self.name, self.lines = f"bits_per_byte/{text}", list(lines)
+        self.depends_on: dict[str, Any] = {
+            "lines": len(lines),
+            "sha256": hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest(),
+            **(about or {}),
+        }
+
+    def __call__(self, baby: Speaker) -> TaskResult:
+        """Measure a model as it is now."""
+        scores = score_texts(baby.lm, baby.tokenizer, self.lines)
+        bits = [-score.log_prob / math.log(2) for score in scores]
+        num_bytes = [float(score.num_bytes) for score in scores]
+        tokens = sum(score.tokens for score in scores)
+        value, interval = ratio_of_sums(bits, num_bytes)
+        settings = {
+            **self.depends_on,
+            "bytes": int(sum(num_bytes)),
+            "tokens": tokens,
+            "windows": sum(score.tokens_read - score.tokens for score in scores),
+            **describe_model(baby),
+        }
+        items = {self.name: [line * len(bits) / sum(num_bytes) for line in bits]}  # their mean is the score
+        chance = tokens * math.log2(baby.lm.get_output_embeddings().weight.shape[0]) / sum(num_bytes)
+        verdict = "worse than guessing tokens" if interval is not None and interval.low > chance else ""
+        score = Score(self.name, value, "bits per byte", len(bits), interval, chance)
+        return TaskResult(self.name, [score], settings, verdict, items)

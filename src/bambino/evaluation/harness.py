@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 from tokenizers import processors
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from bambino.analysis.statistics import bootstrap
 from bambino.errors import HarnessError
 from bambino.evaluation.model_description import describe_model
 from bambino.measures import Score, TaskResult
+from bambino.speaking.speaker import Speaker
 from bambino.text.tokens import start_token
 
 INSTALL = "pip install 'bambino-lm[harness]'"
@@ -65,7 +66,7 @@ class Harness:
             where = " or ".join(places) or "(neither its own tasks nor a folder of tasks are included)"
             raise HarnessError(f"lm-eval finds no task {', '.join(unknown)} {where}. It lists them: lm_eval ls tasks")
 
-    def run(self, lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, TaskResult]:
+    def run(self, baby: Speaker) -> dict[str, TaskResult]:
         """`harness/TASK` (or group) -> every metric that lm-eval reports.
 
         Raises:
@@ -75,7 +76,7 @@ class Harness:
         from lm_eval.models.huggingface import HFLM
 
         config = self.config
-        model = HFLM(pretrained=lm, tokenizer=with_start(tokenizer), batch_size=config.batch_size)
+        model = HFLM(pretrained=baby.lm, tokenizer=with_start(baby.tokenizer), batch_size=config.batch_size)
         try:
             found = lm_eval.simple_evaluate(
                 model,
@@ -93,7 +94,7 @@ class Harness:
             "harness": f"lm-eval {version('lm_eval')}",
             "ties": "the option listed first, unless the task decides otherwise",
             "limit": config.limit,
-            **describe_model(lm, tokenizer),
+            **describe_model(baby),
         }
         results = (_result(name, found, settings) for name in found["results"])
         return {result.task: result for result in results}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,6 +22,7 @@ from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.measures import Interval, Score, TaskResult
 from bambino.scoring.forward import context_length
 from bambino.scoring.texts import score_texts
+from bambino.speaking.speaker import Speaker
 
 TIE = 5e-6
 """Relative: several times what the company of other texts changes in fp32 sums on real weights, at most 8e-7
@@ -92,47 +93,56 @@ def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
     )
 
 
-def evaluate_pairs(
-    lm: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    task: str,
-    data: PairSet,
-    normalization: Normalization = "sum",
-) -> TaskResult:
+class MinimalPairs:
     """Accuracy over all pairs, by paradigm (`/UID`), term (`/term:...`) and field (`/field:...`), with intervals.
 
-    `TASK/accuracy/shortest` is what a model would score that gives every token the same probability.
+    `pairs/NAME/shortest` is what a model would score that gives every token the same probability.
     """
-    scored = score_pairs(lm, tokenizer, data.pairs)
-    points = scored.points(normalization)
-    name = f"{task}/accuracy"
-    scores = [_score(name, points)]
-    shortest = scored.points_of_a_uniform_model(normalization)
-    scores.append(Score(f"{name}/shortest", float(shortest.mean()), "share", len(shortest), chance=CHANCE))
-    parts: list[tuple[str, Callable[[Pair], str]]] = [
-        ("field:", lambda pair: pair.field),
-        ("term:", lambda pair: pair.term),
-        ("", lambda pair: pair.uid),
-    ]
-    for prefix, part_of in parts:
-        labels = np.array([part_of(pair) for pair in data.pairs])
-        scores += [_score(f"{name}/{prefix}{part}", points[labels == part]) for part in np.unique(labels) if part]
-    settings = {
-        "data": data.source,
-        "sha256": data.sha256,
-        "normalization": normalization,
-        "ties": f"half a point; equal within {TIE:g} of the score",
-        "tied": int((points == 0.5).sum()),
-        "identical": sum(pair.good == pair.bad for pair in data.pairs),
-        "longer_than_context": f"{scored.too_long} sentences, read in windows",
-        **describe_model(lm, tokenizer),
-    }
-    items = {
-        name: points.tolist(),
-        f"{task}/log_prob_good": scored.good.tolist(),
-        f"{task}/log_prob_bad": scored.bad.tolist(),
-    }
-    return TaskResult(task, scores, settings, _verdict(scores[0].interval), items)
+
+    def __init__(self, name: str, data: PairSet, normalization: Normalization = "sum") -> None:
+        """
+        Args:
+            name: of the pairs, such as `blimp`; the main score is `pairs/blimp`.
+        """
+        self.name, self.data, self.normalization = f"pairs/{name}", data, normalization
+        self.depends_on: dict[str, Any] = {"data": data.source, "sha256": data.sha256, "normalization": normalization}
+
+    def __call__(self, baby: Speaker) -> TaskResult:
+        """Measure a model as it is now."""
+        pairs = self.data.pairs
+        scored = score_pairs(baby.lm, baby.tokenizer, pairs)
+        points = scored.points(self.normalization)
+        shortest = scored.points_of_a_uniform_model(self.normalization)
+        beside = Score(f"{self.name}/shortest", float(shortest.mean()), "share", len(shortest), chance=CHANCE)
+        scores = [_score(self.name, points), beside, *self._parts(points)]
+        settings = {
+            **self.depends_on,
+            "ties": f"half a point; equal within {TIE:g} of the score",
+            "tied": int((points == 0.5).sum()),
+            "identical": sum(pair.good == pair.bad for pair in pairs),
+            "longer_than_context": f"{scored.too_long} sentences, read in windows",
+            **describe_model(baby),
+        }
+        items = {
+            self.name: points.tolist(),
+            f"{self.name}/log_prob_good": scored.good.tolist(),
+            f"{self.name}/log_prob_bad": scored.bad.tolist(),
+        }
+        return TaskResult(self.name, scores, settings, _verdict(scores[0].interval), items)
+
+    def _parts(self, points: np.ndarray) -> list[Score]:
+        """Accuracy by field, term and paradigm, where the pairs name them."""
+        parts: list[tuple[str, Callable[[Pair], str]]] = [
+            ("field:", lambda pair: pair.field),
+            ("term:", lambda pair: pair.term),
+            ("", lambda pair: pair.uid),
+        ]
+        scores = []
+        for prefix, part_of in parts:
+            labels = np.array([part_of(pair) for pair in self.data.pairs])
+            named = [part for part in np.unique(labels) if part]
+            scores += [_score(f"{self.name}/{prefix}{part}", points[labels == part]) for part in named]
+        return scores
 
 
 def points_of(good: Sequence[float] | np.ndarray, bad: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -141,17 +151,6 @@ def points_of(good: Sequence[float] | np.ndarray, bad: Sequence[float] | np.ndar
     with np.errstate(invalid="ignore"):  # both may be minus infinity
         ties = (good == bad) | (np.abs(good - bad) <= TIE * np.minimum(np.abs(good), np.abs(bad)))
     return np.where(ties, 0.5, (good > bad).astype(float))
-
-
-def pair_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[float]:
-    """1 where the good sentence is likelier, 0 where the bad one is, 1/2 for a tie; one number per pair."""
-    points: list[float] = score_pairs(lm, tokenizer, pairs).points().tolist()
-    return points
-
-
-def accuracy(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> float:
-    """Mean of `pair_scores`; chance is 1/2."""
-    return float(score_pairs(lm, tokenizer, pairs).points().mean())
 
 
 def _score(name: str, points: np.ndarray) -> Score:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from bambino.models.digests import tokenizer_sha256
 from bambino.scoring.forward import context_length
+from bambino.speaking.speaker import Speaker
 from bambino.text.tokens import start_token
 
 
-def describe_model(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def describe_model(speaker: Speaker) -> dict[str, Any]:
     """For the settings of a `TaskResult`."""
+    lm, tokenizer = speaker.lm, speaker.tokenizer
     start = start_token(tokenizer)
     return {
         "start_token": "none: the first token is not scored"

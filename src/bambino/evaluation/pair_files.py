@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bambino.errors import TextError
+from bambino.text.heldout import spread
 from bambino.text.json_lines import lines_of, objects_of
 from bambino.text.lines import is_broken
 
@@ -54,6 +55,10 @@ class PairSet:
     """File, or name on the hub."""
     sha256: str
     """Of the file; of the pairs, where they are from the hub."""
+
+    def spread(self, at_most: int) -> PairSet:
+        """At most so many of the pairs, evenly spaced, in order."""
+        return replace(self, pairs=spread(self.pairs, at_most))
 
 
 def load_pair_set(source: str | Path, terms: Sequence[str | Path] = ()) -> PairSet:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import yaml
 
-from bambino.errors import PlanError
+from bambino.errors import BambinoError, PlanError
+from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, Settings
 
 CURVES = ("bits_per_byte/en", "bits_per_byte/it")
 """Measures of evaluations inside training that stand for L1 and L2."""
@@ -25,7 +26,7 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Settings):
     """The options of `bambino evaluate`."""
 
     data: str | None = None
@@ -41,19 +42,20 @@ class Plan:
     l1_text: list[str] = field(default_factory=list)
     """Files or folders of L1 text: bits per byte on its held-out lines, and what L1 words look like."""
     l2_text: list[str] = field(default_factory=list)
-    """Likewise of L2. With a parent, its held-out lines also give the prompts that the baby goes on with."""
+    """Files or folders of L2 text: bits per byte on its held-out lines, and what L2 words look like. With a parent, its
+    held-out lines also give the prompts that the baby goes on with."""
     parent: str | None = None
     """A causal LM of L2 that judges what the baby says; of a run directory, the run's parent by default."""
-    max_items: int | None = None
+    max_items: AtLeastOne | None = None
     """At most so many items of each test, spread evenly; smaller of this and the suite's."""
-    max_lines: int = 1000
+    max_lines: AtLeastOne = 1000
     """At most so many held-out lines of each text."""
-    heldout_every: int | None = 200
+    heldout_every: AtLeastTwo | None = 200
     """The held-out rule of training: lines whose sha256 is 0 modulo this number. null: all lines are held out. A run
     directory is measured by its own rule."""
     split: Literal["all", "dev", "test"] = "all"
     """Which held-out lines: all, or one half of them by a second hash."""
-    prompts: int = 128
+    prompts: Count = 128
     """Prompts that the baby goes on with; 0: it is not made to speak."""
     normalization: Literal["sum", "token", "byte"] = "sum"
     """Minimal pairs: compare summed log-probs, or their mean per token or per byte."""
@@ -80,26 +82,23 @@ class Plan:
     """A folder of task definitions in lm-eval's YAML; then lm-eval's own tasks are not indexed."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.suite not in suites():
             raise PlanError(f"suite = {self.suite} is none. Use one of {', '.join(suites())}.")
-        for name in ("max_items", "max_lines"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise PlanError(f"{name} = {value} is too small. Use 1 or more.")
         if len(self.curves) != 2:
             raise PlanError(f"curves = {self.curves} must name two measures, L1's and L2's.")
-        if self.heldout_every is not None and self.heldout_every < 2:
-            raise PlanError(f"heldout_every = {self.heldout_every} is too small. Use 2 or more, or null for all lines.")
         for name, needed in (("parent", "l2_text"), ("pro_drop", "l2_text"), ("harness_include", "harness")):
             if getattr(self, name) and not getattr(self, needed):
                 raise PlanError(f"{name} = {getattr(self, name)} is used with --{needed} only. Give that too.")
-        if self.prompts < 0:
-            raise PlanError(f"prompts = {self.prompts} is too small. Use 0 or more.")
         if not (self.data or self.wanted or self.pairs or self.l1_text or self.l2_text or self.harness):
             raise PlanError(
                 "Nothing to measure. Give --data FOLDER, --tasks '[...]', --pairs '{...}', --l1_text '[...]', "
                 "--l2_text '[...]' or --harness '[...]'."
             )
+
+    @classmethod
+    def refusal(cls, key: str, problem: str) -> BambinoError:
+        return PlanError(problem)
 
     @property
     def wanted(self) -> list[str] | None:

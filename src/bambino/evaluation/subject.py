@@ -1,22 +1,21 @@
-"""Who is examined: a model, or a run with its trained model, its first baby, its parent and its checkpoints."""
+"""Who is evaluated: a model, or a run with its trained model, its first baby, its parent and its checkpoints."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from bambino.analysis.curves import steps_done
 from bambino.errors import PlanError
 from bambino.evaluation.plan import Plan
 from bambino.models.loading import is_on_hub
-from bambino.recipe.file import load_recipe
 from bambino.runs.checkpoint import list_checkpoints
 from bambino.runs.directory import holds_run
+from bambino.runs.record import read_run
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Who is examined."""
+    """Who is evaluated."""
 
     name: str
     model: str
@@ -26,7 +25,7 @@ class Subject:
     first: str | None
     """The baby before the run; None where it is not there any more."""
     parent: str | None
-    """Who judges what it says."""
+    """What it says is scored by this model."""
     heldout_every: int | None
     """The held-out rule: its run's, else the plan's."""
 
@@ -46,7 +45,7 @@ class Subject:
     @property
     def steps(self) -> int:
         """Steps done; 0 of a model that comes from no run."""
-        return 0 if self.run is None else steps_done(self.run)
+        return 0 if self.run is None else read_run(self.run).steps_done
 
 
 def subject_of(model: str, plan: Plan) -> Subject:
@@ -66,8 +65,8 @@ def subject_of(model: str, plan: Plan) -> Subject:
             f"{model} is a run without a trained model: it has not reached its last step. Go on with bambino train "
             f"--resume {model}, or evaluate one of its checkpoints: {model}/checkpoints/step-.../model"
         )
-    recipe = load_recipe(path / "recipe.yaml")
-    parent, first = plan.parent or recipe.parent.model, recipe.baby.model
+    settings = read_run(path).settings
+    parent, first = plan.parent or settings["parent"]["model"], settings["baby"]["model"]
     if first is not None and not is_on_hub(first) and not Path(first).expanduser().is_dir():
         first = None
-    return Subject(model, str(path / "model"), path, first, parent, recipe.text.heldout_every)
+    return Subject(model, str(path / "model"), path, first, parent, settings["text"]["heldout_every"])

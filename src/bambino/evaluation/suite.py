@@ -13,33 +13,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from accelerate import PartialState
-
 from bambino.analysis.acquisition import acquisition_order, load_order
 from bambino.analysis.bilingual import TEXTS, bilingual
 from bambino.analysis.forgetting import ForgettingSettings, forgetting_of
 from bambino.analysis.results import Results, load_results
-from bambino.analysis.verdicts import averaged, judged, with_baseline
-from bambino.errors import CurveError, ModelError, PlanError, ResultsError, TextError
+from bambino.analysis.verdicts import averaged, with_baseline, with_verdicts
+from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import tests_in
-from bambino.evaluation.fluency import fluency
+from bambino.evaluation.fluency import BitsPerByte
 from bambino.evaluation.harness import Harness, HarnessConfig
-from bambino.evaluation.minimal_pairs import evaluate_pairs
+from bambino.evaluation.minimal_pairs import MinimalPairs
 from bambino.evaluation.pair_files import PairSet, load_pair_set
 from bambino.evaluation.plan import Plan
-from bambino.evaluation.speech.continuations import Speaker, SpeechSettings
+from bambino.evaluation.speech.continuations import SpeechSettings
 from bambino.evaluation.speech.language_id import LanguageIdentifier
-from bambino.evaluation.speech.listening import Speech, speech
 from bambino.evaluation.speech.pro_drop import overt_subjects
+from bambino.evaluation.speech.speech import Speech, Spoken
 from bambino.evaluation.subject import Subject, subject_of
-from bambino.evaluation.zero_shot.classification import evaluate_task
+from bambino.evaluation.zero_shot.classification import Classification
 from bambino.evaluation.zero_shot.task_definitions import task_names
-from bambino.measures import TaskResult
+from bambino.measures import Measure, TaskResult
 from bambino.models.digests import weights_sha256
-from bambino.models.loading import load_lm, load_tokenizer
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
+from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
 from bambino.text.lines import load_corpus, load_heldout
@@ -50,7 +48,7 @@ class Evaluated:
     """Results, and what the baby said for a reader."""
 
     results: Results
-    speech: Speech | None
+    spoken: Spoken | None
 
 
 OnResult = Callable[[TaskResult, Results], None]
@@ -66,11 +64,11 @@ def evaluate(model: str, plan: Plan, on_result: OnResult = lambda result, so_far
     Raises:
         PlanError, TextError, TaskError, ModelError, ResultsError: something asked for cannot be had or read.
     """
-    return Examination(model, plan).examine(on_result=on_result)
+    return Evaluation(model, plan).run(on_result=on_result)
 
 
-class Examination:
-    """A plan for a subject. What it takes besides the model under test is read once, however many ages are examined."""
+class Evaluation:
+    """A plan for a subject. What it takes besides the model under test is read once, however many ages are measured."""
 
     def __init__(self, model: str, plan: Plan) -> None:
         """Raises: as `evaluate`, for all that can be seen before the model under test is loaded."""
@@ -79,27 +77,13 @@ class Examination:
         self.found = Discovered({}, []) if plan.data is None else tests_in(plan.data)
         self.untrained = {} if plan.untrained is None else load_results(plan.untrained).tasks
         self.references = [load_results(path) for path in plan.references]
-        self.wanted, self.left_out = _wanted(plan, self.found)
-        if twice := [name for name in plan.pairs if name in self.wanted]:
+        wanted, self.left_out = _wanted(plan, self.found)
+        if twice := [name for name in plan.pairs if name in wanted]:
             raise PlanError(f"pairs: {twice[0]} is also the name of a test in {plan.data}. Choose another.")
-        self.pair_sets = {name: load_pair_set(source, self.found.terms) for name, source in plan.pairs.items()}
-        self.dropped: dict[str, dict[str, int]] = {"l1": {}, "l2": {}}
-        """Lines of the texts that cannot be used."""
-        self.texts = {
-            name: load_heldout(
-                text,
-                heldout_every=self.subject.heldout_every,
-                split=plan.split,
-                max_lines=plan.lines,
-                dropped=self.dropped[name],
-            )
-            for name, text in (("l1", plan.l1_text), ("l2", plan.l2_text))
-            if text
-        }
-        """Their held-out lines."""
-        for name, reasons in self.dropped.items():
-            if bad := ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if reason != "empty"):
-                self.left_out[f"lines of {name}_text"] = bad
+        pairs = {name: load_pair_set(source, self.found.terms) for name, source in plan.pairs.items()}
+        self.texts = self._texts()
+        self.measures: list[Measure] = [_test(plan, *one, self.found.terms) for one in wanted.items()]
+        self.measures += [_pairs(plan, name, data) for name, data in pairs.items()]
         self.child_order = None if plan.child_order is None else load_order(plan.child_order)
         self.harness = None
         if plan.harness:
@@ -107,42 +91,46 @@ class Examination:
             own = include is None
             self.harness = Harness(HarnessConfig(tuple(plan.harness), include, include_defaults=own, limit=plan.limit))
 
-        judges = self.subject.parent is not None and bool(plan.l2_text)
-        self._parent = _speaker(str(self.subject.parent), "parent") if judges else None
+        needs_parent = self.subject.parent is not None and bool(plan.l2_text)
+        self._parent = _opened(str(self.subject.parent), "parent") if needs_parent else None
+        self.speech = self._speech() if plan.l2_text and plan.prompts else None
 
-    def examine(self, age: int | None = None, on_result: OnResult = lambda result, so_far: None) -> Evaluated:
+    def run(self, age: int | None = None, on_result: OnResult = lambda result, so_far: None) -> Evaluated:
         """Measure the subject's model, or what it was at an age (`subject.earlier`), then without its run's curves."""
         folder = self.subject.model if age is None else self.subject.earlier[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
-        baby = _speaker(str(folder), "baby")
+        baby = _opened(str(folder), "baby")
         left_out = dict(self.left_out)
-        heard: list[Speech] = []
+        spoken: list[Spoken] = []
         tasks: dict[str, TaskResult] = {}
         settings = dataclasses.asdict(self.plan)
         results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)))
-        for result in self._results(baby, tasks, left_out, heard, of_run=age is None):
+        for result in self._results(baby, tasks, left_out, spoken, of_run=age is None):
             if result.task in self.untrained:
                 try:
                     result = with_baseline(result, self.untrained[result.task])
                 except ResultsError as error:
                     left_out[f"{result.task}, gain"] = str(error)
-            (result,) = judged([result], [r.tasks[result.task] for r in self.references if result.task in r.tasks])
+            references = [r.tasks[result.task] for r in self.references if result.task in r.tasks]
+            (result,) = with_verdicts([result], references)
             tasks[result.task] = result
             on_result(result, results)
         if (mean := averaged(list(tasks.values()))) is not None:
             tasks[mean.task] = mean
-        return Evaluated(results, heard[0] if heard else None)
+        return Evaluated(results, spoken[0] if spoken else None)
 
     def _results(
-        self, baby: Speaker, so_far: dict[str, TaskResult], left_out: dict[str, str], heard: list[Speech], of_run: bool
+        self,
+        baby: Speaker,
+        so_far: dict[str, TaskResult],
+        left_out: dict[str, str],
+        spoken: list[Spoken],
+        of_run: bool,
     ) -> Iterator[TaskResult]:
-        """Each test's result; fills in what was left out and what was said."""
+        """Each measure's result; fills in what was left out and what was said."""
         plan = self.plan
-        for name, test in self.wanted.items():
-            yield _tested(baby, plan, name, test, self.found.terms)
-        for name, pairs in self.pair_sets.items():
-            yield _compared(baby, plan, name, pairs)
-        yield from self._fluency(baby).values()
+        for measure in [*self.measures, *self.texts.values()]:
+            yield measure(baby)
         if plan.l1_text and plan.l2_text and self._parents is not None:
             first = self.untrained if set(TEXTS) <= set(self.untrained) else self._first_babys
             try:
@@ -150,36 +138,54 @@ class Examination:
                 yield replace(result, settings=result.settings | {"parent": self._parent_hash})
             except CurveError as error:
                 left_out["bilingual"] = str(error)
-        if plan.l2_text and plan.prompts:
-            settings = SpeechSettings(prompts=plan.prompts)
-            lines = self.texts["l2"]
-            heard.append(speech(baby, lines, parent=self._parent, languages=self._languages, settings=settings))
-            yield replace(heard[0].result, settings=heard[0].result.settings | {"parent": self._parent_hash})
+        if self.speech is not None:
+            spoken.append(self.speech.spoken(baby))
+            yield replace(spoken[0].result, settings=spoken[0].result.settings | {"parent": self._parent_hash})
             if plan.pro_drop:
-                yield overt_subjects({who: heard[0].said[who] for who in ("baby", "human")})
+                yield overt_subjects({who: spoken[0].said[who] for who in ("baby", "human")})
         if self.subject.run is not None and of_run:
             yield from self._of_run(self.subject.run, left_out)
         if self.harness is not None:
-            yield from self.harness.run(baby.lm, baby.tokenizer).values()
+            yield from self.harness.run(baby).values()
 
     def _of_run(self, run: Path, left_out: dict[str, str]) -> Iterator[TaskResult]:
         """What evaluations inside training tell: forgetting, and the order of acquisition where one is asked for."""
         (l1, l2), plan = self.plan.curves, self.plan
         try:
             yield forgetting_of(run, ForgettingSettings(l1, l2, tuple(plan.levels), tuple(plan.gains)))
-        except CurveError as error:
+        except (CurveError, RunDirectoryError) as error:
             left_out["forgetting"] = str(error)
         if self.child_order is not None:
             yield acquisition_order(run, self.child_order)
 
     # ----------------------------------------------------------------------------------------------- read once
 
+    def _texts(self) -> dict[str, BitsPerByte]:
+        """Bits per byte of both texts' held-out lines; fills in how many lines cannot be used."""
+        found = {}
+        for name, text in (("l1", self.plan.l1_text), ("l2", self.plan.l2_text)):
+            if not text:
+                continue
+            dropped: dict[str, int] = {}
+            lines = load_heldout(
+                text,
+                heldout_every=self.subject.heldout_every,
+                split=self.plan.split,
+                max_lines=self.plan.lines,
+                dropped=dropped,
+            )
+            found[name] = BitsPerByte(name, lines, {"dropped": dropped})
+            if bad := ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if reason != "empty"):
+                self.left_out[f"lines of {name}_text"] = bad
+        return found
+
+    def _speech(self) -> Speech:
+        settings = SpeechSettings(prompts=self.plan.prompts)
+        lines = self.texts["l2"].lines
+        return Speech(lines, parent=self._parent, languages=self._languages, settings=settings)
+
     def _fluency(self, model: Speaker) -> dict[str, TaskResult]:
-        results = {}
-        for name, lines in self.texts.items():
-            result = fluency(model.lm, model.tokenizer, lines, name)
-            results[result.task] = replace(result, settings=result.settings | {"dropped": self.dropped[name]})
-        return results
+        return {measure.name: measure(model) for measure in self.texts.values()}
 
     @cached_property
     def _parent_hash(self) -> str | None:
@@ -196,7 +202,7 @@ class Examination:
         if self.subject.first is None:
             return {}
         try:
-            return self._fluency(_speaker(self.subject.first, "baby"))
+            return self._fluency(_opened(self.subject.first, "baby"))
         except ModelError:
             return {}
 
@@ -212,11 +218,9 @@ class Examination:
             raise TextError(f"l1_text, l2_text: {error}") from None
 
 
-def _speaker(model: str, role: Literal["baby", "parent"]) -> Speaker:
-    config = ModelConfig(model)
+def _opened(model: str, role: Literal["baby", "parent"]) -> Speaker:
     try:
-        lm = load_lm(config, role).to(PartialState().device)
-        return Speaker(lm, load_tokenizer(config, role, lm))
+        return open_speaker(ModelConfig(model), role)
     except ModelError as error:  # which speaks of recipes
         named = {"baby": "model", "parent": "parent"}[role]
         raise ModelError(str(error).replace(f"{role}.model", named)) from None
@@ -244,17 +248,14 @@ def _wanted(plan: Plan, found: Discovered) -> tuple[dict[str, Found | None], dic
     return wanted, left_out
 
 
-def _tested(baby: Speaker, plan: Plan, name: str, test: Found | None, terms: list[Path]) -> TaskResult:
+def _test(plan: Plan, name: str, test: Found | None, terms: list[Path]) -> Measure:
+    """The measure of a test; None: it comes from the hub."""
     if test is None or test.kind == "classification":
-        path = None if test is None else test.path
-        return evaluate_task(baby.lm, baby.tokenizer, name, path, max_items=plan.limit)
+        return Classification(name, None if test is None else test.path, max_items=plan.limit)
     if test.kind == "pairs":
-        return _compared(baby, plan, name, load_pair_set(test.path, terms))
-    return fluency(baby.lm, baby.tokenizer, spread(texts_of(test.path), plan.lines), name)
+        return _pairs(plan, name, load_pair_set(test.path, terms))
+    return BitsPerByte(name, spread(texts_of(test.path), plan.lines))
 
 
-def _compared(baby: Speaker, plan: Plan, name: str, data: PairSet) -> TaskResult:
-    """The result on minimal pairs."""
-    if plan.limit is not None:
-        data = replace(data, pairs=spread(data.pairs, plan.limit))
-    return evaluate_pairs(baby.lm, baby.tokenizer, name, data, plan.normalization)
+def _pairs(plan: Plan, name: str, data: PairSet) -> MinimalPairs:
+    return MinimalPairs(name, data if plan.limit is None else data.spread(plan.limit), plan.normalization)

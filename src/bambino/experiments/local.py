@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bambino.runs.record import newest_step
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,4 @@ class Job:
 
     def progress(self) -> dict[str, Any]:
         """The newest step's row of metrics; empty before the first."""
-        path = self.folder / "metrics.jsonl"
-        if not path.is_file():
-            return {}
-        rows = [line for line in path.read_bytes().split(b"\n")[:-1] if line.startswith(b'{"kind": "step"')]
-        return json.loads(rows[-1]) if rows else {}
+        return newest_step(self.folder)

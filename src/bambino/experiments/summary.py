@@ -3,7 +3,7 @@
     python -m bambino.experiments.summary --out results/NAME RUN_DIRECTORY...
 
 Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row
-(without single paradigms of minimal pairs),
+(without parts: single paradigms of minimal pairs, ...),
 means of the clm and ppo metrics (ppo also over the last tenth of its steps), costs, and utterances at three ages.
 """
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
-
 from bambino import Recipe
+from bambino.runs.names import is_part
+from bambino.runs.record import RunRecord, read_run
 
 
 def different(settings: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
@@ -41,10 +41,6 @@ def without_folders(value: Any) -> Any:
     return {key: without_folders(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
-
-
 def means(rows: list[dict[str, Any]], prefix: str) -> dict[str, dict[str, float]]:
     """Mean and extremes of each metric over the rows that have it."""
     names = sorted({key for row in rows for key in row if key.startswith(prefix)})
@@ -52,24 +48,20 @@ def means(rows: list[dict[str, Any]], prefix: str) -> dict[str, dict[str, float]
     return {name: {"mean": fmean(v), "min": min(v), "max": max(v)} for name, v in columns.items() if v}
 
 
-def summarize(run: Path) -> dict[str, Any]:
-    rows = read_rows(run / "metrics.jsonl")
-    steps = [row for row in rows if row["kind"] == "step"]
-    evaluations = [
-        {key: value for key, value in row.items() if not (key.startswith("eval/pairs/") and key.count("/") > 2)}
-        for row in rows
-        if row["kind"] == "evaluation"
-    ]
+def summarize(run: RunRecord) -> dict[str, Any]:
+    """What is kept of a run."""
+    steps = run.steps
+    evaluations = [{key: value for key, value in row.items() if not is_part(key)} for row in run.evaluations]
     ppo = [row for row in steps if row["phase"] == "ppo"]
     late = ppo[-max(1, len(ppo) // 10) :]
     hearing = [row for row in steps if row["phase"] == "clm"]
     ages = sorted({row["step"] for row in evaluations})
     ages = sorted({ages[0], ages[len(ages) // 2], ages[-1]}) if ages else []
-    said = [row for row in read_rows(run / "utterances.jsonl") if row["kind"] == "evaluation"]
+    said = [row for row in run.utterances if row["kind"] == "evaluation"]
     return {
-        "run": run.name,
-        "settings": different(yaml.safe_load((run / "recipe.yaml").read_text()), Recipe().to_dict()),
-        "environment": json.loads((run / "environment.json").read_text()),
+        "run": run.path.name,
+        "settings": different(run.settings, Recipe().to_dict()),
+        "environment": run.environment,
         "evaluations": evaluations,
         "clm_means": means(hearing, "clm/"),
         "ppo_means": means(ppo, "ppo/"),
@@ -86,7 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for run in arguments.runs:
-        text = json.dumps(summarize(run), indent=1, ensure_ascii=False)
+        text = json.dumps(summarize(read_run(run)), indent=1, ensure_ascii=False)
         (arguments.out / f"{run.name}.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -32,9 +32,9 @@ class ParentPerplexityConfig(FeedbackConfig):
     beta: Positive = 0.001
     """Steepness, per unit of perplexity."""
     beta_times_tau: Positive | None = None
-    """When given, beta = beta_times_tau / tau, so that steepness follows a calibrated tau (3 worked on toys)."""
+    """Gives beta = beta_times_tau / tau, so that steepness follows a calibrated tau (3 worked on toys); null: beta."""
     tau: Positive | None = 150.0
-    """The perplexity that earns alpha / 2; None: calibrated, the median of the last 512 utterances' perplexities."""
+    """The perplexity that earns alpha / 2; null: calibrated, the median of the last 512 utterances' perplexities."""
     scope: Literal["whole", "utterance"] = "whole"
     """Which parent tokens count: prompt and utterance (paper), or the utterance's alone, given the prompt."""
     until: Literal["cut", "last_word"] = "cut"

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, create_model
 
-from bambino.errors import RecipeError
+from bambino.errors import BambinoError, RecipeError
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
@@ -33,8 +33,6 @@ class Settings:
 
     section: ClassVar[str] = ""
     """Dotted name of the section in a recipe, for messages."""
-    refusal: ClassVar[type[RecipeError]] = RecipeError
-    """What is raised."""
 
     def __post_init__(self) -> None:
         """Every value fits its field. An int for a float becomes a float; nothing else is turned into another kind."""
@@ -46,6 +44,11 @@ class Settings:
             raise _refusal(type(self), given, error) from None
         for name in given:
             object.__setattr__(self, name, getattr(fine, name))
+
+    @classmethod
+    def refusal(cls, key: str, problem: str) -> BambinoError:
+        """What is raised of a setting."""
+        return RecipeError(key, problem)
 
     @classmethod
     def key(cls, name: str) -> str:
@@ -125,7 +128,7 @@ def _checker(cls: type) -> type[BaseModel]:
     return create_model(cls.__name__, __config__=config, **fields)
 
 
-def _refusal(cls: type[Settings], given: dict[str, Any], error: ValidationError) -> RecipeError:
+def _refusal(cls: type[Settings], given: dict[str, Any], error: ValidationError) -> BambinoError:
     """The first thing wrong, in our words."""
     first = error.errors()[0]
     field, *inner = first["loc"]

@@ -150,17 +150,11 @@ class _Given:
 
     def _visit_section(self, key: str, node: yaml.Node, shown: str) -> None:
         if not isinstance(node, yaml.MappingNode):
-            raise RecipeError(key, self._is_section(key, bool(shown)), self.lines.get(key, ""))
+            problem = f"{key} is a section. Write its settings below it, indented."
+            raise RecipeError(key, problem, self.lines.get(key, ""))
         if key.startswith("feedback."):
             self.kinds[key.removeprefix("feedback.")] = key
         self._visit(node, f"{key}.", shown)
-
-    def _is_section(self, key: str, in_file: bool) -> str:
-        if in_file:
-            return f"{key} is a section. Write its settings below it, indented."
-        section = self.names.sections[key]
-        first = written(next(iter(types_of(section)))) if section is not None else "parent_perplexity.tau"
-        return f"{key} is a section of settings. Give them one by one, such as --{key}.{first}."
 
     # ------------------------------------------------------------------------------------------ from a command line
 
@@ -173,6 +167,8 @@ class _Given:
                 raise RecipeError("", f"{word!r} is no setting. Overrides look like --ppo.kl_coef 0.1.")
             key, equals, value = word[2:].partition("=")
             self.names.check(key)
+            if key in self.names.sections and not key.startswith("feedback"):
+                self.names.refuse_option(key)
             if not equals:
                 if not rest or re.match(r"--[A-Za-z_]", rest[0]):
                     raise RecipeError(key, f"--{key}: expected one argument. Write --{key} VALUE.")
@@ -191,10 +187,10 @@ class _Given:
 
     def _take_section(self, key: str, word: str) -> None:
         """`--feedback '{...}'`, or a kind of it: replaced whole; a kind given null is taken out."""
-        node = compose(word, f"{key}: {word!r}") if key.startswith("feedback") else None
+        node = compose(word, f"{key}: {word!r}")
         is_out = key.startswith("feedback.") and node is not None and is_null(node)
         if not is_out and not isinstance(node, yaml.MappingNode):
-            raise RecipeError(key, self._is_section(key, in_file=False))
+            self.names.refuse_option(key)
         for name in [name for name in (*self.values, *self.lines) if name == key or name.startswith(f"{key}.")]:
             self.values.pop(name, None)
             self.lines.pop(name, None)

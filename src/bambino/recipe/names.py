@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from bambino.errors import RecipeError
 from bambino.recipe.checks import Settings, types_of, written
@@ -44,15 +44,21 @@ class Names:
     """Setting -> its type, with bounds."""
     sections: dict[str, type[Settings] | None]
     """Section -> its class; None: `feedback`, whose settings are kinds."""
-    option: str = "There is no setting {key}."
-    """What an unknown name is told first."""
-    help: str = "`bambino train --help` lists all settings."
-    """What it is told where no known name is near."""
+    command: str = "bambino train"
+    """The command whose help lists them."""
+    beside: tuple[str, ...] = ()
+    """Options of the command that are no settings."""
 
     @classmethod
-    def of(cls, root: type[Settings], kinds: Kinds | None = None) -> Names:
+    def of(
+        cls,
+        root: type[Settings],
+        kinds: Kinds | None = None,
+        command: str = "bambino train",
+        beside: tuple[str, ...] = (),
+    ) -> Names:
         """Names of the settings below a class, `feedback` with the settings of the kinds there are."""
-        names = cls({}, {})
+        names = cls({}, {}, command, beside)
         names._add(root, "", kinds or {})
         return names
 
@@ -80,7 +86,14 @@ class Names:
             RecipeError: with what stands in its place, or the nearest spelling.
         """
         if key not in self.types and key not in self.sections:
-            raise RecipeError(key, f"{self.option.format(key=key)} {self._hint(key)}", where)
+            raise RecipeError(key, f"There is no setting {key}. {self._hint(key)}", where)
+
+    def refuse_option(self, key: str) -> NoReturn:
+        """Refuse an option of the command line that the command does not take."""
+        self.check(key)
+        section = self.sections[key]
+        first = written(next(iter(types_of(section)))) if section is not None else "parent_perplexity.tau"
+        raise RecipeError(key, f"{key} is a section of settings. Give them one by one, such as --{key}.{first}.")
 
     def _hint(self, key: str) -> str:
         if key in MOVED:
@@ -88,10 +101,10 @@ class Names:
         section, _, last = key.rpartition(".")
         if section in self.types:
             return f"{section} is one setting. Give it whole: --{section} '{{...}}'"
-        if near := nearest(key, self.all()):
+        if near := nearest(key, [*self.all(), *self.beside]):
             return f"Did you mean {near}?"
         same = [name for name in self.all() if name.split(".")[-1] == last]
-        return f"Did you mean {same[0]}?" if same else self.help
+        return f"Did you mean {same[0]}?" if same else f"`{self.command} --help` lists all."
 
 
 def nearest(word: str, known: list[str]) -> str | None:

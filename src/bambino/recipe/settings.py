@@ -3,7 +3,7 @@
 A recipe is a YAML file whose keys are the fields below (`file.py` reads it); defaults are the paper's. A wrong
 value is refused here, before anything is loaded, with a `RecipeError` that names the key, the value and the way out.
 
-`None` means off, everywhere.
+None (`null` in a recipe and on the command line) means off, everywhere.
 """
 
 from __future__ import annotations
@@ -56,13 +56,14 @@ class TextConfig(Settings):
     section: ClassVar[str] = "text"
 
     sources: list[str] = field(default_factory=list)
-    """Files (.txt: a text a line, .jsonl: an object a line) or folders of such files."""
+    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files."""
     weights: list[Positive] | None = None
-    """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch)."""
+    """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch); null:
+    once."""
     prompt_sources: list[str] | None = None
-    """Where prompts come from, if not from `sources`."""
+    """Files or folders that prompts come from; null: text.sources."""
     single_stream: bool = False
-    """True: prompts take their lines from the clm stream (the release). False: prompts have a stream of their own, so
+    """true: prompts take their lines from the clm stream (the release). false: prompts have a stream of their own, so
     that every condition hears the same clm batches."""
     jsonl_field: str = "text"
     """The field of a .jsonl object that holds the text."""
@@ -78,11 +79,12 @@ class TextConfig(Settings):
     prepend_bos: bool = True
     """Begin every row and prompt with BOS (EOS where the tokenizer has no BOS), also where the tokenizer does not."""
     heldout_every: AtLeastTwo | None = 200
-    """Hold out of training the lines whose sha256 is 0 modulo this number; evaluation uses exactly these."""
+    """Hold out of training the lines whose sha256 is 0 modulo this number; evaluation uses exactly these; null:
+    none."""
     max_lines: AtLeastOne | None = None
-    """Keep this many lines, chosen once by the seed (the release: 32 x 18 000)."""
+    """Keep this many lines, chosen once by the seed (the release: 32 x 18 000); null: all."""
     max_words: AtLeastOne | None = None
-    """Keep lines until they hold this many whitespace-separated words, chosen once by the seed."""
+    """Keep lines until they hold this many whitespace-separated words, chosen once by the seed; null: all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,13 +106,13 @@ class ShapeConfig(Settings):
     architecture: Literal["opt", "gpt2", "llama", "qwen2", "gpt_neox"] = "gpt2"
     """The family of the model."""
     size: Literal["1m", "5m", "14m", "125m"] = "5m"
-    """Hidden size, layers and heads by name."""
+    """Hidden size, layers and heads by name: 1m (128, 4, 4), 5m (256, 6, 4), 14m (384, 8, 6), 125m (768, 12, 12)."""
     hidden_size: AtLeastOne | None = None
-    """In place of the size's."""
+    """Width of the model's hidden states; null: as `size` says."""
     num_layers: AtLeastOne | None = None
-    """In place of the size's."""
+    """Number of transformer layers; null: as `size` says."""
     num_heads: AtLeastOne | None = None
-    """In place of the size's."""
+    """Attention heads per layer; they divide the hidden size; null: as `size` says."""
     context: AtLeastTwo = 256
     """Longest row the model can read, in tokens."""
     vocab_size: Annotated[int, Field(ge=258)] = 8192
@@ -144,7 +146,8 @@ class ScheduleConfig(Settings):
     cycle: dict[str, AtLeastOne] = field(default_factory=lambda: {"clm": 10, "ppo": 2})
     """Steps of each phase in a cycle, in order: {clm: 10, ppo: 2} again and again; {clm: 1} is exposure alone."""
     blocked: bool = False
-    """The same numbers of steps, but all of the first phase first, then all of the next."""
+    """true: each phase has as many steps as the cycles would give it, but all of the first phase come first, then all
+    of the next."""
     warmup: dict[str, Count] = field(default_factory=dict)
     """Steps of phases before the first cycle, such as {clm: 300}."""
 
@@ -177,7 +180,7 @@ class PhaseConfig(Settings):
     adam_epsilon: Positive = 1e-8
     """Adam's epsilon."""
     max_grad_norm: Positive | None = None
-    """Clip the gradient to this L2 norm."""
+    """Clip the gradient to this L2 norm; null: do not."""
 
 
 @dataclass(frozen=True)
@@ -194,15 +197,16 @@ class RolloutConfig(Settings):
     section: ClassVar[str] = "rollout"
 
     prompt_tokens: AtLeastOne = 8
-    """First tokens of an L2 line, a BOS included."""
+    """Length of a prompt: the first tokens of an L2 line, a BOS included."""
     max_new_tokens: AtLeastOne = 16
     """Longest utterance, in baby tokens."""
     temperature: Positive = 1.0
     """Sampling temperature; the policy that PPO improves is the tempered one."""
     top_k: AtLeastOne | None = None
-    """Sample among the k likeliest tokens. Log-probs are then those of the truncated distribution."""
+    """Sample among the k likeliest tokens, with the log-probs of that truncated distribution; null: among all."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Sample from the smallest set of tokens that holds this probability. Log-probs likewise."""
+    """Sample among the fewest tokens that hold this probability, with the log-probs of that truncated distribution;
+    null: among all."""
 
     @property
     def is_truncated(self) -> bool:
@@ -218,34 +222,34 @@ class PPOConfig(PhaseConfig):
     epochs: AtLeastOne = 4
     """Passes over the batch of utterances."""
     minibatch_size: AtLeastOne | None = None
-    """Utterances per update; None: the whole batch."""
+    """Utterances per update; null: the whole batch."""
     gamma: Share = 1.0
-    """Discount per token."""
+    """Discount of what comes later, per token."""
     lam: Share = 0.95
-    """GAE's lambda."""
+    """Lambda of generalized advantage estimation: 1 trusts what was earned, 0 what the value head expects."""
     cliprange: Positive = 0.2
     """Policy ratios are clipped to 1 +- this."""
     cliprange_value: Positive = 0.2
-    """Values are clipped to the old value +- this."""
+    """The value head's new values are clipped to its old ones +- this."""
     vf_coef: NotNegative = 0.1
     """Weight of the value loss."""
     entropy_coef: NotNegative = 0.0
     """Weight of the entropy bonus."""
     kl_coef: NotNegative = 0.2
-    """Weight of the per-token penalty log pi - log pi_ref (the first weight, when adaptive)."""
+    """Weight of the penalty per token, log pi - log pi_ref; with adaptive_kl, the weight it begins with."""
     adaptive_kl: bool = True
-    """Move kl_coef so that the KL approaches kl_target."""
+    """Move kl_coef so that the KL to the reference approaches kl_target."""
     kl_target: Positive = 6.0
-    """Nats per utterance."""
+    """The KL to the reference that adaptive_kl aims at, in nats per utterance."""
     kl_horizon: Positive = 10_000.0
-    """Utterances over which adaptation acts."""
+    """Utterances over which adaptive_kl corrects kl_coef: more, slower."""
     ratio_threshold: Annotated[float, Field(gt=1)] = 10.0
-    """Skip an update whose mean ratio exceeds this."""
+    """Skip an update whose mean ratio of new to old probabilities exceeds this."""
     reference: Literal["initial", "phase_start", "ema", "none"] = "initial"
     """What the KL is measured against: the first baby (paper), the baby at the start of each ppo phase, a running mean
     of the baby, or nothing."""
     reference_decay: Share = 0.99
-    """The ema reference keeps this share of itself at every step."""
+    """With reference ema: the share of itself that the running mean keeps at every step."""
 
 
 @dataclass(frozen=True)
@@ -253,9 +257,9 @@ class FeedbackConfig(Settings):
     """What every kind of feedback has. A kind's own settings derive from it, beside its function (`feedback/`)."""
 
     for_: str = "ppo"
-    """The phase that learns from it (`for` in a recipe)."""
+    """The phase that learns from this kind of feedback; the key is `for` in a recipe."""
     weight: float = 1.0
-    """What it is multiplied by before all kinds for a phase are added."""
+    """What this kind's rewards are multiplied by before those of all kinds are added up."""
 
     needs_parent: ClassVar[bool] = False
 
@@ -275,7 +279,7 @@ class EvaluationConfig(Settings):
     section: ClassVar[str] = "evaluation"
 
     eval_steps: AtLeastOne | None = None
-    """Steps between evaluations; None: only where asked for by .evaluate()."""
+    """Steps between evaluations, the first before step 1; null: none but those that trainer.evaluate() asks for."""
     texts: dict[str, list[str]] = field(default_factory=dict)
     """Bits per byte: a name (en, it) for each list of files or folders. Only held-out lines are scored."""
     split: Literal["all", "dev", "test"] = "all"
@@ -331,21 +335,22 @@ class Recipe(Settings):
     parent: ParentConfig = field(default_factory=ParentConfig)
     """The parent: a frozen causal LM of L2."""
     shape: ShapeConfig = field(default_factory=ShapeConfig)
-    """What `bambino pretrain` raises."""
+    """The model that `bambino pretrain` raises from scratch; `bambino train` does not read it."""
     text: TextConfig = field(default_factory=TextConfig)
-    """The L2 text."""
+    """The L2 text that the baby hears (clm) and that its prompts are cut from (ppo)."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """The alternation."""
+    """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)
-    """The clm phase."""
+    """Exposure: next-token prediction on L2 text."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
-    """Prompts and utterances."""
+    """What the baby is asked and how it answers: prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    """The ppo phase."""
+    """Learning from feedback: proximal policy optimization on what the baby said."""
     feedback: dict[str, FeedbackConfig] = field(default_factory=dict)
-    """Kinds of feedback by name, each with its settings; empty: the parent's perplexity, for ppo."""
+    """What comes back for what the baby said: kinds by name, each with its settings. Where none is named it is
+    parent_perplexity, for ppo; where some are named, it is those."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    """Evaluation inside training."""
+    """What is measured during training: at step 0, at every interval, at the end."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ from bambino.analysis.comparison import (
 )
 from bambino.analysis.results import Results
 from bambino.analysis.statistics import paired_t
-from bambino.analysis.trade_offs import SHOWN, Run, trade_off
+from bambino.analysis.trade_offs import SHOWN, CurvePair, trade_off
 from bambino.errors import CurveError
 from bambino.measures import Interval
 
@@ -46,7 +46,7 @@ def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) ->
     return table
 
 
-def trade_off_table(ones: Sequence[Run], others: Sequence[Run], one: str, other: str) -> tuple[Table, str]:
+def trade_off_table(ones: Sequence[CurvePair], others: Sequence[CurvePair], one: str, other: str) -> tuple[Table, str]:
     """What runs i of both sides paid at equal L2 gains, mean over i, and in words which side paid less.
 
     Raises:
@@ -114,9 +114,9 @@ def classification_table(results: Results) -> Table | None:
         "macro-F1": "macro_f1",
         "accuracy": "accuracy",
         "majority": "accuracy/majority",
-        "untrained": "balanced_accuracy/untrained",
-        "PMI": "balanced_accuracy/pmi",
-        "calibrated": "balanced_accuracy/calibrated",
+        "untrained": "untrained",
+        "PMI": "pmi",
+        "calibrated": "calibrated",
     }
     table = Table(box=box.SIMPLE_HEAD, title="Beside balanced accuracy", title_justify="left", padding=(0, 1))
     table.add_column("task", overflow="fold", min_width=12)

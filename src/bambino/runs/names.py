@@ -7,5 +7,10 @@ NEWBORN = "newborn"
 
 
 def is_headline(metric: str) -> bool:
-    """Whether a metric is an evaluation's and not of one paradigm of minimal pairs (eval/pairs/FILE/PARADIGM)."""
-    return metric.startswith("eval/") and metric.count("/") <= 2
+    """Whether a metric is an evaluation's, and not a part of another."""
+    return metric.startswith("eval/") and not is_part(metric)
+
+
+def is_part(metric: str) -> bool:
+    """Whether a metric stands for a part of minimal pairs, or beside a task's main score (eval/pairs/FILE/PARADIGM)."""
+    return metric.startswith(("eval/pairs/", "eval/tasks/")) and metric.count("/") > 2

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.recipe.settings import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -13,3 +18,13 @@ class Speaker:
 
     lm: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+
+
+def open_speaker(config: ModelConfig, role: Literal["baby", "parent"]) -> Speaker:
+    """Open a model with its tokenizer, on the device of this process.
+
+    Raises:
+        ModelError: one of them cannot be used.
+    """
+    lm = load_lm(config, role).to(PartialState().device)
+    return Speaker(lm, load_tokenizer(config, role, lm))

@@ -94,13 +94,13 @@ def overlap(one: Sequence[str], other: Sequence[str], n: int) -> float:
 
 
 def variety(said: Sequence[Said], speaker: str, task: str = "speech") -> list[Score]:
-    """distinct-1, distinct-2, longest repeat, length and share ended of a speaker's continuations.
+    """distinct-1, distinct-2, longest repeat, length, share silent and share ended of a speaker's continuations.
 
     distinct-n falls as more is said: compare it between speakers of equally many prompts only, and mind the words.
     """
     texts = [one.completion for one in said]
     words, repeats = [float(len(text.split())) for text in texts], [float(longest_repeat(text)) for text in texts]
-    ended = [float(one.has_ended) for one in said]
+    silent, ended = [float(not text.strip()) for text in texts], [float(one.has_ended) for one in said]
     scores = []
     for n in (1, 2):
         interval = jackknife(lambda kept, n=n: distinct_n([texts[i] for i in kept], n), len(texts))  # type: ignore[misc]
@@ -110,6 +110,7 @@ def variety(said: Sequence[Said], speaker: str, task: str = "speech") -> list[Sc
     for name, values, unit in (
         ("longest_repeat", repeats, "words"),
         ("words", words, "words"),
+        ("silent", silent, "share"),
         ("ended", ended, "share"),
     ):
         scores.append(Score(f"{task}/{name}/{speaker}", fmean(values), unit, len(texts), bootstrap(values)))

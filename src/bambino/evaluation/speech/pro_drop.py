@@ -1,13 +1,13 @@
 """How often Italian is spoken with an overt subject pronoun: Italian drops it, English does not, so a baby raised on
 English may say too many, as English-Italian bilingual children do (Serratrice, Sorace and Paoli 2004).
 
-The rule needs no parser. A *place* is one of the finite verb forms below: frequent, and hardly anything else. It has an
+The rule needs no parser. A *verb* is one of the finite verb forms below: frequent, and hardly anything else. It has an
 *overt pronoun* when a subject pronoun stands before it, with nothing between but non, object clitics and stesso, and
-no preposition (con lui) or article (il loro) before the pronoun. The rate is overt pronouns over places.
+no preposition (con lui) or article (il loro) before the pronoun. The rate is overt pronouns over verbs.
 
 Limits: verbs outside the list, pronouns after the verb (lo dico io) or further away (io domani vado) are not seen, so
 the rate is too low for everyone alike; noun subjects count as no pronoun, so texts about third persons have more
-places without one; `c'è` is left out, as it never has one; whether a pronoun was called for (contrast, a new topic) is
+verbs without one; `c'è` is left out, as it never has one; whether a pronoun was called for (contrast, a new topic) is
 not asked. Compare with human text of the same kind only: kinds of text differ widely.
 """
 
@@ -56,7 +56,7 @@ TO_BE = _forms("è era erano sarà saranno sarebbe furono fosse fossero sono")
 
 
 @dataclass(frozen=True)
-class Place:
+class FiniteVerb:
     """A finite verb that could have a subject pronoun."""
 
     verb: str
@@ -64,12 +64,12 @@ class Place:
     """The subject pronoun before it, or None."""
 
 
-def places(said: Said) -> list[Place]:
+def finite_verbs(said: Said) -> list[FiniteVerb]:
     """The finite verbs of the list among the words said; a pronoun may stand in the prompt."""
     before = said.words_before
     words = before + said.words
     return [
-        Place(words[i], _pronoun_before(words, i))
+        FiniteVerb(words[i], _pronoun_before(words, i))
         for i in range(len(before), len(words))
         if words[i] in FINITE and not (words[i] in TO_BE and i > 0 and words[i - 1] in EXISTENTIAL)
     ]
@@ -88,8 +88,8 @@ def overt_subjects(speakers: Mapping[str, Sequence[Said]]) -> TaskResult:
         raise ValueError("overt_subjects needs at least one speaker, and a text of each.")
     scores = []
     for name, said in speakers.items():
-        found = [places(one) for one in said]
-        overt = [sum(place.pronoun is not None for place in those) for those in found]
+        found = [finite_verbs(one) for one in said]
+        overt = [sum(verb.pronoun is not None for verb in those) for those in found]
         count = [len(those) for those in found]
         share, interval = ratio_of_sums(overt, count)
         scores.append(Score(f"overt_subjects/{name}", share, "share of finite verbs", sum(count), interval))

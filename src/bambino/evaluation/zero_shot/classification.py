@@ -30,13 +30,14 @@ from bambino.analysis.verdicts import against, in_words
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, choice_lengths, choice_log_probs
-from bambino.evaluation.zero_shot.confusion import TIE, Confusion, Measures, always, credits_of, guessing, measures_of
+from bambino.evaluation.zero_shot.confusion import TIE, Confusion, Shares, always, credits_of, guessing, shares_of
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of, shortened
 from bambino.evaluation.zero_shot.ranking import auc_of
 from bambino.evaluation.zero_shot.task_data import Item, TaskData, load_items
 from bambino.evaluation.zero_shot.task_definitions import Task, load_task
 from bambino.measures import Score, TaskResult
 from bambino.scoring.forward import context_length
+from bambino.speaking.speaker import Speaker
 
 SCORINGS = ("sum", "per_byte", "pmi", "calibrated")
 ITEMS_AT_ONCE = 1000
@@ -56,44 +57,61 @@ class OptionScores:
     """Per template: items whose text was cut to fit the context."""
 
 
-def evaluate_task(
-    lm: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    task: Task | str,
-    data: str | Path | None = None,
-    *,
-    max_items: int | None = None,
-) -> TaskResult:
-    """Measure a model on a task.
+class Classification:
+    """A zero-shot task: balanced accuracy and all that stands beside it."""
 
-    Args:
-        task: or the name of a shipped one, or the path of a YAML file.
-        data: the task's file, or a folder that holds it; None: from the hub.
-        max_items: at most so many (sentences, in token tagging), evenly spread.
+    def __init__(
+        self,
+        task: Task | str,
+        data: str | Path | None = None,
+        *,
+        max_items: int | None = None,
+        brief: bool = False,
+    ) -> None:
+        """
+        Args:
+            task: or the name of a shipped one, or the path of a YAML file; the main score is `tasks/NAME`.
+            data: the task's file, or a folder that holds it; None: from the hub.
+            max_items: at most so many (sentences, in token tagging), evenly spread.
+            brief: only the three measures of options scored by `sum`, without intervals: what training follows.
 
-    Raises:
-        TaskError: no such task.
-        TextError: data that cannot be used (file and line named), or a template longer than the model's context.
-    """
-    task = task if isinstance(task, Task) else load_task(task)
-    items = load_items(task, data, max_items)
-    scores = score_options(lm, tokenizer, task, items.items)
-    settings = {"max_items": max_items} | describe_model(lm, tokenizer)
-    result = result_of(task, items, scores, settings)
-    if task.ranked is None:
-        return result
-    auc = auc_of(lm, tokenizer, task, items.items, task.ranked)
-    verdict = f"{result.verdict}; AUC {against(auc, 0.5, 'chance')}"
-    return replace(result, scores=[*result.scores, auc], verdict=verdict)
+        Raises:
+            TaskError: no such task.
+            TextError: data that cannot be used (file and line named).
+        """
+        self.task = task if isinstance(task, Task) else load_task(task)
+        self.data, self.brief = load_items(self.task, data, max_items), brief
+        self.name = f"tasks/{self.task.name}"
+        self.depends_on: dict[str, Any] = {
+            "data": self.data.source,
+            "sha256": self.data.sha256,
+            "items": len(self.data.items),
+            "max_items": max_items,
+        }
 
+    def __call__(self, baby: Speaker) -> TaskResult:
+        """Measure a model as it is now.
 
-def balanced_accuracy(
-    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, items: Sequence[Item]
-) -> float:
-    """The main score alone, without intervals: balanced accuracy by `sum`, mean over templates."""
-    truth, groups = np.array([item.label for item in items]), np.array([item.group for item in items])
-    answers = credits_of(score_options(lm, tokenizer, task, items).by["sum"])
-    return Confusion(answers, truth, groups).measures().balanced_accuracy
+        Raises:
+            TextError: a template longer than the model's context.
+        """
+        task, items = self.task, self.data.items
+        scores = score_options(baby.lm, baby.tokenizer, task, items)
+        if self.brief:
+            return self._result_in_brief(scores)
+        result = result_of(task, self.data, scores, self.depends_on | describe_model(baby))
+        if task.ranked is None:
+            return result
+        auc = auc_of(f"{self.name}/auc", baby, task, items, task.ranked)
+        verdict = f"{result.verdict}; AUC {against(auc, 0.5, 'chance')}"
+        return replace(result, scores=[*result.scores, auc], verdict=verdict)
+
+    def _result_in_brief(self, scores: OptionScores) -> TaskResult:
+        truth = np.array([item.label for item in self.data.items])
+        groups = np.array([item.group for item in self.data.items])
+        shares = Confusion(credits_of(scores.by["sum"]), truth, groups).shares()
+        chance = _chance(truth, len(self.task.labels))
+        return TaskResult(self.name, _plain_scores(self.task, "", shares, chance, len(truth)), self.depends_on)
 
 
 def score_options(
@@ -168,8 +186,7 @@ def result_of(task: Task, data: TaskData, scores: OptionScores, settings: Mappin
     truth = np.array([item.label for item in data.items])
     groups = np.array([item.group for item in data.items])
     labels = len(task.labels)
-    majority = always(int(np.bincount(truth, minlength=labels).argmax()), truth, labels)
-    chance = replace(guessing(truth, labels), balanced_accuracy=majority.balanced_accuracy)
+    majority, chance = _majority(truth, labels), _chance(truth, labels)
     found: list[Score] = []
     item_scores: dict[str, list[float]] = {}
     for scoring in SCORINGS:
@@ -177,8 +194,8 @@ def result_of(task: Task, data: TaskData, scores: OptionScores, settings: Mappin
         part = "" if scoring == "sum" else f"/{scoring}"
         found += _scores(task, part, Confusion(answers, truth, groups), chance, len(truth))
         for t in range(len(answers)):
-            measures = measures_of(answers[t], truth)
-            found += _plain_scores(task, f"/{scoring}/template_{t + 1}", measures, chance, len(truth))
+            shares = shares_of(answers[t], truth)
+            found += _plain_scores(task, f"/{scoring}/template_{t + 1}", shares, chance, len(truth))
         right = np.take_along_axis(answers.mean(0), truth[:, None], 1)[:, 0]
         item_scores |= _item_scores(task, part, right, truth)
     found += _plain_scores(task, "/majority", majority, chance, len(truth))
@@ -186,35 +203,50 @@ def result_of(task: Task, data: TaskData, scores: OptionScores, settings: Mappin
         of_train = always(data.train_majority, truth, labels)
         found += _plain_scores(task, "/train_majority", of_train, chance, len(truth))
     shortest = credits_of(-scores.lengths).mean(0)
-    found += _plain_scores(task, "/shortest", measures_of(shortest, truth), chance, len(truth))
+    found += _plain_scores(task, "/shortest", shares_of(shortest, truth), chance, len(truth))
     found = sorted(found, key=lambda score: (score.interval is None, score.name.count("/")))
     settings = {**_settings(task, data, scores, truth), **settings}
-    return TaskResult(task.name, found, settings, in_words(task.name, found), item_scores)
+    name = f"tasks/{task.name}"
+    return TaskResult(name, found, settings, in_words(name, found), item_scores)
 
 
-def _scores(task: Task, part: str, confusion: Confusion, chance: Measures, items: int) -> list[Score]:
+def _majority(truth: np.ndarray, labels: int) -> Shares:
+    return always(int(np.bincount(truth, minlength=labels).argmax()), truth, labels)
+
+
+def _chance(truth: np.ndarray, labels: int) -> Shares:
+    """What guessing scores; of balanced accuracy, what one answer for everything does."""
+    return replace(guessing(truth, labels), balanced_accuracy=_majority(truth, labels).balanced_accuracy)
+
+
+def _named(task: Task, measure: str, part: str = "") -> str:
+    """tasks/NAME for balanced accuracy, tasks/NAME/accuracy for the others; a part (`/pmi`) follows."""
+    return f"tasks/{task.name}" + ("" if measure == "balanced_accuracy" else f"/{measure}") + part
+
+
+def _scores(task: Task, part: str, confusion: Confusion, chance: Shares, items: int) -> list[Score]:
     """The measures of one scoring, with bootstrap intervals."""
-    value = confusion.measures()
+    value = confusion.shares()
     result = []
     for name in MEASURES:
 
         def resampled(picks: np.ndarray, name: str = name) -> float:
-            return float(getattr(confusion.measures(picks), name))
+            return float(getattr(confusion.shares(picks), name))
 
         interval = bootstrap_of(resampled, confusion.groups)
-        score = Score(f"{task.name}/{name}{part}", getattr(value, name), "share", items, interval, _level(name, chance))
+        score = Score(_named(task, name, part), getattr(value, name), "share", items, interval, _level(name, chance))
         result.append(score)
     return result
 
 
-def _plain_scores(task: Task, part: str, value: Measures, chance: Measures, items: int) -> list[Score]:
+def _plain_scores(task: Task, part: str, value: Shares, chance: Shares, items: int) -> list[Score]:
     return [
-        Score(f"{task.name}/{name}{part}", getattr(value, name), "share", items, chance=_level(name, chance))
+        Score(_named(task, name, part), getattr(value, name), "share", items, chance=_level(name, chance))
         for name in MEASURES
     ]
 
 
-def _level(name: str, chance: Measures) -> float:
+def _level(name: str, chance: Shares) -> float:
     return float(getattr(chance, name))
 
 
@@ -223,8 +255,8 @@ def _item_scores(task: Task, part: str, right: np.ndarray, truth: np.ndarray) ->
     counts = np.bincount(truth)
     weights = len(truth) / (counts[truth] * (counts > 0).sum())
     return {
-        f"{task.name}/accuracy{part}": right.tolist(),
-        f"{task.name}/balanced_accuracy{part}": (right * weights).tolist(),
+        _named(task, "accuracy", part): right.tolist(),
+        _named(task, "balanced_accuracy", part): (right * weights).tolist(),
     }
 
 
@@ -236,9 +268,6 @@ def _settings(task: Task, data: TaskData, scores: OptionScores, truth: np.ndarra
         return {name: round(float(share), 4) for name, share in zip(names, row, strict=True)}
 
     return {
-        "data": data.source,
-        "sha256": data.sha256,
-        "items": len(data.items),
         "templates": [dict(template.prompts) | dict(template.options) for template in task.templates],
         "truncated": scores.truncated,
         "empty_tokens": data.empty_tokens,

@@ -23,7 +23,7 @@ def credits_of(scores: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Measures:
+class Shares:
     """Shares; classes that no item has are left out of the means over classes."""
 
     accuracy: float
@@ -54,7 +54,7 @@ class Confusion:
         np.add.at(self.counts, rows, per_item.swapaxes(0, 1))
         self.total = self.counts.sum(0)
 
-    def measures(self, picks: np.ndarray | None = None) -> Measures:
+    def shares(self, picks: np.ndarray | None = None) -> Shares:
         """Mean over templates, of the groups picked (with repetition; None: of each once).
 
         A class that is not among the picked counts as in all groups: leaving it out would lift everything else.
@@ -66,27 +66,27 @@ class Confusion:
         right = counts[1 : 1 + self.templates].sum() / self.templates
         known = np.where(counts[0] > 0, counts, self.total)
         true, hits, answered = known[0], known[1 : 1 + self.templates], known[1 + self.templates :]
-        return Measures(
+        return Shares(
             accuracy=float(right / counts[0].sum()),
             balanced_accuracy=float((hits / true).mean()),
             macro_f1=float((2 * hits / (answered + true)).mean()),
         )
 
 
-def guessing(truth: np.ndarray, labels: int) -> Measures:
+def guessing(truth: np.ndarray, labels: int) -> Shares:
     """What a model scores that finds all options equally good."""
     return _of_constant(np.full(labels, 1 / labels), truth)
 
 
-def always(label: int, truth: np.ndarray, labels: int) -> Measures:
+def always(label: int, truth: np.ndarray, labels: int) -> Shares:
     """What a model scores that gives one answer to everything."""
     return _of_constant(np.eye(labels)[label], truth)
 
 
-def _of_constant(answer: np.ndarray, truth: np.ndarray) -> Measures:
-    return measures_of(np.broadcast_to(answer, (len(truth), len(answer))), truth)
+def _of_constant(answer: np.ndarray, truth: np.ndarray) -> Shares:
+    return shares_of(np.broadcast_to(answer, (len(truth), len(answer))), truth)
 
 
-def measures_of(answers: np.ndarray, truth: np.ndarray) -> Measures:
+def shares_of(answers: np.ndarray, truth: np.ndarray) -> Shares:
     """Of one template's (N, k) parts of the answer."""
-    return Confusion(answers[None], truth, np.zeros(len(truth), dtype=int)).measures()
+    return Confusion(answers[None], truth, np.zeros(len(truth), dtype=int)).shares()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.analysis.statistics import bootstrap_of
 from bambino.evaluation.zero_shot.confusion import TIE
@@ -17,15 +16,14 @@ from bambino.evaluation.zero_shot.task_data import Item
 from bambino.evaluation.zero_shot.task_definitions import Task
 from bambino.measures import Score
 from bambino.scoring.texts import score_texts
+from bambino.speaking.speaker import Speaker
 
 
-def auc_of(
-    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, items: Sequence[Item], field: str
-) -> Score:
+def auc_of(name: str, baby: Speaker, task: Task, items: Sequence[Item], field: str) -> Score:
     """The AUC of the task's last label against all others, by the probability of the items' field."""
-    scores = score_texts(lm, tokenizer, [str(item.fields[field]) for item in items])
+    scores = score_texts(baby.lm, baby.tokenizer, [str(item.fields[field]) for item in items])
     per_byte = np.array([score.log_prob / score.num_bytes for score in scores])
-    return ranking(f"{task.name}/auc", per_byte, np.array([item.label == len(task.labels) - 1 for item in items]))
+    return ranking(name, per_byte, np.array([item.label == len(task.labels) - 1 for item in items]))
 
 
 def ranking(name: str, scores: np.ndarray, is_positive: np.ndarray) -> Score:

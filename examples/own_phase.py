@@ -1,0 +1,86 @@
+"""A phase of one's own, without touching the package: the parent goes on after each prompt, and the baby hears that.
+
+    python examples/own_phase.py --baby PATH --parent PATH --text italian.txt --output_dir runs/recast
+    python examples/own_phase.py ... --resume
+
+What the parent says is text that the baby learns from by next-token prediction, so a step of this phase is a step of
+exposure to words that the parent wrote. Between ten of those come ten steps of hearing and two of feedback by ppo.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from bambino import BambinoTrainer, Place, RolloutConfig, State, Tools, load_recipe
+from bambino.phases.clm import heard
+from bambino.speaking.speak import speak
+from bambino.text.batches import pad
+from bambino.text.tokens import encode
+
+
+class RecastPhase:
+    """The parent says how it would have gone on."""
+
+    name = "recast"
+    updates_per_step = 1
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self.updates = tools.learner.updates(self.name, tools.recipe.clm, self.updates_per_step)
+        self.words = 0
+        """Words that the parent wrote so far: a checkpoint holds it."""
+
+    def begin_block(self) -> None:
+        """Nothing to do."""
+
+    def step(self, at: Place) -> dict[str, float]:
+        """Draw prompts, let the parent go on after each, hear it."""
+        recipe, tokenizer = self.tools.recipe, self.tools.tokenizer
+        prompts = self.tools.streams.prompt_batch(self.name, at)
+        rows = zip(prompts.input_ids, prompts.is_real, strict=True)
+        texts = [tokenizer.decode(ids[real], skip_special_tokens=True) for ids, real in rows]
+        parent = self.tools.parent
+        assert parent is not None, "this phase needs --parent.model"
+        config = RolloutConfig(max_new_tokens=24)
+        with self.tools.costs.time(self.name):
+            rows = encode(parent.tokenizer, texts)
+            said = speak(parent, rows, config, seed=recipe.seed, stream=self.name, step=at.step)
+            self.words += sum(len(completion.split()) for completion in said.completions)
+            lines = encode(tokenizer, said.texts, with_start=recipe.text.prepend_bos)
+            report = self.updates.take(at.nth, [heard(pad(lines, 0))], with_dropout=True)
+        pairs = zip(said.prompts, said.completions, strict=True)
+        self.tools.log.utterances(self.name, at.step + 1, [{"prompt": p, "utterance": recast} for p, recast in pairs])
+        return {f"recast/{name}": value for name, value in report.items()} | {"recast/words": self.words}
+
+    def end_step(self) -> None:
+        """Nothing to do."""
+
+    def state(self) -> State:
+        """The words so far."""
+        return State(numbers={"words": self.words})
+
+    def restore(self, state: State) -> None:
+        """Put them back."""
+        self.words = state.numbers["words"]
+
+
+PHASES = {"recast": RecastPhase}
+"""What `bambino train --code examples/own_phase.py` takes from here."""
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    for name in ("baby", "parent", "text", "output_dir"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--steps", default="22")
+    parser.add_argument("--resume", action="store_true")
+    given, more = parser.parse_known_args(words)
+    settings = ["--baby.model", given.baby, "--parent.model", given.parent, "--text.sources", f"[{given.text}]"]
+    settings += ["--output_dir", given.output_dir, "--max_steps", given.steps]
+    settings += ["--schedule.cycle", "{clm: 8, recast: 1, ppo: 2}"]
+    args = load_recipe("real-small", [*settings, *more], phases=PHASES)
+    BambinoTrainer(args=args, phases=PHASES).train(resume_from_checkpoint=given.resume)
+
+
+if __name__ == "__main__":
+    main()

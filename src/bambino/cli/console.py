@@ -1,0 +1,69 @@
+"""What all commands share: how they read their words, what they say when something is wrong, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from bambino.errors import UsageError
+
+DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
+"""Exit statuses: done; the run failed; something that was given is wrong; interrupted or stopped."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of `bambino`."""
+
+    name: str
+    """The word after `bambino`."""
+    about: str
+    """What it does, in a line."""
+    read: Callable[[list[str]], argparse.Namespace]
+    """The words after its name -> what they ask for; `--help` shows all of it and leaves."""
+    run: Callable[[argparse.Namespace], int]
+    """Does what is asked for; gives the exit status."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a command's words; whole option names only, and complaints in our words."""
+
+    def __init__(self, prog: str, about: str, examples: str = "", usage: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            usage=usage,
+            description=about,
+            epilog=examples or None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError."""
+        message = message.removeprefix("argument ")
+        if found := re.match(r"(?:\S+/)?(--\S+): expected one argument", message):
+            metavar = next(action.metavar for action in self._actions if found[1] in action.option_strings)
+            message = f"{found[1]}: expected one argument. Write {found[1]} {metavar}"
+        elif message.startswith(("the following arguments are required", "unrecognized arguments")):
+            message = f"{message[0].upper()}{message[1:]}. `{self.prog} --help` shows how."
+        raise UsageError(message)
+
+
+def complain(problem: str) -> int:
+    """Say what is wrong, on stderr; gives the exit status for it."""
+    print(f"bambino: {problem}", file=sys.stderr)
+    return WRONG
+
+
+def quieten_libraries() -> None:
+    """No progress bars or notices of other libraries between our lines."""
+    import huggingface_hub.utils
+    from transformers.utils import logging
+
+    huggingface_hub.utils.logging.set_verbosity_error()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,153 @@
+"""`bambino train` and `bambino pretrain`: a recipe and settings in, a run directory out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import bambino
+from bambino.cli.code import Code, code_path, load_code
+from bambino.cli.console import DONE, STOPPED, Command, Parser, quieten_libraries
+from bambino.cli.settings import HOW_TO_WRITE, add_recipe, parse
+from bambino.errors import RecipeError, UsageError
+from bambino.feedback.settings import KINDS
+from bambino.recipe.file import shipped
+from bambino.recipe.names import Names
+from bambino.recipe.settings import Recipe
+
+ABOUT = {
+    "train": """Raise a baby as a recipe says; settings given here win over the recipe's.
+A run that was stopped goes on with --resume, and ends as if it had never stopped.""",
+    "pretrain": """Raise a model from scratch on text, its tokenizer included: a baby's first language, or a parent.
+The shape settings say how large it is, text.sources on what; it learns by hearing alone: schedule.cycle '{clm: 1}'.
+A run that was stopped goes on with --resume, and ends as if it had never stopped.""",
+}
+EXAMPLES = {
+    "train": """examples:
+  bambino train real-small --baby.model english-baby --parent.model italian-parent \\
+      --text.sources '[italian.txt]' --evaluation.texts '{it: [italian.txt], en: [english.txt]}'
+  bambino train real-small --schedule.cycle '{clm: 1}' ...       hears only: the same text, no parent
+  bambino train real-small --feedback.repetition.weight 0.5 ...  a second kind of feedback
+  bambino train my.yaml --code own.py ...                        kinds, phases or rewards of your own
+  bambino train --resume runs/first""",
+    "pretrain": """examples:
+  bambino pretrain pretrain-small --text.sources '[english.txt]' --output_dir runs/english-baby
+  bambino pretrain pretrain-small --text.sources '[italian.txt]' --shape.size 14m --output_dir runs/italian-parent
+  bambino pretrain --resume runs/english-baby""",
+}
+EXIT = """
+
+exit status: 0 done, 1 the run failed, 2 something given was wrong, 130 stopped (a checkpoint is saved)"""
+BESIDE = ("resume", "code", "help")
+
+
+def _make_parser(command: str, words: list[str]) -> Parser:
+    usage = f"bambino {command} [RECIPE] [--SETTING VALUE ...]\n       bambino {command} --resume RUN_DIRECTORY"
+    parser = Parser(f"bambino {command}", f"{ABOUT[command]}\n\n{HOW_TO_WRITE}", EXAMPLES[command] + EXIT, usage)
+    names = ", ".join(shipped())
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML file, or one that is shipped: {names}")
+    go_on = "go on with a run from its last checkpoint, by its own recipe"
+    parser.add_argument("--resume", metavar="RUN_DIRECTORY", help=go_on)
+    own = (
+        "a Python file of yours that defines KINDS (a dict: name -> settings of a kind of feedback), PHASES (a dict: "
+        "name -> maker of a phase) or REWARDS (a list of functions, in place of feedback); give it again with --resume"
+    )
+    parser.add_argument("--code", metavar="FILE.py", help=own)
+    add_recipe(parser, KINDS | _code(words).kinds)
+    return parser
+
+
+def _code(words: list[str]) -> Code:
+    path = code_path(words)
+    return Code() if path is None else load_code(path)
+
+
+def _recipe_of(command: str, given: Namespace, code: Code) -> Recipe:
+    """The recipe that the words ask for."""
+    own: dict[str, Any] = {"kinds": code.kinds, "phases": list(code.phases)}
+    if given.resume is None:
+        return bambino.load_recipe(given.recipe, given.settings, **own)
+    if given.recipe is not None:
+        raise UsageError(f"--resume goes on by the run's own recipe. Leave {given.recipe} out.")
+    path = Path(given.resume) / "recipe.yaml"
+    if not given.resume or not path.is_file():
+        raise RecipeError("", f"{given.resume or '--resume'} holds no run to resume (no recipe.yaml in it).")
+    try:
+        return bambino.load_recipe(path, [*given.settings, f"--output_dir={given.resume}"], **own)
+    except RecipeError as error:
+        if given.code is None and error.key.startswith(("feedback.", "schedule.")):
+            hint = "If the run was begun with --code FILE.py, give that again."
+            raise RecipeError(error.key, f"{error.problem}\n         {hint}", error.where) from None
+        raise
+
+
+def _run(command: str, given: Namespace) -> int:
+    from rich.console import Console
+
+    from bambino.cli.display import display_for
+
+    code = _code([] if given.code is None else ["--code", given.code])
+    recipe = _recipe_of(command, given, code)
+    try:
+        trainer, display = _trainer_of(command, recipe, code, display_for(recipe, Console()))
+        _stop_on_signals(trainer)
+        with display:
+            trainer.train(resume_from_checkpoint=given.resume is not None)
+    except KeyboardInterrupt:
+        print("Interrupted before the run began.", file=sys.stderr)
+        return STOPPED
+    if trainer.step < recipe.max_steps:
+        own = f" --code {given.code}" if given.code else ""
+        print(f"Stopped after step {trainer.step}. Go on with: bambino {command} --resume {recipe.output_dir}{own}")
+        return STOPPED
+    print(f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
+    return DONE
+
+
+def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple[Any, Any]:
+    """The trainer, with its models loaded. Importing what it needs takes seconds, so it comes after the recipe."""
+    from bambino.evaluation.in_training import measures_of
+    from bambino.models.loading import is_on_hub
+    from bambino.training.pretrain import newborn_trainer
+    from bambino.training.trainer import BambinoTrainer
+
+    quieten_libraries()
+    for name in (recipe.baby.model, recipe.parent.model):
+        if name is not None and is_on_hub(name):
+            print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
+    if command == "pretrain":
+        trainer = newborn_trainer(recipe, on_row=display)
+    else:
+        trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
+    trainer.measures += measures_of(recipe, parent=trainer.tools.parent)
+    return trainer, display
+
+
+def _stop_on_signals(trainer: Any) -> None:
+    """First Ctrl-C or SIGTERM: save a checkpoint after this step and stop. Second: stop at once."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if trainer.stop_requested:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        print("bambino: finishing this step, then saving. Again to stop at once.", file=sys.stderr)
+        trainer.stop_requested = True
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _command(name: str, about: str) -> Command:
+    def read(words: list[str]) -> Namespace:
+        names = Names.of(Recipe, KINDS | _code(words).kinds, f"bambino {name}", BESIDE)
+        return parse(_make_parser(name, words), words, names)
+
+    return Command(name, about, read, lambda given: _run(name, given))
+
+
+TRAIN = _command("train", "raise a baby of yours with a parent of yours, as a recipe says")
+PRETRAIN = _command("pretrain", "raise a model from scratch: a baby's first language, or a parent")

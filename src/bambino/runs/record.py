@@ -1,0 +1,161 @@
+"""The one reader of run directories, of this version's and of earlier ones': no model, no torch, no recipe checked.
+
+Format 2 says so in data.json (`"format": 2`). Format 1, of earlier versions, says nothing; its settings have keys that
+a recipe has no longer, and its scores other names (`old_names.py`). Both can be read and compared; only runs of this
+version can be resumed. A row that is cut at a log's end (the run is going on, or died there) is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bambino.errors import RunDirectoryError
+from bambino.runs.old_names import row_with_new_names
+
+FORMAT = 2
+"""Of the run directories that this version writes."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run left in its directory so far. Read when first asked for, then kept.
+
+    Everything raises RunDirectoryError where a file is missing or not of a run.
+    """
+
+    path: Path
+
+    @cached_property
+    def format(self) -> int:
+        """1: written by an earlier version."""
+        return int(self.data.get("format", 1))
+
+    @cached_property
+    def settings(self) -> Row:
+        """The recipe as plain YAML; of format 1 with keys that are refused now."""
+        return _mapping(self.path / "recipe.yaml", "settings", yaml.safe_load, yaml.YAMLError)
+
+    @cached_property
+    def data(self) -> Row:
+        """What the run is made of: texts, models, measures."""
+        return _mapping(self.path / "data.json", "a data manifest", json.loads, json.JSONDecodeError)
+
+    @cached_property
+    def environment(self) -> Row:
+        """Versions, git commit, device."""
+        return _mapping(self.path / "environment.json", "versions", json.loads, json.JSONDecodeError)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of metrics.jsonl, evaluations by today's names."""
+        rows = _rows(self.path / "metrics.jsonl")
+        if not any(row["kind"] == "evaluation" for row in rows) or self.format >= FORMAT:
+            return rows
+        return [row_with_new_names(row, self.settings) if row["kind"] == "evaluation" else row for row in rows]
+
+    @property
+    def steps(self) -> list[Row]:
+        """A row for each step."""
+        return [row for row in self.rows if row["kind"] == "step"]
+
+    @property
+    def evaluations(self) -> list[Row]:
+        """A row for each evaluation, by rising steps; of two at one step the later."""
+        found = {row["step"]: row for row in self.rows if row["kind"] == "evaluation"}
+        return [found[step] for step in sorted(found)]
+
+    @cached_property
+    def utterances(self) -> list[Row]:
+        """The rows of utterances.jsonl."""
+        return _rows(self.path / "utterances.jsonl")
+
+    @property
+    def steps_done(self) -> int:
+        """Steps done so far."""
+        return max((row["step"] for row in self.rows), default=0)
+
+    def words_heard(self, step: int) -> float:
+        """L2 words that exposure (clm) had gone through when so many steps were done: clm tokens times the corpus's
+        words per token; NaN without a text. Lines cut at text.max_length make it a little too many.
+        """
+        steps, tokens = self._tokens_heard
+        before = bisect_right(steps, step)
+        return self._words_per_token * tokens[before - 1] if before else 0.0
+
+    @cached_property
+    def _tokens_heard(self) -> tuple[list[int], list[float]]:
+        heard = {row["step"]: float(row.get("total/clm_tokens") or 0.0) for row in self.steps}
+        steps = sorted(heard)
+        return steps, [heard[step] for step in steps]
+
+    @cached_property
+    def _words_per_token(self) -> float:
+        try:
+            words, tokens = (sum(source[name] for source in self.data["clm"]) for name in ("words", "tokens"))
+        except (KeyError, TypeError) as error:
+            raise _wrong(self.path / "data.json", error, "a data manifest") from None
+        return words / tokens if tokens else math.nan
+
+
+def read_run(path: str | Path) -> RunRecord:
+    """The record of a run's directory."""
+    return RunRecord(Path(path).expanduser())
+
+
+def newest_step(path: Path) -> Row:
+    """The last whole row of a step in a run's metrics.jsonl, read alone; empty before the first."""
+    log = path / "metrics.jsonl"
+    lines = log.read_bytes().split(b"\n")[:-1] if log.is_file() else []
+    last = next((line for line in reversed(lines) if line.startswith(b'{"kind": "step"')), b"{}")
+    return dict(json.loads(last))
+
+
+def _mapping(path: Path, kind: str, parse: Any, error_of_parser: type[Exception]) -> Row:
+    try:
+        content = parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except error_of_parser as error:
+        raise _wrong(path, error, kind) from None
+    if not isinstance(content, dict):
+        raise RunDirectoryError(f"{path} does not hold {kind}. Is it of a bambino run?")
+    return content
+
+
+def _rows(path: Path) -> list[Row]:
+    """The rows of a log; one that is cut at the end is passed over."""
+    if not path.is_file():
+        raise _missing(path)
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            row["kind"], row["step"]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            if number == len(lines) and isinstance(error, json.JSONDecodeError):  # no line break after it: cut
+                break
+            message = f"{path}, line {number}: {type(error).__name__}: {error}. Is it a bambino log?"
+            raise RunDirectoryError(message) from None
+        rows.append(row)
+    return rows
+
+
+def _missing(path: Path) -> RunDirectoryError:
+    return RunDirectoryError(f"There is no {path}. Give the output_dir of a run.")
+
+
+def _wrong(path: Path, error: Exception, kind: str) -> RunDirectoryError:
+    return RunDirectoryError(f"{path}: {type(error).__name__}: {error}. Is it {kind} of a bambino run?")

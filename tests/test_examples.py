@@ -1,0 +1,103 @@
+"""The examples, run as they stand."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from bambino import BambinoTrainer, Recipe
+from bambino.feedback.rewards import Kind, ask
+from bambino.speaking.utterances import Utterances
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def words(recipe: Recipe, output_dir: Path) -> list[str]:
+    settings = {
+        "--baby": recipe.baby.model,
+        "--parent": recipe.parent.model,
+        "--text": recipe.text.sources[0],
+        "--output_dir": output_dir,
+        "--parent.must_know_l2": "false",
+        "--batch_size": 4,
+        "--save_steps": 5,
+        "--text.max_length": 40,
+        "--rollout.prompt_tokens": 4,
+        "--rollout.max_new_tokens": 5,
+        "--evaluation.eval_steps": "null",
+        "--clm.learning_rate": 1e-3,
+    }
+    return [str(word) for setting in settings.items() for word in setting]
+
+
+def test_a_phase_of_ones_own_learns_and_is_logged(make_recipe: Callable[..., Recipe], tmp_path: Path):
+    example("own_phase").main([*words(make_recipe(), tmp_path / "run"), "--steps", "11"])
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert [row["phase"] for row in rows] == ["clm"] * 8 + ["recast"] + ["ppo"] * 2
+    recast = rows[8]
+    assert recast["recast/loss"] > 0
+    assert recast["recast/learning_rate"] > 0
+    assert "time/recast" in recast
+    said = [json.loads(line) for line in (tmp_path / "run" / "utterances.jsonl").read_text("utf-8").splitlines()]
+    written = [row for row in said if row["kind"] == "recast"]
+    assert len(written) == 4
+    assert recast["recast/words"] == sum(len(row["utterance"].split()) for row in written)
+
+
+@pytest.mark.parametrize("stop_after", [8, 9, 12])
+def test_a_phase_of_ones_own_resumes_to_the_same_bits(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+):
+    own_phase, recipe = example("own_phase"), make_recipe()
+    own_phase.main([*words(recipe, tmp_path / "whole"), "--steps", "22"])
+
+    finish_step = own_phase.BambinoTrainer.train
+
+    def stopped(self: BambinoTrainer, resume_from_checkpoint: bool = False):
+        self.session.log.on_row = lambda row: setattr(self, "stop_requested", row.get("step") == stop_after)
+        return finish_step(self, resume_from_checkpoint)
+
+    monkeypatch.setattr(BambinoTrainer, "train", stopped)
+    own_phase.main([*words(recipe, tmp_path / "parts"), "--steps", "22"])
+    monkeypatch.undo()
+    assert not (tmp_path / "parts" / "model").exists()
+    own_phase.main([*words(recipe, tmp_path / "parts"), "--steps", "22", "--resume"])
+
+    files = [tmp_path / name / "model" / "model.safetensors" for name in ("whole", "parts")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    last = [json.loads((file.parents[1] / "metrics.jsonl").read_text("utf-8").splitlines()[-1]) for file in files]
+    assert last[0]["total/flops"] == last[1]["total/flops"]
+
+
+def test_rewards_of_ones_own_give_numbers_and_pieces():
+    own = example("own_reward")
+    said = Utterances(["p"] * 2, [" il gatt è qui?", " perché no"], ["p il gatt è qui?", "p perché no"], [True] * 2)
+    answer = ask([Kind(one.__name__, one) for one in own.REWARDS], said, lambda lm, tokens: None)
+    # "il" and "gatt" end in consonants, "è" and "qui?" in vowels; "perché" and "no" in vowels
+    assert answer.metrics == {"feedback/questions": 0.5, "feedback/vowels_at_the_end": 1.0}
+    assert answer.rewards == [1 + 0, 0 + 2]
+    assert answer.by_kind[1][1].per_utterance[0] == [(1, 3, -1.0), (4, 8, -1.0), (9, 11, 1.0), (12, 16, 1.0)]
+
+
+def test_rewards_of_ones_own_reach_the_babys_tokens(make_recipe: Callable[..., Recipe]):
+    own, weights = example("own_reward"), []
+    for name, rewards in (("numbers", own.REWARDS[:1]), ("both", own.REWARDS)):
+        trainer = BambinoTrainer(args=make_recipe(output_dir=name), reward_funcs=rewards)
+        trainer.train()
+        weights.append(trainer.baby.lm.get_input_embeddings().weight.detach().clone())
+    assert not torch.equal(*weights)
