@@ -84,7 +84,8 @@ class PPOPhase:
                 torch.zeros_like(rollout.log_probs),
             )
         if not earned.isfinite().all():
-            raise TrainingError("a reward is not finite", {"texts": said.texts, "rewards": answer.rewards})
+            details = {"texts": said.texts, "rewards": answer.rewards}
+            raise TrainingError(f"{self.name}: a reward is not finite", details)
         self.tools.log.utterances(self.name, at.step + 1, _said(said, answer))
         scored = torch.tensor(answer.rewards, dtype=torch.float32)
         return earned, {

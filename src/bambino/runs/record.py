@@ -18,10 +18,8 @@ from typing import Any
 import yaml
 
 from bambino.errors import RunDirectoryError
+from bambino.runs.directory import FORMAT
 from bambino.runs.old_names import row_with_new_names
-
-FORMAT = 2
-"""Of the run directories that this version writes."""
 
 Row = dict[str, Any]
 
