@@ -277,7 +277,7 @@ def test_a_run_that_fails_has_status_1_and_says_where_and_why(make_recipe: Make,
     assert main(["train", write(recipe, tmp_path)]) == 1
     said = capsys.readouterr().err
     failure = f"{recipe.output_dir}/failure.json"
-    assert said == f"bambino: Stopped at step 1 (clm): the clm loss is nan. What explains it is in {failure}.\n"
+    assert said == f"bambino: Stopped at step 1: clm: the loss is nan. What explains it is in {failure}.\n"
 
 
 # ----------------------------------------------------------------------------------------------- running, stopping
@@ -393,7 +393,7 @@ def test_an_interrupt_before_the_run_begins_shows_no_traceback(make_recipe: Make
     assert capsys.readouterr().err == "Interrupted before the run began.\n"
 
 
-# ----------------------------------------------------------------------------------------------------- code of one's own
+# ---------------------------------------------------------------------------------------------------- code of one's own
 
 OWN = """
 from dataclasses import dataclass
@@ -486,7 +486,7 @@ def test_a_recipe_cannot_name_code(tmp_path: Path, capsys: pytest.CaptureFixture
     assert complaint(["train", str(path)], capsys).startswith("There is no setting code.")
 
 
-# ---------------------------------------------------------------------------------------------------------- recipes, env
+# --------------------------------------------------------------------------------------------------------- recipes, env
 
 
 def test_recipes_lists_names_and_prints_one(capsys: pytest.CaptureFixture[str]):
