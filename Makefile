@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/bambino demo
 
 test: check
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: install docs
 	$(BIN)/ruff format --check .

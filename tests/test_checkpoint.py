@@ -252,7 +252,7 @@ def test_a_step_is_not_written_twice_because_the_checkpoint_in_place_would_be_lo
 
     trainer = BambinoTrainer(args=recipe, on_row=stop_after_two)
     trainer.train()
-    assert written == ["reference", "step-0000001", "step-0000002"]
+    assert written == ["constants", "step-0000001", "step-0000002"]
     BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
     assert written[3:] == ["step-0000003", "model"]
     BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)

@@ -140,7 +140,7 @@ def test_a_tokenizer_is_the_same_after_training_saving_and_loading(family, tmp_p
     made, folder = make_tokenizer(), tmp_path / "baby"
     tiny_lm(family, len(made)).save_pretrained(folder)
     made.save_pretrained(folder)
-    recipe = make_recipe("--baby.model", str(folder), "--max_steps", "1", "--schedule.kind", "clm")
+    recipe = make_recipe("--baby.model", str(folder), "--max_steps", "1", "--schedule.cycle", "{clm: 1}")
     trainer = BambinoTrainer(args=recipe)
     trainer.train()
     raised = ModelConfig(f"{recipe.output_dir}/model")
@@ -284,8 +284,8 @@ def test_the_initial_reference_never_moves():
     moved(lm)
     reference.begin_phase(lm)
     reference.end_step(lm)
-    assert all(torch.equal(p, first[name]) for name, p in reference.lm.named_parameters())
-    assert reference.moving_weights() == {}
+    assert all(torch.equal(p, first[name]) for name, p in reference.weights().items())
+    assert set(reference.weights()) == set(first)
 
 
 def test_the_phase_start_reference_is_the_baby_as_the_phase_begins():
@@ -299,7 +299,7 @@ def test_the_phase_start_reference_is_the_baby_as_the_phase_begins():
     second = weights_of(lm)
     moved(lm)
     assert all(torch.equal(p, second[name]) for name, p in reference.lm.named_parameters())
-    assert set(reference.moving_weights()) == set(first)
+    assert set(reference.weights()) == set(first)
 
 
 def test_the_ema_reference_by_hand():
@@ -316,7 +316,7 @@ def test_the_ema_reference_by_hand():
     reference.end_step(moved(lm))
     for name, p in reference.lm.named_parameters():
         torch.testing.assert_close(p, first[name] + 0.6875)
-    assert set(reference.moving_weights()) == set(first)
+    assert set(reference.weights()) == set(first)
 
 
 def test_no_reference():
@@ -325,7 +325,7 @@ def test_no_reference():
     reference.begin_phase(lm)
     reference.end_step(lm)
     assert reference.lm is None
-    assert reference.moving_weights() == {}
+    assert reference.weights() == {}
 
 
 def test_a_reference_is_a_copy_without_dropout_or_gradients():
@@ -352,7 +352,22 @@ def test_references_move_in_a_run_as_their_kind_says(kind, moves, make_recipe):
     trainer = BambinoTrainer(args=make_recipe("--ppo.reference", kind, "--max_steps", "3"))
     first = weights_of(trainer.baby.lm)
     trainer.train()
-    assert any(not torch.equal(p, first[n]) for n, p in trainer.reference.lm.named_parameters()) == moves
+    reference = trainer.phases["ppo"].reference
+    assert any(not torch.equal(p, first[n]) for n, p in reference.lm.named_parameters()) == moves
+
+
+@pytest.mark.parametrize(
+    ("kind", "moving", "constant"),
+    [("initial", False, True), ("phase_start", True, False), ("ema", True, False), ("none", False, False)],
+)
+def test_every_checkpoint_holds_a_reference_that_moves_and_the_run_one_that_never_does(
+    kind, moving, constant, make_recipe
+):
+    trainer = BambinoTrainer(args=make_recipe("--ppo.reference", kind))
+    names = dict(trainer.baby.lm.named_parameters()).keys()
+    state = trainer.phases["ppo"].state()
+    assert state.tensors.keys() == (names if moving else set())
+    assert state.constants.keys() == (names if constant else set())
 
 
 def test_a_digest_of_weights_depends_on_names_and_numbers_and_a_digest_of_a_tokenizer_not_on_its_use():

@@ -14,16 +14,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from bambino.cli.main import main
 from bambino.errors import RecipeError, RunDirectoryError
-from bambino.losses.clm import smoothed_loss
-from bambino.models.newborn import make_newborn, train_tokenizer
+from bambino.losses.clm import clm_loss
+from bambino.models.newborn import train_tokenizer
 from bambino.recipe.file import load_recipe
 from bambino.recipe.settings import Recipe, ShapeConfig
 from bambino.training.pretrain import newborn_trainer, pretrain
 
 TINY = shlex.split(
-    "--schedule.kind clm --max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 --shape.hidden_size 32 "
-    "--shape.num_layers 1 --shape.num_heads 2 --shape.context 32 --shape.vocab_size 320 --clm.learning_rate 1e-2 "
-    "--evaluation.utterances 0"
+    "--schedule.cycle '{clm: 1}' --max_steps 20 --batch_size 4 --text.mode packed --text.max_length 32 "
+    "--shape.hidden_size 32 --shape.num_layers 1 --shape.num_heads 2 --shape.context 32 --shape.vocab_size 320 "
+    "--clm.learning_rate 1e-2 --evaluation.utterances 0"
 )
 
 
@@ -62,31 +62,38 @@ def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tiny):
         return torch.cat([p.detach().flatten() for p in trainer.baby.lm.parameters()])
 
     whole = weights(pretrain(tiny(output_dir="whole")))
-    stopped = newborn_trainer(tiny(output_dir="parts"))
 
     def stop(row) -> None:
         stopped.stop_requested = row.get("step") == 7
 
-    stopped.on_row = stop
+    stopped = newborn_trainer(tiny(output_dir="parts"), on_row=stop)
     stopped.train()
     assert stopped.step == 7
     assert torch.equal(weights(pretrain(tiny(output_dir="parts"), resume=True)), whole)
 
 
-def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny, tmp_path):
-    def newborn(name: str, seed: str) -> bytes:
-        make_newborn(tiny("--seed", seed), tmp_path / name)
-        return (tmp_path / name / "model.safetensors").read_bytes()
-
-    assert newborn("one", "1") == newborn("again", "1") != newborn("two", "2")
+def newborn(recipe: Recipe, lines: list[str] | None = None) -> Path:
+    """The folder of the model that a run begins with."""
+    newborn_trainer(recipe, train_dataset=lines)
+    return Path(recipe.output_dir) / "newborn"
 
 
-def test_the_tokenizer_is_trained_on_training_lines_only(tiny, tmp_path):
+def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny):
+    def bits(name: str, seed: str) -> bytes:
+        return (newborn(tiny("--seed", seed, output_dir=name)) / "model.safetensors").read_bytes()
+
+    assert bits("one", "1") == bits("again", "1") != bits("two", "2")
+
+
+def test_the_tokenizer_is_trained_on_training_lines_only(tiny):
     # Of the lines only one is long enough; it has too little in it for 320 - 258 merges.
     lines = [*["il cane e il gatto " * 2] * 3, *[line[:30] for line in italian_lines(40)]]
-    make_newborn(tiny("--text.heldout_every", "null"), tmp_path / "all", lines)
-    make_newborn(tiny("--text.heldout_every", "null", "--text.min_chars", "35"), tmp_path / "few", lines)
-    sizes = [len(AutoTokenizer.from_pretrained(tmp_path / name)) for name in ("all", "few")]
+    settings = ("--text.heldout_every", "null", "--text.max_length", "4")
+    folders = [
+        newborn(tiny(*settings, output_dir="all"), lines),
+        newborn(tiny(*settings, "--text.min_chars", "35", output_dir="few"), lines),
+    ]
+    sizes = [len(AutoTokenizer.from_pretrained(folder)) for folder in folders]
     assert sizes[0] == 320
     assert sizes[1] < 290
 
@@ -97,25 +104,22 @@ def test_no_text_is_unknown_and_the_end_token_begins_and_ends():
     assert len(tokenizer("ciao日")["input_ids"]) == 4 + 3
 
 
-def test_smoothed_loss_by_hand():
-    # log-probs of a uniform model over 4 tokens are all -ln 4, smoothed or not.
-    assert float(smoothed_loss(torch.zeros(1, 4), torch.tensor([2]), 0.2)) == pytest.approx(math.log(4))
-    # Logits (ln 3, 0): p = (3/4, 1/4). 0.8 on the target 0 and 0.1 on both: -(0.9 ln 3/4 + 0.1 ln 1/4).
-    by_hand = -(0.9 * math.log(0.75) + 0.1 * math.log(0.25))
-    assert float(smoothed_loss(torch.tensor([[math.log(3), 0.0]]), torch.tensor([0]), 0.2)) == pytest.approx(by_hand)
-
-
-def test_the_reported_loss_of_the_first_step_does_not_depend_on_smoothing(tiny):
-    def first_loss(smoothing: str, folder: str) -> float:
-        rows = []
-        pretrain(tiny("--max_steps", "1", "--clm.label_smoothing", smoothing, output_dir=folder), on_row=rows.append)
-        return rows[0]["clm/loss"]
-
-    assert first_loss("0.0", "plain") == first_loss("0.3", "smooth")
+def test_the_loss_by_hand():
+    # A uniform model over 4 tokens gives each -ln 4.
+    assert float(clm_loss(torch.zeros(1, 4), torch.tensor([2]))) == pytest.approx(math.log(4))
+    # Logits (ln 3, 0): p = (3/4, 1/4); the sum over both targets.
+    logits = torch.tensor([[math.log(3), 0.0]] * 2)
+    by_hand = -(math.log(0.75) + math.log(0.25))
+    assert float(clm_loss(logits, torch.tensor([0, 1]))) == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize(
-    ("words", "key"), [(["--schedule.kind", "cycle"], "schedule.kind"), (["--baby.model", "some"], "baby.model")]
+    ("words", "key"),
+    [
+        (["--schedule.cycle", "{clm: 10, ppo: 2}"], "schedule.cycle"),
+        (["--schedule.warmup", "{ppo: 1}"], "schedule.cycle"),
+        (["--baby.model", "some"], "baby.model"),
+    ],
 )
 def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: str, tiny):
     with pytest.raises(RecipeError) as error:
@@ -150,5 +154,5 @@ def test_the_command_line_raises_and_goes_on(text_file, tmp_path, capsys):
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
     assert "random weights" in (tmp_path / "run" / "model" / "README.md").read_text()
     assert main(["pretrain", "--resume", str(tmp_path / "run")]) == 0
-    assert main(["pretrain", "--schedule.kind", "cycle"]) == 2
-    assert "Set schedule.kind to clm." in capsys.readouterr().err
+    assert main(["pretrain", "--schedule.cycle", "{clm: 10, ppo: 2}"]) == 2
+    assert "schedule.cycle '{clm: 1}'" in capsys.readouterr().err

@@ -17,14 +17,18 @@ from typing import Any
 import pytest
 
 from bambino import BambinoTrainer, ParentPerplexity, Recipe
-from bambino.errors import RunDirectoryError
+from bambino.errors import CheckpointError, RunDirectoryError
+from bambino.evaluation.in_training import measures_of
+from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.loading import load_lm, load_tokenizer
-from bambino.phases.updates import Optimizers
+from bambino.phases.learner import Updates
+from bambino.phases.updates import Term
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.settings import ModelConfig
 from bambino.runs import checkpoint
 
-SIX_STEPS = ("--schedule.clm_steps", "2", "--schedule.ppo_steps", "2", "--max_steps", "6", "--save_steps", "100")
+PARENT = "--feedback.parent_perplexity"
+SIX_STEPS = ("--schedule.cycle", "{clm: 2, ppo: 2}", "--max_steps", "6", "--save_steps", "100")
 
 VARIANTS = {
     "reference: initial": (),
@@ -32,7 +36,8 @@ VARIANTS = {
     "reference: ema": ("--ppo.reference", "ema", "--ppo.reference_decay", "0.7"),
     "reference: none": ("--ppo.reference", "none"),
     "one optimizer": ("--optimizers", "shared"),
-    "calibrated tau": ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--reward.tau_window", "10"),
+    "calibrated tau": (f"{PARENT}.tau", "null", f"{PARENT}.beta_times_tau", "3"),
+    "kinds of feedback": (f"{PARENT}.tau", "null", "--feedback.missing_eos.weight", "0.5"),
     "fast kl_coef": ("--ppo.kl_horizon", "20", "--ppo.kl_target", "0.01"),
     "packed": ("--text.mode", "packed"),
     "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
@@ -43,9 +48,9 @@ MORE_VARIANTS = {
     "single stream": ("--text.single_stream", "true"),
     "minibatches": ("--ppo.minibatch_size", "2", "--ppo.epochs", "2"),
     "falling learning rates": ("--clm.lr_scheduler_type", "cosine", "--ppo.warmup_updates", "6"),
-    "clm only": ("--schedule.kind", "clm"),
-    "ppo only": ("--schedule.kind", "ppo"),
-    "blocked": ("--schedule.kind", "blocked"),
+    "clm only": ("--schedule.cycle", "{clm: 1}"),
+    "ppo only": ("--schedule.cycle", "{ppo: 1}"),
+    "blocked": ("--schedule.blocked", "true"),
 }
 
 
@@ -56,7 +61,7 @@ def train(recipe: Recipe, *, stop_after: int | None = None, resume: bool = False
         if row["kind"] == "step" and row["step"] == stop_after:
             trainer.stop_requested = True
 
-    trainer = BambinoTrainer(args=recipe, on_row=on_row)
+    trainer = BambinoTrainer(args=recipe, on_row=on_row, measures=measures_of(recipe))
     trainer.train(resume_from_checkpoint=resume)
     assert trainer.step == (recipe.max_steps if stop_after is None else stop_after)
 
@@ -75,6 +80,7 @@ def left_by(recipe: Recipe) -> dict[str, Any]:
         "checkpoint": newest.name,
         "state.json": state,
         **{path.name: path.read_bytes() for path in newest.glob("*.safetensors")},
+        **{f"constants/{path.name}": path.read_bytes() for path in (folder / "constants").glob("*")},
         "card": (folder / "model" / "README.md").read_text(),
     }
 
@@ -229,7 +235,7 @@ def stopping_at(trainer: BambinoTrainer, step: int) -> None:
         if row["kind"] == "step" and row["step"] == step:
             trainer.stop_requested = True
 
-    trainer.on_row = on_row
+    trainer.tools.log.on_row = on_row
 
 
 @pytest.mark.parametrize("name", ["reference: initial", "reference: phase_start", "one optimizer", "calibrated tau"])
@@ -252,19 +258,21 @@ def test_one_trainer_interrupted_in_the_middle_of_a_step_goes_on_from_its_checkp
     # a checkpoint before anything ppo: no ppo optimizer state, no clm gradient, no value head that learned
     broken = replace(broken, save_steps=1, save_total_limit=9)
     trainer = BambinoTrainer(args=broken)
-    step_of = Optimizers.step
+    check = Updates._check
 
-    def interrupted(self: Optimizers, phase: Any, update: int) -> tuple[float, float]:
-        if phase == "ppo" and update == 6:  # the second ppo step's third update; gradients are there
+    def interrupted(self: Updates, numbers: dict[str, float], terms: list[Term]) -> None:
+        check(self, numbers, terms)
+        updates.append(self.phase)
+        if updates.count("ppo") == 7:  # the second ppo step's third update; gradients are there
             raise KeyboardInterrupt
-        return step_of(self, phase, update)
 
+    updates: list[str] = []
     with monkeypatch.context() as patches:
-        patches.setattr(Optimizers, "step", interrupted)
+        patches.setattr(Updates, "_check", interrupted)
         with pytest.raises(KeyboardInterrupt):
             trainer.train()
     assert trainer.step == 3
-    assert trainer.state.learner.clm_gradient is not None
+    assert trainer.state.learner.kept_gradient is not None
     trainer.train(resume_from_checkpoint=Path(broken.output_dir) / "checkpoints" / "step-0000001")
     assert_same_run(broken, whole)
 
@@ -328,8 +336,8 @@ def kill_and_resume(
     make_recipe: Callable[..., Recipe], tmp_path: Path, moments: list[tuple[str, float]], max_steps: int
 ) -> list[tuple[str, int, bool]]:
     """Kill a run at each moment, finish it, and compare it with a run that was left alone."""
-    settings = ("--schedule.ppo_steps", "2", "--max_steps", str(max_steps), "--save_steps", "1")
-    settings += ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--ppo.reference", "phase_start")
+    settings = ("--schedule.cycle", "{clm: 2, ppo: 2}", "--max_steps", str(max_steps), "--save_steps", "1")
+    settings += (f"{PARENT}.tau", "null", f"{PARENT}.beta_times_tau", "3", "--ppo.reference", "phase_start")
     whole, killed = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="killed")
     recipe_file = tmp_path / "recipe.yaml"
     recipe_file.write_text(dump_recipe(killed), encoding="utf-8")
@@ -369,28 +377,33 @@ def test_a_run_killed_twelve_times_ends_in_the_same_bits(make_recipe: Callable[.
 def test_a_damaged_reference_is_refused(make_recipe: Callable[..., Recipe]):
     train(make_recipe(*SIX_STEPS), stop_after=4)
     recipe = make_recipe(*SIX_STEPS)
-    path = Path(recipe.output_dir) / "reference" / "model.safetensors"
+    path = Path(recipe.output_dir) / "constants" / "ppo.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(checkpoint.CheckpointError, match="reference is damaged"):
+    with pytest.raises(CheckpointError, match=r"constants/ppo\.safetensors is damaged or missing"):
+        train(recipe, resume=True)
+    path.unlink()
+    with pytest.raises(CheckpointError, match=r"constants/ppo\.safetensors is damaged or missing"):
         train(recipe, resume=True)
 
 
 def test_a_reward_passed_in_that_learns_goes_on_from_where_it_was(make_recipe: Callable[..., Recipe], parent_folder):
     def raised(output_dir: str, stop_after: int | None = None, resume: bool = False) -> Recipe:
-        recipe = make_recipe(*SIX_STEPS, "--reward.tau", "null", "--reward.tau_window", "10", output_dir=output_dir)
+        recipe = make_recipe(*SIX_STEPS, output_dir=output_dir)
         config = ModelConfig(str(parent_folder))
         parent = load_lm(config, "parent")
-        reward = ParentPerplexity(parent, load_tokenizer(config, "parent", parent), recipe.reward)
-        trainer = BambinoTrainer(args=recipe, reward_funcs=[reward])
+        reward = ParentPerplexity(parent, load_tokenizer(config, "parent", parent), ParentPerplexityConfig(tau=None))
 
         def stop(row: dict[str, Any]) -> None:
             trainer.stop_requested |= row["kind"] == "step" and row["step"] == stop_after
 
-        trainer.on_row = stop
+        trainer = BambinoTrainer(args=recipe, reward_funcs=[reward], on_row=stop)
         trainer.train(resume_from_checkpoint=resume)
-        assert trainer.state.totals["parent_tokens"] == reward.tokens_read > 0
+        assert trainer.state.costs.totals["parent_tokens"] > 0
+        assert len(reward.log_perplexities) == 4 * sum(
+            trainer.schedule.at(s).phase == "ppo" for s in range(trainer.step)
+        )
         return recipe
 
     whole = raised("whole")

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,14 @@ from transformers import AutoModelForCausalLM
 import bambino.runs.provenance
 from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
 from bambino.errors import RunDirectoryError
+from bambino.evaluation.in_training import measures_of
+from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.files import JsonLinesLog
+from bambino.phases.clm import CLMPhase
+from bambino.recipe.schedule import Place
 from bambino.runs.directory import RunDirectory, holds_run
 from bambino.runs.provenance import environment, git_commit
+from bambino.runs.record import read_run
 
 Make = Callable[..., Recipe]
 
@@ -152,7 +158,7 @@ def test_a_resumed_run_is_refused_while_it_still_runs(make_recipe: Make):
 
 def test_the_lock_is_released_when_training_ends_or_fails(make_recipe: Make):
     recipe = make_recipe("--clm.learning_rate", "1e30")
-    with pytest.raises(RuntimeError, match="clm loss"):
+    with pytest.raises(RuntimeError, match="clm: the loss"):
         BambinoTrainer(args=recipe).train()
     RunDirectory(recipe.output_dir).close()
 
@@ -165,14 +171,14 @@ def test_what_the_run_is_made_of_is_written_before_its_first_step(make_recipe: M
     folder = Path(recipe.output_dir)
     seen = []
 
-    def hear(self: BambinoTrainer, batch: object) -> None:
+    def step(self: CLMPhase, at: Place) -> None:
         seen.append({path.name for path in folder.iterdir()})
         raise InterruptedError
 
-    monkeypatch.setattr(BambinoTrainer, "_hear", hear)
+    monkeypatch.setattr(CLMPhase, "step", step)
     with pytest.raises(InterruptedError):
         BambinoTrainer(args=recipe).train()
-    files = {"recipe.yaml", "data.json", "environment.json", "metrics.jsonl", "utterances.jsonl", "reference", ".lock"}
+    files = {"recipe.yaml", "data.json", "environment.json", "metrics.jsonl", "utterances.jsonl", "constants", ".lock"}
     assert seen == [files]
 
 
@@ -186,17 +192,17 @@ def test_a_begun_run_is_on_disk_with_its_names_before_its_first_step(make_recipe
         synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
         fsync(descriptor)
 
-    def hear(self: BambinoTrainer, batch: object) -> None:
+    def step(self: CLMPhase, at: Place) -> None:
         raise InterruptedError
 
     monkeypatch.setattr(os, "fsync", watch)
-    monkeypatch.setattr(BambinoTrainer, "_hear", hear)
+    monkeypatch.setattr(CLMPhase, "step", step)
     with pytest.raises(InterruptedError):
         BambinoTrainer(args=recipe).train()
     assert {str(folder.parent.parent), str(folder.parent), str(folder)} <= set(synced)
     assert synced[-1] == str(folder), "after the last name, recipe.yaml, was given"
-    # the reference was synced under the name it had before it was whole
-    assert f"{folder}/.part-reference/model.safetensors" in synced
+    # the reference was synced under the name its folder had before it was whole
+    assert f"{folder}/.part-constants/ppo.safetensors" in synced
 
 
 def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_path: Path):
@@ -211,7 +217,9 @@ def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_pat
 def test_the_recipe_in_the_run_directory_is_the_recipe_of_the_run(make_recipe: Make):
     recipe = make_recipe("--ppo.kl_target", "1e-3")
     BambinoTrainer(args=recipe).train()
-    assert load_recipe(Path(recipe.output_dir) / "recipe.yaml") == recipe
+    # which says what it left unsaid: the feedback
+    used = replace(recipe, feedback={"parent_perplexity": ParentPerplexityConfig()})
+    assert load_recipe(Path(recipe.output_dir) / "recipe.yaml") == used
 
 
 def test_the_data_manifest_counts_every_line(make_recipe: Make, tmp_path: Path):
@@ -297,6 +305,24 @@ def test_a_run_without_its_data_json_is_refused_by_its_name(make_recipe: Make):
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
 
 
+def test_a_run_of_an_earlier_bambino_can_be_read_and_is_not_resumed(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    folder = Path(recipe.output_dir)
+    made_of = json.loads((folder / "data.json").read_text())
+    assert made_of.pop("format") == 2
+    (folder / "data.json").write_text(json.dumps(made_of))  # as it was before directories had a number
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(RunDirectoryError) as caught:
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert str(caught.value) == (
+        f"The run in {folder} was made by an earlier bambino. It can be evaluated and compared, not resumed: start "
+        "another with its own output_dir."
+    )
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert (read_run(folder).format, read_run(folder).steps_done) == (1, 1)
+
+
 # --------------------------------------------------------------------------------------------- refused directories
 
 
@@ -317,7 +343,7 @@ def test_a_directory_without_a_run_cannot_be_resumed_and_is_not_made(make_recipe
     assert not Path(recipe.output_dir).exists()
 
 
-@pytest.mark.parametrize("name", ["model/net.py", "metrics.jsonl", "checkpoints/best.pt", "reference/paper.pdf"])
+@pytest.mark.parametrize("name", ["model/net.py", "metrics.jsonl", "checkpoints/best.pt", "constants/paper.pdf"])
 def test_a_directory_with_somebody_elses_files_of_a_runs_names_is_refused_and_left_alone(make_recipe: Make, name: str):
     recipe = make_recipe("--max_steps", "1")
     file = Path(recipe.output_dir) / name
@@ -350,7 +376,7 @@ def test_a_run_killed_while_beginning_can_begin_again(make_recipe: Make, monkeyp
         patches.setattr(RunDirectory, "describe", die)
         with pytest.raises(InterruptedError):
             BambinoTrainer(args=recipe).train()
-    assert {path.name for path in Path(recipe.output_dir).iterdir()} >= {"reference", "metrics.jsonl"}
+    assert {path.name for path in Path(recipe.output_dir).iterdir()} >= {"constants", "metrics.jsonl"}
     assert not holds_run(recipe.output_dir)
     BambinoTrainer(args=recipe).train()
     assert (Path(recipe.output_dir) / "model").is_dir()
@@ -370,7 +396,7 @@ def test_an_output_dir_that_is_a_file_is_refused(tmp_path: Path):
         ("ppo.kl_coef", ("--ppo.kl_coef", "0.25")),
         ("text.max_length", ("--text.max_length", "30")),
         ("parent.must_know_l2", ("--parent.must_know_l2", "true")),
-        ("reward.tau", ("--reward.tau", "null")),
+        ("feedback.parent_perplexity.tau", ("--feedback.parent_perplexity.tau", "null")),
     ],
 )
 def test_resuming_with_another_setting_is_refused_by_its_name(make_recipe: Make, key: str, change: tuple[str, str]):
@@ -381,7 +407,7 @@ def test_resuming_with_another_setting_is_refused_by_its_name(make_recipe: Make,
 
     trainer = BambinoTrainer(args=started, on_row=stop)
     trainer.train()
-    then = started.to_dict()
+    then = load_recipe(Path(started.output_dir) / "recipe.yaml").to_dict()
     for part in key.split("."):
         then = then[part]
     with pytest.raises(RecipeError) as caught:
@@ -448,12 +474,12 @@ def test_resuming_with_a_changed_evaluation_file_is_refused(make_recipe: Make, t
     (tmp_path / "pairs.jsonl").write_text('{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede"}\n')
     texts = ("--evaluation.texts", f"{{it: [{tmp_path / 'heard.txt'}]}}")
     recipe = make_recipe(*texts, "--evaluation.pairs", f"{{a: {tmp_path / 'pairs.jsonl'}}}", "--max_steps", "1")
-    BambinoTrainer(args=recipe).train()
-    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
+    BambinoTrainer(args=recipe, measures=measures_of(recipe)).train(resume_from_checkpoint=True)
     content = (tmp_path / file).read_text(encoding="utf-8")
     (tmp_path / file).write_text(content.replace("gatto", "cane"), encoding="utf-8")
     with pytest.raises(RecipeError, match=r"that is evaluated on is not what the run in .* began with"):
-        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+        BambinoTrainer(args=recipe, measures=measures_of(recipe)).train(resume_from_checkpoint=True)
 
 
 @pytest.mark.parametrize("has_checkpoint", [True, False])
@@ -474,7 +500,7 @@ def test_resuming_with_another_reward_is_refused_by_its_name(make_recipe: Make, 
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
     assert str(caught.value) == (
         f"The reward is not what the run in {recipe.output_dir} began with (data.json). It began with ['length'], this "
-        "is ['ParentPerplexity']: pass the same reward_funcs to BambinoTrainer."
+        "is ['parent_perplexity']: pass the same reward_funcs to BambinoTrainer."
     )
     BambinoTrainer(args=recipe, reward_funcs=[length]).train(resume_from_checkpoint=True)
 

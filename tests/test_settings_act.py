@@ -23,13 +23,18 @@ from rich.console import Console
 
 from bambino import BambinoTrainer
 from bambino.cli.display import PlainDisplay
-from bambino.errors import ModelError, TextError
-from bambino.recipe.file import setting_names
+from bambino.errors import BambinoError
+from bambino.evaluation.in_training import measures_of
+from bambino.feedback.settings import KINDS
+from bambino.recipe.checks import written
+from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
 from bambino.training.pretrain import newborn_trainer
 
-SECTIONS = {f.name: type(f.default_factory()) for f in dataclasses.fields(Recipe) if callable(f.default_factory)}
-SETTINGS = [name for name in setting_names() if name not in SECTIONS]
+NAMES = Names.of(Recipe, KINDS)
+SETTINGS = list(NAMES.types)
+SECTIONS = {name: cls for name, cls in NAMES.sections.items() if cls is not None}
+"""Dotted name of a section, or of a kind of feedback -> its class."""
 
 
 @dataclass
@@ -74,12 +79,16 @@ class Outcome:
 
 
 def recipe_of(settings: dict[str, Any]) -> Recipe:
-    top = {name: value for name, value in settings.items() if "." not in name}
-    sections = {
-        section: cls(**{name.split(".")[1]: v for name, v in settings.items() if name.startswith(f"{section}.")})
-        for section, cls in SECTIONS.items()
-    }
-    return Recipe(**top, **sections)
+    """The recipe with these settings; a kind of feedback is there when a setting of it is given."""
+    given: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS if not name.startswith("feedback.")}
+    top: dict[str, Any] = {}
+    for name, value in settings.items():
+        section, _, last = name.rpartition(".")
+        fields = given.setdefault(section, {}) if section else top
+        fields["for_" if last == "for" else last] = value
+    made = {name: SECTIONS[name](**fields) for name, fields in given.items()}
+    kinds = {name.removeprefix("feedback."): made.pop(name) for name in list(made) if name.startswith("feedback.")}
+    return Recipe(**top, **made, feedback=kinds)
 
 
 def run(settings: dict[str, Any], folder: Path) -> Outcome:
@@ -106,9 +115,10 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
     try:
         from_scratch = recipe.baby.model is None
         trainer = newborn_trainer(recipe, on_row=take) if from_scratch else BambinoTrainer(args=recipe, on_row=take)
+        trainer.measures += measures_of(recipe)
         trainer.baby.lm.base_model.register_forward_pre_hook(measure, with_kwargs=True)
         trainer.train()
-    except (ModelError, TextError) as error:
+    except BambinoError as error:
         outcome.refusal = str(error)
         return outcome
     outcome.console = screen.getvalue().splitlines()
@@ -184,15 +194,14 @@ BASE: dict[str, Any] = {
     "text.max_length": 40,
     "batch_size": 4,
     "max_steps": 6,
-    "schedule.clm_steps": 2,
-    "schedule.ppo_steps": 1,
+    "schedule.cycle": {"clm": 2, "ppo": 1},
     "clm.learning_rate": 1e-3,
     "ppo.learning_rate": 1e-3,
     "rollout.prompt_tokens": 4,
     "rollout.max_new_tokens": 5,
     "evaluation.utterances": 0,
 }
-ONLY_CLM = {"schedule.kind": "clm", "max_steps": 3}
+ONLY_CLM = {"schedule.cycle": {"clm": 1}, "max_steps": 3}
 NEWBORN = ONLY_CLM | {
     "baby.model": None,
     "parent.model": None,
@@ -209,11 +218,16 @@ def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
-CALIBRATED = {"reward.tau": None, "reward.beta_times_tau": 3.0}
 EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
 READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
 TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
+SPOKEN = EVALUATED | {"evaluation.utterances": 3, "rollout.max_new_tokens": 12}
 ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
+
+
+def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
+    """What the parent finds of what baby and human say, by the names it is written under."""
+    return [{name: value for name, value in row.items() if "log_perplexity" in name} for row in outcome.evaluations]
 
 
 def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
@@ -227,6 +241,16 @@ def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
         f"{phase}.adam_beta2": Case([0.9], weights, context),
         f"{phase}.adam_epsilon": Case([1e-3], weights, context),
         f"{phase}.max_grad_norm": Case([0.01], weights, context),
+    }
+
+
+def feedback_cases(kind: str, context: dict[str, Any]) -> dict[str, Case]:
+    """The settings that all kinds of feedback have; each context names the kind without giving the setting."""
+    weight, phase = f"feedback.{kind}.weight", f"feedback.{kind}.for"
+    return {
+        weight: Case([2.0], rewards, context | {phase: "ppo"}),
+        # What another phase learns from is no reward of ppo's.
+        phase: Case(["clm"], rewards, context | {weight: 1.0}),
     }
 
 
@@ -271,10 +295,14 @@ CASES: dict[str, Case] = {
     "text.heldout_every": Case([None, 3], metric("clm/loss")),
     "text.max_lines": Case([50], metric("clm/loss")),
     "text.max_words": Case([500], metric("clm/loss")),
-    "schedule.kind": Case(["blocked", "clm", "ppo"], lambda o: o.phases, {}, ["ccpccp", "ccccpp", "cccccc", "pppppp"]),
-    "schedule.clm_steps": Case([1], lambda o: o.phases, {}, ["ccpccp", "cpcpcp"]),
-    "schedule.ppo_steps": Case([2], lambda o: o.phases, {}, ["ccpccp", "ccppcc"]),
-    "schedule.warmup_clm_steps": Case([1], lambda o: o.phases, {}, ["ccpccp", "cccpcc"]),
+    "schedule.cycle": Case(
+        [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],
+        lambda o: o.phases,
+        {},
+        ["ccpccp", "cpcpcp", "ppccpp", "cccccc", "pppppp"],
+    ),
+    "schedule.blocked": Case([True], lambda o: o.phases, {}, ["ccpccp", "ccccpp"]),
+    "schedule.warmup": Case([{"clm": 1}, {"ppo": 2}], lambda o: o.phases, {}, ["ccpccp", "cccpcc", "ppccpc"]),
     "shape.architecture": Case(["opt", "llama", "qwen2", "gpt_neox"], tensors, NEWBORN),
     "shape.size": Case(["1m"], tensors, without(NEWBORN, "shape.size", "shape.hidden_size")),
     "shape.hidden_size": Case([32, 64], tensors, without(NEWBORN, "shape.hidden_size")),
@@ -284,7 +312,6 @@ CASES: dict[str, Case] = {
     "shape.context": Case([48], positions_and_tokens, without(NEWBORN, "shape.context"), [(256, 300), (48, 300)]),
     "shape.vocab_size": Case([280], lambda o: positions_and_tokens(o)[1], without(NEWBORN, "shape.vocab_size")),
     **optimizer_cases("clm", ONLY_CLM),
-    "clm.label_smoothing": Case([0.1, 0.5], weights, ONLY_CLM),
     "rollout.prompt_tokens": Case([3], prompts),
     "rollout.max_new_tokens": Case([3], completions),
     "rollout.temperature": Case([0.5, 2.0], completions),
@@ -305,19 +332,18 @@ CASES: dict[str, Case] = {
     "ppo.adaptive_kl": Case([False], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.2]]),
     "ppo.kl_target": Case([0.001], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.200016]]),
     "ppo.kl_horizon": Case([10.0], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.184]]),
-    "ppo.missing_eos_penalty": Case([1.0], weights),
     "ppo.ratio_threshold": Case([1.001], metric("ppo/skipped_updates"), {"ppo.learning_rate": 0.05}),
     "ppo.reference": Case(["phase_start", "ema", "none"], metric("ppo/kl")),
     "ppo.reference_decay": Case([0.5], metric("ppo/kl"), {"ppo.reference": "ema"}),
-    "reward.alpha": Case([1.0], rewards),
-    "reward.beta": Case([0.01], rewards),
-    "reward.beta_times_tau": Case([3.0], rewards),
-    "reward.tau": Case([300.0, None], rewards),
-    "reward.tau_quantile": Case([0.9], rewards, CALIBRATED),
-    "reward.tau_window": Case([2], metric("ppo/tau"), CALIBRATED),
-    "reward.tau_freeze_after": Case([4], metric("ppo/tau"), CALIBRATED),
-    "reward.scope": Case(["utterance"], rewards),
-    "reward.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
+    **feedback_cases("parent_perplexity", {}),
+    "feedback.parent_perplexity.alpha": Case([1.0], rewards),
+    "feedback.parent_perplexity.beta": Case([0.01], rewards),
+    "feedback.parent_perplexity.beta_times_tau": Case([3.0], rewards),
+    "feedback.parent_perplexity.tau": Case([300.0, None], rewards),
+    "feedback.parent_perplexity.scope": Case(["utterance"], rewards),
+    "feedback.parent_perplexity.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
+    **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
+    **feedback_cases("missing_eos", {}),
     "evaluation.eval_steps": Case(
         [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
     ),
@@ -335,6 +361,8 @@ CASES: dict[str, Case] = {
     "evaluation.data": Case(["<tests>", "<other tests>"], asked, ASKED, [[], [0.5] * 2, [1.0] * 2]),
     "evaluation.max_items": Case([2], asked, ASKED | {"evaluation.data": "<tests>"}, [[0.5] * 2, [1.0] * 2]),
     "evaluation.utterances": Case([3], lambda o: len(o.said_when_evaluated), EVALUATED, [0, 2 * 3]),
+    "evaluation.scope": Case(["utterance"], log_perplexities, SPOKEN),
+    "evaluation.until": Case(["last_word"], log_perplexities, SPOKEN),
 }
 
 
@@ -467,10 +495,10 @@ def test_a_setting_acts(setting: str, runs):
 def _defaults() -> list[tuple[str, Any]]:
     recipe = Recipe()
     tops = [(name, getattr(recipe, name)) for name in SETTINGS if "." not in name]
-    return tops + [(f"{s}.{k}", v) for s in SECTIONS for k, v in dataclasses.asdict(getattr(recipe, s)).items()]
+    return tops + [(f"{s}.{written(k)}", v) for s, c in SECTIONS.items() for k, v in dataclasses.asdict(c()).items()]
 
 
-@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "reward."))])
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "feedback."))])
 def test_a_ppo_setting_leaves_what_came_before_feedback_alone(setting: str, runs):
     # Two clm steps, then the first four utterances.
     case = CASES[setting]

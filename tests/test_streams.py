@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from bambino.errors import RecipeError, TextError
 from bambino.randomness import permutation
-from bambino.recipe.schedule import Schedule
-from bambino.recipe.settings import Recipe, RolloutConfig, ScheduleConfig, TextConfig
+from bambino.recipe.schedule import Place, Schedule
+from bambino.recipe.settings import ScheduleConfig, TextConfig
 from bambino.text.streams import LineStream, PackedStream, Streams, build_streams
 from bambino.text.tokens import TokenRows
 
@@ -240,85 +240,129 @@ def tokenizer():
 
 @pytest.fixture
 def build(text_file: Path, tokenizer) -> Callable[..., Streams]:
-    """build(max_steps=..., text={...}, ...): the streams of a recipe of batches of 4 in a cycle of 2 clm, 1 ppo."""
+    """build(text={...}, ...): the streams of a run of batches of 4."""
 
     def build_from(
-        *,
-        max_steps: int = 6,
-        text: dict[str, Any] | None = None,
-        schedule: dict[str, Any] | None = None,
-        prompt_tokens: int = 4,
-        dataset: list[str] | None = None,
+        *, text: dict[str, Any] | None = None, prompt_tokens: int = 4, dataset: list[str] | None = None
     ) -> Streams:
-        recipe = Recipe(
-            max_steps=max_steps,
-            batch_size=4,
-            text=TextConfig(**{"sources": [str(text_file)], "heldout_every": 10, "max_length": 40, **(text or {})}),
-            schedule=ScheduleConfig(**{"clm_steps": 2, "ppo_steps": 1, **(schedule or {})}),
-            rollout=RolloutConfig(prompt_tokens=prompt_tokens),
-        )
-        return build_streams(recipe, tokenizer, Schedule(recipe.schedule, max_steps), dataset)
+        config = TextConfig(**{"sources": [str(text_file)], "heldout_every": 10, "max_length": 40, **(text or {})})
+        return build_streams(config, tokenizer, seed=347, batch_size=4, prompt_tokens=prompt_tokens, dataset=dataset)
 
     return build_from
 
 
-def clm_batches(streams: Streams, max_steps: int) -> list[list[list[int]]]:
-    steps = [step for step in range(max_steps) if streams.schedule.phase(step) == "clm"]
-    return [streams.clm_batch(step).input_ids.tolist() for step in steps]
+def places(max_steps: int, **schedule: Any) -> list[Place]:
+    """All steps of a run in a cycle of 2 clm, 1 ppo."""
+    config = ScheduleConfig(**{"cycle": {"clm": 2, "ppo": 1}, **schedule})
+    return [Schedule(config, max_steps).at(step) for step in range(max_steps)]
+
+
+def first_of(phase: str) -> Place:
+    """The first step of a run of one phase."""
+    return places(1, cycle={phase: 1})[0]
+
+
+def conditions(phase: str, alone: int) -> dict[str, list[Place]]:
+    """The steps of a phase in three runs: of that phase alone, of the cycle, of the cycle in blocks (18 steps each)."""
+    runs = {
+        "alone": places(alone, cycle={phase: 1}),
+        "cycle": places(18),
+        "blocked": places(18, blocked=True),
+    }
+    return {name: [at for at in run if at.phase == phase] for name, run in runs.items()}
 
 
 @pytest.mark.parametrize("mode", ["lines", "packed"])
 def test_every_condition_hears_the_same_clm_batches_in_the_same_order(build: Callable[..., Streams], mode: str):
-    kinds = {"clm": 12, "cycle": 18, "blocked": 18}  # 2 clm in 3 steps: 12 of 18
-    heard_by = {
-        kind: clm_batches(build(schedule={"kind": kind}, max_steps=steps, text={"mode": mode}), steps)
-        for kind, steps in kinds.items()
-    }
-    assert len(heard_by["clm"]) == 12
-    assert heard_by["clm"] == heard_by["cycle"] == heard_by["blocked"]
+    heard_by = {}
+    for name, steps in conditions("clm", 12).items():  # 2 clm in 3 steps: 12 of 18
+        streams = build(text={"mode": mode})
+        heard_by[name] = [streams.clm_batch(at).input_ids.tolist() for at in steps]
+    assert len(heard_by["alone"]) == 12
+    assert heard_by["alone"] == heard_by["cycle"] == heard_by["blocked"]
 
 
 def test_every_condition_is_asked_the_same_prompts_in_the_same_order(build: Callable[..., Streams]):
     asked = {}
-    for kind, steps in {"ppo": 6, "cycle": 18, "blocked": 18}.items():
-        streams = build(schedule={"kind": kind}, max_steps=steps)
-        ppo_steps = [step for step in range(steps) if streams.schedule.phase(step) == "ppo"]
-        asked[kind] = [streams.prompt_batch(step).input_ids.tolist() for step in ppo_steps]
-    assert len(asked["ppo"]) == 6
-    assert asked["ppo"] == asked["cycle"] == asked["blocked"]
+    for name, steps in conditions("ppo", 6).items():
+        streams = build()
+        asked[name] = [streams.prompt_batch("ppo", at).input_ids.tolist() for at in steps]
+    assert len(asked["alone"]) == 6
+    assert asked["alone"] == asked["cycle"] == asked["blocked"]
+
+
+def test_another_phase_in_the_cycle_moves_neither_what_is_heard_nor_what_is_asked(build: Callable[..., Streams]):
+    streams = build()
+    two, three = places(18), places(24, cycle={"clm": 2, "talk": 1, "ppo": 1})
+    for phase, count in (("clm", 12), ("ppo", 6)):
+        batches = [
+            [
+                (streams.clm_batch(at) if phase == "clm" else streams.prompt_batch(phase, at)).input_ids.tolist()
+                for at in run
+                if at.phase == phase
+            ]
+            for run in (two, three)
+        ]
+        assert len(batches[0]) == count
+        assert batches[0] == batches[1]
+
+
+def test_every_speaking_phase_is_asked_the_same_lines_in_an_order_of_its_own(build: Callable[..., Streams]):
+    streams = build()
+    own = {phase: streams.prompts(phase) for phase in ("ppo", "talk", "recast")}
+    # ppo's order is that of every run so far
+    assert {phase: lines.name for phase, lines in own.items()} == {
+        "ppo": "prompts",
+        "talk": "prompts/talk",
+        "recast": "prompts/recast",
+    }
+    orders = [lines.indices(0, lines.epoch_size) for lines in own.values()]
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2])
+    for phase in own:
+        batch = streams.prompt_batch(phase, first_of(phase))
+        expected = own[phase].prompts(0, 4, 4)
+        assert torch.equal(batch.input_ids, expected.input_ids)
+    assert not torch.equal(
+        streams.prompt_batch("ppo", first_of("ppo")).input_ids, streams.prompt_batch("talk", first_of("ppo")).input_ids
+    )
 
 
 def test_a_steps_batch_does_not_depend_on_the_steps_before_it(build: Callable[..., Streams]):
-    walked, fresh = build(max_steps=400), build(max_steps=400)
-    for step in range(0, 400, 7):
-        walked.clm_batch(step)
-        walked.prompt_batch(step)
-    assert torch.equal(walked.clm_batch(201).input_ids, fresh.clm_batch(201).input_ids)
-    assert torch.equal(walked.prompt_batch(203).input_ids, fresh.prompt_batch(203).input_ids)
+    walked, fresh, run = build(), build(), places(400)
+    for at in run[::7]:
+        walked.clm_batch(at)
+        walked.prompt_batch("ppo", at)
+        walked.prompt_batch("talk", at)
+    assert (run[201].phase, run[203].phase) == ("clm", "ppo")
+    assert torch.equal(walked.clm_batch(run[201]).input_ids, fresh.clm_batch(run[201]).input_ids)
+    asked = [streams.prompt_batch("ppo", run[203]).input_ids for streams in (walked, fresh)]
+    assert torch.equal(*asked)
 
 
 def test_a_single_stream_gives_each_step_the_next_batch_whatever_its_phase(build: Callable[..., Streams]):
-    streams = build(text={"single_stream": True}, max_steps=12)
-    for step in range(12):
-        numbers = streams.clm.indices(4 * step, 4)
+    streams = build(text={"single_stream": True})
+    for at in places(12, cycle={"clm": 2, "talk": 1, "ppo": 1}):
+        numbers = streams.clm.indices(4 * at.step, 4)
         rows = [streams.clm.row(i) for i in numbers]
-        if streams.schedule.phase(step) == "clm":
-            batch = streams.clm_batch(step)
+        if at.phase == "clm":
+            batch = streams.clm_batch(at)
             assert [ids[real].tolist() for ids, real in zip(batch.input_ids, batch.is_real, strict=True)] == rows
         else:
-            assert streams.prompt_batch(step).input_ids.tolist() == [row[:4] for row in rows]
+            assert streams.prompt_batch(at.phase, at).input_ids.tolist() == [row[:4] for row in rows]
 
 
 def test_prompts_have_an_order_of_their_own(build: Callable[..., Streams]):
     streams = build()
     assert isinstance(streams.clm, LineStream)
-    assert streams.prompts.indices(0, 50) != streams.clm.indices(0, 50)
-    assert sorted(streams.prompts.indices(0, streams.prompts.epoch_size)) == list(range(len(streams.prompts.rows)))
+    prompts = streams.prompts("ppo")
+    assert prompts.indices(0, 50) != streams.clm.indices(0, 50)
+    assert sorted(prompts.indices(0, prompts.epoch_size)) == list(range(len(prompts.rows)))
 
 
 def test_prompts_begin_with_bos_and_hold_no_eos_at_their_end(build: Callable[..., Streams], tokenizer):
     # The lines are longer than 4 tokens; BOS is the tokenizer's </s>, which is also its EOS.
-    batch = build().prompt_batch(2)
+    batch = build().prompt_batch("ppo", first_of("ppo"))
     assert batch.input_ids.shape == (4, 4)
     assert batch.input_ids[:, 0].tolist() == [tokenizer.bos_token_id] * 4
     assert (batch.input_ids[:, 1:] != tokenizer.eos_token_id).all()
@@ -326,7 +370,7 @@ def test_prompts_begin_with_bos_and_hold_no_eos_at_their_end(build: Callable[...
 
 def test_prompts_of_lines_shorter_than_a_prompt_are_whole_lines_without_eos(build: Callable[..., Streams], tokenizer):
     streams = build(text={"min_chars": 1, "heldout_every": None}, prompt_tokens=9, dataset=["a", "b", "c", "d"])
-    batch = streams.prompt_batch(2)
+    batch = streams.prompt_batch("ppo", first_of("ppo"))
     assert batch.input_ids.shape == (4, 2)
     assert sorted(tokenizer.convert_ids_to_tokens(batch.input_ids[:, 1].tolist())) == ["a", "b", "c", "d"]
 
@@ -335,7 +379,7 @@ def test_prompt_sources_are_read_beside_the_text(build: Callable[..., Streams], 
     path = tmp_path / "prompts.txt"
     path.write_text("\n".join(f"quando viene la zia numero {i} a casa" for i in range(20)) + "\n")
     streams = build(text={"prompt_sources": [str(path)], "heldout_every": None})
-    said = tokenizer.batch_decode(streams.prompt_batch(2).input_ids, skip_special_tokens=True)
+    said = tokenizer.batch_decode(streams.prompt_batch("ppo", first_of("ppo")).input_ids, skip_special_tokens=True)
     assert all("quando viene la zia".startswith(text) and text for text in said)
     assert [report["path"] for report in streams.manifest["prompts"]] == [str(path)]
     assert streams.manifest["prompts"][0]["kept"] == 20
@@ -358,13 +402,13 @@ def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams]
 def test_a_packed_text_is_not_truncated(build: Callable[..., Streams]):
     streams = build(text={"mode": "packed", "max_length": 20})
     assert max(len(streams.clm.lines.rows[i]) for i in range(300)) > 20
-    assert streams.clm_batch(0).input_ids.shape == (4, 20)
-    assert max(len(streams.prompts.rows[i]) for i in range(300)) == 20
+    assert streams.clm_batch(first_of("clm")).input_ids.shape == (4, 20)
+    assert max(len(streams.prompts("ppo").rows[i]) for i in range(300)) == 20
 
 
-def test_no_held_out_line_is_in_either_stream(build: Callable[..., Streams], tokenizer):
+def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokenizer):
     streams = build(text={"max_length": 256})
-    for lines in (streams.clm, streams.prompts):
+    for lines in (streams.clm, streams.prompts("ppo"), streams.prompts("talk")):
         texts = tokenizer.batch_decode([lines.rows[i].tolist() for i in range(len(lines.rows))], True)
         assert set(texts) < set(italian_lines(400, seed=3))
         assert all(int(hashlib.sha256(text.encode()).hexdigest(), 16) % 10 for text in texts)

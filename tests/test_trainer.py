@@ -17,18 +17,22 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bambino.models.participants
-import bambino.runs.log
-import bambino.training.trainer
+import bambino.runs.costs
+import bambino.training.publishing
 from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
 from bambino.errors import ModelError, RunDirectoryError, TextError, TrainingError
+from bambino.evaluation.in_training import measures_of
+from bambino.measures import Score, TaskResult
+from bambino.phases.ppo import PPOPhase
 from bambino.phases.updates import UpdateMeter
 from bambino.runs import checkpoint
 from bambino.runs.costs import forward_flops
+from bambino.speaking.speaker import Speaker
 from bambino.text.heldout import is_heldout
 
 Make = Callable[..., Recipe]
 METRICS = Path(__file__).parent.parent / "docs" / "metrics.md"
-CLM_ONLY = ("--schedule.kind", "clm", "--parent.model", "null")
+CLM_ONLY = ("--schedule.cycle", "{clm: 1}", "--parent.model", "null")
 
 
 def rows_of(recipe: Recipe, log: str = "metrics") -> list[dict[str, Any]]:
@@ -52,6 +56,21 @@ def weights_of(module: nn.Module) -> dict[str, torch.Tensor]:
 
 def are_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(a[name].equal(b[name]) for name in a)
+
+
+class Weight:
+    """A measure by hand: the mean of the baby's weights, or the value given, and something said."""
+
+    def __init__(self, value: float | None = None, **depends_on: Any) -> None:
+        self.name, self.depends_on, self.value = "weight", depends_on, value
+
+    def __call__(self, baby: Speaker) -> TaskResult:
+        mean = float(torch.cat([weight.flatten() for weight in weights_of(baby.lm).values()]).mean())
+        scores = [
+            Score("weight/mean", mean if self.value is None else self.value, "", 1),
+            Score("weight/two", 2.0, "", 1),
+        ]
+        return TaskResult("weight", scores, said=[{"prompt": "il", "utterance": " gatto"}])
 
 
 def raised_on_l2(make_recipe: Make) -> str:
@@ -118,7 +137,7 @@ def test_a_run_of_clm_alone_needs_no_parent(make_recipe: Make):
     assert [row["phase"] for row in rows] == ["clm"] * 6
     assert not any(key.startswith("ppo/") or key == "total/parent_tokens" for row in rows for key in row)
     assert rows_of(recipe, "utterances") == []
-    assert not (Path(recipe.output_dir) / "reference").exists()
+    assert not (Path(recipe.output_dir) / "constants").exists()
 
 
 def test_a_run_with_ppo_needs_a_parent(make_recipe: Make):
@@ -128,11 +147,12 @@ def test_a_run_with_ppo_needs_a_parent(make_recipe: Make):
 
 def test_a_run_with_rewards_of_ones_own_needs_no_parent(make_recipe: Make):
     recipe = make_recipe("--parent.model", "null", "--evaluation.eval_steps", "6", "--evaluation.utterances", "2")
-    trained(recipe, reward_funcs=lambda completions, **_: [float(len(text)) for text in completions])
+    own = {"reward_funcs": lambda completions, **_: [float(len(text)) for text in completions]}
+    trained(recipe, measures=measures_of(recipe), **own)
     rows = rows_of(recipe)
     assert sum("ppo/reward" in row for row in rows) == 2
-    assert "eval/utterances/words" in rows[-1]
-    assert "eval/utterances/parent_log_perplexity" not in rows[-1]
+    assert "eval/speech/words/baby" in rows[-1]
+    assert not any("perplexity" in key for row in rows for key in row)
     assert "| parent | none |" in (Path(recipe.output_dir) / "model" / "README.md").read_text()
 
 
@@ -165,7 +185,7 @@ def test_parent_and_reference_never_move_and_the_baby_does(make_recipe: Make):
     parent, baby = weights_of(trainer.parent), weights_of(trainer.baby.lm)
     trainer.train()
     assert are_equal(weights_of(trainer.parent), parent)
-    assert are_equal(weights_of(trainer.reference.lm), baby)
+    assert are_equal(weights_of(trainer.phases["ppo"].reference.lm), baby)
     assert not any(weight.equal(baby[name]) for name, weight in weights_of(trainer.baby.lm).items())
 
 
@@ -275,9 +295,9 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_says_where_and_why(make_r
     with pytest.raises(TrainingError) as caught:
         trained(recipe)
     # the first update throws the weights out of all measure, so the second batch has no loss
-    assert str(caught.value) == f"Stopped at step 1 (clm): the clm loss is nan. What explains it is in {failure}."
+    assert str(caught.value) == f"Stopped at step 1: clm: the loss is nan. What explains it is in {failure}."
     content = strict_json(failure)
-    assert (content["step"], content["phase"], content["error"]) == (1, "clm", "the clm loss is nan")
+    assert (content["step"], content["error"]) == (1, "clm: the loss is nan")
     assert len(content["input_ids"]) >= 1
     assert len(rows_of(recipe)) == 1
     found = checkpoint.load_latest(Path(recipe.output_dir) / "checkpoints", pytest.fail)
@@ -287,23 +307,23 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_says_where_and_why(make_r
 
 def test_a_reward_that_is_not_a_number_stops_the_run_and_shows_what_was_said(make_recipe: Make):
     recipe = make_recipe()
-    with pytest.raises(TrainingError, match=r"^Stopped at step 2 \(ppo\): a reward is not finite\."):
+    with pytest.raises(TrainingError, match=r"^Stopped at step 2: ppo: a reward is not finite\."):
         trained(recipe, reward_funcs=lambda prompts, completions, **_: [1.0, math.nan, 2.0, math.inf])
     content = strict_json(Path(recipe.output_dir) / "failure.json")
-    assert (content["step"], content["phase"]) == (2, "ppo")
+    assert (content["step"], content["error"]) == (2, "ppo: a reward is not finite")
     assert content["rewards"] == [1.0, None, 2.0, None]
     assert len(content["texts"]) == 4
 
 
-def test_a_measure_that_is_not_a_number_is_saved_and_comes_back(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bambino.evaluation.in_training.mean_log", lambda perplexities: math.nan)
-    recipe = make_recipe("--evaluation.utterances", "2", "--evaluation.eval_steps", "6")
-    assert math.isnan(trained(recipe).state.last_evaluation["eval/utterances/parent_log_perplexity"])
+def test_a_measure_that_is_not_a_number_is_saved_and_comes_back(make_recipe: Make):
+    recipe = make_recipe("--evaluation.eval_steps", "6")
+    assert math.isnan(trained(recipe, measures=[Weight(math.nan)]).state.last_evaluation["eval/weight/mean"])
     row = rows_of(recipe)[-1]
     assert row["kind"] == "evaluation"
-    assert row["eval/utterances/parent_log_perplexity"] is None
-    last = BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
-    assert math.isnan(last["eval/utterances/parent_log_perplexity"])
+    assert row["eval/weight/mean"] is None
+    last = BambinoTrainer(args=recipe, measures=[Weight(math.nan)]).train(resume_from_checkpoint=True)
+    assert math.isnan(last["eval/weight/mean"])
+    assert last["eval/weight/two"] == 2.0
 
 
 # ------------------------------------------------------------------------------------------------------- what is left
@@ -356,7 +376,7 @@ def test_a_model_may_be_saved_in_the_working_directory(make_recipe: Make, tmp_pa
     assert (tmp_path / "here" / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("place", ["", "/checkpoints", "/reference"])
+@pytest.mark.parametrize("place", ["", "/checkpoints", "/constants"])
 def test_saving_where_the_run_keeps_what_it_goes_on_from_is_refused(make_recipe: Make, place: str):
     recipe = make_recipe("--max_steps", "1")
     trainer = trained(recipe)
@@ -367,9 +387,8 @@ def test_saving_where_the_run_keeps_what_it_goes_on_from_is_refused(make_recipe:
 
 
 def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(make_recipe: Make, text_file: Path):
-    texts = ("--evaluation.eval_steps", "6", "--evaluation.texts", f"{{it: [{text_file}]}}")
-    recipe = make_recipe(*texts)
-    last = trained(recipe).state.last_evaluation
+    recipe = make_recipe("--evaluation.eval_steps", "6")
+    last = trained(recipe, measures=[Weight()]).state.last_evaluation
     card = (Path(recipe.output_dir) / "model" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert f"| baby | `{recipe.baby.model}` |" in card
@@ -378,17 +397,16 @@ def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(
     assert "| steps done | 6 of 6, batches of 4 |" in card
     assert "| schedule | cycle 2 clm : 1 ppo |" in card
     assert "| learning rates | clm 0.001, ppo 0.001 |" in card
-    assert f"| bits_per_byte/it | {last['eval/bits_per_byte/it']:.4g} |" in card
+    assert f"| weight/mean | {last['eval/weight/mean']:.4g} |" in card
 
 
-def test_the_card_in_a_checkpoint_says_at_which_step_it_was_measured(make_recipe: Make, text_file: Path):
-    texts = ("--evaluation.eval_steps", "2", "--evaluation.texts", f"{{it: [{text_file}]}}")
-    recipe = make_recipe(*texts, "--save_steps", "3", "--save_total_limit", "9")
-    trained(recipe)
+def test_the_card_in_a_checkpoint_says_at_which_step_it_was_measured(make_recipe: Make):
+    recipe = make_recipe("--evaluation.eval_steps", "2", "--save_steps", "3", "--save_total_limit", "9")
+    trained(recipe, measures=[Weight()])
     card = (Path(recipe.output_dir) / "checkpoints" / "step-0000003" / "model" / "README.md").read_text()
     assert "| steps done | 3 of 6" in card
     assert "| evaluation at step 2 | |" in card
-    trainer = BambinoTrainer(args=recipe)
+    trainer = BambinoTrainer(args=recipe, measures=[Weight()])
     trainer.train(resume_from_checkpoint=Path(recipe.output_dir) / "checkpoints" / "step-0000003")
     assert "| evaluation at step 6 | |" in (Path(recipe.output_dir) / "model" / "README.md").read_text()
 
@@ -407,7 +425,7 @@ def test_pushing_uploads_the_saved_model_to_a_private_repository(make_recipe: Ma
             calls.append(("upload", repo_id, (folder_path / "model.safetensors").is_file()))
             return f"https://hub/{repo_id}"
 
-    monkeypatch.setattr(bambino.training.trainer, "HfApi", FakeHub)
+    monkeypatch.setattr(bambino.training.publishing, "HfApi", FakeHub)
     trainer = BambinoTrainer(args=make_recipe())
     assert trainer.push_to_hub("me/baby", token="t") == "https://hub/me/baby"
     assert calls == [("token", "t"), ("create", "me/baby", True, True), ("upload", "me/baby", True)]
@@ -420,10 +438,12 @@ def test_evaluate_measures_the_baby_and_changes_nothing(make_recipe: Make, text_
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text('{"sentence_good": "il gatto vede il mare", "sentence_bad": "gatto il vede mare il"}\n')
     settings = ("--evaluation.texts", f"{{it: [{text_file}]}}", "--evaluation.pairs", f"{{order: {pairs}}}")
-    trainer = BambinoTrainer(args=make_recipe(*settings, "--evaluation.utterances", "3"))
+    recipe = make_recipe(*settings, "--evaluation.utterances", "3")
+    trainer = BambinoTrainer(args=recipe, measures=measures_of(recipe))
     before, random = weights_of(trainer.baby), torch.get_rng_state()
     metrics = trainer.evaluate()
-    assert {"eval/bits_per_byte/it", "eval/pairs/order", "eval/utterances/parent_log_perplexity"} <= metrics.keys()
+    perplexities = {f"eval/speech/log_perplexity_with_prompt/{who}" for who in ("baby", "human")}
+    assert {"eval/bits_per_byte/it", "eval/pairs/order"} | perplexities <= metrics.keys()
     assert metrics["eval/pairs/order"] in (0.0, 0.5, 1.0)
     assert trainer.evaluate() == metrics
     assert are_equal(weights_of(trainer.baby), before)
@@ -433,7 +453,7 @@ def test_evaluate_measures_the_baby_and_changes_nothing(make_recipe: Make, text_
 
 def test_evaluations_come_at_step_0_at_every_interval_and_at_the_end_and_change_no_bits(make_recipe: Make):
     recipe = make_recipe("--max_steps", "5", "--evaluation.eval_steps", "2", "--evaluation.utterances", "2")
-    last = trained(recipe).state.last_evaluation
+    last = trained(recipe, measures=measures_of(recipe)).state.last_evaluation
     rows = [row for row in rows_of(recipe) if row["kind"] == "evaluation"]
     assert [row["step"] for row in rows] == [0, 2, 4, 5]
     assert rows[-1] == {"kind": "evaluation", "step": 5, **last}
@@ -442,6 +462,32 @@ def test_evaluations_come_at_step_0_at_every_interval_and_at_the_end_and_change_
     plain = make_recipe("--max_steps", "5", output_dir="plain")
     assert trained(plain).state.last_evaluation == {}
     assert bits_of(plain) == bits_of(recipe)
+
+
+def test_every_score_of_every_measure_is_a_number_of_the_row_and_what_was_said_is_logged(make_recipe: Make):
+    recipe = make_recipe("--max_steps", "1", "--evaluation.eval_steps", "1")
+    other = Weight(3.0)
+    other.name = "other"
+    trainer = BambinoTrainer(args=recipe, measures=[Weight(1.0, sha256="abc")])
+    trainer.measures += [other]  # more may be added before training
+    trainer.train()
+    rows = [row for row in rows_of(recipe) if row["kind"] == "evaluation"]
+    assert rows == [
+        {"kind": "evaluation", "step": step, "eval/weight/mean": 3.0, "eval/weight/two": 2.0} for step in (0, 1)
+    ]
+    said = {"kind": "evaluation", "prompt": "il", "utterance": " gatto"}
+    assert rows_of(recipe, "utterances") == [{"step": step, **said} for step in (0, 0, 1, 1)]
+    made_of = json.loads((Path(recipe.output_dir) / "data.json").read_text())
+    assert made_of["evaluation"] == {"weight": {"sha256": "abc"}, "other": {}}
+
+
+def test_a_measure_on_lines_that_are_trained_on_is_warned_of(make_recipe: Make):
+    rows: list[dict[str, Any]] = []
+    recipe = make_recipe("--max_steps", "0")
+    trained(recipe, measures=[Weight(), Weight(trained_on=True)], on_row=rows.append)
+    assert [row["text"] for row in rows if row["kind"] == "warning"] == [
+        "text.heldout_every is null, so these measure lines trained on: weight."
+    ]
 
 
 # ----------------------------------------------------------------------------------------------------------- metrics
@@ -457,6 +503,7 @@ def defined() -> set[str]:
 def written_by(recipe: Recipe) -> set[str]:
     """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
     keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
+    keys = {re.sub(r"^feedback/.+$|(?<=/)feedback/.+$", "feedback/<name>", key) for key in keys}
     keys = {re.sub(r"^(eval/pairs)/.+/.+$", r"\1/<name>/<paradigm>", key) for key in keys}
     return {re.sub(r"^(eval/bits_per_byte|eval/pairs|eval/tasks)/[^<]+$", r"\1/<name>", key) for key in keys}
 
@@ -471,11 +518,13 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(m
     settings += ("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
     settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
     settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
-    calibrated = ("--reward.tau", "null", "--reward.beta_times_tau", "3", "--reward.scope", "utterance")
+    parent = "--feedback.parent_perplexity"
+    calibrated = (f"{parent}.tau", "null", f"{parent}.beta_times_tau", "3", f"{parent}.scope", "utterance")
+    calibrated += ("--feedback.missing_eos.weight", "1.0")
     written: set[str] = set()
     for i, more in enumerate([calibrated, ("--ppo.reference", "none"), CLM_ONLY]):
         recipe = make_recipe(*settings, *more, output_dir=str(i))
-        trained(recipe)
+        trained(recipe, measures=measures_of(recipe))
         written |= written_by(recipe)
     assert written - defined() == set(), "written and not defined in docs/metrics.md"
     assert defined() - written == set(), "defined in docs/metrics.md and never written"
@@ -505,7 +554,7 @@ def test_rows_of_each_phase_have_the_numbers_of_that_phase(make_recipe: Make):
 def test_everything_logged_is_passed_on(make_recipe: Make):
     passed: list[dict[str, Any]] = []
     recipe = make_recipe("--evaluation.eval_steps", "3", "--evaluation.utterances", "2")
-    trained(recipe, on_row=passed.append)
+    trained(recipe, on_row=passed.append, measures=measures_of(recipe))
     assert [row for row in passed if row["kind"] != "utterances"] == rows_of(recipe)
     said = [said for row in passed if row["kind"] == "utterances" for said in row["rows"]]
     assert said == rows_of(recipe, "utterances")
@@ -551,13 +600,20 @@ def test_tokens_and_flops_are_counted(make_recipe: Make):
 
 
 def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
-    settings = ("--schedule.kind", "ppo", "--max_steps", "1", "--rollout.max_new_tokens", "1", "--ppo.epochs", "2")
-    original = bambino.training.trainer.ppo_step
+    settings = (
+        "--schedule.cycle",
+        "{ppo: 1}",
+        "--max_steps",
+        "1",
+        "--rollout.max_new_tokens",
+        "1",
+        "--ppo.epochs",
+        "2",
+    )
+    original = PPOPhase.update
 
     def flops(output_dir: str, skipped: int) -> float:
-        monkeypatch.setattr(
-            bambino.training.trainer, "ppo_step", lambda *a: original(*a) | {"ppo/skipped_updates": skipped}
-        )
+        monkeypatch.setattr(PPOPhase, "update", lambda *a: original(*a) | {"ppo/skipped_updates": skipped})
         recipe = make_recipe(*settings, "--ppo.minibatch_size", "2", output_dir=output_dir)
         trainer = trained(recipe, reward_funcs=lambda completions, **_: [float(len(c)) for c in completions])
         forward = forward_flops(trainer.baby.lm, 20, 4)  # 4 prompts of 4 tokens, one token said after each
@@ -571,7 +627,9 @@ def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: M
 
 def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
     now = iter(range(10_000))
-    monkeypatch.setattr(bambino.runs.log.time, "perf_counter", lambda: float(next(now)))  # every part takes one second
+    monkeypatch.setattr(
+        bambino.runs.costs.time, "perf_counter", lambda: float(next(now))
+    )  # every part takes one second
     settings = (*CLM_ONLY, "--max_steps", "2", "--evaluation.eval_steps", "1")
 
     def stop(row: dict[str, Any]) -> None:
@@ -590,7 +648,7 @@ def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypat
 def test_without_a_reference_no_kl_is_reported_and_its_weight_does_not_move(make_recipe: Make):
     recipe = make_recipe("--ppo.reference", "none", "--ppo.kl_horizon", "10")
     trainer = trained(recipe)
-    assert trainer.state.kl_coef == 0.2
+    assert trainer.phases["ppo"].kl_coef == 0.2
     assert not any("kl" in key for row in rows_of(recipe) for key in row if key != "ppo/approx_kl")
 
 
@@ -621,7 +679,7 @@ def test_the_clm_update_norm_is_the_distance_the_weights_went(make_recipe: Make)
 
 def test_the_exact_kl_is_measured_at_the_last_ppo_step_of_a_cycle(make_recipe: Make):
     # 1 clm and 2 ppo steps a cycle; at the first ppo step the reference is the baby itself, so its KL would be 0
-    settings = ("--schedule.clm_steps", "1", "--schedule.ppo_steps", "2", "--ppo.reference", "phase_start")
+    settings = ("--schedule.cycle", "{clm: 1, ppo: 2}", "--ppo.reference", "phase_start")
     recipe = make_recipe(*settings, "--ppo.learning_rate", "1e-2")
     trained(recipe)
     steps = [row for row in rows_of(recipe) if row["kind"] == "step"]
@@ -641,11 +699,13 @@ def test_the_run_names_the_models_that_were_used_not_those_of_the_recipe(make_re
 def test_prompts_are_evaluated_on_the_held_out_texts_of_a_dataset(make_recipe: Make):
     texts = italian_lines(200, seed=7)
     recipe = make_recipe("--evaluation.utterances", "5", "--max_steps", "1", "--text.sources", "[]")
-    trainer = trained(recipe, train_dataset=texts)
+    measures = measures_of(recipe, dataset=texts)
+    trainer = trained(recipe, train_dataset=texts, measures=measures)
     heldout = [text for text in texts if is_heldout(text, 10)]
-    assert "eval/utterances/parent_log_perplexity" in trainer.evaluate()
-    assert len(trainer.evaluator.prompts) == 5
-    prompts = [trainer.processing_class.decode(row, skip_special_tokens=True) for row in trainer.evaluator.prompts]
+    assert "eval/speech/log_perplexity_with_prompt/baby" in trainer.evaluate()
+    (speech,) = measures
+    prompts = [row["prompt"] for row in speech(Speaker(trainer.baby.lm, trainer.processing_class)).said]
+    assert len(prompts) == 5
     assert all(any(text.startswith(prompt) for text in heldout) for prompt in prompts)
 
 
@@ -653,11 +713,12 @@ def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make
     text = tmp_path / "it.txt"
     text.write_text("\n".join(line for line in italian_lines(40) if not is_heldout(line, 10)), encoding="utf-8")
     settings = ("--text.sources", f"[{text}]", "--evaluation.utterances", "3", "--max_steps", "1")
-    trainer = trained(make_recipe(*settings))
-    with pytest.raises(TextError, match="no held-out line"):
+    recipe = make_recipe(*settings)
+    trainer = trained(recipe, measures=measures_of(recipe))
+    with pytest.raises(TextError, match="No held-out line"):
         trainer.evaluate()
-    with pytest.raises(TextError, match="no held-out line"):
-        BambinoTrainer(args=make_recipe(*settings, "--evaluation.eval_steps", "1"))
+    with pytest.raises(TextError, match="No held-out line"):
+        measures_of(make_recipe(*settings, "--evaluation.eval_steps", "1"))
 
 
 def test_a_tokenizer_without_eos_is_warned_of_where_eos_should_be_appended(make_recipe: Make):

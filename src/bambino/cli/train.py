@@ -123,7 +123,7 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
-    trainer.measures += measures_of(recipe, parent=trainer.tools.parent)
+    trainer.measures.extend(measures_of(recipe, parent=trainer.tools.parent))
     return trainer, display
 
 

@@ -84,7 +84,8 @@ class PPOPhase:
                 torch.zeros_like(rollout.log_probs),
             )
         if not earned.isfinite().all():
-            raise TrainingError("a reward is not finite", {"texts": said.texts, "rewards": answer.rewards})
+            details = {"texts": said.texts, "rewards": answer.rewards}
+            raise TrainingError(f"{self.name}: a reward is not finite", details)
         self.tools.log.utterances(self.name, at.step + 1, _said(said, answer))
         scored = torch.tensor(answer.rewards, dtype=torch.float32)
         return earned, {
@@ -209,7 +210,7 @@ def minibatches(recipe: Recipe, epoch: int, step: int) -> Iterator[Tensor]:
     order = torch.arange(recipe.batch_size)
     if size < recipe.batch_size:
         order = torch.from_numpy(permutation(recipe.batch_size, recipe.seed, f"minibatches/{step}", epoch))
-    return iter(order.split(size))
+    return (order[first : first + size] for first in range(0, recipe.batch_size, size))
 
 
 @dataclass

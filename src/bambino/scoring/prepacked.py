@@ -66,6 +66,7 @@ def packed_forward(layer: nn.Linear | Conv1D) -> Callable[[Tensor], Tensor]:
     packed, bias = torch.ops.mkldnn._reorder_linear_weight(by_outputs, ROWS), layer.bias
 
     def forward(x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+        return product
 
     return forward

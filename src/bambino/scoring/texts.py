@@ -163,7 +163,8 @@ def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest, is_counted: np.ndar
         scores[here] = log_probs_at(lm, states[needed_states], state_of_each, tokens).cpu().double().numpy()
 
     _for_each_group(lm, read, [len(tree.ids) for tree in forest.trees])
-    return scores[forest.edge_of]
+    by_token: np.ndarray = scores[forest.edge_of]
+    return by_token
 
 
 def _for_each_group(lm: PreTrainedModel, read: Callable[[list[int]], None], lengths: list[int]) -> None:

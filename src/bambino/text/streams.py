@@ -92,7 +92,8 @@ class LineStream:
             window = np.arange(epoch * part, (epoch + 1) * part) % max(1, len(lines))
             chosen.append(lines[permutation(len(lines), self.seed, f"{self.name}/weight/{s}", 0)][window])
         pool = np.concatenate(chosen)
-        return pool[permutation(len(pool), self.seed, self.name, epoch)]
+        order: np.ndarray = pool[permutation(len(pool), self.seed, self.name, epoch)]
+        return order
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,6 +110,10 @@ class BambinoTrainer:
         """What the baby is measured by; more may be added before `train`."""
         return self.session.measures
 
+    @measures.setter
+    def measures(self, measures: list[Measure]) -> None:
+        self.session.measures = measures
+
     def train(self, resume_from_checkpoint: bool | str | Path = False) -> Row:
         """Run Algorithm 1 to max_steps, from the start or from where the run in output_dir stopped.
 
