@@ -291,10 +291,10 @@ def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsy
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--dta", "tests"], "There is no option --dta. Did you mean --data?"),
+        (["--dta", "tests"], "There is no setting dta. Did you mean data?"),
         (["--data", "tests", "--max_items", "0"], "max_items = 0 is too small. Use 1 or more."),
         (["--data", "tests", "--curves", "[pairs/it]"], "curves = ['pairs/it'] must name two measures"),
-        (["--data", "tests", "--heldout_every", "0"], "heldout_every = 0 is too small. Use 2 or more, or null"),
+        (["--data", "tests", "--heldout_every", "0"], "heldout_every = 0 is too small. Use 2 or more."),
         (["--data", "tests", "--parent", "it"], "parent = it is used with --l2_text only. Give that too."),
         (["--data", "tests", "--pro_drop", "true"], "pro_drop = True is used with --l2_text only."),
         (["--data", "tests", "--child_order", "it"], "child_order: nowhere is no run directory."),
@@ -304,7 +304,7 @@ def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsy
         (["--harness", "[no_such]", "--harness_include", "."], "lm-eval finds no task no_such in ."),
         (["--data", "tests", "--suite", "papers"], "suite = papers is none. Use one of all, quick, paper."),
         ([], "Nothing to measure. Give --data FOLDER"),
-        (["--data", "tests", "--tasks", "blimp"], "Write a list: '[one, another]'"),
+        (["--data", "tests", "--tasks", "blimp"], "Write a list: '[blimp]'"),
         (["--data", "tests"], "Say where the results shall go: --output_dir results/NAME"),
     ],
 )
