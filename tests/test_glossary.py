@@ -39,7 +39,6 @@ ALLOWED: dict[tuple[str, str], str] = {
 TWICE_ALLOWED: dict[str, str] = {}
 """Public class name that two modules have -> why."""
 NOT_YET: set[tuple[str, str]] = {
-    ("evaluation/speech/language_id.py", "examine"),
     ("experiments/nursery/__init__.py", "exam"),
     ("experiments/nursery/designs.py", "exam"),
     ("experiments/nursery/exam.py", "exam"),
@@ -49,13 +48,9 @@ NOT_YET: set[tuple[str, str]] = {
     ("experiments/nursery/runs.py", "exam"),
     ("experiments/nursery/runs.py", "raise"),
     ("experiments/nursery/tables.py", "exam"),
-    ("feedback/rewards.py", "ask"),
-    ("scoring/forward.py", "processor"),
-    ("scoring/prepacked.py", "processor"),
-    ("scoring/texts.py", "processor"),
 }
 """(module, word) that are still to be renamed; empty when all are."""
-TWICE_NOT_YET: set[str] = {"Curve", "Item", "Language", "Parser", "Place", "Shares", "Table"}
+TWICE_NOT_YET: set[str] = set()
 """Public class names that two modules have still; empty when none."""
 
 

@@ -64,7 +64,7 @@ class Answer:
     """For the step's row."""
 
 
-def ask(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None]) -> Answer:
+def answer_of(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None]) -> Answer:
     """Let every kind answer what was said.
 
     Raises:
