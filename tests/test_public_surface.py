@@ -8,11 +8,38 @@ import pytest
 
 import bambino
 
-CLASSES_AND_FUNCTIONS = """
-    BambinoError BambinoTrainer FeedbackConfig Measure ModelError ParentPerplexity Phase PhaseConfig Place Preferences
-    Recasts Recipe RecipeError Reward RewardError RolloutConfig Score Scores Span Spans Speaker State Targets TaskResult
-    TextError Tools TrainingError evaluate load_recipe measures_of
-""".split()
+CLASSES_AND_FUNCTIONS = [
+    "BambinoError",
+    "BambinoTrainer",
+    "FeedbackConfig",
+    "Measure",
+    "ModelError",
+    "ParentPerplexity",
+    "Phase",
+    "PhaseConfig",
+    "Place",
+    "Preferences",
+    "Recasts",
+    "Recipe",
+    "RecipeError",
+    "Reward",
+    "RewardError",
+    "RolloutConfig",
+    "Score",
+    "Scores",
+    "Span",
+    "Spans",
+    "Speaker",
+    "State",
+    "Targets",
+    "TaskResult",
+    "TextError",
+    "Tools",
+    "TrainingError",
+    "evaluate",
+    "load_recipe",
+    "measures_of",
+]
 
 PARAMETERS = {
     "load_recipe": ["path", "overrides", "kinds", "phases"],
