@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.evaluation.fluency import BitsPerByte
 from bambino.evaluation.minimal_pairs import MinimalPairs
-from bambino.evaluation.pair_files import load_pair_set
+from bambino.evaluation.pair_files import load_pair_set, load_pairs
 from bambino.evaluation.speech.generation import longest_repeat
 from bambino.experiments.nursery.designs import Design, part_seed
 from bambino.measures import Measure, Score, TaskResult
@@ -98,8 +98,9 @@ def knowledge_of(results: Sequence[TaskResult], exam: Path, design: Design) -> d
     values = {score.name: score.value for result in results for score in result.scores}
     found = {}
     for role, language in design.languages.items():
-        start = f"pairs/{role}/{language.partition(':')[0]}_"
-        phenomena = {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
+        uids = dict.fromkeys(pair.uid for pair in load_pairs(exam / f"pairs-{role}.jsonl"))
+        of_language = f"{language.partition(':')[0]}_"
+        phenomena = {uid.removeprefix(of_language): values[f"pairs/{role}/{uid}"] for uid in uids}
         excess = values[f"bits_per_byte/{role}"] - read_truth(exam)[role]
         found[role] = Knowledge(excess, fmean(phenomena.values()), phenomena)
     return found
