@@ -174,9 +174,13 @@ def test_an_unknown_task_is_named(tmp_path):
 @pytest.mark.slow
 def test_lm_evals_own_tasks_are_found_when_asked_for():
     with pytest.raises(HarnessError, match="finds no task blimp_adjunct_iland among its own"):
-        Harness(HarnessConfig(("blimp_adjunct_iland",), include_defaults=True)).run(Speaker(sharp_lm("opt"), make_tokenizer()))
+        Harness(HarnessConfig(("blimp_adjunct_iland",), include_defaults=True)).run(
+            Speaker(sharp_lm("opt"), make_tokenizer())
+        )
     with pytest.raises(HarnessError, match="cannot read the data of blimp_adjunct_island"):  # offline
-        Harness(HarnessConfig(("blimp_adjunct_island",), include_defaults=True)).run(Speaker(sharp_lm("opt"), make_tokenizer()))
+        Harness(HarnessConfig(("blimp_adjunct_island",), include_defaults=True)).run(
+            Speaker(sharp_lm("opt"), make_tokenizer())
+        )
 
 
 def test_data_that_are_not_here_are_named(tmp_path):

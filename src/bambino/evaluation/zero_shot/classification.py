@@ -30,7 +30,7 @@ from bambino.analysis.verdicts import against, in_words
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, choice_lengths, choice_log_probs
-from bambino.evaluation.zero_shot.confusion import TIE, Confusion, Accuracies, always, credits_of, guessing, shares_of
+from bambino.evaluation.zero_shot.confusion import TIE, Accuracies, Confusion, always, credits_of, guessing, shares_of
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of, shortened
 from bambino.evaluation.zero_shot.ranking import auc_of
 from bambino.evaluation.zero_shot.task_data import Item, TaskData, load_items
