@@ -189,8 +189,8 @@ def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, t
     runs = []
     for name, cycle in (("heard", "{clm: 1}"), ("both", "{clm: 10, ppo: 2}")):
         texts = f"{{it: [{text[0]}], en: [{text[0]}]}}"
-        recipe = make_recipe("--output_dir", str(tmp_path / name), "--schedule.cycle", cycle, "--evaluation.texts", texts,
-                             "--evaluation.eval_steps", "3", "--clm.learning_rate", "1e-3")  # fmt: skip
+        recipe = make_recipe("--output_dir", str(tmp_path / name), "--schedule.cycle", cycle,
+                             "--evaluation.texts", texts, "--evaluation.eval_steps", "3", "--clm.learning_rate", "1e-3")  # fmt: skip
         BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
         runs.append(str(tmp_path / name))
     assert main(["compare", *runs]) == 0
@@ -395,7 +395,7 @@ def test_the_average_leaves_out_uninformative_tasks(baby_folder: Path, tests_fol
         (first.tasks["tasks/ironita"].main.value + first.tasks["tasks/haspeede"].main.value) / 2
     )
     shown = " ".join(capsys.readouterr().out.split())
-    assert all(f" {name} 0." in shown.split("macro-F1")[1] for name in ("tasks/ironita", "tasks/haspeede"))
+    assert all(f" {name} 0." in shown.split("macro-F1")[1] for name in ("ironita", "haspeede"))
     assert "not corrected for being several" in shown
     references = ["--references", f"[{tmp_path / 'one'}]", "--output_dir", str(tmp_path / "two")]
     assert main([*words, *references]) == 0
