@@ -39,43 +39,18 @@ ALLOWED: dict[tuple[str, str], str] = {
 TWICE_ALLOWED: dict[str, str] = {}
 """Public class name that two modules have -> why."""
 NOT_YET: set[tuple[str, str]] = {
-    ("analysis/verdicts.py", "judge"),
-    ("cli/evaluate.py", "ask"),
-    ("cli/evaluate.py", "examination"),
-    ("cli/evaluate.py", "examine"),
-    ("cli/main.py", "raise"),
-    ("demo/__init__.py", "nest"),
-    ("demo/__init__.py", "raise"),
-    ("evaluation/in_training.py", "listen"),
-    ("evaluation/speech/language_id.py", "examine"),
-    ("evaluation/speech/listening.py", "judge"),
-    ("evaluation/speech/listening.py", "listen"),
-    ("evaluation/subject.py", "examine"),
-    ("evaluation/suite.py", "examination"),
-    ("evaluation/suite.py", "examine"),
     ("experiments/nursery/__init__.py", "exam"),
     ("experiments/nursery/designs.py", "exam"),
-    ("experiments/nursery/designs.py", "listen"),
-    ("experiments/nursery/designs.py", "nest"),
     ("experiments/nursery/exam.py", "exam"),
-    ("experiments/nursery/exam.py", "listen"),
     ("experiments/nursery/lab.py", "exam"),
-    ("experiments/nursery/lab.py", "nest"),
     ("experiments/nursery/lab.py", "raise"),
     ("experiments/nursery/results.py", "exam"),
     ("experiments/nursery/runs.py", "exam"),
-    ("experiments/nursery/runs.py", "judge"),
-    ("experiments/nursery/runs.py", "listen"),
-    ("experiments/nursery/runs.py", "nest"),
     ("experiments/nursery/runs.py", "raise"),
     ("experiments/nursery/tables.py", "exam"),
-    ("feedback/rewards.py", "ask"),
-    ("scoring/forward.py", "processor"),
-    ("scoring/prepacked.py", "processor"),
-    ("scoring/texts.py", "processor"),
 }
 """(module, word) that are still to be renamed; empty when all are."""
-TWICE_NOT_YET: set[str] = {"Item", "Language", "Measure", "Place", "Speaker", "Speech"}
+TWICE_NOT_YET: set[str] = set()
 """Public class names that two modules have still; empty when none."""
 
 

@@ -29,7 +29,9 @@ def results(model: str, right: list[float], loss: list[float]) -> Results:
         {"pairs/blimp": right},
     )
     fluency = Score("it/bits_per_byte", sum(loss) / len(loss), "bits per byte", len(loss))
-    return Results(model, {"pairs/blimp": pairs, "it": TaskResult("it", [fluency], item_scores={"it/bits_per_byte": loss})})
+    return Results(
+        model, {"pairs/blimp": pairs, "it": TaskResult("it", [fluency], item_scores={"it/bits_per_byte": loss})}
+    )
 
 
 def shown(table: Table) -> str:
