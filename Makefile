@@ -1,7 +1,8 @@
 # Every target makes what it needs on a fresh machine: Python 3.11 or newer is enough.
 #   make demo     the whole idea on a small world: five minutes after the install, offline; opens nothing, prints a path
 #   make test     checks and tests
-#   make check    formatting, lint, types
+#   make check    formatting, lint, types, documents
+#   make docs     the site, in site/: built strictly, offline
 #   make bench    seconds per step and peak memory with paper-size models (about ten minutes)
 
 PYTHON ?= python3
@@ -9,18 +10,21 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test check docs bench install clean
 
 demo: install
 	$(BIN)/bambino demo
 
 test: check
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-check: install
+check: install docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: install
 	$(BIN)/python benchmarks/paper_size.py
@@ -34,4 +38,4 @@ install: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .hypothesis

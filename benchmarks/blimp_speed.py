@@ -32,11 +32,12 @@ from lm_eval.tasks import TaskManager
 
 from bambino.evaluation.harness import with_start
 from bambino.evaluation.lm_eval_tasks import write_pair_tasks
-from bambino.evaluation.minimal_pairs import evaluate_pairs
+from bambino.evaluation.minimal_pairs import MinimalPairs
 from bambino.evaluation.pair_files import load_pair_set
 from bambino.measures import TaskResult
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.recipe.settings import ModelConfig
+from bambino.speaking.speaker import Speaker
 
 
 class TimedHFLM(HFLM):
@@ -79,7 +80,7 @@ def compare(ours: TaskResult, theirs: dict[str, Any], tasks: list[str]) -> dict[
     items = [item for task in tasks for item in sorted(theirs["samples"][task], key=lambda sample: sample["doc_id"])]
     their_scores = np.array([[ll for ll, _ in item["filtered_resps"]] for item in items])
     our_scores = np.array([ours.item_scores["blimp/log_prob_good"], ours.item_scores["blimp/log_prob_bad"]]).T
-    points = np.array(ours.item_scores["blimp/accuracy"])
+    points = np.array(ours.item_scores["pairs/blimp"])
     return {
         "pairs": len(items),
         "paradigms": len(tasks),
@@ -114,7 +115,7 @@ def main() -> None:
         model = TimedHFLM(pretrained=lm, tokenizer=with_start(tokenizer))
 
         def here() -> TaskResult:
-            return evaluate_pairs(lm, tokenizer, "blimp", load_pair_set(items))
+            return MinimalPairs("blimp", load_pair_set(items))(Speaker(lm, tokenizer))
 
         def lm_eval(batch_size: str, log_samples: bool = False) -> dict[str, Any]:
             model.batch_size_per_gpu = batch_size if batch_size == "auto" else int(batch_size)

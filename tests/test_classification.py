@@ -15,13 +15,14 @@ from transformers import PreTrainedTokenizerFast
 from bambino.errors import TextError
 from bambino.evaluation.zero_shot import classification
 from bambino.evaluation.zero_shot.choices import Choice, choice_lengths, choice_log_probs
-from bambino.evaluation.zero_shot.classification import SCORINGS, evaluate_task, log_mean_share
-from bambino.evaluation.zero_shot.confusion import Confusion, always, credits_of, guessing, measures_of
+from bambino.evaluation.zero_shot.classification import SCORINGS, Classification, log_mean_share
+from bambino.evaluation.zero_shot.confusion import Confusion, always, credits_of, guessing, shares_of
 from bambino.evaluation.zero_shot.prompts import shortened
 from bambino.evaluation.zero_shot.ranking import ranking
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.scoring import texts as text_scores
+from bambino.speaking.speaker import Speaker
 from bambino.text.tokens import encode, encode_from
 
 # -------------------------------------------------------------------------------------------------------- log-probs
@@ -135,15 +136,15 @@ TRUTH = np.array([0, 0, 0, 1, 1])
 
 def test_accuracy_balanced_accuracy_and_macro_f1_by_hand():
     # class 0: 3 items, 1 + 1/2 right, answered 2 1/2 times; class 1: 2 items, 1 right, answered 2 1/2 times
-    result = measures_of(ANSWERS, TRUTH)
+    result = shares_of(ANSWERS, TRUTH)
     assert result.accuracy == pytest.approx(2.5 / 5)
     assert result.balanced_accuracy == pytest.approx((1.5 / 3 + 1 / 2) / 2)
     assert result.macro_f1 == pytest.approx((3 / 5.5 + 2 / 4.5) / 2)
 
 
-def test_measures_are_means_over_templates():
+def test_shares_are_means_over_templates():
     other = np.array([[1, 0]] * 5)  # accuracy 3/5, balanced 1/2, F1 (6/8 + 0) / 2
-    both = Confusion(np.stack([ANSWERS, other]), TRUTH, np.arange(5)).measures()
+    both = Confusion(np.stack([ANSWERS, other]), TRUTH, np.arange(5)).shares()
     assert both.accuracy == pytest.approx((2.5 / 5 + 3 / 5) / 2)
     assert both.balanced_accuracy == pytest.approx(1 / 2)
     assert both.macro_f1 == pytest.approx(((3 / 5.5 + 2 / 4.5) / 2 + 3 / 8) / 2)
@@ -151,8 +152,8 @@ def test_measures_are_means_over_templates():
 
 def test_picked_groups_count_as_often_as_they_are_picked():
     confusion = Confusion(ANSWERS[None], TRUTH, np.array([7, 7, 8, 9, 9]))
-    picked = confusion.measures(np.array([0, 0, 2]))  # items 0 1 0 1 3 4
-    again = measures_of(ANSWERS[[0, 1, 0, 1, 3, 4]], TRUTH[[0, 1, 0, 1, 3, 4]])
+    picked = confusion.shares(np.array([0, 0, 2]))  # items 0 1 0 1 3 4
+    again = shares_of(ANSWERS[[0, 1, 0, 1, 3, 4]], TRUTH[[0, 1, 0, 1, 3, 4]])
     assert picked == again
 
 
@@ -160,7 +161,7 @@ def test_a_class_that_was_not_drawn_counts_as_in_all_items_so_one_answer_for_eve
     constant = np.tile([0.0, 0.0, 1.0], (6, 1))
     confusion = Confusion(constant[None], np.array([0, 0, 1, 1, 2, 2]), np.arange(6))
     for picks in ([0, 1, 2, 3, 4, 5], [0, 0, 0, 0, 0, 0], [4, 4, 4, 4, 5, 5], [0, 2, 2, 4, 4, 4]):
-        assert confusion.measures(np.array(picks)).balanced_accuracy == pytest.approx(1 / 3)
+        assert confusion.shares(np.array(picks)).balanced_accuracy == pytest.approx(1 / 3)
 
 
 def test_guessing_and_one_answer_for_everything_by_hand():
@@ -220,26 +221,26 @@ def values(result):
 def test_every_score_of_a_known_model_by_hand(tmp_path):
     lm, tokenizer = known_model()
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"), ("d", "sad"))
-    result = evaluate_task(lm, tokenizer, known_task(tmp_path), data)
+    result = Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer))
     found = values(result)
     # sum: a glad, b sad, a glad (wrong), c glad, d sad
-    assert found["mood/accuracy"] == pytest.approx(4 / 5)
-    assert found["mood/balanced_accuracy"] == pytest.approx((2 / 2 + 2 / 3) / 2)
+    assert found["tasks/mood/accuracy"] == pytest.approx(4 / 5)
+    assert found["tasks/mood"] == pytest.approx((2 / 2 + 2 / 3) / 2)
     # glad: 2 right, answered 3 times, true twice; sad: 2 right, answered twice, true 3 times
-    assert found["mood/macro_f1"] == pytest.approx((2 * 2 / 5 + 2 * 2 / 5) / 2)
+    assert found["tasks/mood/macro_f1"] == pytest.approx((2 * 2 / 5 + 2 * 2 / 5) / 2)
     # per byte, 4 and 3: a ln .3 / 4 = -.30 beats ln .1 / 3 = -.77; b ln .1 / 4 = -.58 loses to ln .3 / 3 = -.40;
     # c glad; d ln .25 / 4 = -.35 beats ln .3 / 3 = -.40 (wrong)
-    assert found["mood/accuracy/per_byte"] == pytest.approx(3 / 5)
+    assert found["tasks/mood/accuracy/per_byte"] == pytest.approx(3 / 5)
     # pmi against c (.4, .05): a .3/.4 < .1/.05 sad (wrong); b sad; a sad; c 1 = 1 a tie; d .25/.4 < .3/.05 sad
-    assert found["mood/accuracy/pmi"] == pytest.approx((0 + 1 + 1 + 0.5 + 1) / 5)
+    assert found["tasks/mood/accuracy/pmi"] == pytest.approx((0 + 1 + 1 + 0.5 + 1) / 5)
     # content-free: N/A 3/4 1/4, nothing (after <s>) 1/4 3/4, [MASK] 1/2 1/2, mean 1/2 1/2: as sum
-    assert found["mood/accuracy/calibrated"] == pytest.approx(4 / 5)
+    assert found["tasks/mood/accuracy/calibrated"] == pytest.approx(4 / 5)
     # sad is both the majority and the shortest option
-    assert found["mood/accuracy/majority"] == found["mood/accuracy/shortest"] == pytest.approx(3 / 5)
-    assert result.item_scores["mood/accuracy"] == [1, 1, 0, 1, 1]
-    assert result.item_scores["mood/accuracy/pmi"] == [0, 1, 1, 0.5, 1]
+    assert found["tasks/mood/accuracy/majority"] == found["tasks/mood/accuracy/shortest"] == pytest.approx(3 / 5)
+    assert result.item_scores["tasks/mood/accuracy"] == [1, 1, 0, 1, 1]
+    assert result.item_scores["tasks/mood/accuracy/pmi"] == [0, 1, 1, 0.5, 1]
     assert result.settings["answers"]["pmi"] == [{"glad": 0.1, "sad": 0.9}]
-    assert result.scores[0].name == "mood/balanced_accuracy"
+    assert result.scores[0].name == "tasks/mood"
     assert result.scores[0].chance == 0.5
 
 
@@ -251,24 +252,24 @@ def test_calibration_moves_the_threshold_by_hand(tmp_path):
         scale = at_mask[7] / math.log(0.2)
         at_mask[7], at_mask[8] = math.log(0.39) * scale, math.log(0.01) * scale
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("c", "glad"), ("glad", "glad"))
-    found = values(evaluate_task(lm, tokenizer, known_task(tmp_path), data))
+    found = values(Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer)))
     # after "glad" both have .2: a tie by sum, but sad once glad is known to be favoured (odds 1.93)
-    assert found["mood/accuracy"] == pytest.approx(3.5 / 4)
-    assert found["mood/accuracy/calibrated"] == pytest.approx(3 / 4)
+    assert found["tasks/mood/accuracy"] == pytest.approx(3.5 / 4)
+    assert found["tasks/mood/accuracy/calibrated"] == pytest.approx(3 / 4)
 
 
 def test_items_scored_in_parts_stay_in_order(tmp_path, monkeypatch):
     lm, tokenizer = known_model()
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"), ("d", "sad"))
-    together = evaluate_task(lm, tokenizer, known_task(tmp_path), data)
+    together = Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer))
     monkeypatch.setattr(classification, "ITEMS_AT_ONCE", 2)
-    assert evaluate_task(lm, tokenizer, known_task(tmp_path), data) == together
+    assert Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer)) == together
 
 
 def test_the_item_scores_average_to_the_scores(tmp_path):
     lm, tokenizer = known_model()
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"), ("b", "glad"))
-    result = evaluate_task(lm, tokenizer, known_task(tmp_path), data)
+    result = Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer))
     found = values(result)
     assert len(result.item_scores) == 2 * len(SCORINGS)
     for name, scores in result.item_scores.items():
@@ -285,7 +286,7 @@ def test_a_uniform_model_scores_exactly_chance_on_options_of_equal_length(family
     templates = [{"prompt": "{text} ecco", "premise": "ecco", "options": options}]
     lines = italian_lines(12)
     data = known_file(tmp_path, *((line, "glad" if i < 8 else "sad") for i, line in enumerate(lines)))
-    result = evaluate_task(lm, tokenizer, known_task(tmp_path, templates=templates), data)
+    result = Classification(known_task(tmp_path, templates=templates), data)(Speaker(lm, tokenizer))
     main = [score for score in result.scores if score.interval is not None]
     assert len(main) == 3 * len(SCORINGS)
     for score in main:
@@ -302,9 +303,9 @@ def test_a_long_text_loses_words_at_its_beginning_and_is_counted(tmp_path):
     lm, tokenizer = known_model(context=8)
     long = "b b b a b b"  # <s>, 6 words, c and the option: 9 tokens, one too many; without c they fit
     data = known_file(tmp_path, (long, "glad"), ("a", "glad"), ("b", "sad"))
-    result = evaluate_task(lm, tokenizer, known_task(tmp_path, templates=templates), data)
+    result = Classification(known_task(tmp_path, templates=templates), data)(Speaker(lm, tokenizer))
     assert result.settings["truncated"] == [1, 0]
-    assert values(result)["mood/accuracy/sum/template_1"] == pytest.approx(2 / 3)  # after c always glad
+    assert values(result)["tasks/mood/accuracy/sum/template_1"] == pytest.approx(2 / 3)  # after c always glad
 
 
 def test_no_more_is_cut_than_must_be_and_the_template_stays_whole(tmp_path):
@@ -323,7 +324,7 @@ def test_no_more_is_cut_than_must_be_and_the_template_stays_whole(tmp_path):
         one_more = Choice(template.prompts[""].format(text=" ".join(words[dropped - 1 :])), choice.options)
         fits, does_not = choice_lengths(tokenizer, [choice, one_more])
         assert fits <= 128 < does_not
-    assert evaluate_task(lm, tokenizer, task, data).settings["truncated"] == [1, 1, 1]
+    assert Classification(task, data)(Speaker(lm, tokenizer)).settings["truncated"] == [1, 1, 1]
 
 
 def test_a_template_longer_than_the_context_is_refused_with_the_line(tmp_path):
@@ -334,30 +335,30 @@ def test_a_template_longer_than_the_context_is_refused_with_the_line(tmp_path):
     with pytest.raises(
         TextError, match=r"line 1: even without its text the question has \d+ tokens; the model reads 12"
     ):
-        evaluate_task(lm, tokenizer, "ironita", data)
+        Classification("ironita", data)(Speaker(lm, tokenizer))
 
 
 def test_tagging_a_few_lines(tmp_path):
     tokenizer = make_tokenizer()
     lm = tiny_lm("gpt2", len(tokenizer), context=512)
-    result = evaluate_task(lm, tokenizer, "eventi", write(tmp_path / "eventi.jsonl", *TAGGED))
+    result = Classification("eventi", write(tmp_path / "eventi.jsonl", *TAGGED))(Speaker(lm, tokenizer))
     found = values(result)
     # 10 tokens with text: 6 O and one of each of 4 tags; 15 tags to choose from, of which 5 occur
     assert {score.items for score in result.scores} == {10}
     chances = {score.name: score.chance for score in result.scores}
-    assert chances["eventi/accuracy"] == pytest.approx(1 / 15)
-    assert chances["eventi/balanced_accuracy"] == pytest.approx(1 / 5)
-    assert found["eventi/accuracy/majority"] == pytest.approx(6 / 10)
-    assert found["eventi/balanced_accuracy/majority"] == pytest.approx(1 / 5)
+    assert chances["tasks/eventi/accuracy"] == pytest.approx(1 / 15)
+    assert chances["tasks/eventi"] == pytest.approx(1 / 5)
+    assert found["tasks/eventi/accuracy/majority"] == pytest.approx(6 / 10)
+    assert found["tasks/eventi/majority"] == pytest.approx(1 / 5)
     assert result.settings["empty_tokens"] == 1
-    assert len(result.item_scores["eventi/accuracy"]) == 10
+    assert len(result.item_scores["tasks/eventi/accuracy"]) == 10
     assert set(result.settings["labels"]) == set(load_task("eventi").labels)
 
 
 def test_data_and_policies_are_recorded(tmp_path):
     lm, tokenizer = known_model()
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"))
-    settings = evaluate_task(lm, tokenizer, known_task(tmp_path), data, max_items=3).settings
+    settings = Classification(known_task(tmp_path), data, max_items=3)(Speaker(lm, tokenizer)).settings
     assert settings["data"] == str(data)
     assert (settings["items"], settings["max_items"]) == (3, 3)
     assert len(settings["sha256"]) == 64
@@ -388,6 +389,6 @@ def test_acceptability_is_also_ranked_by_probability_per_byte(tmp_path):
     templates = [{"prompt": "{text}", "premise": "glad", "options": {"glad": "glad", "sad": "sad"}}]
     task = known_task(tmp_path, templates=templates, ranked="text")
     data = known_file(tmp_path, ("glad", "glad"), ("sad", "sad"))
-    result = evaluate_task(lm, tokenizer, task, data)
-    assert values(result)["mood/auc"] == 0.0  # sad, the last label, should be likelier and is not
+    result = Classification(task, data)(Speaker(lm, tokenizer))
+    assert values(result)["tasks/mood/auc"] == 0.0  # sad, the last label, should be likelier and is not
     assert result.verdict.endswith("; AUC below chance")

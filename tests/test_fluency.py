@@ -5,14 +5,15 @@ from conftest import make_tokenizer, tiny_lm
 from known_models import unigram_lm, word_tokenizer
 
 from bambino.errors import TextError
-from bambino.evaluation.fluency import fluency
+from bambino.evaluation.fluency import BitsPerByte
 from bambino.scoring.texts import bits_per_byte
+from bambino.speaking.speaker import Speaker
 
 
 def test_bits_per_byte_by_hand():
     # p(a) = 1/2, p(bb) = 1/4: "a a" has 2 bits in 3 bytes, "bb" 2 bits in 2 bytes; together 4 / 5
     lm, tokenizer = unigram_lm([0.25, 0.5, 0.25]), word_tokenizer("a", "bb")
-    result = fluency(lm, tokenizer, ["a a", "bb"], "it")
+    result = BitsPerByte("it", ["a a", "bb"])(Speaker(lm, tokenizer))
     score = result.scores[0]
     assert (result.task, score.name, score.unit, score.items) == (
         "bits_per_byte/it",
@@ -30,7 +31,7 @@ def test_bits_per_byte_by_hand():
 def test_it_is_the_bits_per_byte_of_scoring_and_windows_are_counted():
     lm, tokenizer = tiny_lm("gpt2", context=8), make_tokenizer(vocab_size=259)
     lines = ["perché no", "sì"]  # 10 and 3 bytes, a token each; a window holds 7 of them
-    result = fluency(lm, tokenizer, lines, "it")
+    result = BitsPerByte("it", lines)(Speaker(lm, tokenizer))
     assert result.scores[0].value == pytest.approx(bits_per_byte(lm, tokenizer, lines))
     assert (result.settings["tokens"], result.settings["windows"], result.settings["context"]) == (13, 3, 8)
 
@@ -38,6 +39,6 @@ def test_it_is_the_bits_per_byte_of_scoring_and_windows_are_counted():
 def test_nothing_to_measure_is_refused():
     lm, tokenizer = unigram_lm([0.25, 0.5, 0.25]), word_tokenizer("a", "bb")
     with pytest.raises(TextError, match="no it lines"):
-        fluency(lm, tokenizer, [], "it")
+        BitsPerByte("it", [])(Speaker(lm, tokenizer))
     with pytest.raises(TextError, match="line 2 of 2 is empty"):
-        fluency(lm, tokenizer, ["a", " "], "it")
+        BitsPerByte("it", ["a", " "])(Speaker(lm, tokenizer))

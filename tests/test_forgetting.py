@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bambino.analysis.curves import Curve, reach, read_curves
 from bambino.analysis.forgetting import ForgettingSettings, forgetting, forgetting_of
-from bambino.errors import CurveError
+from bambino.errors import CurveError, RunDirectoryError
 
 
 def curve(name, *values, steps=None, words=None):
@@ -62,8 +62,8 @@ def test_curves_that_do_not_belong_together_are_refused():
     late = curve("bits_per_byte/en", 2.0, 3.0, steps=(10, 20))
     with pytest.raises(CurveError, match=r"measured at steps 10, 20\. Forgetting needs an evaluation at step 0"):
         forgetting(late, late)
-    with pytest.raises(CurveError, match="utterances/words has no better direction"):
-        forgetting(curve("utterances/words", 1, 2), italian(4, 3))
+    with pytest.raises(CurveError, match="speech/words/baby has no better direction"):
+        forgetting(curve("speech/words/baby", 1, 2), italian(4, 3))
 
 
 # ------------------------------------------------------------------------------------------------------------ speed
@@ -114,9 +114,9 @@ ROWS = [
     evaluation(0, 2.0, 4.0),
     {"kind": "step", "step": 1, "total/clm_tokens": 400},
     {"kind": "step", "step": 2, "total/clm_tokens": 800},
-    evaluation(2, 2.2, 3.0, utterances__words=7.0),
+    evaluation(2, 2.2, 3.0, speech__words__baby=7.0),
     {"kind": "step", "step": 3, "total/clm_tokens": 1000},
-    evaluation(3, 2.6, 2.8, utterances__words=None),
+    evaluation(3, 2.6, 2.8, speech__words__baby=None),
 ]
 
 
@@ -125,7 +125,7 @@ def test_curves_are_read_with_the_words_heard(tmp_path):
     it = curves["bits_per_byte/it"]
     assert (it.steps, it.values) == ((0, 2, 3), (4.0, 3.0, 2.8))
     assert it.words == (0, 400, 500)  # half a word per token
-    assert (curves["utterances/words"].steps, curves["utterances/words"].values) == ((2,), (7.0,))
+    assert (curves["speech/words/baby"].steps, curves["speech/words/baby"].values) == ((2,), (7.0,))
 
 
 def test_forgetting_of_a_run_directory_by_hand(tmp_path):
@@ -146,26 +146,33 @@ def test_forgetting_of_a_run_directory_by_hand(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["{"], r"metrics\.jsonl, line 1: JSONDecodeError"),
+        (["{", ROWS[0]], r"metrics\.jsonl, line 1: JSONDecodeError"),
         ([ROWS[0], "[]"], r"metrics\.jsonl, line 2: TypeError"),
         ([ROWS[0], {"step": 3}], r"metrics\.jsonl, line 2: KeyError: 'kind'"),
         ([ROWS[1]], "has no evaluation. Train with evaluation.eval_steps"),
     ],
 )
 def test_logs_that_cannot_be_read_are_named(rows, message, tmp_path):
-    with pytest.raises(CurveError, match=message):
+    with pytest.raises((CurveError, RunDirectoryError), match=message):
         read_curves(run_directory(tmp_path / "run", rows))
 
 
+def test_a_row_that_is_cut_at_the_end_is_passed_over(tmp_path):
+    run = run_directory(tmp_path / "run", ROWS)
+    log = run / "metrics.jsonl"
+    log.write_text(log.read_text(encoding="utf-8") + '{"kind": "evaluation", "st', encoding="utf-8")
+    assert read_curves(run)["bits_per_byte/it"].steps == (0, 2, 3)
+
+
 def test_a_directory_that_is_no_run_and_a_measure_that_is_not_there(tmp_path):
-    with pytest.raises(CurveError, match=r"There is no .*nowhere.metrics\.jsonl"):
+    with pytest.raises(RunDirectoryError, match=r"There is no .*nowhere.metrics\.jsonl"):
         read_curves(tmp_path / "nowhere")
     run = run_directory(tmp_path / "run", ROWS)
     with pytest.raises(CurveError, match=r"no measure 'pairs/it'\. It has: bits_per_byte/en, bits_per_byte/it"):
         forgetting_of(run, ForgettingSettings(l2="pairs/it"))
     (run / "data.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(CurveError, match=r"data\.json: KeyError: 'clm'"):
+    with pytest.raises(RunDirectoryError, match=r"data\.json: KeyError: 'clm'"):
         read_curves(run)
     (run / "data.json").unlink()
-    with pytest.raises(CurveError, match=r"There is no .*data\.json"):
+    with pytest.raises(RunDirectoryError, match=r"There is no .*data\.json"):
         read_curves(run)

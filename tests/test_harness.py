@@ -12,9 +12,10 @@ from known_models import sharp_lm, uniform_lm, word_tokenizer
 from bambino.errors import HarnessError, TextError
 from bambino.evaluation.harness import Harness, HarnessConfig, with_start
 from bambino.evaluation.lm_eval_tasks import pair_points, write_choice_task, write_pair_tasks
-from bambino.evaluation.minimal_pairs import evaluate_pairs, score_pairs
+from bambino.evaluation.minimal_pairs import MinimalPairs, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.evaluation.zero_shot.choices import Choice, choice_log_probs
+from bambino.speaking.speaker import Speaker
 
 LINES = [" ".join(line.split()[:8]) for line in italian_lines(8, seed=6)]
 PAIRS = [
@@ -81,14 +82,14 @@ def test_our_tasks_have_our_accuracy_in_lm_eval_paradigm_by_paradigm(tmp_path):
     write_pair_tasks(tmp_path, "it", data)
     config = HarnessConfig(("it",), tmp_path, batch_size=3)
     theirs = Harness(config).run(lm, tokenizer)
-    ours = {score.name: score for score in evaluate_pairs(lm, tokenizer, "it", data).scores}
+    ours = {score.name: score for score in MinimalPairs("it", data)(Speaker(lm, tokenizer)).scores}
     for uid in ("order", "same", "form"):
         (score,) = theirs[f"harness/it_{uid}"].scores
-        mine = ours[f"it/accuracy/{uid}"]
+        mine = ours[f"pairs/it/{uid}"]
         assert (score.value, score.items, score.interval) == (mine.value, mine.items, mine.interval)
         assert (score.name, score.unit, score.chance) == (f"harness/it_{uid}/acc", "share", 0.5)
-    assert ours["it/accuracy/same"].value == 0.5  # ties
-    assert theirs["harness/it"].scores[0].value == pytest.approx(ours["it/accuracy"].value)
+    assert ours["pairs/it/same"].value == 0.5  # ties
+    assert theirs["harness/it"].scores[0].value == pytest.approx(ours["pairs/it"].value)
     settings = theirs["harness/it_order"].settings
     assert settings["harness"].startswith("lm-eval 0.4")
     assert (settings["start_token"], settings["version"], settings["fewshot"]) == ("</s>", 1, 0)

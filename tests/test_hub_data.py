@@ -91,10 +91,10 @@ def test_multiblimp_from_the_command_line(multiblimp: Path, baby_folder: Path, t
     assert main(["evaluate", str(baby_folder), *words]) == 0
     task = load_results(tmp_path / "out").tasks["multiblimp_it"]
     assert [score.name for score in task.scores if "SV" in score.name] == [
-        "multiblimp_it/accuracy/term:SV-#",
-        "multiblimp_it/accuracy/term:SV-P",
-        "multiblimp_it/accuracy/SV-#",
-        "multiblimp_it/accuracy/SV-P",
+        "pairs/multiblimp_it/term:SV-#",
+        "pairs/multiblimp_it/term:SV-P",
+        "pairs/multiblimp_it/SV-#",
+        "pairs/multiblimp_it/SV-P",
     ]
     assert task.main.items == 2
 

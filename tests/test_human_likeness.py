@@ -11,7 +11,7 @@ from bambino.analysis.acquisition import AcquisitionSettings, acquired_at, acqui
 from bambino.analysis.curves import Curve
 from bambino.errors import CurveError, OrderError
 from bambino.evaluation.speech.generation import Said
-from bambino.evaluation.speech.pro_drop import FINITE, PRONOUNS, Place, overt_subjects, places
+from bambino.evaluation.speech.pro_drop import FINITE, PRONOUNS, FiniteVerb, finite_verbs, overt_subjects
 from bambino.nursery.knobs import Language
 from bambino.nursery.phenomena import phenomena
 
@@ -173,27 +173,27 @@ def test_phenomena_that_were_not_evaluated_are_named_and_two_are_needed(tmp_path
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Io ho fame.", [Place("ho", "io")]),
-        ("Ho fame.", [Place("ho", None)]),
-        ("lei non glielo dice", [Place("dice", None)]),  # glielo is not listed
-        ("lei non lo dice mai, e lui l'ha visto", [Place("dice", "lei"), Place("ha", "lui")]),
-        ("Con lui ha parlato", [Place("ha", None)]),
-        ("il loro è rosso", [Place("è", None)]),
-        ("loro hanno", [Place("hanno", "loro")]),
+        ("Io ho fame.", [FiniteVerb("ho", "io")]),
+        ("Ho fame.", [FiniteVerb("ho", None)]),
+        ("lei non glielo dice", [FiniteVerb("dice", None)]),  # glielo is not listed
+        ("lei non lo dice mai, e lui l'ha visto", [FiniteVerb("dice", "lei"), FiniteVerb("ha", "lui")]),
+        ("Con lui ha parlato", [FiniteVerb("ha", None)]),
+        ("il loro è rosso", [FiniteVerb("è", None)]),
+        ("loro hanno", [FiniteVerb("hanno", "loro")]),
         ("C'è un gatto, c'erano due cani", []),
-        ("io stesso sono qui", [Place("sono", "io")]),
-        ("il gatto è nero", [Place("è", None)]),
+        ("io stesso sono qui", [FiniteVerb("sono", "io")]),
+        ("il gatto è nero", [FiniteVerb("è", None)]),
         ("corro e tu corri", []),  # not in the list
     ],
 )
 def test_finite_verbs_and_their_pronouns_by_hand(text, expected):
-    assert places(Said("", text, True)) == expected
+    assert finite_verbs(Said("", text, True)) == expected
 
 
 def test_a_pronoun_may_stand_in_the_prompt_and_a_cut_verb_does_not_count():
-    assert places(Said("Io", "Io non ho", True)) == [Place("ho", "io")]
-    assert places(Said("Io", "Io non ho", False)) == []  # it may have gone on: hotel
-    assert places(Said("Io ho", "Io ho fame", True)) == []  # the human said ho
+    assert finite_verbs(Said("Io", "Io non ho", True)) == [FiniteVerb("ho", "io")]
+    assert finite_verbs(Said("Io", "Io non ho", False)) == []  # it may have gone on: hotel
+    assert finite_verbs(Said("Io ho", "Io ho fame", True)) == []  # the human said ho
 
 
 def test_rates_of_several_speakers_by_hand():

@@ -9,10 +9,11 @@ from conftest import FAMILIES, italian_lines, make_tokenizer, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_tokenizer
 
 from bambino.errors import ModelError
-from bambino.evaluation.minimal_pairs import PairScores, accuracy, evaluate_pairs, pair_scores, score_pairs
+from bambino.evaluation.minimal_pairs import MinimalPairs, PairScores, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.models.digests import tokenizer_sha256
 from bambino.scoring import texts as text_scores
+from bambino.speaking.speaker import Speaker
 
 
 def agreeing_model():
@@ -45,8 +46,8 @@ def many_pairs() -> list[Pair]:
 
 def test_accuracy_by_hand():
     lm, tokenizer = agreeing_model()
-    assert pair_scores(lm, tokenizer, PAIRS) == [1.0, 0.0, 0.5, 1.0]
-    assert accuracy(lm, tokenizer, PAIRS) == pytest.approx(2.5 / 4)
+    assert score_pairs(lm, tokenizer, PAIRS).points().tolist() == [1.0, 0.0, 0.5, 1.0]
+    assert score_pairs(lm, tokenizer, PAIRS).points().mean() == pytest.approx(2.5 / 4)
 
 
 def test_log_probs_of_a_two_token_model_by_hand():
@@ -150,7 +151,7 @@ def test_sentences_of_the_same_tokens_tie_exactly_whatever_their_neighbours():
     unknown = word_tokenizer("a", "?")
     unknown.backend_tokenizer.model.unk_token = "?"
     lm = unigram_lm([0.25, 0.25, 0.5])
-    assert pair_scores(lm, unknown, [Pair("a x", "a y", ""), Pair("a", "z z", "")]) == [0.5, 0.5]
+    assert score_pairs(lm, unknown, [Pair("a x", "a y", ""), Pair("a", "z z", "")]).points().tolist() == [0.5, 0.5]
 
 
 # ---------------------------------------------------------------------------------------- start tokens, batches, limits
@@ -161,11 +162,11 @@ def test_a_pair_that_differs_only_in_how_the_start_token_is_handled():
     lm = bigram_lm(torch.tensor([[0.375, 0.125, 0.5], [0.25, 0.25, 0.5], [0.25, 0.25, 0.5]]))
     pair = [Pair("a b", "b a", "")]
     # after BOS: a b has 1/8 * 1/2 = 1/16, b a has 1/2 * 1/4 = 1/8
-    assert pair_scores(lm, word_tokenizer("a", "b"), pair) == [0.0]
+    assert score_pairs(lm, word_tokenizer("a", "b"), pair).points().tolist() == [0.0]
     # without a start token the first word is context: 1/2 against 1/4
-    assert pair_scores(lm, word_tokenizer("<s>", "a", "b", bos=None), pair) == [1.0]
+    assert score_pairs(lm, word_tokenizer("<s>", "a", "b", bos=None), pair).points().tolist() == [1.0]
     # EOS begins a text where there is no BOS
-    assert pair_scores(lm, word_tokenizer("a", "b", bos=None, eos="</s>"), pair) == [0.0]
+    assert score_pairs(lm, word_tokenizer("a", "b", bos=None, eos="</s>"), pair).points().tolist() == [0.0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -202,7 +203,7 @@ def test_sentences_longer_than_the_context_are_counted_and_read_in_windows():
     np.testing.assert_allclose(-scores.good / math.log(2), [7, 11], rtol=1e-5)
     np.testing.assert_allclose(-scores.bad / math.log(2), [8, 1], rtol=1e-5)
     assert scores.too_long == 2
-    result = evaluate_pairs(lm, word_tokenizer("a"), "long", PairSet(pairs, "memory", ""))
+    result = MinimalPairs("long", PairSet(pairs, "memory", ""))(Speaker(lm, word_tokenizer("a")))
     assert result.settings["longer_than_context"] == "2 sentences, read in windows"
 
 
@@ -219,34 +220,34 @@ def test_a_model_that_gives_no_numbers_is_refused():
 
 def test_a_result_has_every_paradigm_term_and_field_with_its_interval():
     lm, tokenizer = agreeing_model()
-    result = evaluate_pairs(lm, tokenizer, "it", PairSet(PAIRS, "pairs.jsonl", "0123"))
+    result = MinimalPairs("it", PairSet(PAIRS, "pairs.jsonl", "0123"))(Speaker(lm, tokenizer))
     values = {score.name: (score.value, score.items) for score in result.scores}
-    assert result.main.name == "it/accuracy"
+    assert result.main.name == "pairs/it"
     # points 1, 0, 1/2, 1
     assert values == {
-        "it/accuracy": (0.625, 4),
-        "it/accuracy/shortest": (0.5, 4),
-        "it/accuracy/field:morphology": (0.5, 2),
-        "it/accuracy/field:syntax": (0.75, 2),
-        "it/accuracy/term:agreement": (0.5, 3),
-        "it/accuracy/term:nouns": (1.0, 1),
-        "it/accuracy/gender": (0.5, 2),
-        "it/accuracy/even": (0.5, 1),
-        "it/accuracy/noun": (1.0, 1),
+        "pairs/it": (0.625, 4),
+        "pairs/it/shortest": (0.5, 4),
+        "pairs/it/field:morphology": (0.5, 2),
+        "pairs/it/field:syntax": (0.75, 2),
+        "pairs/it/term:agreement": (0.5, 3),
+        "pairs/it/term:nouns": (1.0, 1),
+        "pairs/it/gender": (0.5, 2),
+        "pairs/it/even": (0.5, 1),
+        "pairs/it/noun": (1.0, 1),
     }
     assert all(score.chance == 0.5 and score.unit == "share" for score in result.scores)
     assert all(score.interval.holds(score.value) for score in result.scores if not score.name.endswith("shortest"))
     assert result.verdict == "not distinguishable from chance"
-    assert result.item_scores["it/accuracy"] == [1.0, 0.0, 0.5, 1.0]
+    assert result.item_scores["pairs/it"] == [1.0, 0.0, 0.5, 1.0]
     # 1/5 * 3/4 and 1/5 * 1/4
-    assert result.item_scores["it/log_prob_good"][0] == pytest.approx(math.log(0.15), rel=1e-5)
-    assert result.item_scores["it/log_prob_bad"][0] == pytest.approx(math.log(0.05), rel=1e-5)
+    assert result.item_scores["pairs/it/log_prob_good"][0] == pytest.approx(math.log(0.15), rel=1e-5)
+    assert result.item_scores["pairs/it/log_prob_bad"][0] == pytest.approx(math.log(0.05), rel=1e-5)
 
 
 def test_a_result_says_what_it_depends_on():
     lm, tokenizer = agreeing_model()
     pairs = [*PAIRS, Pair("il gatto", "il gatto", "same")]
-    settings = evaluate_pairs(lm, tokenizer, "it", PairSet(pairs, "pairs.jsonl", "0123"), "byte").settings
+    settings = MinimalPairs("it", PairSet(pairs, "pairs.jsonl", "0123"), "byte")(Speaker(lm, tokenizer)).settings
     assert (settings["data"], settings["sha256"], settings["normalization"]) == ("pairs.jsonl", "0123", "byte")
     assert (settings["tied"], settings["identical"], settings["longer_than_context"][:1]) == (1, 1, "0")
     assert settings["ties"] == "half a point; equal within 5e-06 of the score"
@@ -259,14 +260,14 @@ def test_a_result_says_what_it_depends_on():
         "sha256": tokenizer_sha256(tokenizer),
     }
     no_start = word_tokenizer("<s>", "il", "la", "gatto", "casa", bos=None)
-    settings = evaluate_pairs(lm, no_start, "it", PairSet(PAIRS, "pairs.jsonl", "0123")).settings
+    settings = MinimalPairs("it", PairSet(PAIRS, "pairs.jsonl", "0123"))(Speaker(lm, no_start)).settings
     assert settings["start_token"] == "none: the first token is not scored"
 
 
 @pytest.mark.parametrize(("good", "bad", "verdict"), [("a", "b", "below chance"), ("b", "a", "above chance")])
 def test_a_verdict_needs_the_whole_interval(good, bad, verdict):
     lm, tokenizer = unigram_lm([0.25, 0.25, 0.5]), word_tokenizer("a", "b")
-    result = evaluate_pairs(lm, tokenizer, "letters", PairSet([Pair(good, bad, "")] * 9, "memory", ""))
+    result = MinimalPairs("letters", PairSet([Pair(good, bad, "")] * 9, "memory", ""))(Speaker(lm, tokenizer))
     assert result.verdict == verdict
 
 

@@ -14,7 +14,9 @@ from bambino.experiments.nursery.results import MEASURES
 from bambino.experiments.nursery.tables import comparisons_markdown, trials_markdown
 from bambino.runs.log import RunLog
 
+pytestmark = pytest.mark.xdist_group("nursery lab")  # what is dear is made in one process
 TINY = Design(
+    "tiny",
     base_lines=300,
     base_steps=6,
     l2_lines=80,
@@ -81,8 +83,8 @@ def test_parents_differ_and_the_oracle_reads_nothing(done):
 def test_a_lab_stopped_anywhere_goes_on_to_the_same_numbers(done, tmp_path, monkeypatch):
     log_step, steps = RunLog.step, []
 
-    def stumble(self, phase, row):
-        log_step(self, phase, row)
+    def stumble(self, step, phase, row):
+        log_step(self, step, phase, row)
         steps.append(phase)
         if len(steps) in (4, 17, 31):  # in the baby, in clm, in bambino
             raise KeyboardInterrupt

@@ -15,10 +15,10 @@ from bambino.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHORTER = (
-    "--max_steps 6 --batch_size 4 --text.max_length 40 --text.heldout_every 10 --schedule.clm_steps 2 "
-    "--schedule.ppo_steps 1 --parent.must_know_l2 false --save_steps 2 --evaluation.eval_steps 3 "
-    "--evaluation.utterances 4 --clm.warmup_updates 1"
+SHORTER = shlex.split(
+    "--max_steps 6 --batch_size 4 --text.max_length 40 --text.heldout_every 10 --parent.must_know_l2 false "
+    "--save_steps 2 --evaluation.eval_steps 3 --evaluation.utterances 4 --clm.warmup_updates 1 "
+    "--schedule.cycle '{clm: 2, ppo: 1}'"
 )
 
 
@@ -37,7 +37,6 @@ def commands(name: str = "train") -> list[list[str]]:
 @pytest.fixture
 def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, baby_folder: Path, parent_folder: Path) -> Path:
     """A folder with the things the README speaks of."""
-    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     (tmp_path / "path" / "to").mkdir(parents=True)
     for name, target in (("english-baby", baby_folder), ("baby", baby_folder), ("italian-parent", parent_folder)):
         (tmp_path / "path" / "to" / name).symlink_to(target)
@@ -50,10 +49,10 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, baby_folder: Path,
 
 def test_every_command_runs_and_the_resumed_run_is_done(newcomer, capsys):
     for words in commands():
-        if "--resume" in words or "--help" in words:
+        if {"--resume", "--help"} & set(words):
             assert main(words) == 0
         elif "--ppo.kl_coeff" not in words:
-            assert main([*words, *SHORTER.split()]) == 0
+            assert main([*words, *SHORTER]) == 0
     assert (newcomer / "runs" / "first" / "model" / "model.safetensors").is_file()
 
 
@@ -74,7 +73,7 @@ def test_the_evaluation_commands_run_on_the_run_of_the_first_page(newcomer, caps
     (newcomer / "tests").mkdir()
     (newcomer / "tests" / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
     train = next(words for words in commands() if "runs/first" in words and "--resume" not in words)
-    assert main([*train, *SHORTER.split()]) == 0
+    assert main([*train, *SHORTER]) == 0
     assert len(commands("evaluate")) == 2
     for words in commands("evaluate"):
         few = ["--max_lines", "4", "--prompts", "2"] if "--l2_text" in words else []
@@ -94,25 +93,26 @@ def test_the_demo_is_the_first_of_the_two_make_targets():
     assert targets == ["demo", "test"]
     assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE) for target in targets)
     # What it does is tested in test_demo.py; that its words are understood, here.
-    assert commands("demo") == [["demo", "#", "--fast,", "--seeds", "5,", "--language", "invented"]]
+    assert commands("demo") == [["demo", "#", "--size", "small,", "--seeds", "5,", "--language", "invented"]]
 
 
 def test_the_wrong_key_is_answered_as_the_readme_says(newcomer, capsys):
-    assert main(["train", "recipes/paper.yaml", "--ppo.kl_coeff", "0.1"]) == 2
+    assert main(["train", "paper", "--ppo.kl_coeff", "0.1"]) == 2
     assert capsys.readouterr().err.strip() in README
 
 
-def test_the_python_runs(newcomer):
-    block = next(block for block in code_blocks() if "BambinoTrainer(" in block)
-    short = block.replace('["--output_dir", "runs/second",', f'["--output_dir", "runs/second", *{SHORTER.split()!r},')
+@pytest.mark.parametrize("run", ["second", "curious"])
+def test_the_python_runs(newcomer, run):
+    block = next(block for block in code_blocks() if "BambinoTrainer(" in block and f"runs/{run}" in block)
+    short = block.replace(f'"runs/{run}"', f'"runs/{run}", *{SHORTER!r}')
     assert short != block
     exec(short, {"texts": italian_lines(100, seed=5)})
-    assert (newcomer / "runs" / "second" / "model").is_dir()
+    assert (newcomer / "runs" / run / "model").is_dir()
 
 
 def test_the_files_a_run_leaves_are_those_the_readme_lists(newcomer):
     words = next(words for words in commands() if "--output_dir" in words)
-    assert main([*words, *SHORTER.split()]) == 0
+    assert main([*words, *SHORTER]) == 0
     listed = re.findall(r"^ {8}(?: {0,})([\w.]+/?) {2,}", README, flags=re.MULTILINE)
     run = newcomer / "runs" / "first"
     assert set(listed) >= {"recipe.yaml", "data.json", "metrics.jsonl", "utterances.jsonl", "checkpoints/", "model/"}

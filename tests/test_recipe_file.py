@@ -30,13 +30,13 @@ from bambino.recipe.settings import (
 
 
 @dataclasses.dataclass(frozen=True)
-class RepetitionConfig(FeedbackConfig):
+class EchoConfig(FeedbackConfig):
     """A kind of feedback of one's own."""
 
     ngram: AtLeastOne = 3
 
 
-OWN = {"repetition": RepetitionConfig}
+OWN = {"echo": EchoConfig}
 
 
 def load(tmp_path: Path, text: str, *overrides: str) -> Recipe:
@@ -135,7 +135,8 @@ UNUSUAL = Recipe(
     text=TextConfig(sources=["a.txt", "null"], weights=[0.5, 2.0], heldout_every=None, mode="packed"),
     schedule=ScheduleConfig({"clm": 2, "ppo": 3}, True, {"clm": 4}),
     clm=CLMConfig(learning_rate=1e-5, max_grad_norm=1.0),
-    feedback={"parent_perplexity": ParentPerplexityConfig(for_="clm", tau=None, beta_times_tau=3.0)},
+    feedback={"parent_perplexity": ParentPerplexityConfig(for_="clm", tau=None, beta_times_tau=3.0)}
+    | {"repetition": KINDS["repetition"](), "missing_eos": KINDS["missing_eos"](weight=2.0)},
     evaluation=EvaluationConfig(texts={"it": ["a"], "no": ["b", "c"]}, pairs={"1": "p.jsonl"}),
 )
 
@@ -435,10 +436,10 @@ def test_null_takes_a_kind_out_and_a_later_word_puts_it_back(tmp_path: Path):
 
 def test_kinds_of_ones_own_are_read_checked_and_dumped_as_the_others(tmp_path: Path):
     path = tmp_path / "own.yaml"
-    path.write_text("feedback:\n  repetition: {weight: 0.5}\n  parent_perplexity: {}\n")
-    recipe = load_recipe(path, ["--feedback.repetition.ngram", "2"], kinds=OWN)
-    assert recipe.feedback["repetition"] == RepetitionConfig(weight=0.5, ngram=2)
-    assert list(recipe.feedback) == ["repetition", "parent_perplexity"]
+    path.write_text("feedback:\n  echo: {weight: 0.5}\n  parent_perplexity: {}\n")
+    recipe = load_recipe(path, ["--feedback.echo.ngram", "2"], kinds=OWN)
+    assert recipe.feedback["echo"] == EchoConfig(weight=0.5, ngram=2)
+    assert list(recipe.feedback) == ["echo", "parent_perplexity"]
     path.write_text(dump_recipe(recipe))
     assert load_recipe(path, kinds=OWN) == recipe
 
@@ -447,25 +448,25 @@ def test_kinds_of_ones_own_are_read_checked_and_dumped_as_the_others(tmp_path: P
     ("text", "message", "line"),
     [
         (
-            "feedback:\n  repetitoin: {}\n",
-            "There is no setting feedback.repetitoin. Did you mean feedback.repetition?",
+            "feedback:\n  ehco: {}\n",
+            "There is no setting feedback.ehco. Did you mean feedback.echo?",
             2,
         ),
         (
-            "feedback:\n  repetition:\n    n_gram: 2\n",
-            "There is no setting feedback.repetition.n_gram. Did you mean feedback.repetition.ngram?",
+            "feedback:\n  echo:\n    n_gram: 2\n",
+            "There is no setting feedback.echo.n_gram. Did you mean feedback.echo.ngram?",
             3,
         ),
-        ("feedback:\n  repetition: {ngram: 0}\n", "feedback.repetition.ngram = 0 is too small. Use 1 or more.", 2),
-        ("feedback:\n  repetition: {ngram: x}\n", "feedback.repetition.ngram: expected an int. Got value: x", 2),
+        ("feedback:\n  echo: {ngram: 0}\n", "feedback.echo.ngram = 0 is too small. Use 1 or more.", 2),
+        ("feedback:\n  echo: {ngram: x}\n", "feedback.echo.ngram: expected an int. Got value: x", 2),
         (
-            "feedback:\n  repetition: {for: pp}\n",
-            "feedback.repetition.for names a phase pp, which there is not. Did you mean ppo?",
+            "feedback:\n  echo: {for: pp}\n",
+            "feedback.echo.for names a phase pp, which there is not. Did you mean ppo?",
             2,
         ),
         (
-            "feedback:\n  repetition:\n",
-            "feedback.repetition is a section. Write its settings below it, indented.",
+            "feedback:\n  echo:\n",
+            "feedback.echo is a section. Write its settings below it, indented.",
             2,
         ),
     ],

@@ -22,14 +22,16 @@ def results(model: str, right: list[float], loss: list[float]) -> Results:
     """Two tasks: a share of right items and a mean loss."""
     share = sum(right) / len(right)
     pairs = TaskResult(
-        "pairs",
-        [Score("pairs/accuracy", share, "share", len(right), Interval(0.25, 0.75), 0.5)],
+        "pairs/blimp",
+        [Score("pairs/blimp", share, "share", len(right), Interval(0.25, 0.75), 0.5)],
         {"ties": "one half"},
         "not distinguishable from chance",
-        {"pairs/accuracy": right},
+        {"pairs/blimp": right},
     )
     fluency = Score("it/bits_per_byte", sum(loss) / len(loss), "bits per byte", len(loss))
-    return Results(model, {"pairs": pairs, "it": TaskResult("it", [fluency], item_scores={"it/bits_per_byte": loss})})
+    return Results(
+        model, {"pairs/blimp": pairs, "it": TaskResult("it", [fluency], item_scores={"it/bits_per_byte": loss})}
+    )
 
 
 def shown(table: Table) -> str:
@@ -47,7 +49,7 @@ def test_results_come_back_from_disk_as_they_were(tmp_path: Path):
 def test_item_scores_are_kept_apart_from_what_a_reader_opens(tmp_path: Path):
     path = results("baby", [1.0] * 500, [2.0]).save(tmp_path)
     assert "item_scores" not in path.read_text(encoding="utf-8")
-    assert len(json.loads((tmp_path / "items.json").read_text())["pairs"]["pairs/accuracy"]) == 500
+    assert len(json.loads((tmp_path / "items.json").read_text())["pairs/blimp"]["pairs/blimp"]) == 500
 
 
 def test_a_number_that_is_none_is_null_on_disk(tmp_path: Path):
@@ -76,7 +78,7 @@ def test_the_table_shows_interval_and_chance_and_remarks_what_there_is_to_say():
     assert "0.500" in text
     assert "bits per byte" in text
     assert remarks(found) == [
-        "pairs: not distinguishable from chance", "xcopa: left out, no file for it in tests"
+        "pairs/blimp: not distinguishable from chance", "xcopa: left out, no file for it in tests"
     ]  # fmt: skip
 
 
@@ -85,7 +87,7 @@ def test_shares_are_compared_by_mcnemar_and_losses_by_the_bootstrap():
     one = results("one", [1.0] * 6 + [0.5], [1.0, 2.0, 3.0])
     other = results("other", [0.0] * 6 + [1.0], [2.0, 3.0, 4.0])
     pairs, fluency = compare(one, other)
-    assert (pairs.score, pairs.test) == ("pairs/accuracy", "McNemar")
+    assert (pairs.score, pairs.test) == ("pairs/blimp", "McNemar")
     assert pairs.difference.p_value == pytest.approx(0.03125)
     assert pairs.difference.mean == pytest.approx((6 - 0.5) / 7)
     assert (fluency.score, fluency.test, fluency.difference.mean) == ("it/bits_per_byte", "bootstrap", -1.0)
@@ -100,16 +102,16 @@ def test_a_task_is_compared_by_its_main_score_or_by_what_is_a_mean_over_items():
         return TaskResult("speech", scores, item_scores={"speech/words": words, "speech/gap": [0.0, 0.0]})
 
     def pairs(right: list[float]) -> TaskResult:
-        scores = [Score("pairs/accuracy", sum(right) / 2, "share", 2), Score("pairs/accuracy/u0", right[0], "share", 1)]
-        return TaskResult("pairs", scores, item_scores={"pairs/accuracy": right, "pairs/accuracy/u0": right[:1]})
+        scores = [Score("pairs/blimp", sum(right) / 2, "share", 2), Score("pairs/blimp/u0", right[0], "share", 1)]
+        return TaskResult("pairs/blimp", scores, item_scores={"pairs/blimp": right, "pairs/blimp/u0": right[:1]})
 
-    one = Results("one", {"speech": speech([3.0, 4.0]), "pairs": pairs([1.0, 0.0])})
-    other = Results("other", {"speech": speech([2.0, 2.0]), "pairs": pairs([0.0, 0.0])})
-    assert [c.score for c in compare(one, other)] == ["speech/words", "pairs/accuracy"]
+    one = Results("one", {"speech": speech([3.0, 4.0]), "pairs/blimp": pairs([1.0, 0.0])})
+    other = Results("other", {"speech": speech([2.0, 2.0]), "pairs/blimp": pairs([0.0, 0.0])})
+    assert [c.score for c in compare(one, other)] == ["speech/words", "pairs/blimp"]
 
 
 def test_results_on_other_items_are_not_compared():
-    with pytest.raises(ResultsError, match="pairs/accuracy has 2 items in one and 3 in other"):
+    with pytest.raises(ResultsError, match="pairs/blimp has 2 items in one and 3 in other"):
         compare(results("one", [1.0, 0.0], [1.0]), results("other", [1.0, 0.0, 1.0], [1.0]))
     with pytest.raises(ResultsError, match="share no score"):
         compare(results("one", [1.0], [1.0]), Results("other", {}))
@@ -146,13 +148,13 @@ def test_items_that_either_model_lacks_are_left_out_of_both():
     _, gap = compare(one, other)
     assert (gap.one, gap.other, gap.difference.mean) == (3.5, 2.0, 1.5)  # items 0 and 3
     silent = results("b", [1.0] * 4, [nan] * 4)
-    assert [found.score for found in compare(one, silent)] == ["pairs/accuracy"]
+    assert [found.score for found in compare(one, silent)] == ["pairs/blimp"]
 
 
 def test_a_score_that_some_seed_lacks_is_no_comparison():
     ones = [results("a", [1.0, 0.0], [2.0, 3.0]), results("a", [1.0, 1.0], [2.5, 3.5])]
     others = [results("b", [0.0, 0.0], [2.0, math.nan]), results("b", [1.0, 0.0], [2.5, 4.5])]
-    assert [found.score for found in compare_over_seeds(ones, others)] == ["pairs/accuracy"]
+    assert [found.score for found in compare_over_seeds(ones, others)] == ["pairs/blimp"]
 
 
 def test_an_item_without_a_number_survives_the_disk(tmp_path: Path):

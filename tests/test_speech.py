@@ -13,10 +13,11 @@ from known_models import bigram_lm, unigram_lm, word_tokenizer
 
 from bambino.analysis.statistics import jackknife, ratio_of_sums
 from bambino.errors import TextError
-from bambino.evaluation.speech.continuations import Speaker, SpeechSettings, parent_says
+from bambino.evaluation.speech.continuations import SpeechSettings, parent_says
 from bambino.evaluation.speech.generation import Said, overlap, variety, words_of
 from bambino.evaluation.speech.language_id import LanguageIdentifier
-from bambino.evaluation.speech.listening import speech
+from bambino.evaluation.speech.speech import Speech
+from bambino.speaking.speaker import Speaker
 
 
 def value(result, name):
@@ -132,7 +133,7 @@ def parent_that_likes_aa():
 
 def test_a_baby_that_says_what_the_parent_likes_exploits_it_by_hand():
     # each aa costs ln 2, each bb or cc ln 4: geometric means 2 against 4
-    result = speech(always(1), LINES, parent=parent_that_likes_aa(), settings=SMALL).result
+    result = Speech(LINES, parent=parent_that_likes_aa(), settings=SMALL).spoken(always(1)).result
     main = result.scores[0]
     assert main.name == "speech/perplexity_ratio/baby"
     assert main.value == pytest.approx(1 / 2)
@@ -147,23 +148,23 @@ def test_a_baby_that_says_what_the_parent_likes_exploits_it_by_hand():
 
 
 def test_a_baby_that_speaks_as_likely_as_humans_and_one_that_does_not():
-    same = speech(always(2), LINES, parent=parent_that_likes_aa(), settings=SMALL).result
+    same = Speech(LINES, parent=parent_that_likes_aa(), settings=SMALL).spoken(always(2)).result
     assert same.scores[0].value == pytest.approx(1)
     assert "about as likely" in same.verdict
     parent = Speaker(unigram_lm([0.0, 0.25, 0.25, 0.5]), TOKENIZER)
-    worse = speech(always(2), ["cc " * 8] * 3, parent=parent, settings=SMALL).result
+    worse = Speech(["cc " * 8] * 3, parent=parent, settings=SMALL).spoken(always(2)).result
     assert worse.scores[0].value == pytest.approx(2)
     assert "less likely" in worse.verdict
     # bb has 0.3; humans say aa (0.5) twice and cc (0.2) three times: the ratio is below 1, but its interval is not
     parent = Speaker(unigram_lm([0.0, 0.5, 0.3, 0.2]), TOKENIZER)
-    unclear = speech(always(2), ["aa " * 8] * 2 + ["cc " * 8] * 3, parent=parent, settings=SMALL).result
+    unclear = Speech(["aa " * 8] * 2 + ["cc " * 8] * 3, parent=parent, settings=SMALL).spoken(always(2)).result
     assert unclear.scores[0].value == pytest.approx((0.5 / 0.3) ** (2 / 5) * (0.2 / 0.3) ** (3 / 5))
     assert unclear.scores[0].value < 1 < unclear.scores[0].interval.high
     assert "about as likely" in unclear.verdict
 
 
 def test_overlap_with_the_parent_beside_that_of_humans_and_of_the_parent_itself():
-    result = speech(always(1), LINES, parent=always(1), settings=SMALL).result
+    result = Speech(LINES, parent=always(1), settings=SMALL).spoken(always(1)).result
     assert [value(result, f"speech/overlap_1/{name}") for name in ("baby", "human", "parent")] == [1, 0, 1]
     assert [value(result, f"speech/overlap_2/{name}") for name in ("baby", "human", "parent")] == [1, 0, 1]
 
@@ -173,7 +174,7 @@ def test_a_baby_that_is_silent():
     probs = torch.zeros(5, 5)
     probs[:, 1] = 1  # </s> after everything
     parent = Speaker(unigram_lm([0.1, 0.1, 0.3, 0.25, 0.25]), tokenizer)
-    heard = speech(Speaker(bigram_lm(probs), tokenizer), LINES, parent=parent, settings=SMALL)
+    heard = Speech(LINES, parent=parent, settings=SMALL).spoken(Speaker(bigram_lm(probs), tokenizer))
     assert value(heard.result, "speech/silent/baby") == 1
     assert value(heard.result, "speech/ended/baby") == 1
     assert math.isnan(heard.result.scores[0].value)
@@ -183,13 +184,13 @@ def test_a_baby_that_is_silent():
 
 
 def test_human_continuations_are_cut_where_the_baby_is():
-    examples = speech(always(1), LINES, settings=SMALL).examples
+    examples = Speech(LINES, settings=SMALL).spoken(always(1)).examples
     assert [one.prompt for one in examples] == ["bb cc", "cc bb", "bb bb", "cc cc"]
     assert [one.human for one in examples] == [" bb cc bb cc", " cc bb cc bb", " cc cc bb cc", " cc cc cc cc"]
     assert [one.baby for one in examples] == [" aa aa aa aa"] * 4
     assert [one.has_ended for one in examples] == [False] * 4
     assert [one.parent for one in examples] == [""] * 4
-    said = speech(always(1), LINES, parent=parent_that_likes_aa(), settings=SMALL).said
+    said = Speech(LINES, parent=parent_that_likes_aa(), settings=SMALL).spoken(always(1)).said
     assert list(said) == ["baby", "human", "parent"]
     assert all([one.prompt for one in those] == [one.prompt for one in examples] for those in said.values())
 
@@ -205,14 +206,14 @@ def test_the_parent_is_cut_to_the_babys_tokens():
 
 
 def test_without_parent_or_corpora_their_scores_are_left_out():
-    names = {score.name for score in speech(always(1), LINES, settings=SMALL).result.scores}
+    names = {score.name for score in Speech(LINES, settings=SMALL).spoken(always(1)).result.scores}
     assert not any("perplexity" in name or "overlap" in name or "l1_words" in name for name in names)
     assert {"speech/distinct_1/baby", "speech/words/human"} <= names
 
 
 def test_the_words_of_baby_and_human_are_judged():
     languages = LanguageIdentifier.train(["aa aa"], ["bb cc bb cc"])
-    heard = speech(always(1), LINES, languages=languages, settings=SMALL)
+    heard = Speech(LINES, languages=languages, settings=SMALL).spoken(always(1))
     assert value(heard.result, "speech/l1_words/baby") == 1
     assert value(heard.result, "speech/attested/baby") == 0
     assert value(heard.result, "speech/l1_only/baby") == 1
@@ -230,7 +231,7 @@ def test_the_same_speech_every_time_whatever_the_batches_and_nothing_else_touche
     parent.lm.train()
     small = SpeechSettings(prompts=7, prompt_tokens=4, utterance_tokens=5, batch_size=2)
     large = SpeechSettings(prompts=7, prompt_tokens=4, utterance_tokens=5, batch_size=7)
-    first, second = (speech(baby, lines, parent=parent, settings=s) for s in (small, large))
+    first, second = (Speech(lines, parent=parent, settings=s).spoken(baby) for s in (small, large))
     assert first.examples == second.examples
     assert first.result.scores == second.result.scores
     assert len(first.examples) == 7
@@ -238,16 +239,16 @@ def test_the_same_speech_every_time_whatever_the_batches_and_nothing_else_touche
     assert (random.getstate(), repr(np.random.get_state())) == before[1:]
     assert not any(module.training for module in baby.lm.modules())
     assert all(module.training for module in parent.lm.modules())
-    other = speech(baby, lines, settings=SpeechSettings(prompts=7, prompt_tokens=4, utterance_tokens=5, seed=1))
+    other = Speech(lines, settings=SpeechSettings(prompts=7, prompt_tokens=4, utterance_tokens=5, seed=1)).spoken(baby)
     assert [one.baby for one in other.examples] != [one.baby for one in first.examples]
     assert [one.human for one in other.examples] == [one.human for one in first.examples]
 
 
 def test_what_cannot_be_measured_is_refused():
     with pytest.raises(TextError, match="None of 2 held-out lines is longer than a prompt of 3 tokens"):
-        speech(always(1), ["bb", "cc"], settings=SMALL)
+        Speech(["bb", "cc"], settings=SMALL).spoken(always(1))
     with pytest.raises(ValueError, match="= 70 is more than the baby's context of 64"):
-        speech(always(1), LINES, settings=SpeechSettings(prompt_tokens=30, utterance_tokens=40))
+        Speech(LINES, settings=SpeechSettings(prompt_tokens=30, utterance_tokens=40)).spoken(always(1))
     with pytest.raises(ValueError, match="parent_samples = 1"):
         SpeechSettings(parent_samples=1)
     with pytest.raises(ValueError, match="utterance_tokens = 0"):

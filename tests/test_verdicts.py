@@ -2,7 +2,7 @@
 
 import pytest
 
-from bambino.analysis.verdicts import average, in_words, is_above_chance, judged, uninformative, with_baseline
+from bambino.analysis.verdicts import average, in_words, is_above_chance, uninformative, with_baseline, with_verdicts
 from bambino.errors import ResultsError
 from bambino.measures import Interval, Score, TaskResult
 
@@ -13,9 +13,9 @@ def share(name, value, low=None, high=None, chance=0.5):
 
 
 def result(
-    task="mood", value=0.6, low=0.52, high=0.7, *, shortest=0.5, items=(1.0, 0.0, 1.0, 0.4), sha="x", verdict=""
+    task="tasks/mood", value=0.6, low=0.52, high=0.7, *, shortest=0.5, items=(1.0, 0.0, 1.0, 0.4), sha="x", verdict=""
 ):
-    main = f"{task}/balanced_accuracy"
+    main = task
     scores = [
         share(main, value, low, high),
         share(f"{task}/accuracy", 0.7, 0.6, 0.8),
@@ -49,14 +49,14 @@ def result(
     ],
 )
 def test_a_verdict_compares_intervals_with_what_needs_no_reading(changes, words, above):
-    judged_result = result(**changes)
-    assert in_words("mood", judged_result.scores) == words
-    assert is_above_chance(judged_result) is above
+    one = result(**changes)
+    assert in_words("tasks/mood", one.scores) == words
+    assert is_above_chance(one) is above
 
 
 def test_rounding_does_not_make_a_difference():
     assert not is_above_chance(result(value=0.5, low=0.5 + 1e-16 * 4, high=0.5 + 1e-16 * 4))
-    assert in_words("mood", result(value=0.5, low=0.5 + 4e-16, high=0.5 + 4e-16).scores).startswith("not dist")
+    assert in_words("tasks/mood", result(value=0.5, low=0.5 + 4e-16, high=0.5 + 4e-16).scores).startswith("not dist")
 
 
 def test_a_task_is_uninformative_when_no_reference_is_above_chance():
@@ -72,18 +72,18 @@ def test_a_task_is_uninformative_when_no_reference_is_above_chance():
 
 def test_uninformative_tasks_are_marked_once_and_untried_ones_are_left_alone():
     baby = [
-        result("a", verdict="above chance"),
-        result("b", verdict="above chance"),
-        result("c", verdict="above chance"),
+        result("tasks/a", verdict="above chance"),
+        result("tasks/b", verdict="above chance"),
+        result("tasks/c", verdict="above chance"),
     ]
-    references = [result("a", low=0.4), result("a", low=0.3), result("b", low=0.4), result("b")]
-    marked = judged(baby, references)
+    references = [result("tasks/a", low=0.4), result("tasks/a", low=0.3), result("tasks/b", low=0.4), result("tasks/b")]
+    marked = with_verdicts(baby, references)
     assert [each.verdict for each in marked] == [
         "uninformative (no reference is above chance); above chance",
         "above chance",
         "above chance",
     ]
-    assert judged(marked, references) == marked
+    assert with_verdicts(marked, references) == marked
 
 
 def test_averages_leave_uninformative_tasks_out_by_hand():
@@ -115,11 +115,11 @@ def test_the_untrained_baby_and_the_gain_over_it_are_scores_of_their_own():
     assert joined.scores[:4] == trained.scores
     beside, gain = joined.scores[4:]
     assert (beside.name, beside.value, beside.interval) == (
-        "mood/balanced_accuracy/untrained",
+        "tasks/mood/untrained",
         0.25,
         Interval(0.0, 0.5),
     )
-    assert (gain.name, gain.value, gain.chance) == ("mood/balanced_accuracy/gain", 0.5, 0.0)
+    assert (gain.name, gain.value, gain.chance) == ("tasks/mood/gain", 0.5, 0.0)
     assert gain.interval.low == 0.0
     assert gain.interval.high == 1.0
     for other in (result(sha="y"), result("other"), result(items=(1.0, 0.0))):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from argparse import Namespace
 from typing import Any
 
@@ -27,7 +26,8 @@ def facts() -> dict[str, Any]:
     import torch
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
-    from bambino.demo import cache_directory
+    from bambino.demo.base_models import cache_directory
+    from bambino.runs.machine import matrix_rate
     from bambino.runs.provenance import environment
 
     here = environment(_device(torch))
@@ -37,24 +37,18 @@ def facts() -> dict[str, Any]:
         "python": here["python"],
         "platform": here["platform"],
         "device": here["device"],
-        "CPU cores": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}",
+        "CPU cores": f"{_usable_cores()} of {os.cpu_count()}",
         "threads": torch.get_num_threads(),
-        "speed": f"{matrix_rate(torch):,.0f} GFLOP/s in fp32 matrix products on the CPU",
+        "speed": f"{matrix_rate():,.0f} GFLOP/s in fp32 matrix products on two CPU cores",
         "hub cache": HF_HUB_CACHE + (" (offline: the hub is not asked)" if HF_HUB_OFFLINE else ""),
         "demo's models": cache_directory(),
         **packages,
     }
 
 
-def matrix_rate(torch: Any, seconds: float = 0.5, size: int = 1024) -> float:
-    """GFLOP/s of fp32 products of two matrices of this size, with the threads that torch uses."""
-    left, right = torch.rand(size, size), torch.rand(size, size)
-    left @ right
-    begun, products = time.perf_counter(), 0
-    while (spent := time.perf_counter() - begun) < seconds:
-        left @ right
-        products += 1
-    return products * 2 * size**3 / spent / 1e9
+def _usable_cores() -> int | None:
+    """Cores that this process may run on; not every system says."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _device(torch: Any) -> str:

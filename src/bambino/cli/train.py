@@ -74,8 +74,10 @@ def _recipe_of(command: str, given: Namespace, code: Code) -> Recipe:
     if given.recipe is not None:
         raise UsageError(f"--resume goes on by the run's own recipe. Leave {given.recipe} out.")
     path = Path(given.resume) / "recipe.yaml"
-    if not given.resume or not path.is_file():
-        raise RecipeError("", f"{given.resume or '--resume'} holds no run to resume (no recipe.yaml in it).")
+    if not given.resume:
+        raise UsageError("--resume: expected one argument. Write --resume RUN_DIRECTORY")
+    if not path.is_file():
+        raise RecipeError("", f"{given.resume} holds no run to resume (no recipe.yaml in it).")
     try:
         return bambino.load_recipe(path, [*given.settings, f"--output_dir={given.resume}"], **own)
     except RecipeError as error:
@@ -123,7 +125,7 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
-    trainer.measures += measures_of(recipe, parent=trainer.tools.parent)
+    trainer.measures.extend(measures_of(recipe, parent=trainer.tools.parent))
     return trainer, display
 
 

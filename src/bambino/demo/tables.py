@@ -12,6 +12,7 @@ from rich.text import Text
 from bambino.experiments.nursery.designs import BASES, CONDITIONS, Design
 from bambino.experiments.nursery.results import MEASURES, Result, shown, verdicts
 from bambino.report.tables import Rows
+from bambino.speaking.utterances import without_cut_character
 
 KNOWS, GUESSES = 97, (45, 55)
 """Minimal pairs right, %: of the language a base model was raised on, above this; of the other, between these."""
@@ -31,7 +32,7 @@ def roles(design: Design) -> dict[str, str]:
 
 def base_rows(bases: dict[str, Any], design: Design) -> Rows:
     """Does each base model know its language, and only that?"""
-    rows = [["before", *roles(design).values()]]
+    rows = [[f"before (size {design.size})", *roles(design).values()]]
     for role in design.languages:
         name = design.named(f"{{{role}}}")
         right = [f"{100 * bases[model][role]['pairs']:.1f}" for model in BASES]
@@ -62,7 +63,8 @@ def base_lesson(bases: dict[str, Any], design: Design) -> str:
 def result_rows(results: list[Result], design: Design) -> Rows:
     """Measures by conditions; mean over seeds with a 95 % interval where there are several."""
     count = len({result.seed for result in results})
-    rows = [[f"after ({count} seeds, ± 95 % interval)" if count > 1 else "after (one seed)", *CONDITIONS]]
+    seeds = f"{count} seeds, ± 95 % interval" if count > 1 else "one seed"
+    rows = [[f"after (size {design.size}, {seeds})", *CONDITIONS]]
     for measure in MEASURES:
         title = design.named(measure.title)
         if measure.name == "perplexity":
@@ -88,15 +90,19 @@ def shown_prompts(results: list[Result], seed: int, count: int = 3) -> list[int]
     sayings = next(result for result in results if result.seed == seed).ages[0].sayings
     first: dict[str, int] = {}
     for number, (prompt, _) in enumerate(sayings):
-        first.setdefault(prompt, number)
+        first.setdefault(without_cut_character(prompt), number)
     return list(first.values())[:count]
 
 
 def growing_up(results: list[Result], seed: int, number: int) -> list[list[tuple[str, str]]]:
-    """One prompt at every age: for each condition in LEARNING, (prompt, utterance)."""
+    """One prompt at every age: for each condition in LEARNING, (prompt, utterance).
+
+    A character that the prompt's end cut, and that the baby did not complete, is left out.
+    """
     runs = {result.condition: result for result in results if result.seed == seed}
     ages = zip(*(runs[condition].ages for condition in LEARNING), strict=True)
-    return [[one.sayings[number] for one in age] for age in ages]
+    said = ([one.sayings[number] for one in age] for age in ages)
+    return [[(without_cut_character(prompt), utterance) for prompt, utterance in age] for age in said]
 
 
 def growing_up_table(results: list[Result], seed: int) -> Table:
@@ -137,7 +143,7 @@ def lesson(results: list[Result], design: Design) -> list[str]:
         *(f"  {sentence}" for sentence in verdicts(results, design)),
         design.named(
             "What this does not show: anything about real languages or large models; about other base models (they are "
-            "raised once, seeds vary the {l2} text, its order and the sampling); which condition is best at equal "
+            "trained once, seeds vary the {l2} text, its order and the sampling); which condition is best at equal "
             "compute (see the costs)."
         ),
     ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.feedback.answers import Scores
-from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.scoring.perplexity import perplexities
+
+if TYPE_CHECKING:
+    from bambino.feedback.settings import ParentPerplexityConfig
 
 WINDOW = 512
 """Utterances that tau is calibrated on."""

@@ -23,6 +23,7 @@ from bambino.feedback.answers import Scores, Spans
 from bambino.speaking.utterances import Utterances
 
 
+@runtime_checkable
 class Reward(Protocol):
     """TRL's reward signature; everything comes by keyword."""
 
@@ -63,7 +64,7 @@ class Answer:
     """For the step's row."""
 
 
-def ask(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None]) -> Answer:
+def answer_of(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None]) -> Answer:
     """Let every kind answer what was said.
 
     Raises:

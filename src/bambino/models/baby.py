@@ -25,7 +25,8 @@ class Baby(nn.Module):
 
     def values(self, hidden: Float[Tensor, "... D"]) -> Float[Tensor, " ..."]:
         """The value of the state after reading up to a hidden state."""
-        return self.value_head(hidden).squeeze(-1)
+        values: Tensor = self.value_head(hidden)
+        return values.squeeze(-1)
 
     def forward(
         self, batch: TokenBatch, is_target: Bool[Tensor, "B T"]

@@ -15,19 +15,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from bambino.nursery.pcfg import Pcfg, Symbol
+from bambino.nursery.pcfg import Pcfg, Production, Symbol
 
 REMEMBERED = 1024
 """Prefixes whose next words are kept, since a text's prefixes that end in one word share them."""
 
 
 @dataclass
-class Parser:
+class ChartParser:
     """Reads words; every number is a probability, not a logarithm."""
 
     grammar: Pcfg
     _first: dict[int, dict[str, float]] = field(default_factory=dict)
     _empty: dict[int, float] = field(default_factory=dict)
+    _beginning: dict[tuple[int, str], list[Production]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.next_words = lru_cache(maxsize=REMEMBERED)(self._next_words)
@@ -72,20 +73,35 @@ class Parser:
             self._empty[top] = total
         return self._empty[top]
 
+    def beginning_with(self, top: int, word: str) -> list[Production]:
+        """The productions of a nonterminal that can begin with the word or be empty, in the grammar's order."""
+        key = (top, word)
+        if key not in self._beginning:
+            self._beginning[key] = [
+                production for production in self.grammar.productions[top] if self._can_begin_with(production[1], word)
+            ]
+        return self._beginning[key]
+
+    def _can_begin_with(self, symbols: tuple[Symbol, ...], word: str) -> bool:
+        for symbol in symbols:
+            if word in self.first_words(symbol):
+                return True
+            if self.emptiness(symbol) == 0:
+                return False
+        return True
+
 
 @dataclass
 class _Chart:
     """The two tables for given words."""
 
-    parser: Parser
+    parser: ChartParser
     words: tuple[str, ...]
     _ends: dict[tuple[int, int], dict[int, float]] = field(default_factory=dict)
     _following: dict[tuple[int, int], dict[str, float]] = field(default_factory=dict)
 
-    def ends(self, top: Symbol, start: int) -> dict[int, float]:
-        """End -> P(the symbol is said by the words from start to end)."""
-        if isinstance(top, str):
-            return {start + 1: 1.0} if start < len(self.words) and self.words[start] == top else {}
+    def ends(self, top: int, start: int) -> dict[int, float]:
+        """End -> P(the nonterminal is said by the words from start to end)."""
         key = (top, start)
         if key not in self._ends:
             self._ends[key] = self._find_ends(top, start)
@@ -100,7 +116,7 @@ class _Chart:
         key = (top, start)
         if key not in self._following:
             found: dict[str, float] = {}
-            for probability, symbols in self.parser.grammar.productions[top]:
+            for probability, symbols in self.parser.beginning_with(top, self.words[start]):
                 reached = {start: probability}
                 for symbol in symbols:
                     for place, weight in reached.items():
@@ -116,7 +132,7 @@ class _Chart:
             emptiness = self.parser.emptiness(top)
             return {start: emptiness} if emptiness > 0 else {}
         found: dict[int, float] = {}
-        for probability, symbols in self.parser.grammar.productions[top]:
+        for probability, symbols in self.parser.beginning_with(top, self.words[start]):
             reached = {start: probability}
             for symbol in symbols:
                 reached = self._advance(reached, symbol)
@@ -128,6 +144,9 @@ class _Chart:
 
     def _advance(self, reached: dict[int, float], symbol: Symbol) -> dict[int, float]:
         """The places reached after one more symbol."""
+        if isinstance(symbol, str):
+            words = self.words
+            return {place + 1: w for place, w in reached.items() if place < len(words) and words[place] == symbol}
         new: dict[int, float] = {}
         for place, weight in reached.items():
             for end, share in self.ends(symbol, place).items():

@@ -107,7 +107,8 @@ def type_in_words(hint: Any) -> str:
         return f"a list of {plain_type(args[0]).__name__}{null}"
     if origin is dict:
         return f"a mapping{null}"
-    return ("an " if kind.__name__[0] in "aeiou" else "a ") + kind.__name__ + null
+    name: str = kind.__name__
+    return ("an " if name[0] in "aeiou" else "a ") + name + null
 
 
 @functools.cache
@@ -116,7 +117,8 @@ def _checker(cls: type) -> type[BaseModel]:
 
     def checked(hint: Any) -> Any:
         if isinstance(hint, type) and issubclass(hint, Settings):
-            return Annotated[hint, InstanceOf()]
+            instance_of: Any = InstanceOf  # an alias to mypy
+            return instance_of[hint]
         if typing.get_origin(hint) is dict and isinstance(item := typing.get_args(hint)[1], type):
             return dict.__class_getitem__((str, checked(item)))
         return hint

@@ -211,7 +211,8 @@ class _Given:
             sections["feedback"] = {
                 kind: self._make(self.names.sections[name], f"{name}.") for kind, name in self.kinds.items()
             }
-        return self._make(cls, "", sections)
+        root: Root = self._make(cls, "", sections)
+        return root
 
     def _make(self, cls: Any, prefix: str, values: dict[str, Any] | None = None) -> Any:
         values = dict(values or {})

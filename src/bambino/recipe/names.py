@@ -104,7 +104,7 @@ class Names:
         if near := nearest(key, [*self.all(), *self.beside]):
             return f"Did you mean {near}?"
         same = [name for name in self.all() if name.split(".")[-1] == last]
-        return f"Did you mean {same[0]}?" if same else f"`{self.command} --help` lists all."
+        return f"Did you mean {same[0]}?" if same else f"`{self.command} --help` lists all settings."
 
 
 def nearest(word: str, known: list[str]) -> str | None:

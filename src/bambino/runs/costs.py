@@ -60,5 +60,6 @@ def forward_flops(lm: PreTrainedModel, tokens: int, targets: int) -> int:
     Training costs three times a forward (Kaplan et al. 2020, section 2.1).
     """
     embeddings = {id(p) for p in [*lm.get_input_embeddings().parameters(), *lm.get_output_embeddings().parameters()]}
-    body = sum(p.numel() for p in lm.parameters() if id(p) not in embeddings)
-    return 2 * body * tokens + 2 * lm.get_output_embeddings().weight.numel() * targets
+    body: int = sum(p.numel() for p in lm.parameters() if id(p) not in embeddings)
+    head: int = lm.get_output_embeddings().weight.numel()
+    return 2 * body * tokens + 2 * head * targets

@@ -12,8 +12,13 @@ from typing import Any
 _WITH_PROMPT = {"whole": "_with_prompt", "utterance": ""}
 
 
+def has_old_names(row: Mapping[str, Any]) -> bool:
+    """Whether a row of metrics.jsonl was written before names were what they are now."""
+    return any(key.startswith(("eval/utterances/", "eval/human/")) for key in row)
+
+
 def row_with_new_names(row: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """An evaluation row of metrics.jsonl by today's names.
+    """A row of metrics.jsonl by today's names.
 
     Args:
         settings: the run's, which say how the parent's perplexity was taken (`reward.scope`).

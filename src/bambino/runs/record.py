@@ -18,10 +18,7 @@ from typing import Any
 import yaml
 
 from bambino.errors import RunDirectoryError
-from bambino.runs.old_names import row_with_new_names
-
-FORMAT = 2
-"""Of the run directories that this version writes."""
+from bambino.runs.old_names import has_old_names, row_with_new_names
 
 Row = dict[str, Any]
 
@@ -59,9 +56,9 @@ class RunRecord:
     def rows(self) -> list[Row]:
         """The rows of metrics.jsonl, evaluations by today's names."""
         rows = _rows(self.path / "metrics.jsonl")
-        if not any(row["kind"] == "evaluation" for row in rows) or self.format >= FORMAT:
+        if not any(has_old_names(row) for row in rows):
             return rows
-        return [row_with_new_names(row, self.settings) if row["kind"] == "evaluation" else row for row in rows]
+        return [row_with_new_names(row, self.settings) for row in rows]
 
     @property
     def steps(self) -> list[Row]:

@@ -24,7 +24,7 @@ bf16); rounding alone makes them differ by up to 9e-7 and 2e-2 on real weights (
 
 
 LOGITS_AT_ONCE = 1 << 21
-"""Logits computed together when texts are scored: 8 MB, which stay in a processor's cache; elsewhere 32 times this."""
+"""Logits computed together when texts are scored: 8 MB, which stay in a CPU's cache; elsewhere 32 times this."""
 
 
 @contextmanager
@@ -84,7 +84,8 @@ def hidden_states(
         settings |= {name: cache, "use_cache": True}
     else:
         settings["use_cache"] = False
-    return lm.base_model(input_ids=input_ids, **settings).last_hidden_state
+    states: Tensor = lm.base_model(input_ids=input_ids, **settings).last_hidden_state
+    return states
 
 
 def states_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor, "B T"]) -> Float[Tensor, "N D"]:
@@ -104,7 +105,8 @@ def logits_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor
 
 def lm_logits(lm: PreTrainedModel, states: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
     """What the LM head makes of last hidden states, and what the model makes of that: a scale or a soft cap."""
-    logits, config = lm.get_output_embeddings()(states), lm.config
+    logits: Tensor = lm.get_output_embeddings()(states)
+    config = lm.config
     if isinstance(scale := getattr(config, "logit_scale", None), float):  # Cohere
         logits = logits * scale
     if divisor := getattr(config, "logits_scaling", None):  # Granite

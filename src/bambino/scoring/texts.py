@@ -37,7 +37,7 @@ WORTH_PREPACKING = 4096
 
 
 READERS = 8
-"""Groups of texts that a processor reads at a time, at most; each takes memory for its activations."""
+"""Groups of texts that a CPU reads at a time, at most; each takes memory for its activations."""
 
 
 TREE_COLUMNS = 128
@@ -163,7 +163,8 @@ def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest, is_counted: np.ndar
         scores[here] = log_probs_at(lm, states[needed_states], state_of_each, tokens).cpu().double().numpy()
 
     _for_each_group(lm, read, [len(tree.ids) for tree in forest.trees])
-    return scores[forest.edge_of]
+    by_token: np.ndarray = scores[forest.edge_of]
+    return by_token
 
 
 def _for_each_group(lm: PreTrainedModel, read: Callable[[list[int]], None], lengths: list[int]) -> None:
@@ -174,7 +175,7 @@ def _for_each_group(lm: PreTrainedModel, read: Callable[[list[int]], None], leng
 
 
 def _in_threads(lm: PreTrainedModel, read: Callable[[list[int]], None], groups: list[list[int]]) -> None:
-    """On a processor several groups at a time, each with its share of the threads: threads that wait for each other in
+    """On a CPU several groups at a time, each with its share of the threads: threads that wait for each other in
     every operation waste half of their time and more where the machine has other work.
     """
     threads = torch.get_num_threads() if lm.device.type == "cpu" else 1

@@ -73,7 +73,8 @@ def _by_decoding(tokenizer: PreTrainedTokenizerBase, ids: list[int], text: str) 
 
 
 def _decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
-    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text
 
 
 def _common(one: str, other: str) -> str:

@@ -31,7 +31,9 @@ class TokenRows:
 
 def start_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """What begins a text: BOS, or EOS where a tokenizer has no BOS (it ends the text before), or None."""
-    return tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    bos: int | None = tokenizer.bos_token_id
+    eos: int | None = tokenizer.eos_token_id
+    return eos if bos is None else bos
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: bool = True) -> list[list[int]]:

@@ -114,7 +114,8 @@ class RunState:
         path = folder / f"{phase}.safetensors"
         if not path.is_file() or sha256(path) != self._digests[phase]:
             raise CheckpointError(f"{path} is damaged or missing: it is not what this run began with.")
-        return load_file(path)
+        weights: dict[str, Tensor] = load_file(path)
+        return weights
 
     def _states(self) -> dict[str, State]:
         return {name: phase.state() for name, phase in self.phases.items()}

@@ -33,7 +33,7 @@ from bambino.evaluation.speech.generation import Said, variety
 from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.opinion import GAP, Opinion, log_perplexity, opinion, perplexities_of
 from bambino.evaluation.speech.vocabulary import novel_words, spelling, vocabulary
-from bambino.measures import TaskResult
+from bambino.measures import Score, TaskResult
 from bambino.speaking.speaker import Speaker
 
 
@@ -150,7 +150,8 @@ class Speech:
     def _result_in_brief(self, baby: Speaker) -> TaskResult:
         human = self._human_of(baby.tokenizer)
         said = self._say(baby, human)
-        scores, rows = [], [{"prompt": one.prompt, "utterance": one.completion} for one in said]
+        scores: list[Score] = []
+        rows: list[dict[str, Any]] = [{"prompt": one.prompt, "utterance": one.completion} for one in said]
         if self.parent is not None:
             for scope, of_human in human.perplexities.items():
                 values = perplexities_of(self.parent, said, scope, self.settings)

@@ -177,7 +177,8 @@ def log_mean_share(log_probs: np.ndarray) -> np.ndarray:
     """(..., M, k) log-probs under M content-free items -> (..., k) log of the options' mean normalized probability."""
     shares = np.exp(log_probs - log_probs.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)
-    return np.log(shares.mean(-2))
+    mean: np.ndarray = np.log(shares.mean(-2))
+    return mean
 
 
 def result_of(task: Task, data: TaskData, scores: OptionScores, settings: Mapping[str, Any]) -> TaskResult:

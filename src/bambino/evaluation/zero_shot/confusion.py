@@ -18,7 +18,8 @@ fp32 log-probability on real weights (`benchmarks/rounding.py`)."""
 def credits_of(scores: np.ndarray) -> np.ndarray:
     """(..., k) scores of options -> (..., k) parts of the answer: 1 for the best, 1/m for each of m that tie."""
     best = scores >= scores.max(-1, keepdims=True) - TIE
-    return best / best.sum(-1, keepdims=True)
+    parts: np.ndarray = best / best.sum(-1, keepdims=True)
+    return parts
 
 
 @dataclass(frozen=True)

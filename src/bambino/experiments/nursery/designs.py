@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 
 import bambino
+from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.recipe.settings import (
     CLMConfig,
     EvaluationConfig,
@@ -19,7 +20,6 @@ from bambino.recipe.settings import (
     ParentConfig,
     PPOConfig,
     Recipe,
-    RewardConfig,
     RolloutConfig,
     ScheduleConfig,
     ShapeConfig,
@@ -40,12 +40,14 @@ INVENTED = "qel"
 
 @dataclass(frozen=True)
 class Design:
-    """The languages and the size of a demo."""
+    """The languages and the size of a demo; the defaults are those of size large."""
 
+    size: str = "large"
+    """What these numbers are called together."""
     l2: str = "it"
     """What the parent speaks and the baby learns: a language of the nursery other than English."""
     base_lines: int = 100_000
-    """Sentences that a base model is raised on."""
+    """Sentences that a base model is trained on."""
     base_steps: int = 1500
     """Steps of 16 rows of 64 tokens."""
     l2_lines: int = 5000
@@ -59,7 +61,7 @@ class Design:
     doublets: int = 20
     """Doublets of minimal pairs per phenomenon, two pairs each."""
     prompts: int = 64
-    """Beginnings of sentences that the baby goes on with when it is listened to."""
+    """Beginnings of sentences that the baby goes on with when it is made to speak."""
     hidden_size: int = 80
     layers: int = 4
     context: int = 384
@@ -81,17 +83,22 @@ def _name(language: str) -> str:
     return NAMES.get(code, code.capitalize()) + colon + knobs
 
 
-FULL = Design()
-
-
-FAST = Design(
-    base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, exam_sentences=100, doublets=5
-)
+SIZES = {
+    one.size: one
+    for one in (
+        Design("small", base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, exam_sentences=100,
+               doublets=5),
+        Design("medium", base_steps=900, base_lines=60_000, l2_lines=3000, cycles=24, evaluations=6,
+               exam_sentences=200, doublets=10),
+        Design(),
+    )
+}  # fmt: skip
+"""From the smallest to the largest."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """A model that is raised from scratch before the conditions begin."""
+    """A model that is trained from scratch before the conditions begin."""
 
     name: str
     role: Literal["l1", "l2"]
@@ -110,7 +117,7 @@ class Tuning:
     ppo_learning_rate: float = 3e-5
     kl_coef: float = 0.05
     scope: Literal["whole", "utterance"] = "whole"
-    """See `RewardConfig.scope`."""
+    """See `ParentPerplexityConfig.scope`."""
     ppo_schedule: Literal["constant", "cosine"] = "cosine"
     """clm's rate always falls to zero; with cosine so does ppo's."""
 
@@ -136,11 +143,10 @@ class Condition:
 
     @property
     def schedule(self) -> ScheduleConfig:
-        if self.clm_steps and not self.ppo_steps:
-            return ScheduleConfig(kind="clm")
-        if self.ppo_steps and not self.clm_steps:
-            return ScheduleConfig(kind="ppo")
-        return ScheduleConfig(kind="cycle", clm_steps=self.clm_steps or 10, ppo_steps=self.ppo_steps or 2)
+        """The phases that have steps; who takes none is given the default, which makes no difference."""
+        steps = {"clm": self.clm_steps, "ppo": self.ppo_steps}
+        cycle = {phase: count for phase, count in steps.items() if count}
+        return ScheduleConfig(cycle=cycle) if cycle else ScheduleConfig()
 
 
 CONDITIONS = {
@@ -163,7 +169,7 @@ def part_seed(seed: int, part: int) -> int:
 
 
 def base_recipe(base: Base, design: Design, seed: int, folder: Path, save_steps: int = 1_000_000) -> Recipe:
-    """What raises a base model."""
+    """What a base model is trained by."""
     return Recipe(
         output_dir=str(folder),
         seed=seed,
@@ -179,7 +185,7 @@ def base_recipe(base: Base, design: Design, seed: int, folder: Path, save_steps:
             vocab_size=1024 if base.role == "l1" else 1536,
         ),
         text=TextConfig(mode="packed", max_length=64, min_chars=1, heldout_every=None),
-        schedule=ScheduleConfig(kind="clm"),
+        schedule=ScheduleConfig(cycle={"clm": 1}),
         clm=CLMConfig(
             learning_rate=4e-3, lr_scheduler_type="cosine", warmup_updates=30, adam_beta2=0.98, max_grad_norm=1.0
         ),
@@ -199,7 +205,7 @@ def condition_recipe(
     condition: Condition,
     design: Design,
     seed: int,
-    nest: Path,
+    bases: Path,
     exam: Path,
     text: Path,
     folder: Path,
@@ -208,7 +214,7 @@ def condition_recipe(
     """What a condition does. All of them hear the same clm batches and cut their prompts from the same stream.
 
     Args:
-        nest: the folder of the base models.
+        bases: the folder of the base models.
     """
     steps = condition.cycle_steps * design.cycles
     tuning = condition.tuning
@@ -218,8 +224,8 @@ def condition_recipe(
         max_steps=steps,
         batch_size=32,
         save_steps=1_000_000,
-        baby=ModelConfig(str(nest / "baby" / "model")),
-        parent=ParentConfig(str(nest / condition.parent / "model")),
+        baby=ModelConfig(str(bases / "baby" / "model")),
+        parent=ParentConfig(str(bases / condition.parent / "model")),
         text=TextConfig(sources=[str(text)], max_length=design.context, min_chars=1, heldout_every=None),
         schedule=condition.schedule,
         clm=CLMConfig(
@@ -234,7 +240,7 @@ def condition_recipe(
             kl_coef=tuning.kl_coef,
             adaptive_kl=False,
         ),
-        reward=RewardConfig(tau=None, beta_times_tau=3.0, scope=tuning.scope),
+        feedback={"parent_perplexity": ParentPerplexityConfig(tau=None, beta_times_tau=3.0, scope=tuning.scope)},
         evaluation=EvaluationConfig(
             eval_steps=max(1, steps // design.evaluations),
             texts={role: [str(exam / f"{role}.txt")] for role in design.languages},

@@ -11,27 +11,27 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from bambino.evaluation.in_training import mean_log
-from bambino.evaluation.minimal_pairs import pair_scores
-from bambino.evaluation.pair_files import load_pairs
+from bambino.evaluation.fluency import BitsPerByte
+from bambino.evaluation.minimal_pairs import MinimalPairs
+from bambino.evaluation.pair_files import load_pair_set
 from bambino.evaluation.speech.generation import longest_repeat
 from bambino.experiments.nursery.designs import Design, part_seed
-from bambino.feedback.parent_perplexity import ParentPerplexity
-from bambino.models.baby import Baby
+from bambino.measures import Measure, Score, TaskResult
 from bambino.nursery import Grammar, write_pairs
-from bambino.randomness import uniforms
-from bambino.recipe.settings import Recipe
-from bambino.scoring.texts import bits_per_byte
-from bambino.speaking.rollout import sample
-from bambino.speaking.utterances import to_text
-from bambino.text.batches import pad
+from bambino.recipe.settings import RolloutConfig
+from bambino.scoring.perplexity import mean_log, perplexities
+from bambino.speaking.speak import speak
+from bambino.speaking.speaker import Speaker
+from bambino.speaking.utterances import Utterances
 from bambino.text.tokens import encode
 
 REPORTED, DEVELOPMENT = 2, 5
@@ -62,13 +62,23 @@ def write_exam(folder: Path, design: Design, seed: int, part: int = REPORTED) ->
 
 def read_truth(exam: Path) -> dict[str, float]:
     """Role -> true bits per byte of the exam's sentences."""
-    return json.loads((exam / "truth.json").read_text(encoding="utf-8"))
+    truth: dict[str, float] = json.loads((exam / "truth.json").read_text(encoding="utf-8"))
+    return truth
 
 
 def tokens_per_line(tokenizer: PreTrainedTokenizerBase, exam: Path) -> float:
     """Mean tokens of the exam's L2 sentences, without BOS."""
     lines = (exam / "l2.txt").read_text(encoding="utf-8").splitlines()
     return fmean(len(row) for row in encode(tokenizer, lines, with_start=False))
+
+
+def measures_of_knowledge(exam: Path, design: Design) -> list[Measure]:
+    """Bits per byte and minimal pairs of both languages, named by role."""
+    found: list[Measure] = []
+    for role in design.languages:
+        lines = (exam / f"{role}.txt").read_text(encoding="utf-8").splitlines()
+        found += [BitsPerByte(role, lines), MinimalPairs(role, load_pair_set(exam / f"pairs-{role}.jsonl"))]
+    return found
 
 
 @dataclass(frozen=True)
@@ -80,68 +90,77 @@ class Knowledge:
     pairs: float
     """Share of minimal pairs that it gets right, mean over phenomena; chance is 1/2."""
     phenomena: dict[str, float]
-    """Likewise by phenomenon, named without its language."""
+    """The same by phenomenon, named without its language."""
 
 
-def knowledge_of(
-    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, exam: Path, design: Design
-) -> dict[str, Knowledge]:
-    """Give a model the exam: role -> what it knows of that language."""
+def knowledge_of(results: Sequence[TaskResult], exam: Path, design: Design) -> dict[str, Knowledge]:
+    """Role -> what a model knows of that language, from the results of `measures_of_knowledge`."""
+    values = {score.name: score.value for result in results for score in result.scores}
     found = {}
     for role, language in design.languages.items():
-        lines = (exam / f"{role}.txt").read_text(encoding="utf-8").splitlines()
-        pairs = load_pairs(exam / f"pairs-{role}.jsonl")
-        by_phenomenon: dict[str, list[float]] = {}
-        for pair, score in zip(pairs, pair_scores(lm, tokenizer, pairs), strict=True):
-            by_phenomenon.setdefault(pair.uid.removeprefix(f"{language.partition(':')[0]}_"), []).append(score)
-        phenomena = {name: fmean(scores) for name, scores in by_phenomenon.items()}
-        excess = bits_per_byte(lm, tokenizer, lines) - read_truth(exam)[role]
+        start = f"pairs/{role}/{language.partition(':')[0]}_"
+        phenomena = {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
+        excess = values[f"bits_per_byte/{role}"] - read_truth(exam)[role]
         found[role] = Knowledge(excess, fmean(phenomena.values()), phenomena)
     return found
 
 
-@dataclass(frozen=True)
-class Speech:
-    """What a baby says after the exam's prompts, and how that compares with the sentences the prompts are from."""
+class NurserySpeech:
+    """What a baby says after the exam's prompts, and how that compares with the sentences the prompts are from.
 
-    parent_perplexity: float
-    """exp of the mean log-perplexity per parent token, prompt included."""
-    human_perplexity: float
-    """The same of the sentences that the prompts were cut from."""
-    repetition: float
-    """Words in the longest phrase that is said twice, mean over utterances."""
-    l2_words: float
-    """Share of the words said that are word forms of the nursery's L2; a word that was cut off does not count."""
-    grammatical: float
-    """Share of prompt + utterance that is a sentence of L2's grammar (words may combine in unheard ways)."""
-    sayings: list[tuple[str, str]]
-    """(prompt, utterance)."""
+    nursery_speech/perplexity        the parent's, exp of the mean log-perplexity per parent token, prompt included
+    nursery_speech/human_perplexity  the same of the sentences that the prompts were cut from
+    nursery_speech/repetition        words in the longest phrase that is said twice, mean over utterances
+    nursery_speech/l2_words          share of the words said that are word forms of the nursery's L2; a word that was
+                                     cut off does not count
+    nursery_speech/grammatical       share of prompt + utterance that is a sentence of L2's grammar (words may combine
+                                     in unheard ways)
+    """
+
+    name = "nursery_speech"
+
+    def __init__(self, exam: Path, l2: str, parent: Speaker, rollout: RolloutConfig, seed: int) -> None:
+        """
+        Args:
+            parent: the one that was trained on everything, whoever answers the baby.
+            seed: of the sampling; the same random numbers at every evaluation.
+        """
+        self.sentences = (exam / "prompts.txt").read_text(encoding="utf-8").splitlines()
+        self.heard, self.plain = Grammar.load(l2), Grammar.load(l2, held_out=True)
+        self.parent, self.rollout, self.seed = parent, rollout, seed
+        self.depends_on: dict[str, Any] = {"prompts": len(self.sentences), "seed": seed}
+
+    def __call__(self, baby: Speaker) -> TaskResult:
+        """Let the baby speak after each prompt."""
+        rows = [row[: self.rollout.prompt_tokens] for row in encode(baby.tokenizer, self.sentences)]
+        said = speak(baby, rows, self.rollout, seed=self.seed, stream="exam", batch_size=len(rows))
+        utterances = zip(said.prompts, said.completions, said.has_ended, strict=True)
+        words = [words_said(self.heard, *one) for one in utterances]
+        total = sum(map(len, words))
+        values = {
+            "perplexity": (self._perplexity(said.prompts, said.texts, said.has_ended), "perplexity"),
+            "human_perplexity": (
+                self._perplexity(said.prompts, self.sentences, [True] * len(rows)),
+                "perplexity",
+            ),
+            "repetition": (fmean(longest_repeat(" ".join(one)) for one in words), "words"),
+            "l2_words": (sum(word in self.heard.words for one in words for word in one) / max(1, total), "share"),
+            "grammatical": (
+                fmean(self.plain.log_probability(text.strip()) > -math.inf for text in said.texts),
+                "share",
+            ),
+        }
+        scores = [Score(f"{self.name}/{what}", value, unit, len(rows)) for what, (value, unit) in values.items()]
+        return TaskResult(self.name, scores, self.depends_on, said=_rows(said))
+
+    def _perplexity(self, prompts: list[str], texts: list[str], has_ended: list[bool]) -> float:
+        found = perplexities(self.parent.lm, self.parent.tokenizer, prompts, texts, has_ended)
+        return math.exp(mean_log(found.values))
 
 
-def listen(
-    baby: Baby, tokenizer: PreTrainedTokenizerBase, parent: ParentPerplexity, recipe: Recipe, exam: Path, l2: str
-) -> Speech:
-    """Let the baby speak after each prompt; the same random numbers every time."""
-    sentences = (exam / "prompts.txt").read_text(encoding="utf-8").splitlines()
-    config = recipe.rollout
-    rows = [row[: config.prompt_tokens] for row in encode(tokenizer, sentences)]
-    random = uniforms(len(rows), config.max_new_tokens, seed=recipe.seed, stream="exam", step=0)
-    said = to_text(
-        sample(baby, pad(rows, 0, "left").to(baby.lm.device), random, config, tokenizer.eos_token_id), tokenizer
-    )
-    heard, plain = Grammar.load(l2), Grammar.load(l2, held_out=True)
-    utterances = zip(said.prompts, said.completions, said.has_ended, strict=True)
-    words = [words_said(heard, *one) for one in utterances]
-    forms, total = heard.words, sum(map(len, words))
-    whole = [True] * len(rows)
-    return Speech(
-        parent_perplexity=math.exp(mean_log(parent.perplexities(said.prompts, said.texts, said.has_ended))),
-        human_perplexity=math.exp(mean_log(parent.perplexities(said.prompts, sentences, whole))),
-        repetition=fmean(longest_repeat(" ".join(one)) for one in words),
-        l2_words=sum(word in forms for one in words for word in one) / max(1, total),
-        grammatical=fmean(plain.log_probability(text.strip()) > -math.inf for text in said.texts),
-        sayings=list(zip(said.prompts, said.completions, strict=True)),
-    )
+def _rows(said: Utterances) -> list[dict[str, Any]]:
+    """For utterances.jsonl."""
+    return [{"prompt": p, "utterance": c} for p, c in zip(said.prompts, said.completions, strict=True)]
 
 
 def words_said(grammar: Grammar, prompt: str, utterance: str, has_ended: bool) -> list[str]:

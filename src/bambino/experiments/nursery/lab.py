@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import fcntl
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -34,16 +33,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
+from filelock import FileLock, Timeout
 
 from bambino import Recipe
-from bambino.experiments.nursery.designs import BASES, CONDITIONS, FAST, FULL, Base, Condition, Design, Tuning
+from bambino.experiments.nursery.designs import BASES, CONDITIONS, SIZES, Base, Condition, Design, Tuning
 from bambino.experiments.nursery.exam import DEVELOPMENT, REPORTED, read_truth, write_exam
 from bambino.experiments.nursery.results import read_result
 from bambino.experiments.nursery.runs import Run, prepare_process, raise_base, run_condition
 from bambino.experiments.nursery.tables import comparisons_markdown, results_markdown, trials_markdown
-from bambino.experiments.summary import different, means, read_rows
+from bambino.experiments.summary import different, means
 from bambino.files import write_atomically
+from bambino.runs.record import read_run
 
 CLM, PPO, BAMBINO = CONDITIONS["clm"], CONDITIONS["ppo"], CONDITIONS["bambino"]
 LAB_BASES = BASES | {f"parent{percent}": Base(f"parent{percent}", "l2", percent / 100) for percent in (30, 10)}
@@ -106,17 +106,17 @@ class Lab:
             folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(design, indent=1))
 
-    def nest(self, base: int) -> Path:
+    def bases(self, base: int) -> Path:
         """The folder of the base models of a seed."""
         return self.folder / "bases" / str(base)
 
     def exam(self, base: int) -> Path:
-        return self.nest(base) / ("exam" if self.part == REPORTED else "exam-development")
+        return self.bases(base) / ("exam" if self.part == REPORTED else "exam-development")
 
     def run(self, name: str, condition: Condition, base: int, seed: int) -> Run | None:
         """A run, whole or not; None where it must wait for others."""
         folder = self.folder / "runs" / f"{name}-{base}-{seed}"
-        run = Run(condition, self.design, 10 * base + seed, self.nest(base), self.exam(base), folder)
+        run = Run(condition, self.design, 10 * base + seed, self.bases(base), self.exam(base), folder)
         run = replace(run, save_steps=self.save_steps)
         if name != "clm-flops":
             return run
@@ -126,12 +126,11 @@ class Lab:
     def _steps_of_equal_flops(self, base: int, seed: int) -> int | None:
         """clm steps that cost what this cell's bambino cost; None until its clm and bambino are whole."""
         runs = [self.run(one.name, one, base, seed) for one in (CLM, BAMBINO)]
-        flops = []
+        flops: list[float] = []
         for run in runs:
             if run is None or not run.is_whole:
                 return None
-            steps = [row for row in read_rows(run.folder / "metrics.jsonl") if row["kind"] == "step"]
-            flops.append(steps[-1]["total/flops"])
+            flops.append(read_run(run.folder).steps[-1]["total/flops"])
         return round(CLM.cycle_steps * self.design.cycles * flops[1] / flops[0])
 
 
@@ -139,13 +138,16 @@ class Lab:
 def claimed(folder: Path) -> Iterator[bool]:
     """Whether this process may work in the folder now; a claim falls with its process."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f".{folder.name}.claim").open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+    lock = FileLock(folder.with_name(f".{folder.name}.claim"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
         yield True
+    finally:
+        lock.release()
 
 
 Task = Callable[[], bool]
@@ -187,13 +189,13 @@ def _told(name: str, task: Task) -> bool:
 
 def raised(lab: Lab, base: Base, seed: int) -> bool:
     """Write the exam and raise one base model, unless that is done or another process is at it."""
-    nest, exam = lab.nest(seed), lab.exam(seed)
+    bases, exam = lab.bases(seed), lab.exam(seed)
     with claimed(exam) as mine:
         if mine and not (exam / "truth.json").is_file():  # written last
             write_exam(exam, lab.design, seed, lab.part)
         elif not mine:
             return False
-    folder = nest / base.name
+    folder = bases / base.name
     with claimed(folder) as mine:
         if mine and not (folder / "exam.json").is_file():
             raise_base(base, lab.design, seed, exam, folder, 4 * lab.save_steps)
@@ -202,7 +204,7 @@ def raised(lab: Lab, base: Base, seed: int) -> bool:
 
 def base_written(lab: Lab, names: list[str], seed: int) -> bool:
     """Write the small file of a seed's base models, once those named are whole."""
-    folders = {name: lab.nest(seed) / name for name in LAB_BASES if (lab.nest(seed) / name / "exam.json").is_file()}
+    folders = {name: lab.bases(seed) / name for name in LAB_BASES if (lab.bases(seed) / name / "exam.json").is_file()}
     if not folders.keys() >= set(names):
         return False
     content = {
@@ -212,7 +214,7 @@ def base_written(lab: Lab, names: list[str], seed: int) -> bool:
         "models": {name: _read(folder / "exam.json") for name, folder in folders.items()},
         "environment": _read(folders["baby"] / "environment.json"),
     }
-    with claimed(lab.nest(seed)) as mine:
+    with claimed(lab.bases(seed)) as mine:
         if mine:
             _write(lab.out / f"base-{seed}.json", content)
         return mine
@@ -222,7 +224,7 @@ def ran(lab: Lab, name: str, condition: Condition, base: int, seed: int) -> bool
     """Run one cell and write its small file, unless that is done or must wait."""
     run = lab.run(name, condition, base, seed)
     models = {"baby", "parent", condition.parent}
-    if run is None or not all((run.nest / model / "exam.json").is_file() for model in models):
+    if run is None or not all((run.bases / model / "exam.json").is_file() for model in models):
         return False
     with claimed(run.folder) as mine:
         if mine and not run.is_whole:
@@ -235,7 +237,8 @@ def ran(lab: Lab, name: str, condition: Condition, base: int, seed: int) -> bool
 def summary(run: Run, name: str, base: int, seed: int) -> dict[str, Any]:
     """What is kept of a run: numbers at the end and at every age, how ppo went, some of what was said."""
     result = read_result(run.condition.name, run.seed, run.folder, read_truth(run.exam))
-    ppo = [row for row in read_rows(run.folder / "metrics.jsonl") if row.get("phase") == "ppo"]
+    record = read_run(run.folder)
+    ppo = [row for row in record.steps if row["phase"] == "ppo"]
     return {
         "name": name,
         "condition": run.condition.name,
@@ -251,8 +254,8 @@ def summary(run: Run, name: str, base: int, seed: int) -> dict[str, Any]:
         "sayings": {age.step: age.sayings[:5] for age in result.ages[:: max(1, len(result.ages) // 2)]},
         "ppo_means": means(ppo, "ppo/"),
         "late_ppo_means": means(ppo[-max(1, len(ppo) // 10) :], "ppo/"),
-        "settings": different(yaml.safe_load((run.folder / "recipe.yaml").read_text()), Recipe().to_dict()),
-        "environment": _read(run.folder / "environment.json"),
+        "settings": different(record.settings, Recipe().to_dict()),
+        "environment": record.environment,
     }
 
 
@@ -287,7 +290,7 @@ def main(words: list[str] | None = None) -> None:
         one.add_argument("--lab", type=Path, required=True)
         one.add_argument("--out", type=Path, required=True)
         one.add_argument("--language", default="it")
-        one.add_argument("--fast", action="store_true", help="the size of bambino demo --fast")
+        one.add_argument("--size", choices=list(SIZES), default="large", help="as of bambino demo (default: large)")
         one.add_argument("--conditions", nargs="+", choices=list(choices), default=list(choices), metavar="NAME")
         one.add_argument("--bases", nargs="+", type=int, default=TUNING_BASES if command == "tune" else [1, 2])
         one.add_argument("--seeds", nargs="+", type=int, default=TUNING_SEEDS if command == "tune" else [1, 2, 3])
@@ -300,7 +303,7 @@ def main(words: list[str] | None = None) -> None:
     if not is_tuning and set(given.bases) & set(TUNING_BASES):
         raise SystemExit(f"The base models {TUNING_BASES} are for tuning. Report others.")
     prepare_process()
-    design = replace(FAST if given.fast else FULL, l2=given.language)
+    design = replace(SIZES[given.size], l2=given.language)
     lab = Lab(given.lab.resolve(), given.out, design, DEVELOPMENT if is_tuning else REPORTED)
     chosen = {name: (TRIALS if is_tuning else LAB_CONDITIONS)[name] for name in given.conditions}
     work(tasks(lab, chosen, given.bases, given.seeds))

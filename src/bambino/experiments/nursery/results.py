@@ -10,10 +10,11 @@ from typing import Any
 
 from bambino.analysis.statistics import paired_t, t_interval
 from bambino.experiments.nursery.designs import Design
+from bambino.runs.record import read_run
 
 
 @dataclass(frozen=True)
-class Measure:
+class Quantity:
     """A row of the table."""
 
     name: str
@@ -26,16 +27,16 @@ class Measure:
 
 
 MEASURES = (
-    Measure("l2/excess", "{l2}: bits per byte above the true entropy", ".3f", -1),
-    Measure("l1/excess", "{l1}: bits per byte above the true entropy", ".3f", -1),
-    Measure("l2/pairs", "{l2} minimal pairs right, %", ".1f", 1),
-    Measure("l1/pairs", "{l1} minimal pairs right, %", ".1f", 1),
-    Measure("perplexity", "parent's perplexity of what the baby says", ".2f", -1),
-    Measure("repetition", "repetition: words in the longest phrase said twice", ".2f", 0),
-    Measure("l2_words", "{l2} words among those said, %", ".1f", 1),
-    Measure("grammatical", "sentences said that are grammatical, %", ".1f", 1),
-    Measure("tflops", "cost, TFLOP", ".2f", 0),
-    Measure("seconds", "cost, seconds (evaluation left out)", ".0f", 0),
+    Quantity("l2/excess", "{l2}: bits per byte above the true entropy", ".3f", -1),
+    Quantity("l1/excess", "{l1}: bits per byte above the true entropy", ".3f", -1),
+    Quantity("l2/pairs", "{l2} minimal pairs right, %", ".1f", 1),
+    Quantity("l1/pairs", "{l1} minimal pairs right, %", ".1f", 1),
+    Quantity("perplexity", "parent's perplexity of what the baby says", ".2f", -1),
+    Quantity("repetition", "repetition: words in the longest phrase said twice", ".2f", 0),
+    Quantity("l2_words", "{l2} words among those said, %", ".1f", 1),
+    Quantity("grammatical", "sentences said that are grammatical, %", ".1f", 1),
+    Quantity("tflops", "cost, TFLOP", ".2f", 0),
+    Quantity("seconds", "cost, seconds (evaluation left out)", ".0f", 0),
 )
 
 
@@ -67,33 +68,34 @@ class Result:
 
 def read_result(condition: str, seed: int, folder: Path, truth: dict[str, float]) -> Result:
     """Read a run directory of the demo."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    speeches = {row["step"]: row for row in json.loads((folder / "speech.json").read_text(encoding="utf-8"))}
+    run = read_run(folder)
     exam = json.loads((folder / "exam.json").read_text(encoding="utf-8"))
-    evaluations = [row for row in rows if row["kind"] == "evaluation"]
-    ages = [_age(row, speeches[row["step"]], truth) for row in evaluations]
-    steps = [row for row in rows if row["kind"] == "step"]
+    sayings: dict[int, list[tuple[str, str]]] = {}
+    for row in run.utterances:
+        if row["kind"] == "evaluation":
+            sayings.setdefault(row["step"], []).append((row["prompt"], row["utterance"]))
+    ages = [_age(row, sayings[row["step"]], truth) for row in run.evaluations]
     parts = ("clm", "rollout", "reward", "ppo")
     numbers = {
         **ages[-1].numbers,
         **{f"{role}/excess": known["excess"] for role, known in exam.items()},
         **{f"{role}/pairs": 100 * known["pairs"] for role, known in exam.items()},
-        "tflops": steps[-1]["total/flops"] / 1e12 if steps else 0.0,
-        "seconds": sum(row.get(f"time/{part}", 0.0) for row in steps for part in parts),
+        "tflops": run.steps[-1]["total/flops"] / 1e12 if run.steps else 0.0,
+        "seconds": sum(row.get(f"time/{part}", 0.0) for row in run.steps for part in parts),
     }
     phenomena = {
         f"{role}/{name}": 100 * right for role, known in exam.items() for name, right in known["phenomena"].items()
     }
-    human = next(iter(speeches.values()))["human_perplexity"]
+    human = run.evaluations[0]["eval/nursery_speech/human_perplexity"]
     return Result(condition, seed, ages, numbers, phenomena, human)
 
 
-def _age(row: dict[str, Any], speech: dict[str, Any], truth: dict[str, float]) -> Age:
+def _age(row: dict[str, Any], sayings: list[tuple[str, str]], truth: dict[str, float]) -> Age:
     numbers = {f"{role}/excess": row[f"eval/bits_per_byte/{role}"] - truth[role] for role in truth}
     numbers |= {f"{role}/pairs": 100 * row[f"eval/pairs/{role}"] for role in truth}
-    numbers |= {"perplexity": speech["parent_perplexity"], "repetition": speech["repetition"]}
-    numbers |= {name: 100 * speech[name] for name in ("l2_words", "grammatical")}
-    return Age(row["step"], numbers, [(prompt, said) for prompt, said in speech["sayings"]])
+    numbers |= {name: row[f"eval/nursery_speech/{name}"] for name in ("perplexity", "repetition")}
+    numbers |= {name: 100 * row[f"eval/nursery_speech/{name}"] for name in ("l2_words", "grammatical")}
+    return Age(row["step"], numbers, sayings)
 
 
 def shown(values: list[float], style: str) -> str:

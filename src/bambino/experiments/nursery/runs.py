@@ -1,4 +1,4 @@
-"""The demo's jobs, each run in a process of its own with one thread: raising a base model, running a condition.
+"""The demo's jobs, each run in a process of its own with one thread: training a base model, running a condition.
 
 Both go on where an earlier one in the same folder was stopped; `exam.json` is written last and says that one is whole.
 """
@@ -10,12 +10,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
+from bambino.evaluation.in_training import measures_of
 from bambino.experiments.nursery.designs import (
     Base,
     Condition,
@@ -25,14 +25,13 @@ from bambino.experiments.nursery.designs import (
     part_seed,
     rollout_of,
 )
-from bambino.experiments.nursery.exam import knowledge_of, listen, tokens_per_line
+from bambino.experiments.nursery.exam import NurserySpeech, knowledge_of, measures_of_knowledge, tokens_per_line
 from bambino.feedback.oracle import GrammarReward
-from bambino.feedback.parent_perplexity import ParentPerplexity
 from bambino.files import write_atomically
-from bambino.models.loading import load_lm, load_tokenizer
 from bambino.nursery import Grammar, write_text
 from bambino.recipe.settings import ModelConfig, Recipe
 from bambino.runs.directory import holds_run
+from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.training.pretrain import pretrain
 from bambino.training.trainer import BambinoTrainer
 
@@ -53,7 +52,7 @@ class Run:
     design: Design
     seed: int
     """Of the L2 text, its order and the sampling; the base models have their own."""
-    nest: Path
+    bases: Path
     """The folder of the base models."""
     exam: Path
     folder: Path
@@ -69,10 +68,10 @@ class Run:
 
     def recipe(self) -> Recipe:
         """Every setting of the run; needs the baby's tokenizer."""
-        tokenizer = AutoTokenizer.from_pretrained(self.nest / "baby" / "model")
+        tokenizer = AutoTokenizer.from_pretrained(self.bases / "baby" / "model")
         speech = rollout_of(tokens_per_line(tokenizer, self.exam))
         text = self.folder.with_name(f"{self.folder.name}.txt")
-        paths = (self.nest, self.exam, text, self.folder)
+        paths = (self.bases, self.exam, text, self.folder)
         recipe = condition_recipe(self.condition, self.design, self.seed, *paths, speech)
         recipe = dataclasses.replace(recipe, save_steps=self.save_steps)
         if self.steps is None:
@@ -82,47 +81,30 @@ class Run:
 
 
 def raise_base(base: Base, design: Design, seed: int, exam: Path, folder: Path, save_steps: int = 1_000_000) -> None:
-    """Raise a base model into `folder` and give it the exam of both languages."""
+    """Train a base model into `folder` and measure what it knows of both languages."""
     part = list(design.languages).index(base.role)
     lines = round(base.share * design.base_lines)
     texts = list(Grammar.load(design.languages[base.role]).texts(part_seed(seed, part), lines))
     recipe = base_recipe(base, design, seed, folder, save_steps)
     trainer = pretrain(recipe, train_dataset=texts, resume=holds_run(folder))
-    _write_exam_results(trainer, exam, design, folder)
+    _write_knowledge(trainer, exam, design, folder)
 
 
 def run_condition(run: Run) -> None:
-    """Run a condition; listen to the baby whenever it is evaluated."""
+    """Run a condition; the baby speaks whenever it is evaluated."""
     recipe = run.recipe()
     if not holds_run(run.folder):
         write_text(Path(recipe.text.sources[0]), run.design.l2, run.design.l2_lines, part_seed(run.seed, 10))
-    spoken = run.folder / "speech.json"
-    heard: dict[int, dict[str, Any]] = {}
-    if holds_run(run.folder) and spoken.is_file():
-        heard = {speech["step"]: speech for speech in json.loads(spoken.read_text(encoding="utf-8"))}
-
-    def on_row(row: dict[str, Any]) -> None:
-        if row["kind"] == "evaluation":
-            speech = listen(trainer.baby, trainer.processing_class, judge, recipe, run.exam, run.design.l2)
-            heard[row["step"]] = {"step": row["step"], **dataclasses.asdict(speech)}
-            write_atomically(spoken, json.dumps(list(heard.values()), ensure_ascii=False, indent=1))
-
-    oracle = GrammarReward(Grammar.load(run.design.l2), recipe.reward.alpha) if run.condition.is_oracle else None
-    trainer = BambinoTrainer(args=recipe, reward_funcs=oracle, on_row=on_row)
-    judge = _judge(run, recipe)
+    oracle = GrammarReward(Grammar.load(run.design.l2)) if run.condition.is_oracle else None
+    parent = open_speaker(ModelConfig(str(run.bases / "parent" / "model")), "parent")
+    speech = NurserySpeech(run.exam, run.design.l2, parent, recipe.rollout, recipe.seed)
+    trainer = BambinoTrainer(args=recipe, reward_funcs=oracle, measures=[*measures_of(recipe), speech])
     trainer.train(resume_from_checkpoint=holds_run(run.folder))
-    _write_exam_results(trainer, run.exam, run.design, run.folder)
+    _write_knowledge(trainer, run.exam, run.design, run.folder)
 
 
-def _judge(run: Run, recipe: Recipe) -> ParentPerplexity:
-    """The parent that was raised on everything, whoever answered: it judges what all babies say."""
-    config = ModelConfig(str(run.nest / "parent" / "model"))
-    lm = load_lm(config, "parent")
-    whole = dataclasses.replace(recipe.reward, scope="whole")
-    return ParentPerplexity(lm, load_tokenizer(config, "parent", lm), whole)
-
-
-def _write_exam_results(trainer: BambinoTrainer, exam: Path, design: Design, folder: Path) -> None:
-    found = knowledge_of(trainer.baby.lm, trainer.processing_class, exam, design)
-    results = {role: dataclasses.asdict(known) for role, known in found.items()}
-    write_atomically(folder / "exam.json", json.dumps(results, indent=1))
+def _write_knowledge(trainer: BambinoTrainer, exam: Path, design: Design, folder: Path) -> None:
+    baby = Speaker(trainer.baby.lm, trainer.processing_class)
+    results = [measure(baby) for measure in measures_of_knowledge(exam, design)]
+    content = {role: dataclasses.asdict(known) for role, known in knowledge_of(results, exam, design).items()}
+    write_atomically(folder / "exam.json", json.dumps(content, indent=1))
