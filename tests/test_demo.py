@@ -24,9 +24,9 @@ from bambino.demo.sizes import expected_minutes, proposed_size
 from bambino.demo.tables import base_lesson, growing_up, lesson, phenomena_rows, result_rows, shown_prompts
 from bambino.errors import DemoError
 from bambino.experiments.nursery.designs import CONDITIONS, SIZES, Design, cache_key, part_seed, rollout_of
-from bambino.experiments.nursery.exam import read_truth, words_said
 from bambino.experiments.nursery.results import MEASURES, Age, Result, paired, shown, verdicts
 from bambino.experiments.nursery.runs import Run
+from bambino.experiments.nursery.test_set import read_truth, words_said
 from bambino.nursery import Grammar
 from bambino.recipe.schedule import Schedule
 from bambino.text.streams import build_streams
@@ -39,7 +39,7 @@ TINY = Design(
     l2_lines=80,
     cycles=2,
     evaluations=2,
-    exam_sentences=20,
+    test_sentences=20,
     doublets=1,
     prompts=6,
     hidden_size=16,
@@ -101,7 +101,7 @@ def test_clm_and_bambino_hear_the_same_batches(demos):
     heard = {}
     for condition in ("clm", "bambino"):
         folder = (demos["first"] / "runs" / f"{condition}-3").resolve()
-        recipe = Run(CONDITIONS[condition], TINY, 3, base, base / "exam", folder).recipe()
+        recipe = Run(CONDITIONS[condition], TINY, 3, base, base / "test-set", folder).recipe()
         schedule = Schedule(recipe.schedule, recipe.max_steps)
         streams = build_streams(recipe, AutoTokenizer.from_pretrained(recipe.baby.model), schedule)
         steps = [step for step in range(recipe.max_steps) if schedule.phase(step) == "clm"]
@@ -113,11 +113,11 @@ def test_clm_and_bambino_hear_the_same_batches(demos):
 def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(demos):
     base = next((demos["cache"] / "demo").iterdir())
     for role, language in (("l1", "en"), ("l2", "it")):
-        lines = (base / "exam" / f"{role}.txt").read_text(encoding="utf-8").splitlines()
+        lines = (base / "test-set" / f"{role}.txt").read_text(encoding="utf-8").splitlines()
         grammar = Grammar.load(language)
         nats = -sum(grammar.log_probability(line) for line in lines)
         size = sum(len(line.encode()) for line in lines)
-        truth = read_truth(base / "exam")[role]
+        truth = read_truth(base / "test-set")[role]
         assert truth == pytest.approx(nats / math.log(2) / size)
         run = content(demos["first"])["results"][0]
         rows = (demos["first"] / "runs" / "untrained-3" / "metrics.jsonl").read_text().splitlines()
@@ -156,7 +156,7 @@ def test_the_screen_and_the_page_hold_one_prompt_at_every_age(demos):
     assert [len({prompt for prompt, _ in age}) for age in ages] == [1, 1, 1]
     assert len({said for _, said in ages[0]}) == 1  # nobody has learned anything yet
     assert all(f"{place} of 2" in demos["first screen"] for place in range(3))
-    page = (demos["first"] / "index.html").read_text(encoding="utf-8")
+    page = (demos["first"] / "index.html").read_bytes().decode("utf-8")  # carriage returns as they were said
     assert all(str(escape(said)) in page for age in ages for _, said in age)
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import random
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,15 +11,17 @@ import torch
 from conftest import italian_lines, tiny_lm
 
 from bambino import BambinoTrainer
-from bambino.errors import TextError
-from bambino.evaluation.in_training import Evaluator, mean_log
-from bambino.evaluation.minimal_pairs import accuracy
+from bambino.errors import ModelError, TextError
+from bambino.evaluation.in_training import measures_of
+from bambino.evaluation.minimal_pairs import score_pairs
 from bambino.evaluation.pair_files import load_pairs
 from bambino.evaluation.speech.generation import distinct_n, longest_repeat
-from bambino.feedback.parent_perplexity import ParentPerplexity
-from bambino.models.baby import Baby
+from bambino.evaluation.zero_shot.classification import Classification
 from bambino.models.loading import load_lm, load_tokenizer
+from bambino.runs.record import read_run
+from bambino.scoring.perplexity import mean_log, perplexities
 from bambino.scoring.texts import bits_per_byte
+from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances
 from bambino.text.lines import load_heldout
 
@@ -97,82 +99,107 @@ def evaluated_recipe(make_recipe, text_file, pairs_file):
     return make
 
 
-def evaluator_of(recipe):
-    baby_lm = load_lm(recipe.baby, "baby")
-    tokenizer = load_tokenizer(recipe.baby, "baby", baby_lm)
-    parent = load_lm(recipe.parent, "parent")
-    feedback = ParentPerplexity(parent, load_tokenizer(recipe.parent, "parent", parent), recipe.reward)
-    return Evaluator(recipe, tokenizer, feedback), Baby(baby_lm), tokenizer
+def evaluation_of(recipe):
+    """The recipe's measures, what they find of a baby as a row, and the baby."""
+    measures = measures_of(recipe)
+    return measures, Speaker(*loaded(recipe.baby, "baby"))
+
+
+def loaded(config, role):
+    lm = load_lm(config, role)
+    return lm, load_tokenizer(config, role, lm)
+
+
+def row_of(measures, baby):
+    return {score.name: score.value for measure in measures for score in measure(baby).scores}
+
+
+def said_in(measures, baby):
+    return next(measure for measure in measures if measure.name == "speech")(baby).said
 
 
 def test_two_evaluations_of_the_same_baby_give_the_same_numbers(evaluated_recipe):
-    evaluator, baby, _ = evaluator_of(evaluated_recipe())
-    baby.train()  # dropout would show
-    first, second = evaluator.evaluate(baby), evaluator.evaluate(baby)
+    measures, baby = evaluation_of(evaluated_recipe())
+    baby.lm.train()  # dropout would show
+    first, second = ([measure(baby) for measure in measures] for _ in range(2))
     assert first == second
-    again, same_baby, _ = evaluator_of(evaluated_recipe())
-    assert again.evaluate(same_baby) == first
-    other = evaluator.evaluate(Baby(tiny_lm("opt", seed=9)))
-    assert all(other.metrics[name] != first.metrics[name] for name in ("eval/bits_per_byte/it", "eval/pairs/order"))
+    again, same_baby = evaluation_of(evaluated_recipe())
+    assert row_of(again, same_baby) == row_of(measures, baby)
+    other = row_of(measures, Speaker(tiny_lm("opt", seed=9), baby.tokenizer))
+    assert all(other[name] != row_of(measures, baby)[name] for name in ("bits_per_byte/it", "pairs/order"))
 
 
 def test_an_evaluation_leaves_the_mode_and_the_global_randomness_alone(evaluated_recipe):
-    evaluator, baby, _ = evaluator_of(evaluated_recipe())
-    baby.train()
+    measures, baby = evaluation_of(evaluated_recipe())
+    baby.lm.train()
+    row_of(measures, baby)  # opens the parent
     before = torch.get_rng_state(), random.getstate(), repr(np.random.get_state())
-    evaluator.evaluate(baby)
+    row_of(measures, baby)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (random.getstate(), repr(np.random.get_state())) == before[1:]
-    assert all(module.training for module in baby.modules())
-    baby.eval()
-    evaluator.evaluate(baby)
-    assert not any(module.training for module in baby.modules())
-    assert all(p.grad is None for p in baby.parameters())
+    assert all(module.training for module in baby.lm.modules())
+    baby.lm.eval()
+    row_of(measures, baby)
+    assert not any(module.training for module in baby.lm.modules())
+    assert all(p.grad is None for p in baby.lm.parameters())
 
 
 def test_what_an_evaluation_measures(evaluated_recipe, text_file, pairs_file):
     recipe = evaluated_recipe("--evaluation.max_lines", "5", "--evaluation.max_pairs", "4")
-    evaluator, baby, tokenizer = evaluator_of(recipe)
-    result = evaluator.evaluate(baby)
+    measures, baby = evaluation_of(recipe)
+    row, said = row_of(measures, baby), said_in(measures, baby)
     heldout = load_heldout([str(text_file)], heldout_every=10, max_lines=5)
     assert len(heldout) == 5
-    assert result.metrics["eval/bits_per_byte/it"] == bits_per_byte(baby.lm, tokenizer, heldout)
+    # one sums nats and divides once, the other bits: the last digit may differ
+    assert row["bits_per_byte/it"] == pytest.approx(bits_per_byte(baby.lm, baby.tokenizer, heldout), rel=1e-14)
     pairs = [load_pairs(pairs_file)[i] for i in (0, 3, 6, 9)]  # 4 of 12, evenly spread
-    assert result.metrics["eval/pairs/order"] == accuracy(baby.lm, tokenizer, pairs)
-    assert len(result.utterances.texts) == len(result.perplexities) == 6
-    said = result.utterances.completions
-    assert result.metrics["eval/utterances/distinct_1"] == distinct_n(said, 1)
-    assert result.metrics["eval/utterances/distinct_2"] == distinct_n(said, 2)
-    assert result.metrics["eval/utterances/longest_repeat"] == sum(map(longest_repeat, said)) / 6
-    assert result.metrics["eval/utterances/words"] == pytest.approx(sum(len(text.split()) for text in said) / 6)
-    assert result.metrics["eval/utterances/parent_log_perplexity"] == pytest.approx(
-        sum(map(math.log, result.perplexities)) / 6
-    )
+    assert row["pairs/order"] == score_pairs(baby.lm, baby.tokenizer, pairs).points().mean()
+    utterances, perplexities = ([one[key] for one in said] for key in ("utterance", "parent_perplexity"))
+    assert len(utterances) == 6
+    assert row["speech/distinct_1/baby"] == distinct_n(utterances, 1)
+    assert row["speech/distinct_2/baby"] == distinct_n(utterances, 2)
+    assert row["speech/longest_repeat/baby"] == sum(map(longest_repeat, utterances)) / 6
+    assert row["speech/words/baby"] == pytest.approx(sum(len(text.split()) for text in utterances) / 6)
+    assert row["speech/log_perplexity_with_prompt/baby"] == pytest.approx(sum(map(math.log, perplexities)) / 6)
 
 
 def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_same_length(evaluated_recipe, text_file):
     recipe = evaluated_recipe()
-    evaluator, baby, tokenizer = evaluator_of(recipe)
+    measures, baby = evaluation_of(recipe)
     lines = load_heldout([str(text_file)], heldout_every=10, max_lines=1 << 30)
     lines = [lines[i * len(lines) // 6] for i in range(6)]
-    rows = [tokenizer(line)["input_ids"] for line in lines]
+    rows = [baby.tokenizer(line)["input_ids"] for line in lines]
     # a prompt of 4 tokens: BOS and 3 of the line; an utterance of 5
-    prompts, cuts = [tokenizer.decode(row[:3]) for row in rows], [tokenizer.decode(row[:8]) for row in rows]
+    prompts, cuts = ([baby.tokenizer.decode(row[:end]) for row in rows] for end in (3, 8))
     assert not any("\ufffd" in cut for cut in prompts + cuts)
-    result = evaluator.evaluate(baby)
-    assert result.utterances.prompts == prompts
-    perplexities = evaluator.feedback.perplexities(prompts, cuts, [False] * 6)
-    assert result.metrics["eval/human/parent_log_perplexity"] == pytest.approx(sum(map(math.log, perplexities)) / 6)
+    assert [one["prompt"] for one in said_in(measures, baby)] == prompts
+    found = perplexities(*loaded(recipe.parent, "parent"), prompts, cuts, [False] * 6).values
+    human = row_of(measures, baby)["speech/log_perplexity_with_prompt/human"]
+    assert human == pytest.approx(sum(map(math.log, found)) / 6)
+
+
+def test_scope_and_until_of_the_evaluation_are_its_own(evaluated_recipe):
+    alone = evaluated_recipe("--evaluation.scope", "utterance", "--evaluation.until", "last_word")
+    measures, baby = evaluation_of(alone)
+    row, said = row_of(measures, baby), said_in(measures, baby)
+    assert "speech/log_perplexity_with_prompt/baby" not in row
+    prompts, utterances = ([one[key] for one in said] for key in ("prompt", "utterance"))
+    texts = [prompt + utterance for prompt, utterance in zip(prompts, utterances, strict=True)]
+    ended = row["speech/ended/baby"]
+    assert ended == 0.0  # so that every last word may have been cut
+    parent = loaded(alone.parent, "parent")
+    found = perplexities(*parent, prompts, texts, [False] * 6, scope="utterance", until="last_word").values
+    assert row["speech/log_perplexity/baby"] == pytest.approx(mean_log(found))
 
 
 def test_silent_utterances_are_counted_because_their_perplexity_is_left_out(evaluated_recipe, monkeypatch):
-    evaluator, baby, _ = evaluator_of(evaluated_recipe())
+    measures, baby = evaluation_of(evaluated_recipe())
     said = Utterances(["Il"] * 4, [" gatto", "", "  ", " cane"], ["Il gatto", "Il", "Il  ", "Il cane"], [True] * 4)
-    monkeypatch.setattr(evaluator, "_listen", lambda baby, prompts: said)
-    result = evaluator.evaluate(baby)
-    assert result.metrics["eval/utterances/silent"] == 0.5
-    heard = [math.log(result.perplexities[i]) for i in (0, 3)]
-    assert result.metrics["eval/utterances/parent_log_perplexity"] == pytest.approx(sum(heard) / 2)
+    monkeypatch.setattr("bambino.evaluation.speech.continuations.speak", lambda *_, **__: said)
+    row, rows = row_of(measures, baby), said_in(measures, baby)
+    assert row["speech/silent/baby"] == 0.5
+    heard = [math.log(rows[i]["parent_perplexity"]) for i in (0, 3)]
+    assert row["speech/log_perplexity_with_prompt/baby"] == pytest.approx(sum(heard) / 2)
 
 
 @pytest.mark.parametrize("heldout_every", ["null", "10"])
@@ -182,43 +209,77 @@ def test_evaluating_on_lines_that_are_trained_on_is_warned_of(evaluated_recipe, 
     texts = json.dumps({"it": [str(text_file.parent)], "other": [str(other)]})
     settings = ("--evaluation.texts", texts, "--text.heldout_every", heldout_every, "--max_steps", "0")
     rows = []
-    BambinoTrainer(args=evaluated_recipe(*settings, "--evaluation.eval_steps", "1"), on_row=rows.append).train()
+    recipe = evaluated_recipe(*settings, "--evaluation.eval_steps", "1")
+    BambinoTrainer(args=recipe, measures=measures_of(recipe), on_row=rows.append).train()
     warnings = [row["text"] for row in rows if row["kind"] == "warning"]
-    problem = "text.heldout_every is null, so these are evaluated on lines trained on: it, the prompts of utterances."
-    assert warnings == ([problem] if heldout_every == "null" else [])
+    assert len(warnings) == (heldout_every == "null")
+    for warning in warnings:
+        assert "trained on: bits_per_byte/it, speech." in warning
 
 
 def test_nothing_to_evaluate_measures_nothing(make_recipe):
-    evaluator, baby, _ = evaluator_of(make_recipe())
-    result = evaluator.evaluate(baby)
-    assert (result.metrics, result.utterances, result.perplexities) == ({}, None, [])
+    assert measures_of(make_recipe()) == []
 
 
-def test_bad_evaluation_input_is_refused_before_the_first_step(make_recipe, tmp_path):
+def test_a_parent_is_opened_only_when_the_baby_first_speaks_and_only_where_none_is_given(
+    evaluated_recipe, monkeypatch, tmp_path
+):
+    recipe = evaluated_recipe()
+    parent = Speaker(*loaded(recipe.parent, "parent"))
+    gone = replace(recipe, parent=replace(recipe.parent, model=str(tmp_path / "gone")))
+    baby = Speaker(*loaded(recipe.baby, "baby"))
+    assert row_of(measures_of(gone, parent=parent), baby) == row_of(measures_of(recipe), baby)
+    measures = measures_of(gone)
+    with pytest.raises(ModelError, match="gone"):
+        row_of(measures, baby)
+
+
+def test_bad_evaluation_input_is_refused_when_measures_are_made(make_recipe, tmp_path):
     pairs = json.dumps({"order": str(tmp_path / "nowhere.jsonl")})
     with pytest.raises(TextError, match=r"nowhere\.jsonl"):
-        BambinoTrainer(args=make_recipe("--evaluation.pairs", pairs))
+        measures_of(make_recipe("--evaluation.pairs", pairs))
     texts = json.dumps({"it": [str(tmp_path / "nowhere.txt")]})
     with pytest.raises(TextError, match=r"nowhere\.txt"):
-        BambinoTrainer(args=make_recipe("--evaluation.texts", texts))
+        measures_of(make_recipe("--evaluation.texts", texts))
+
+
+def test_prompts_that_nobody_evaluates_on_are_not_asked_for(evaluated_recipe):
+    settings = ("--evaluation.utterances", "6", "--text.min_chars", "100000")
+    measures, baby = evaluation_of(evaluated_recipe(*settings, "--evaluation.eval_steps", "null"))
+    with pytest.raises(TextError, match="No held-out line has 100000 characters"):
+        row_of(measures, baby)
+    with pytest.raises(TextError, match="No held-out line has 100000 characters"):
+        measures_of(evaluated_recipe(*settings, "--evaluation.eval_steps", "2"))
+
+
+def test_a_shipped_task_is_followed_by_its_three_measures(make_recipe, tmp_path):
+    irony = [{"text": line, "irony": i % 2, "split": "test"} for i, line in enumerate(italian_lines(6))]
+    write_pairs(tmp_path / "ironita2018.jsonl", *irony)
+    recipe = make_recipe("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
+    (measure,), baby = evaluation_of(recipe)
+    brief, whole = measure(baby), Classification("ironita", tmp_path, max_items=recipe.evaluation.max_items)(baby)
+    names = ["tasks/ironita", "tasks/ironita/accuracy", "tasks/ironita/macro_f1"]
+    assert [score.name for score in brief.scores] == names
+    values = {score.name: (score.value, score.chance) for score in whole.scores}
+    assert all((score.value, score.chance) == values[score.name] for score in brief.scores)
 
 
 def test_evaluating_at_every_step_does_not_change_what_is_learned(evaluated_recipe):
     weights = []
     for i, every in enumerate(("null", "1")):
-        recipe = evaluated_recipe("--evaluation.eval_steps", every, "--reward.tau", "null", output_dir=f"run{i}")
-        trainer = BambinoTrainer(args=recipe)
+        tau = ("--feedback.parent_perplexity.tau", "null")
+        recipe = evaluated_recipe("--evaluation.eval_steps", every, *tau, output_dir=f"run{i}")
+        trainer = BambinoTrainer(args=recipe, measures=measures_of(recipe))
         trainer.train()
         weights.append({name: p.detach() for name, p in trainer.baby.named_parameters()})
-        rows = (Path(recipe.output_dir) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        evaluations = [row["step"] for row in map(json.loads, rows) if row["kind"] == "evaluation"]
+        evaluations = [row["step"] for row in read_run(recipe.output_dir).evaluations]
         assert evaluations == ([] if every == "null" else [0, 1, 2, 3, 4, 5, 6])
     assert all(torch.equal(p, weights[1][name]) for name, p in weights[0].items())
 
 
 def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe):
     recipe = evaluated_recipe("--evaluation.eval_steps", "6")
-    trainer = BambinoTrainer(args=recipe)
+    trainer = BambinoTrainer(args=recipe, measures=measures_of(recipe))
     before = trainer.evaluate()
     last = trainer.train()
     assert trainer.evaluate() == last
@@ -226,8 +287,8 @@ def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe):
 
 
 def test_what_the_baby_says_does_not_depend_on_the_batch_size(evaluated_recipe):
-    said = []
-    for batch_size in ("4", "6"):
-        evaluator, baby, _ = evaluator_of(evaluated_recipe("--batch_size", batch_size))
-        said.append(evaluator.evaluate(baby).utterances)
+    said = [
+        [one["utterance"] for one in said_in(*evaluation_of(evaluated_recipe("--batch_size", size)))]
+        for size in ("4", "6")
+    ]
     assert said[0] == said[1]

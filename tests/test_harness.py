@@ -69,7 +69,7 @@ def test_every_log_prob_of_an_option_is_lm_evals(family, tmp_path):
     ours = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
     best = [int(np.argmax(scores)) for scores in ours]
-    result = Harness(HarnessConfig(("risposte",), tmp_path)).run(lm, tokenizer)["harness/risposte"]
+    result = Harness(HarnessConfig(("risposte",), tmp_path)).run(Speaker(lm, tokenizer))["harness/risposte"]
     assert result.item_scores["harness/risposte/acc"] == [
         float(b == label) for b, label in zip(best, [0, 1, 2, 0], strict=True)
     ]
@@ -81,7 +81,7 @@ def test_our_tasks_have_our_accuracy_in_lm_eval_paradigm_by_paradigm(tmp_path):
     data = PairSet(PAIRS, "memory", "")
     write_pair_tasks(tmp_path, "it", data)
     config = HarnessConfig(("it",), tmp_path, batch_size=3)
-    theirs = Harness(config).run(lm, tokenizer)
+    theirs = Harness(config).run(Speaker(lm, tokenizer))
     ours = {score.name: score for score in MinimalPairs("it", data)(Speaker(lm, tokenizer)).scores}
     for uid in ("order", "same", "form"):
         (score,) = theirs[f"harness/it_{uid}"].scores
@@ -99,7 +99,7 @@ def test_a_limit_leaves_the_first_items(tmp_path):
     lm, tokenizer = uniform_lm("gpt2", 320), make_tokenizer()
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
     config = HarnessConfig(("it_same", "it_ord*"), tmp_path, limit=1)
-    results = Harness(config).run(lm, tokenizer)
+    results = Harness(config).run(Speaker(lm, tokenizer))
     assert {name: result.scores[0].items for name, result in results.items()} == {
         "harness/it_same": 1,
         "harness/it_order": 1,
@@ -129,7 +129,7 @@ def test_lm_evals_own_blimp_has_a_space_before_each_sentence_and_gives_ties_to_t
     spaced = score_pairs(lm, tokenizer, [Pair(f" {p.good}", f" {p.bad}", "") for p in pairs])
     np.testing.assert_allclose(theirs[:, 0], spaced.good, rtol=1e-6)
     assert abs(theirs[0, 0] - score_pairs(lm, tokenizer, pairs).good[0]) > 0.1
-    result = Harness(HarnessConfig(("own",), tmp_path)).run(lm, tokenizer)["harness/own"]
+    result = Harness(HarnessConfig(("own",), tmp_path)).run(Speaker(lm, tokenizer))["harness/own"]
     assert result.item_scores["harness/own/acc"][1] == 1.0
 
 
@@ -159,24 +159,28 @@ def test_the_start_token_is_prepended_once_whoever_does_it():
 
 def test_a_tokenizer_without_any_start_token_is_refused():
     with pytest.raises(HarnessError, match="neither BOS nor EOS"):
-        Harness(HarnessConfig(())).run(sharp_lm("opt"), word_tokenizer("a", bos=None))
+        Harness(HarnessConfig(())).run(Speaker(sharp_lm("opt"), word_tokenizer("a", bos=None)))
 
 
 def test_an_unknown_task_is_named(tmp_path):
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
     config = HarnessConfig(("it_order", "it_odrer"), tmp_path)
     with pytest.raises(HarnessError, match=rf"finds no task it_odrer in {tmp_path}"):
-        Harness(config).run(sharp_lm("opt"), make_tokenizer())
+        Harness(config).run(Speaker(sharp_lm("opt"), make_tokenizer()))
     with pytest.raises(HarnessError, match=r"finds no task blimp \(neither its own tasks nor a folder"):
-        Harness(HarnessConfig(("blimp",))).run(sharp_lm("opt"), make_tokenizer())
+        Harness(HarnessConfig(("blimp",))).run(Speaker(sharp_lm("opt"), make_tokenizer()))
 
 
 @pytest.mark.slow
 def test_lm_evals_own_tasks_are_found_when_asked_for():
     with pytest.raises(HarnessError, match="finds no task blimp_adjunct_iland among its own"):
-        Harness(HarnessConfig(("blimp_adjunct_iland",), include_defaults=True)).run(sharp_lm("opt"), make_tokenizer())
+        Harness(HarnessConfig(("blimp_adjunct_iland",), include_defaults=True)).run(
+            Speaker(sharp_lm("opt"), make_tokenizer())
+        )
     with pytest.raises(HarnessError, match="cannot read the data of blimp_adjunct_island"):  # offline
-        Harness(HarnessConfig(("blimp_adjunct_island",), include_defaults=True)).run(sharp_lm("opt"), make_tokenizer())
+        Harness(HarnessConfig(("blimp_adjunct_island",), include_defaults=True)).run(
+            Speaker(sharp_lm("opt"), make_tokenizer())
+        )
 
 
 def test_data_that_are_not_here_are_named(tmp_path):
@@ -184,10 +188,10 @@ def test_data_that_are_not_here_are_named(tmp_path):
     (tmp_path / "it_form.jsonl").unlink()
     config = HarnessConfig(("it_form",), tmp_path)
     with pytest.raises(HarnessError, match=r"cannot read the data of it_form: .*it_form\.jsonl"):
-        Harness(config).run(sharp_lm("opt"), make_tokenizer())
+        Harness(config).run(Speaker(sharp_lm("opt"), make_tokenizer()))
 
 
 def test_without_lm_eval_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(HarnessError, match=r"Install it: pip install 'bambino-lm\[harness\]'"):
-        Harness(HarnessConfig(("blimp",))).run(sharp_lm("opt"), make_tokenizer())
+        Harness(HarnessConfig(("blimp",))).run(Speaker(sharp_lm("opt"), make_tokenizer()))

@@ -89,7 +89,7 @@ def test_multiblimp_by_its_name_on_the_hub(multiblimp: Path):
 def test_multiblimp_from_the_command_line(multiblimp: Path, baby_folder: Path, tmp_path: Path, capsys):
     words = ["--pairs", "{multiblimp_it: 'jumelet/multiblimp:ita'}", "--output_dir", str(tmp_path / "out")]
     assert main(["evaluate", str(baby_folder), *words]) == 0
-    task = load_results(tmp_path / "out").tasks["multiblimp_it"]
+    task = load_results(tmp_path / "out").tasks["pairs/multiblimp_it"]
     assert [score.name for score in task.scores if "SV" in score.name] == [
         "pairs/multiblimp_it/term:SV-#",
         "pairs/multiblimp_it/term:SV-P",
@@ -176,4 +176,4 @@ def test_a_task_from_the_hub_on_the_command_line(hub: Path, baby_folder: Path, t
         write_lines(folder / file, [CAUSE, CAUSE | {"label": 0}])
     out = tmp_path / "out"
     assert main(["evaluate", str(baby_folder), "--tasks", "[xcopa_it]", "--output_dir", str(out)]) == 0
-    assert load_results(out).tasks["xcopa_it"].settings["data"] == "cambridgeltl/xcopa on the hub, test"
+    assert load_results(out).tasks["tasks/xcopa_it"].settings["data"] == "cambridgeltl/xcopa on the hub, test"

@@ -22,7 +22,7 @@ TINY = Design(
     l2_lines=80,
     cycles=2,
     evaluations=1,
-    exam_sentences=10,
+    test_sentences=10,
     doublets=1,
     prompts=4,
     hidden_size=16,
@@ -108,7 +108,7 @@ def test_what_is_whole_is_not_done_again(done, monkeypatch):
     def never(*_):
         raise AssertionError
 
-    monkeypatch.setattr(nursery_lab, "raise_base", never)
+    monkeypatch.setattr(nursery_lab, "train_base", never)
     monkeypatch.setattr(nursery_lab, "run_condition", never)
     do_all(done, ("clm", "bambino"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import italian_lines
 
-from bambino import BambinoTrainer
+from bambino import BambinoTrainer, measures_of
 from bambino.analysis.acquisition import load_order
 from bambino.analysis.results import load_results
 from bambino.cli.main import main
@@ -52,9 +52,9 @@ def test_every_test_in_the_folder_is_run_and_saved(baby_folder: Path, tests_fold
     out = tmp_path / "out"
     assert main(["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(out)]) == 0
     results = load_results(out)
-    assert set(results.tasks) == {"agreement", "forms", "ironita", "bits_per_byte/sentences"}
-    assert results.tasks["agreement"].main.items == 6
-    assert results.tasks["ironita"].main.chance == 0.5
+    assert set(results.tasks) == {"pairs/agreement", "pairs/forms", "tasks/ironita", "bits_per_byte/sentences"}
+    assert results.tasks["pairs/agreement"].main.items == 6
+    assert results.tasks["tasks/ironita"].main.chance == 0.5
     assert results.settings["data"] == str(tests_folder)
     assert "torch" in results.environment["packages"]
     assert f"All scores: {out / 'results.json'}" in capsys.readouterr().out
@@ -67,12 +67,12 @@ def test_a_limit_holds_for_every_test(baby_folder: Path, tests_folder: Path):
 
 def test_only_the_tests_asked_for_are_run(baby_folder: Path, tests_folder: Path):
     results = evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["forms"])).results
-    assert list(results.tasks) == ["forms"]
+    assert list(results.tasks) == ["pairs/forms"]
 
 
 def test_tests_of_a_suite_that_the_data_lack_are_left_out_by_name(baby_folder: Path, tests_folder: Path):
     results = evaluate(str(baby_folder), Plan(data=str(tests_folder), suite="paper")).results
-    assert list(results.tasks) == ["ironita"]
+    assert list(results.tasks) == ["tasks/ironita"]
     assert results.left_out.keys() == {"blimp", "sentipolc", "textual_entailment", "haspeede", "eventi", "facta"}
     assert results.left_out["blimp"] == f"no file for it in {tests_folder}"
 
@@ -88,9 +88,9 @@ def test_the_untrained_baby_stands_beside_the_trained_one(baby_folder: Path, tes
     folder = tmp_path / "untrained"
     evaluate(str(baby_folder), plan).results.save(folder)
     results = evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["ironita"], untrained=str(folder))).results
-    scores = {score.name: score for score in results.tasks["ironita"].scores}
-    assert scores["ironita/balanced_accuracy/gain"].value == 0.0
-    assert scores["ironita/balanced_accuracy/untrained"].value == scores["ironita/balanced_accuracy"].value
+    scores = {score.name: score for score in results.tasks["tasks/ironita"].scores}
+    assert scores["tasks/ironita/gain"].value == 0.0
+    assert scores["tasks/ironita/untrained"].value == scores["tasks/ironita"].value
 
 
 def test_what_has_no_score_by_item_stands_beside_the_untrained_babys_without_a_gain(
@@ -111,8 +111,8 @@ def test_a_task_that_no_reference_can_do_is_called_uninformative(baby_folder: Pa
     evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["ironita"])).results.save(folder)
     plan = Plan(data=str(tests_folder), tasks=["ironita", "forms"], references=[str(folder)])
     tasks = evaluate(str(baby_folder), plan).results.tasks
-    assert tasks["ironita"].verdict.startswith("uninformative (no reference is above chance)")
-    assert "uninformative" not in tasks["forms"].verdict  # the reference was not tried on it
+    assert tasks["tasks/ironita"].verdict.startswith("uninformative (no reference is above chance)")
+    assert "uninformative" not in tasks["pairs/forms"].verdict  # the reference was not tried on it
 
 
 def test_text_gives_fluency_in_both_languages_and_a_parent_hears_the_baby(
@@ -137,7 +137,7 @@ def test_a_run_is_evaluated_with_its_own_parent_and_curves(make_recipe, text: li
     recipe = make_recipe(
         "--evaluation.eval_steps", "3", "--evaluation.texts", f"{{it: [{text[0]}], en: [{text[0]}]}}"
     )  # fmt: skip
-    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
     plan = Plan(l2_text=text, heldout_every=2, max_lines=100, prompts=2, pro_drop=True)
     assert subject_of(recipe.output_dir, plan).parent == str(parent_folder)
     results = evaluate(recipe.output_dir, plan).results
@@ -157,7 +157,7 @@ def test_every_checkpoint_of_a_run_is_measured_with_the_baby_before_it(
     texts = f"{{it: [{text[0]}], en: [{english}]}}"
     recipe = make_recipe("--save_steps", "2", "--save_total_limit", "9", "--evaluation.eval_steps", "2",
                          "--evaluation.texts", texts)  # fmt: skip
-    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
     steps = [0, *range(2, recipe.max_steps, 2), recipe.max_steps]
     words = ["--l1_text", f"[{english}]", "--l2_text", f"[{text[0]}]", "--prompts", "2", "--checkpoints", "true"]
     assert main(["evaluate", recipe.output_dir, *words, "--levels", "[9, 0.1]", "--gains", "[0]"]) == 0
@@ -187,11 +187,12 @@ def test_every_checkpoint_of_a_run_is_measured_with_the_baby_before_it(
 
 def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, text: list[str], tmp_path: Path, capsys):
     runs = []
-    for name, kind in (("heard", "clm"), ("both", "cycle")):
+    for name, cycle in (("heard", "{clm: 1}"), ("both", "{clm: 10, ppo: 2}")):
         texts = f"{{it: [{text[0]}], en: [{text[0]}]}}"
-        recipe = make_recipe("--output_dir", str(tmp_path / name), "--schedule.kind", kind, "--evaluation.texts", texts,
-                             "--evaluation.eval_steps", "3", "--clm.learning_rate", "1e-3")  # fmt: skip
-        BambinoTrainer(args=recipe).train()
+        recipe = make_recipe("--output_dir", str(tmp_path / name), "--schedule.cycle", cycle,
+                             "--evaluation.texts", texts, "--evaluation.eval_steps", "3",
+                             "--clm.learning_rate", "1e-3")  # fmt: skip
+        BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
         runs.append(str(tmp_path / name))
     assert main(["compare", *runs]) == 0
     shown = capsys.readouterr().out
@@ -214,7 +215,7 @@ def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, t
 
 def test_what_is_left_of_a_run_is_measured_at_its_own_age(make_recipe, text: list[str], tmp_path: Path):
     recipe = make_recipe("--save_steps", "2", "--save_total_limit", "9")
-    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
     run, folder = Path(recipe.output_dir), Path(recipe.output_dir, "evaluation")
     words = ["evaluate", str(run), "--l2_text", f"[{text[0]}]", "--prompts", "0", "--checkpoints", "true"]
 
@@ -241,13 +242,13 @@ def test_an_interrupted_evaluation_keeps_what_it_has(
         raise KeyboardInterrupt
 
     words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(tmp_path)]
-    monkeypatch.setattr("bambino.evaluation.suite.evaluate_task", interrupted)
+    monkeypatch.setattr("bambino.evaluation.suite.Classification.__call__", interrupted)
     assert main(words) == 130
     out, err = capsys.readouterr()
     assert err.strip() == "Interrupted."
     assert "What was measured until then" in out
-    assert set(load_results(tmp_path / "unfinished").tasks) == {"agreement", "forms"}
-    monkeypatch.setattr("bambino.evaluation.suite.evaluate_pairs", interrupted)
+    assert set(load_results(tmp_path / "unfinished").tasks) == {"pairs/agreement", "pairs/forms"}
+    monkeypatch.setattr("bambino.evaluation.suite.MinimalPairs.__call__", interrupted)
     assert main(words) == 130
     assert "What was measured" not in capsys.readouterr().out  # that was of another evaluation
 
@@ -260,7 +261,7 @@ def test_checkpoints_are_a_runs(baby_folder: Path, tmp_path: Path, capsys):
 
 def test_a_run_without_evaluations_has_no_curves_and_says_so(make_recipe, text: list[str]):
     recipe = make_recipe("--max_steps", "1")
-    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
     results = evaluate(recipe.output_dir, Plan(l2_text=text, heldout_every=10, max_lines=2, prompts=0)).results
     assert "has no evaluation" in results.left_out["forgetting"]
 
@@ -271,7 +272,7 @@ def test_the_order_of_acquisition_is_compared_with_a_childs(make_recipe, text: l
     items = [{"sentence_good": "il gatto", "sentence_bad": "il la gatto", "UID": uid} for uid in uids]
     pairs.write_text("".join(json.dumps(item) + "\n" for item in items))
     recipe = make_recipe("--evaluation.eval_steps", "3", "--evaluation.pairs", f"{{it: {pairs}}}")
-    BambinoTrainer(args=recipe).train()
+    BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
     plan = Plan(l2_text=text, heldout_every=10, max_lines=2, prompts=0, child_order="it")
     results = evaluate(recipe.output_dir, plan).results
     assert results.tasks["acquisition"].main.items == 3
@@ -280,7 +281,7 @@ def test_the_order_of_acquisition_is_compared_with_a_childs(make_recipe, text: l
 
 def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsys):
     recipe = make_recipe()
-    trainer = BambinoTrainer(args=recipe)
+    trainer = BambinoTrainer(args=recipe, measures=measures_of(recipe))
     trainer.stop_requested = True
     trainer.on_row = lambda row: setattr(trainer, "stop_requested", True)
     trainer.train()
@@ -294,7 +295,7 @@ def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsy
         (["--dta", "tests"], "There is no setting dta. Did you mean data?"),
         (["--data", "tests", "--max_items", "0"], "max_items = 0 is too small. Use 1 or more."),
         (["--data", "tests", "--curves", "[pairs/it]"], "curves = ['pairs/it'] must name two measures"),
-        (["--data", "tests", "--heldout_every", "0"], "heldout_every = 0 is too small. Use 2 or more."),
+        (["--data", "tests", "--heldout_every", "0"], "heldout_every = 0 is too small. Use 2 or more"),
         (["--data", "tests", "--parent", "it"], "parent = it is used with --l2_text only. Give that too."),
         (["--data", "tests", "--pro_drop", "true"], "pro_drop = True is used with --l2_text only."),
         (["--data", "tests", "--child_order", "it"], "child_order: nowhere is no run directory."),
@@ -343,7 +344,7 @@ def test_files_that_are_no_tests_and_lines_that_cannot_be_used_are_named(
     assert "sentences.jsonl, line 2: text = ' ' must be a non-empty string." in capsys.readouterr().err
 
 
-def test_what_was_measured_before_an_error_is_kept_and_goes_when_all_is_there(
+def test_data_that_cannot_be_used_are_refused_before_anything_is_measured(
     baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys
 ):
     broken = tests_folder / "zz.jsonl"
@@ -352,10 +353,7 @@ def test_what_was_measured_before_an_error_is_kept_and_goes_when_all_is_there(
     assert main(words) == 2
     out, err = capsys.readouterr()
     assert "zz.jsonl, line 2: no sentence_bad" in err
-    assert f"What was measured until then: {tmp_path / 'out' / 'unfinished' / 'results.json'}" in out
-    assert set(load_results(tmp_path / "out" / "unfinished").tasks) == {
-        "agreement", "forms", "ironita", "bits_per_byte/sentences"
-    }  # fmt: skip
+    assert "pairs/agreement" not in out
     assert not (tmp_path / "out" / "results.json").exists()
     broken.unlink()
     assert main(words) == 0
@@ -394,18 +392,20 @@ def test_the_average_leaves_out_uninformative_tasks(baby_folder: Path, tests_fol
     assert main([*words, "--output_dir", str(tmp_path / "one")]) == 0
     first = load_results(tmp_path / "one")
     mean = first.tasks["average"].main
-    assert mean.value == pytest.approx((first.tasks["ironita"].main.value + first.tasks["haspeede"].main.value) / 2)
+    assert mean.value == pytest.approx(
+        (first.tasks["tasks/ironita"].main.value + first.tasks["tasks/haspeede"].main.value) / 2
+    )
     shown = " ".join(capsys.readouterr().out.split())
     assert all(f" {name} 0." in shown.split("macro-F1")[1] for name in ("ironita", "haspeede"))
     assert "not corrected for being several" in shown
     references = ["--references", f"[{tmp_path / 'one'}]", "--output_dir", str(tmp_path / "two")]
     assert main([*words, *references]) == 0
     second = load_results(tmp_path / "two")
-    assert second.tasks["ironita"].verdict.startswith("uninformative")
+    assert second.tasks["tasks/ironita"].verdict.startswith("uninformative")
     assert "average" not in second.tasks
 
 
-def test_a_reference_judges_classification_alone(
+def test_a_reference_tells_of_classification_alone(
     baby_folder: Path, tests_folder: Path, text: list[str], tmp_path: Path
 ):
     words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--l2_text", f"[{text[0]}]"]
@@ -413,7 +413,7 @@ def test_a_reference_judges_classification_alone(
     assert main([*words, *few, "--output_dir", str(tmp_path / "one")]) == 0
     assert main([*words, *few, "--references", f"[{tmp_path / 'one'}]", "--output_dir", str(tmp_path / "two")]) == 0
     tasks = load_results(tmp_path / "two").tasks
-    assert [name for name, task in tasks.items() if "uninformative" in task.verdict] == ["ironita"]
+    assert [name for name, task in tasks.items() if "uninformative" in task.verdict] == ["tasks/ironita"]
 
 
 def test_results_of_other_data_or_options_do_not_compare(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
@@ -431,8 +431,8 @@ def test_results_of_other_data_or_options_do_not_compare(baby_folder: Path, test
         words_now = [*words, *options, "--untrained", str(tmp_path / untrained), "--output_dir", str(tmp_path / "x")]
         assert main(words_now) == 0
         found = load_results(tmp_path / "x")
-        assert setting in found.left_out["agreement, gain"]
-        assert not [score for score in found.tasks["agreement"].scores if "gain" in score.name]
+        assert setting in found.left_out["pairs/agreement, gain"]
+        assert not [score for score in found.tasks["pairs/agreement"].scores if "gain" in score.name]
 
 
 @pytest.mark.parametrize(
@@ -454,7 +454,7 @@ def test_a_model_that_is_not_there_is_named_before_anything_is_measured(
 
 def test_the_model_comes_first(capsys):
     assert main(["evaluate", "--data", "tests"]) == 2
-    assert "Name the model first" in capsys.readouterr().err
+    assert "arguments are required: MODEL" in capsys.readouterr().err
 
 
 def test_suites_are_told_in_the_help(capsys):

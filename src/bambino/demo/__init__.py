@@ -25,9 +25,9 @@ from bambino.demo.tables import base_lesson, base_rows
 from bambino.errors import DemoError
 from bambino.experiments.local import Job
 from bambino.experiments.nursery.designs import BASES, CONDITIONS, INVENTED, L1, SIZES, Design
-from bambino.experiments.nursery.exam import read_truth
 from bambino.experiments.nursery.results import read_result
 from bambino.experiments.nursery.runs import Run, prepare_process, run_condition
+from bambino.experiments.nursery.test_set import read_truth
 from bambino.nursery import Grammar, NurseryError
 from bambino.report.tables import table
 from bambino.runs.machine import matrix_rate
@@ -75,17 +75,19 @@ def demo(
     make_room(output_dir)
     folder = base_models_folder(design, seed, cache)
     runs = [
-        Run(condition, design, number, folder, folder / "exam", (output_dir / "runs" / f"{name}-{number}").resolve())
+        Run(
+            condition, design, number, folder, folder / "test-set", (output_dir / "runs" / f"{name}-{number}").resolve()
+        )
         for name, condition in CONDITIONS.items()
         for number in range(seed, seed + seeds)
     ]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=prepare_process) as pool:
         train_bases(folder, design, seed, pool, console)
-        bases = {name: json.loads((folder / name / "exam.json").read_text(encoding="utf-8")) for name in BASES}
+        bases = {name: json.loads((folder / name / "knowledge.json").read_text(encoding="utf-8")) for name in BASES}
         console.print(table(base_rows(bases, design)))
         console.print(base_lesson(bases, design), markup=False, highlight=False)
         run_and_show([_job(run) for run in sorted(runs, key=_length, reverse=True)], pool, console)
-    truth = read_truth(folder / "exam")
+    truth = read_truth(folder / "test-set")
     results = [read_result(run.condition.name, run.seed, run.folder, truth) for run in runs]
     path = report(output_dir, design, results, bases, truth, console)
     seconds = time.perf_counter() - begin

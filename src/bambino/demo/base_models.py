@@ -13,8 +13,8 @@ from bambino.demo.progress import run_and_show
 from bambino.demo.tables import roles
 from bambino.experiments.local import Job
 from bambino.experiments.nursery.designs import BASES, Design, cache_key
-from bambino.experiments.nursery.exam import write_exam
-from bambino.experiments.nursery.runs import raise_base
+from bambino.experiments.nursery.runs import train_base
+from bambino.experiments.nursery.test_set import write_test_set
 
 
 def cache_directory() -> Path:
@@ -35,14 +35,14 @@ def train_bases(folder: Path, design: Design, seed: int, pool: Executor, console
     part = folder.with_name(f".part-{os.getpid()}-{folder.name}")
     console.print(f"Training two models from scratch: {' and '.join(roles(design).values())}.")
     try:
-        write_exam(part / "exam", design, seed)
+        write_test_set(part / "test-set", design, seed)
         jobs = [
             Job(
                 roles(design)[name],
                 part / name,
                 design.base_steps,
-                raise_base,
-                (base, design, seed, part / "exam", part / name),
+                train_base,
+                (base, design, seed, part / "test-set", part / name),
             )
             for name, base in BASES.items()
         ]

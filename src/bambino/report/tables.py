@@ -125,7 +125,7 @@ def classification_table(results: Results) -> Table | None:
     for name, task in results.tasks.items():
         found = {score.name.removeprefix(f"{name}/"): f"{score.value:.3f}" for score in task.scores}
         if "accuracy/majority" in found:
-            table.add_row(name, *(found.get(key, "") for key in columns.values()))
+            table.add_row(name.removeprefix("tasks/"), *(found.get(key, "") for key in columns.values()))
     return table if table.row_count else None
 
 

@@ -93,7 +93,7 @@ class CharacterModel:
 
 
 @dataclass(frozen=True)
-class Shares:
+class WordShares:
     """How some words were judged; the three sum to 1."""
 
     l1: float
@@ -167,13 +167,13 @@ class LanguageIdentifier:
             return "L1"
         return "L2" if probability <= 1 - self.settings.sure else "unsure"
 
-    def shares(self, words: Sequence[str]) -> Shares:
+    def shares(self, words: Sequence[str]) -> WordShares:
         """How many of the words look like which language; NaN of no words."""
         judged = Counter(self.language(word) for word in words)
         part = {name: judged[name] / len(words) if words else math.nan for name in ("L1", "L2", "unsure")}
-        return Shares(part["L1"], part["L2"], part["unsure"], len(words))
+        return WordShares(part["L1"], part["L2"], part["unsure"], len(words))
 
-    def examine(self, l1_lines: Iterable[str], l2_lines: Iterable[str]) -> LanguageIdReport:
+    def evaluate(self, l1_lines: Iterable[str], l2_lines: Iterable[str]) -> LanguageIdReport:
         """Judge the words of lines that training did not see.
 
         Raises:
@@ -182,7 +182,7 @@ class LanguageIdentifier:
         heard = {"L1": count_words(l1_lines).elements(), "L2": count_words(l2_lines).elements()}
         words = {name: list(those) for name, those in heard.items()}
         if empty := [name for name, those in words.items() if not those]:
-            raise ValueError(f"there is no word in the {empty[0]} lines to be examined on.")
+            raise ValueError(f"there is no word in the {empty[0]} lines to be evaluated on.")
         shares = {name: self.shares(those) for name, those in words.items()}
         new = {
             name: self.shares([word for word in dict.fromkeys(those) if not self._was_heard(word)])

@@ -30,7 +30,7 @@ from bambino.analysis.verdicts import against, in_words
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, choice_lengths, choice_log_probs
-from bambino.evaluation.zero_shot.confusion import TIE, Confusion, Shares, always, credits_of, guessing, shares_of
+from bambino.evaluation.zero_shot.confusion import TIE, Accuracies, Confusion, always, credits_of, guessing, shares_of
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of, shortened
 from bambino.evaluation.zero_shot.ranking import auc_of
 from bambino.evaluation.zero_shot.task_data import Item, TaskData, load_items
@@ -210,11 +210,11 @@ def result_of(task: Task, data: TaskData, scores: OptionScores, settings: Mappin
     return TaskResult(name, found, settings, in_words(name, found), item_scores)
 
 
-def _majority(truth: np.ndarray, labels: int) -> Shares:
+def _majority(truth: np.ndarray, labels: int) -> Accuracies:
     return always(int(np.bincount(truth, minlength=labels).argmax()), truth, labels)
 
 
-def _chance(truth: np.ndarray, labels: int) -> Shares:
+def _chance(truth: np.ndarray, labels: int) -> Accuracies:
     """What guessing scores; of balanced accuracy, what one answer for everything does."""
     return replace(guessing(truth, labels), balanced_accuracy=_majority(truth, labels).balanced_accuracy)
 
@@ -224,7 +224,7 @@ def _named(task: Task, measure: str, part: str = "") -> str:
     return f"tasks/{task.name}" + ("" if measure == "balanced_accuracy" else f"/{measure}") + part
 
 
-def _scores(task: Task, part: str, confusion: Confusion, chance: Shares, items: int) -> list[Score]:
+def _scores(task: Task, part: str, confusion: Confusion, chance: Accuracies, items: int) -> list[Score]:
     """The measures of one scoring, with bootstrap intervals."""
     value = confusion.shares()
     result = []
@@ -239,14 +239,14 @@ def _scores(task: Task, part: str, confusion: Confusion, chance: Shares, items: 
     return result
 
 
-def _plain_scores(task: Task, part: str, value: Shares, chance: Shares, items: int) -> list[Score]:
+def _plain_scores(task: Task, part: str, value: Accuracies, chance: Accuracies, items: int) -> list[Score]:
     return [
         Score(_named(task, name, part), getattr(value, name), "share", items, chance=_level(name, chance))
         for name in MEASURES
     ]
 
 
-def _level(name: str, chance: Shares) -> float:
+def _level(name: str, chance: Accuracies) -> float:
     return float(getattr(chance, name))
 
 

@@ -23,8 +23,8 @@ def credits_of(scores: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Shares:
-    """Shares; classes that no item has are left out of the means over classes."""
+class Accuracies:
+    """Accuracies; classes that no item has are left out of the means over classes."""
 
     accuracy: float
     balanced_accuracy: float
@@ -54,7 +54,7 @@ class Confusion:
         np.add.at(self.counts, rows, per_item.swapaxes(0, 1))
         self.total = self.counts.sum(0)
 
-    def shares(self, picks: np.ndarray | None = None) -> Shares:
+    def shares(self, picks: np.ndarray | None = None) -> Accuracies:
         """Mean over templates, of the groups picked (with repetition; None: of each once).
 
         A class that is not among the picked counts as in all groups: leaving it out would lift everything else.
@@ -66,27 +66,27 @@ class Confusion:
         right = counts[1 : 1 + self.templates].sum() / self.templates
         known = np.where(counts[0] > 0, counts, self.total)
         true, hits, answered = known[0], known[1 : 1 + self.templates], known[1 + self.templates :]
-        return Shares(
+        return Accuracies(
             accuracy=float(right / counts[0].sum()),
             balanced_accuracy=float((hits / true).mean()),
             macro_f1=float((2 * hits / (answered + true)).mean()),
         )
 
 
-def guessing(truth: np.ndarray, labels: int) -> Shares:
+def guessing(truth: np.ndarray, labels: int) -> Accuracies:
     """What a model scores that finds all options equally good."""
     return _of_constant(np.full(labels, 1 / labels), truth)
 
 
-def always(label: int, truth: np.ndarray, labels: int) -> Shares:
+def always(label: int, truth: np.ndarray, labels: int) -> Accuracies:
     """What a model scores that gives one answer to everything."""
     return _of_constant(np.eye(labels)[label], truth)
 
 
-def _of_constant(answer: np.ndarray, truth: np.ndarray) -> Shares:
+def _of_constant(answer: np.ndarray, truth: np.ndarray) -> Accuracies:
     return shares_of(np.broadcast_to(answer, (len(truth), len(answer))), truth)
 
 
-def shares_of(answers: np.ndarray, truth: np.ndarray) -> Shares:
+def shares_of(answers: np.ndarray, truth: np.ndarray) -> Accuracies:
     """Of one template's (N, k) parts of the answer."""
     return Confusion(answers[None], truth, np.zeros(len(truth), dtype=int)).shares()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bambino.errors import TextError
-from bambino.evaluation.zero_shot.task_definitions import FieldText, Place, Task
+from bambino.evaluation.zero_shot.task_definitions import DataPlace, FieldText, Task
 from bambino.text.heldout import spread
 from bambino.text.json_lines import objects_of
 from bambino.text.lines import is_broken
@@ -87,7 +87,7 @@ class _Read:
 
     rows: list[_Row]
     train: list[_Row]
-    place: Place
+    place: DataPlace
     source: str
     sha256: str
 
@@ -127,7 +127,7 @@ def _of_split(rows: list[_Row], split: str, source: str) -> list[_Row]:
     return chosen
 
 
-def _hub_rows(place: Place, split: str) -> list[_Row]:
+def _hub_rows(place: DataPlace, split: str) -> list[_Row]:
     try:
         from datasets import load_dataset
     except ImportError:
@@ -144,7 +144,7 @@ def _hub_rows(place: Place, split: str) -> list[_Row]:
     return [(f"{place.source} on the hub, {split}, row {number}", dict(row)) for number, row in enumerate(dataset)]
 
 
-def _plain(task: Task, place: Place, number: int, where: str, row: dict[str, Any]) -> list[Item]:
+def _plain(task: Task, place: DataPlace, number: int, where: str, row: dict[str, Any]) -> list[Item]:
     fields = {name: _text(_value(row, where, spelled), where, name) for name, spelled in place.fields.items()}
     (label,) = _labels(task, place, where, row)
     if task.variant is not None and fields[task.variant] not in task.templates[0].prompts:
@@ -153,7 +153,7 @@ def _plain(task: Task, place: Place, number: int, where: str, row: dict[str, Any
     return [Item(fields, label, number, where)]
 
 
-def _tagged(task: Task, place: Place, number: int, where: str, row: dict[str, Any]) -> list[Item]:
+def _tagged(task: Task, place: DataPlace, number: int, where: str, row: dict[str, Any]) -> list[Item]:
     tokens = _value(row, where, place.fields["tokens"])
     if not isinstance(tokens, list) or not tokens:
         raise TextError(f"{where}: tokens must be a list of words.")
@@ -171,7 +171,7 @@ def _tagged(task: Task, place: Place, number: int, where: str, row: dict[str, An
     return items
 
 
-def _labels(task: Task, place: Place, where: str, row: dict[str, Any]) -> list[int]:
+def _labels(task: Task, place: DataPlace, where: str, row: dict[str, Any]) -> list[int]:
     """Indices of the row's labels: one, or one per token."""
     value = _value(row, where, place.label)
     spelled = {spelling: i for i, names in enumerate(task.labels.values()) for spelling in names}

@@ -48,7 +48,7 @@ class Template:
 
 
 @dataclass(frozen=True)
-class Place:
+class DataPlace:
     """Where items are kept and what their fields are called there."""
 
     source: str
@@ -84,8 +84,8 @@ class Task:
     """The field whose value picks the prompt (XCOPA's question: cause or effect)."""
     ranked: str | None
     """Acceptability: the field whose probability alone should rank the last label's items above the others'."""
-    local: Place
-    hub: Place | None
+    local: DataPlace
+    hub: DataPlace | None
     templates: tuple[Template, ...]
 
 
@@ -147,10 +147,10 @@ def _task(raw: dict[str, Any]) -> Task:
     return task
 
 
-def _place(raw: dict[str, Any], fields: Mapping[str, tuple[str, ...]], label: tuple[str, ...]) -> Place:
+def _place(raw: dict[str, Any], fields: Mapping[str, tuple[str, ...]], label: tuple[str, ...]) -> DataPlace:
     raw = dict(raw)
     own = {name: _names(spelled) for name, spelled in raw.pop("fields", {}).items()}
-    return Place(
+    return DataPlace(
         source=raw.pop("source"),
         split=str(raw.pop("split")),
         train_split=raw.pop("train_split", None),

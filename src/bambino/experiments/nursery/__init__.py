@@ -1,1 +1,1 @@
-"""Experiments in the nursery: designs, exam, runs, results."""
+"""Experiments in the nursery: designs, test set, runs, results."""

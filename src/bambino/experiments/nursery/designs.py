@@ -56,7 +56,7 @@ class Design:
     """Cycles of 10 clm and 2 ppo steps of 32 lines."""
     evaluations: int = 6
     """After the one at step 0; divides `cycles`."""
-    exam_sentences: int = 200
+    test_sentences: int = 200
     """Sentences of each language that bits per byte are measured on."""
     doublets: int = 20
     """Doublets of minimal pairs per phenomenon, two pairs each."""
@@ -86,10 +86,10 @@ def _name(language: str) -> str:
 SIZES = {
     one.size: one
     for one in (
-        Design("small", base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, exam_sentences=100,
+        Design("small", base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, test_sentences=100,
                doublets=5),
-        Design("medium", base_steps=900, base_lines=60_000, l2_lines=3000, cycles=24, evaluations=6,
-               exam_sentences=200, doublets=10),
+        Design("medium", base_steps=900, base_lines=60_000, l2_lines=2100, cycles=20, evaluations=5,
+               test_sentences=200, doublets=10),
         Design(),
     )
 }  # fmt: skip
@@ -111,7 +111,7 @@ BASES = {"baby": Base("baby", "l1"), "parent": Base("parent", "l2")}
 
 @dataclass(frozen=True)
 class Tuning:
-    """Settings that are chosen by trial, on other seeds and another exam than those that are reported."""
+    """Settings that are chosen by trial, on other seeds and another test set than those that are reported."""
 
     clm_learning_rate: float = 6e-3
     ppo_learning_rate: float = 3e-5
@@ -163,7 +163,7 @@ CONDITIONS = {
 def part_seed(seed: int, part: int) -> int:
     """A seed for each kind of text, so that no two overlap.
 
-    Bases 0 and 1, the exam 2 to 4, another exam for development 5 to 7, the baby's L2 text 10.
+    Bases 0 and 1, the test set 2 to 4, another test set for development 5 to 7, the baby's L2 text 10.
     """
     return 1000 * seed + part
 
@@ -206,7 +206,7 @@ def condition_recipe(
     design: Design,
     seed: int,
     bases: Path,
-    exam: Path,
+    test_set: Path,
     text: Path,
     folder: Path,
     speech: RolloutConfig,
@@ -243,9 +243,9 @@ def condition_recipe(
         feedback={"parent_perplexity": ParentPerplexityConfig(tau=None, beta_times_tau=3.0, scope=tuning.scope)},
         evaluation=EvaluationConfig(
             eval_steps=max(1, steps // design.evaluations),
-            texts={role: [str(exam / f"{role}.txt")] for role in design.languages},
-            pairs={role: str(exam / f"pairs-{role}.jsonl") for role in design.languages},
-            max_lines=design.exam_sentences,
+            texts={role: [str(test_set / f"{role}.txt")] for role in design.languages},
+            pairs={role: str(test_set / f"pairs-{role}.jsonl") for role in design.languages},
+            max_lines=design.test_sentences,
             max_pairs=1_000_000,
             utterances=0,
         ),
@@ -260,11 +260,11 @@ SHOWN_ONLY = (
     "experiments/nursery/tables.py",
     "report/",
 )
-"""Parts of the package that change neither base models nor exam."""
+"""Parts of the package that change neither base models nor test set."""
 
 
 def cache_key(design: Design, seed: int) -> str:
-    """Changes with everything that base models and exam depend on: the design, the seed, the code, torch's version."""
+    """Changes with all that base models and test set depend on: the design, the seed, the code, torch's version."""
     digest = hashlib.sha256(json.dumps([dataclasses.asdict(design), seed, torch.__version__]).encode())
     package = Path(bambino.__file__).parent
     for path in sorted([*package.rglob("*.py"), *package.rglob("*.yaml")]):

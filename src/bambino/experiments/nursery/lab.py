@@ -1,23 +1,23 @@
 """The nursery as a laboratory: more conditions than the demo's, several base models and seeds, in resumable pieces.
 
-    python -m bambino.experiments.nursery.lab tune --lab LAB --out results/NAME     trials: other seeds, another exam
+    python -m bambino.experiments.nursery.lab tune --lab LAB --out results/NAME     trials: other seeds and test set
     python -m bambino.experiments.nursery.lab run --lab LAB --out results/NAME --bases 1 2 3 --seeds 1 2
     python -m bambino.experiments.nursery.lab show results/NAME                     tables and paired tests, in markdown
 
 LAB gets what is large (base models, run directories), results/NAME a small file per base seed and run. What is whole
 is not done again; what was stopped, killed included, goes on from its last checkpoint. Several processes may work in
 one LAB, with one thread each: every one takes what no other holds. `--bases` seed the base models (their text, weights
-and order) and the exam; seed s of base b stands for 10 b + s, which seeds the L2 text, its order and the sampling.
+and order) and the test set; seed s of base b stands for 10 b + s, which seeds the L2 text, its order and the sampling.
 
 Conditions beside the demo's four:
 
     clm-flops          clm on the same text for as many steps as cost the FLOPs of the same cell's bambino
     bambino-oracle     the grammar's own probability in the parent's place (bambino.feedback.oracle)
     ppo-oracle         likewise, without hearing
-    bambino-parent30   the parent was raised on the first 30 % of its text, with as many steps
+    bambino-parent30   the parent was trained on the first 30 % of its text, with as many steps
     bambino-parent10   likewise 10 %
 
-Whoever answered the baby, the parent that was raised on everything judges what the baby says (`perplexity`).
+Whoever answered the baby, what the baby says is scored by the parent that was trained on everything (`perplexity`).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from filelock import FileLock, Timeout
 
 from bambino import Recipe
 from bambino.experiments.nursery.designs import BASES, CONDITIONS, SIZES, Base, Condition, Design, Tuning
-from bambino.experiments.nursery.exam import DEVELOPMENT, REPORTED, read_truth, write_exam
 from bambino.experiments.nursery.results import read_result
-from bambino.experiments.nursery.runs import Run, prepare_process, raise_base, run_condition
+from bambino.experiments.nursery.runs import Run, prepare_process, run_condition, train_base
 from bambino.experiments.nursery.tables import comparisons_markdown, results_markdown, trials_markdown
+from bambino.experiments.nursery.test_set import DEVELOPMENT, REPORTED, read_truth, write_test_set
 from bambino.experiments.summary import different, means
 from bambino.files import write_atomically
 from bambino.runs.record import read_run
@@ -95,7 +95,7 @@ class Lab:
     out: Path
     design: Design
     part: int = REPORTED
-    """Which exam, see `write_exam`."""
+    """Which test set, see `write_test_set`."""
     save_steps: int = 100
 
     def __post_init__(self) -> None:
@@ -110,13 +110,13 @@ class Lab:
         """The folder of the base models of a seed."""
         return self.folder / "bases" / str(base)
 
-    def exam(self, base: int) -> Path:
-        return self.bases(base) / ("exam" if self.part == REPORTED else "exam-development")
+    def test_set(self, base: int) -> Path:
+        return self.bases(base) / ("test-set" if self.part == REPORTED else "test-set-development")
 
     def run(self, name: str, condition: Condition, base: int, seed: int) -> Run | None:
         """A run, whole or not; None where it must wait for others."""
         folder = self.folder / "runs" / f"{name}-{base}-{seed}"
-        run = Run(condition, self.design, 10 * base + seed, self.bases(base), self.exam(base), folder)
+        run = Run(condition, self.design, 10 * base + seed, self.bases(base), self.test_set(base), folder)
         run = replace(run, save_steps=self.save_steps)
         if name != "clm-flops":
             return run
@@ -160,7 +160,7 @@ def tasks(lab: Lab, conditions: dict[str, Condition], bases: list[int], seeds: l
     found: dict[str, Task] = {}
     for base in bases:
         for name in needed:
-            found[f"base {name}-{base}"] = partial(raised, lab, LAB_BASES[name], base)
+            found[f"base {name}-{base}"] = partial(base_trained, lab, LAB_BASES[name], base)
         found[f"base-{base}.json"] = partial(base_written, lab, needed, base)
         for seed in seeds:
             for name, one in conditions.items():
@@ -187,31 +187,33 @@ def _told(name: str, task: Task) -> bool:
     return is_done
 
 
-def raised(lab: Lab, base: Base, seed: int) -> bool:
-    """Write the exam and raise one base model, unless that is done or another process is at it."""
-    bases, exam = lab.bases(seed), lab.exam(seed)
-    with claimed(exam) as mine:
-        if mine and not (exam / "truth.json").is_file():  # written last
-            write_exam(exam, lab.design, seed, lab.part)
+def base_trained(lab: Lab, base: Base, seed: int) -> bool:
+    """Write the test set and train one base model, unless that is done or another process is at it."""
+    bases, test_set = lab.bases(seed), lab.test_set(seed)
+    with claimed(test_set) as mine:
+        if mine and not (test_set / "truth.json").is_file():  # written last
+            write_test_set(test_set, lab.design, seed, lab.part)
         elif not mine:
             return False
     folder = bases / base.name
     with claimed(folder) as mine:
-        if mine and not (folder / "exam.json").is_file():
-            raise_base(base, lab.design, seed, exam, folder, 4 * lab.save_steps)
+        if mine and not (folder / "knowledge.json").is_file():
+            train_base(base, lab.design, seed, test_set, folder, 4 * lab.save_steps)
         return mine
 
 
 def base_written(lab: Lab, names: list[str], seed: int) -> bool:
     """Write the small file of a seed's base models, once those named are whole."""
-    folders = {name: lab.bases(seed) / name for name in LAB_BASES if (lab.bases(seed) / name / "exam.json").is_file()}
+    folders = {
+        name: lab.bases(seed) / name for name in LAB_BASES if (lab.bases(seed) / name / "knowledge.json").is_file()
+    }
     if not folders.keys() >= set(names):
         return False
     content = {
         "base": seed,
         "design": dataclasses.asdict(lab.design),
-        "true_bits_per_byte": read_truth(lab.exam(seed)),
-        "models": {name: _read(folder / "exam.json") for name, folder in folders.items()},
+        "true_bits_per_byte": read_truth(lab.test_set(seed)),
+        "models": {name: _read(folder / "knowledge.json") for name, folder in folders.items()},
         "environment": _read(folders["baby"] / "environment.json"),
     }
     with claimed(lab.bases(seed)) as mine:
@@ -224,7 +226,7 @@ def ran(lab: Lab, name: str, condition: Condition, base: int, seed: int) -> bool
     """Run one cell and write its small file, unless that is done or must wait."""
     run = lab.run(name, condition, base, seed)
     models = {"baby", "parent", condition.parent}
-    if run is None or not all((run.bases / model / "exam.json").is_file() for model in models):
+    if run is None or not all((run.bases / model / "knowledge.json").is_file() for model in models):
         return False
     with claimed(run.folder) as mine:
         if mine and not run.is_whole:
@@ -236,7 +238,7 @@ def ran(lab: Lab, name: str, condition: Condition, base: int, seed: int) -> bool
 
 def summary(run: Run, name: str, base: int, seed: int) -> dict[str, Any]:
     """What is kept of a run: numbers at the end and at every age, how ppo went, some of what was said."""
-    result = read_result(run.condition.name, run.seed, run.folder, read_truth(run.exam))
+    result = read_result(run.condition.name, run.seed, run.folder, read_truth(run.test_set))
     record = read_run(run.folder)
     ppo = [row for row in record.steps if row["phase"] == "ppo"]
     return {
@@ -245,7 +247,7 @@ def summary(run: Run, name: str, base: int, seed: int) -> dict[str, Any]:
         "base": base,
         "seed": seed,
         "language": run.design.l2,
-        "exam": run.exam.name,
+        "test_set": run.test_set.name,
         "tuning": dataclasses.asdict(run.condition.tuning),
         "numbers": result.numbers,
         "human_perplexity": result.human_perplexity,
@@ -272,14 +274,19 @@ def show(folder: Path) -> str:
     found = [_read(path) for path in sorted(folder.glob("*.json"))]
     bases = [one for one in found if "models" in one]
     runs = [one for one in found if "numbers" in one]
-    trials = [one for one in runs if one["exam"] != "exam"]
-    reported = [one for one in runs if one["exam"] == "exam"]
+    trials = [one for one in runs if _is_trial(one)]
+    reported = [one for one in runs if not _is_trial(one)]
     parts = []
     if trials:
         parts.append(trials_markdown(trials))
     if reported:
         parts += [results_markdown(bases, reported, list(LAB_CONDITIONS)), comparisons_markdown(reported)]
     return "\n\n".join(parts)
+
+
+def _is_trial(one: dict[str, Any]) -> bool:
+    """Whether a small file is of a run on the development sentences; earlier versions had another name for the key."""
+    return str(one.get("test_set") or one["exam"]).endswith("development")
 
 
 def main(words: list[str] | None = None) -> None:

@@ -69,7 +69,7 @@ class Result:
 def read_result(condition: str, seed: int, folder: Path, truth: dict[str, float]) -> Result:
     """Read a run directory of the demo."""
     run = read_run(folder)
-    exam = json.loads((folder / "exam.json").read_text(encoding="utf-8"))
+    knowledge = json.loads((folder / "knowledge.json").read_text(encoding="utf-8"))
     sayings: dict[int, list[tuple[str, str]]] = {}
     for row in run.utterances:
         if row["kind"] == "evaluation":
@@ -78,13 +78,13 @@ def read_result(condition: str, seed: int, folder: Path, truth: dict[str, float]
     parts = ("clm", "rollout", "reward", "ppo")
     numbers = {
         **ages[-1].numbers,
-        **{f"{role}/excess": known["excess"] for role, known in exam.items()},
-        **{f"{role}/pairs": 100 * known["pairs"] for role, known in exam.items()},
+        **{f"{role}/excess": known["excess"] for role, known in knowledge.items()},
+        **{f"{role}/pairs": 100 * known["pairs"] for role, known in knowledge.items()},
         "tflops": run.steps[-1]["total/flops"] / 1e12 if run.steps else 0.0,
         "seconds": sum(row.get(f"time/{part}", 0.0) for row in run.steps for part in parts),
     }
     phenomena = {
-        f"{role}/{name}": 100 * right for role, known in exam.items() for name, right in known["phenomena"].items()
+        f"{role}/{name}": 100 * right for role, known in knowledge.items() for name, right in known["phenomena"].items()
     }
     human = run.evaluations[0]["eval/nursery_speech/human_perplexity"]
     return Result(condition, seed, ages, numbers, phenomena, human)

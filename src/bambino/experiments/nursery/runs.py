@@ -1,6 +1,7 @@
 """The demo's jobs, each run in a process of its own with one thread: training a base model, running a condition.
 
-Both go on where an earlier one in the same folder was stopped; `exam.json` is written last and says that one is whole.
+Both go on where an earlier one in the same folder was stopped; `knowledge.json` is written last and says that a job is
+whole.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bambino.experiments.nursery.designs import (
     part_seed,
     rollout_of,
 )
-from bambino.experiments.nursery.exam import NurserySpeech, knowledge_of, measures_of_knowledge, tokens_per_line
+from bambino.experiments.nursery.test_set import NurserySpeech, knowledge_of, measures_of_knowledge, tokens_per_line
 from bambino.feedback.oracle import GrammarReward
 from bambino.files import write_atomically
 from bambino.nursery import Grammar, write_text
@@ -54,7 +55,7 @@ class Run:
     """Of the L2 text, its order and the sampling; the base models have their own."""
     bases: Path
     """The folder of the base models."""
-    exam: Path
+    test_set: Path
     folder: Path
     """The run directory; the L2 text lies beside it."""
     steps: int | None = None
@@ -64,14 +65,14 @@ class Run:
 
     @property
     def is_whole(self) -> bool:
-        return (self.folder / "exam.json").is_file()
+        return (self.folder / "knowledge.json").is_file()
 
     def recipe(self) -> Recipe:
         """Every setting of the run; needs the baby's tokenizer."""
         tokenizer = AutoTokenizer.from_pretrained(self.bases / "baby" / "model")
-        speech = rollout_of(tokens_per_line(tokenizer, self.exam))
+        speech = rollout_of(tokens_per_line(tokenizer, self.test_set))
         text = self.folder.with_name(f"{self.folder.name}.txt")
-        paths = (self.bases, self.exam, text, self.folder)
+        paths = (self.bases, self.test_set, text, self.folder)
         recipe = condition_recipe(self.condition, self.design, self.seed, *paths, speech)
         recipe = dataclasses.replace(recipe, save_steps=self.save_steps)
         if self.steps is None:
@@ -80,14 +81,16 @@ class Run:
         return dataclasses.replace(recipe, max_steps=self.steps, evaluation=evaluation)
 
 
-def raise_base(base: Base, design: Design, seed: int, exam: Path, folder: Path, save_steps: int = 1_000_000) -> None:
+def train_base(
+    base: Base, design: Design, seed: int, test_set: Path, folder: Path, save_steps: int = 1_000_000
+) -> None:
     """Train a base model into `folder` and measure what it knows of both languages."""
     part = list(design.languages).index(base.role)
     lines = round(base.share * design.base_lines)
     texts = list(Grammar.load(design.languages[base.role]).texts(part_seed(seed, part), lines))
     recipe = base_recipe(base, design, seed, folder, save_steps)
     trainer = pretrain(recipe, train_dataset=texts, resume=holds_run(folder))
-    _write_knowledge(trainer, exam, design, folder)
+    _write_knowledge(trainer, test_set, design, folder)
 
 
 def run_condition(run: Run) -> None:
@@ -97,14 +100,14 @@ def run_condition(run: Run) -> None:
         write_text(Path(recipe.text.sources[0]), run.design.l2, run.design.l2_lines, part_seed(run.seed, 10))
     oracle = GrammarReward(Grammar.load(run.design.l2)) if run.condition.is_oracle else None
     parent = open_speaker(ModelConfig(str(run.bases / "parent" / "model")), "parent")
-    speech = NurserySpeech(run.exam, run.design.l2, parent, recipe.rollout, recipe.seed)
+    speech = NurserySpeech(run.test_set, run.design.l2, parent, recipe.rollout, recipe.seed)
     trainer = BambinoTrainer(args=recipe, reward_funcs=oracle, measures=[*measures_of(recipe), speech])
     trainer.train(resume_from_checkpoint=holds_run(run.folder))
-    _write_knowledge(trainer, run.exam, run.design, run.folder)
+    _write_knowledge(trainer, run.test_set, run.design, run.folder)
 
 
-def _write_knowledge(trainer: BambinoTrainer, exam: Path, design: Design, folder: Path) -> None:
+def _write_knowledge(trainer: BambinoTrainer, test_set: Path, design: Design, folder: Path) -> None:
     baby = Speaker(trainer.baby.lm, trainer.processing_class)
-    results = [measure(baby) for measure in measures_of_knowledge(exam, design)]
-    content = {role: dataclasses.asdict(known) for role, known in knowledge_of(results, exam, design).items()}
-    write_atomically(folder / "exam.json", json.dumps(content, indent=1))
+    results = [measure(baby) for measure in measures_of_knowledge(test_set, design)]
+    content = {role: dataclasses.asdict(known) for role, known in knowledge_of(results, test_set, design).items()}
+    write_atomically(folder / "knowledge.json", json.dumps(content, indent=1))

@@ -102,7 +102,7 @@ def comparisons_markdown(runs: list[dict[str, Any]]) -> str:
 
 
 def trials_markdown(trials: list[dict[str, Any]]) -> str:
-    """Trials by condition, best first: means over cells on the development exam."""
+    """Trials by condition, best first: means over cells on the development test set."""
     rows = []
     for condition in dict.fromkeys(trial["condition"] for trial in trials):
         names = dict.fromkeys(trial["name"] for trial in trials if trial["condition"] == condition)

@@ -1,6 +1,6 @@
-"""The demo's exam: sentences whose true entropy is known, minimal pairs, and prompts; the same for every model.
+"""The demo's test set: sentences whose true entropy is known, minimal pairs, and prompts; the same for every model.
 
-FOLDER/l1.txt, l2.txt                 sentences that no model was raised on by intent (another seed)
+FOLDER/l1.txt, l2.txt                 sentences that no model was trained on by intent (another seed)
 FOLDER/pairs-l1.jsonl, pairs-l2.jsonl minimal pairs of combinations of words that are never heard
 FOLDER/prompts.txt                    L2 sentences; the baby goes on after their first tokens
 FOLDER/truth.json                     role -> bits per byte of exactly these sentences under the grammar
@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.evaluation.fluency import BitsPerByte
 from bambino.evaluation.minimal_pairs import MinimalPairs
-from bambino.evaluation.pair_files import load_pair_set
+from bambino.evaluation.pair_files import load_pair_set, load_pairs
 from bambino.evaluation.speech.generation import longest_repeat
 from bambino.experiments.nursery.designs import Design, part_seed
 from bambino.measures import Measure, Score, TaskResult
@@ -35,19 +35,19 @@ from bambino.speaking.utterances import Utterances
 from bambino.text.tokens import encode
 
 REPORTED, DEVELOPMENT = 2, 5
-"""The first of the three parts (see `part_seed`) that an exam is drawn from."""
+"""The first of the three parts (see `part_seed`) that a test set is drawn from."""
 
 
 PROMPT_WORDS = 5
 """A sentence that prompts are cut from has as many words and marks or more."""
 
 
-def write_exam(folder: Path, design: Design, seed: int, part: int = REPORTED) -> None:
-    """Write the exam's files."""
+def write_test_set(folder: Path, design: Design, seed: int, part: int = REPORTED) -> None:
+    """Write the test set's files."""
     folder.mkdir(parents=True, exist_ok=True)
     truth = {}
     for role, language in design.languages.items():
-        sentences = Grammar.load(language).sample(part_seed(seed, part), design.exam_sentences)
+        sentences = Grammar.load(language).sample(part_seed(seed, part), design.test_sentences)
         lines = [sentence.text for sentence in sentences]
         (folder / f"{role}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         bits = sum(sentence.surprisal for sentence in sentences) / math.log(2)
@@ -60,24 +60,24 @@ def write_exam(folder: Path, design: Design, seed: int, part: int = REPORTED) ->
     (folder / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
 
 
-def read_truth(exam: Path) -> dict[str, float]:
-    """Role -> true bits per byte of the exam's sentences."""
-    truth: dict[str, float] = json.loads((exam / "truth.json").read_text(encoding="utf-8"))
+def read_truth(test_set: Path) -> dict[str, float]:
+    """Role -> true bits per byte of the test set's sentences."""
+    truth: dict[str, float] = json.loads((test_set / "truth.json").read_text(encoding="utf-8"))
     return truth
 
 
-def tokens_per_line(tokenizer: PreTrainedTokenizerBase, exam: Path) -> float:
-    """Mean tokens of the exam's L2 sentences, without BOS."""
-    lines = (exam / "l2.txt").read_text(encoding="utf-8").splitlines()
+def tokens_per_line(tokenizer: PreTrainedTokenizerBase, test_set: Path) -> float:
+    """Mean tokens of the test set's L2 sentences, without BOS."""
+    lines = (test_set / "l2.txt").read_text(encoding="utf-8").splitlines()
     return fmean(len(row) for row in encode(tokenizer, lines, with_start=False))
 
 
-def measures_of_knowledge(exam: Path, design: Design) -> list[Measure]:
+def measures_of_knowledge(test_set: Path, design: Design) -> list[Measure]:
     """Bits per byte and minimal pairs of both languages, named by role."""
     found: list[Measure] = []
     for role in design.languages:
-        lines = (exam / f"{role}.txt").read_text(encoding="utf-8").splitlines()
-        found += [BitsPerByte(role, lines), MinimalPairs(role, load_pair_set(exam / f"pairs-{role}.jsonl"))]
+        lines = (test_set / f"{role}.txt").read_text(encoding="utf-8").splitlines()
+        found += [BitsPerByte(role, lines), MinimalPairs(role, load_pair_set(test_set / f"pairs-{role}.jsonl"))]
     return found
 
 
@@ -93,20 +93,21 @@ class Knowledge:
     """The same by phenomenon, named without its language."""
 
 
-def knowledge_of(results: Sequence[TaskResult], exam: Path, design: Design) -> dict[str, Knowledge]:
+def knowledge_of(results: Sequence[TaskResult], test_set: Path, design: Design) -> dict[str, Knowledge]:
     """Role -> what a model knows of that language, from the results of `measures_of_knowledge`."""
     values = {score.name: score.value for result in results for score in result.scores}
     found = {}
     for role, language in design.languages.items():
-        start = f"pairs/{role}/{language.partition(':')[0]}_"
-        phenomena = {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
-        excess = values[f"bits_per_byte/{role}"] - read_truth(exam)[role]
+        uids = dict.fromkeys(pair.uid for pair in load_pairs(test_set / f"pairs-{role}.jsonl"))
+        of_language = f"{language.partition(':')[0]}_"
+        phenomena = {uid.removeprefix(of_language): values[f"pairs/{role}/{uid}"] for uid in uids}
+        excess = values[f"bits_per_byte/{role}"] - read_truth(test_set)[role]
         found[role] = Knowledge(excess, fmean(phenomena.values()), phenomena)
     return found
 
 
 class NurserySpeech:
-    """What a baby says after the exam's prompts, and how that compares with the sentences the prompts are from.
+    """What a baby says after the test set's prompts, and how that compares with the sentences the prompts are from.
 
     nursery_speech/perplexity        the parent's, exp of the mean log-perplexity per parent token, prompt included
     nursery_speech/human_perplexity  the same of the sentences that the prompts were cut from
@@ -119,13 +120,13 @@ class NurserySpeech:
 
     name = "nursery_speech"
 
-    def __init__(self, exam: Path, l2: str, parent: Speaker, rollout: RolloutConfig, seed: int) -> None:
+    def __init__(self, test_set: Path, l2: str, parent: Speaker, rollout: RolloutConfig, seed: int) -> None:
         """
         Args:
             parent: the one that was trained on everything, whoever answers the baby.
             seed: of the sampling; the same random numbers at every evaluation.
         """
-        self.sentences = (exam / "prompts.txt").read_text(encoding="utf-8").splitlines()
+        self.sentences = (test_set / "prompts.txt").read_text(encoding="utf-8").splitlines()
         self.heard, self.plain = Grammar.load(l2), Grammar.load(l2, held_out=True)
         self.parent, self.rollout, self.seed = parent, rollout, seed
         self.depends_on: dict[str, Any] = {"prompts": len(self.sentences), "seed": seed}
