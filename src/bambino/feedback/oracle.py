@@ -20,12 +20,13 @@ kinder to short and certain utterances than to all that the language may say.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 BLIND_BITS = 8.0
 """What a byte costs that is guessed blindly."""
 
 
+@runtime_checkable
 class ExactLanguage(Protocol):
     """What the oracle asks a grammar; natural logarithms, -inf for what cannot be."""
 
