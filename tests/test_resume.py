@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import bambino
 
 from bambino import BambinoTrainer, ParentPerplexity, Recipe
 from bambino.errors import CheckpointError, RunDirectoryError
@@ -66,6 +66,19 @@ def train(recipe: Recipe, *, stop_after: int | None = None, resume: bool = False
     assert trainer.step == (recipe.max_steps if stop_after is None else stop_after)
 
 
+WHOLE: dict[tuple[str, ...], Recipe] = {}
+"""Settings -> a finished run that nothing stopped."""
+
+
+def never_stopped(make_recipe: Callable[..., Recipe], *settings: str) -> Recipe:
+    """The run that a stopped one is compared with; made once for all tests."""
+    if settings not in WHOLE:
+        whole = make_recipe(*settings, output_dir="whole")
+        train(whole)
+        WHOLE[settings] = whole
+    return WHOLE[settings]
+
+
 def left_by(recipe: Recipe) -> dict[str, Any]:
     """All that a finished run leaves, wall time and the directory's own name left out: file -> content."""
     folder = Path(recipe.output_dir)
@@ -102,9 +115,8 @@ def assert_same_run(recipe: Recipe, uninterrupted: Recipe) -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
 def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], step: int):
-    whole = make_recipe(*SIX_STEPS, output_dir="whole")
+    whole = never_stopped(make_recipe, *SIX_STEPS)
     stopped = make_recipe(*SIX_STEPS, output_dir="stopped")
-    train(whole)
     train(stopped, stop_after=step)
     train(stopped, resume=True)
     assert_same_run(stopped, whole)
@@ -116,9 +128,8 @@ def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Calla
     + [pytest.param(settings, id=name, marks=pytest.mark.slow) for name, settings in MORE_VARIANTS.items()],
 )
 def test_a_run_stopped_after_every_step_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], settings):
-    whole = make_recipe(*SIX_STEPS, *settings, output_dir="whole")
+    whole = never_stopped(make_recipe, *SIX_STEPS, *settings)
     stopped = make_recipe(*SIX_STEPS, *settings, output_dir="stopped")
-    train(whole)
     train(stopped, stop_after=1)
     for step in range(2, 6):
         train(stopped, stop_after=step, resume=True)
@@ -142,8 +153,7 @@ def test_another_seed_ends_in_other_bits(make_recipe: Callable[..., Recipe]):
 
 
 def test_saving_and_logging_settings_may_change_on_resume_and_change_no_bits(make_recipe: Callable[..., Recipe]):
-    whole = make_recipe(*SIX_STEPS, output_dir="whole")
-    train(whole)
+    whole = never_stopped(make_recipe, *SIX_STEPS)
     train(make_recipe(*SIX_STEPS, output_dir="stopped"), stop_after=3)
     changed = ("--save_steps", "1", "--save_total_limit", "4", "--logging_steps", "1")
     resumed = make_recipe(*SIX_STEPS, *changed, output_dir="stopped")
@@ -153,8 +163,7 @@ def test_saving_and_logging_settings_may_change_on_resume_and_change_no_bits(mak
 
 
 def test_a_run_that_died_before_its_first_checkpoint_starts_again_cleanly(make_recipe: Callable[..., Recipe]):
-    whole, killed = make_recipe(*SIX_STEPS, output_dir="whole"), make_recipe(*SIX_STEPS, output_dir="killed")
-    train(whole)
+    whole, killed = never_stopped(make_recipe, *SIX_STEPS), make_recipe(*SIX_STEPS, output_dir="killed")
 
     class PowerCutError(BaseException):
         pass
@@ -181,8 +190,7 @@ def test_resuming_a_finished_run_changes_nothing(make_recipe: Callable[..., Reci
 
 def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning_and_the_run_ends_in_the_same_bits(make_recipe):
     settings = (*SIX_STEPS, "--save_steps", "2", "--save_total_limit", "1")
-    whole, damaged = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="damaged")
-    train(whole)
+    whole, damaged = never_stopped(make_recipe, *settings), make_recipe(*settings, output_dir="damaged")
     train(make_recipe(*settings, "--save_total_limit", "9", output_dir="damaged"), stop_after=6)
     checkpoints = Path(damaged.output_dir) / "checkpoints"
     for step in (4, 6):
@@ -209,8 +217,7 @@ def test_after_going_back_the_checkpoints_written_next_are_kept_and_damaged_ones
 
 def test_a_run_may_go_back_to_a_checkpoint_of_ones_choice(make_recipe: Callable[..., Recipe]):
     settings = (*SIX_STEPS, "--save_steps", "1", "--save_total_limit", "9")
-    whole, back = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="back")
-    train(whole)
+    whole, back = never_stopped(make_recipe, *settings), make_recipe(*settings, output_dir="back")
     train(back)
     chosen = Path(back.output_dir) / "checkpoints" / "step-0000003"
     steps = []
@@ -240,9 +247,8 @@ def stopping_at(trainer: BambinoTrainer, step: int) -> None:
 
 @pytest.mark.parametrize("name", ["reference: initial", "reference: phase_start", "one optimizer", "calibrated tau"])
 def test_one_trainer_stopped_and_resumed_after_every_step_ends_in_the_same_bits(make_recipe, name: str):
-    whole = make_recipe(*SIX_STEPS, *VARIANTS[name], output_dir="whole")
+    whole = never_stopped(make_recipe, *SIX_STEPS, *VARIANTS[name])
     stopped = make_recipe(*SIX_STEPS, *VARIANTS[name], output_dir="stopped")
-    train(whole)
     trainer = BambinoTrainer(args=stopped)
     for step in range(1, 6):
         stopping_at(trainer, step)
@@ -253,8 +259,7 @@ def test_one_trainer_stopped_and_resumed_after_every_step_ends_in_the_same_bits(
 
 
 def test_one_trainer_interrupted_in_the_middle_of_a_step_goes_on_from_its_checkpoint(make_recipe, monkeypatch):
-    whole, broken = make_recipe(*SIX_STEPS, output_dir="whole"), make_recipe(*SIX_STEPS, output_dir="broken")
-    train(whole)
+    whole, broken = never_stopped(make_recipe, *SIX_STEPS), make_recipe(*SIX_STEPS, output_dir="broken")
     # a checkpoint before anything ppo: no ppo optimizer state, no clm gradient, no value head that learned
     broken = replace(broken, save_steps=1, save_total_limit=9)
     trainer = BambinoTrainer(args=broken)
@@ -278,8 +283,7 @@ def test_one_trainer_interrupted_in_the_middle_of_a_step_goes_on_from_its_checkp
 
 
 def test_one_trainer_without_a_checkpoint_does_not_begin_again_with_a_baby_that_has_learned(make_recipe):
-    whole, broken = make_recipe(*SIX_STEPS, output_dir="whole"), make_recipe(*SIX_STEPS, output_dir="broken")
-    train(whole)
+    whole, broken = never_stopped(make_recipe, *SIX_STEPS), make_recipe(*SIX_STEPS, output_dir="broken")
 
     def interrupt(row: dict[str, Any]) -> None:
         if row["step"] == 3:
@@ -297,26 +301,28 @@ def test_one_trainer_without_a_checkpoint_does_not_begin_again_with_a_baby_that_
 # ------------------------------------------------------------------------------------------------------- SIGKILL
 
 
-def start(recipe_file: Path, output_dir: Path) -> subprocess.Popen[bytes]:
-    """bambino train, or bambino train --resume where a run was begun."""
-    words = ["--resume", output_dir] if (output_dir / "recipe.yaml").exists() else [recipe_file]
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "bambino.cli.main", "train", *words],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+FORKS = multiprocessing.get_context("forkserver")
+"""What is dear to import is imported once, then every process is a fork of that one."""
+FORKS.set_forkserver_preload(["bambino.cli.main", "bambino.training.trainer"])
 
 
-def wait_until(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def start(recipe_file: Path, output_dir: Path, screen: Path) -> BaseProcess:
+    """bambino train, or bambino train --resume where a run was begun; `screen` gets its stderr."""
+    words = ["--resume", str(output_dir)] if (output_dir / "recipe.yaml").exists() else [str(recipe_file)]
+    process = FORKS.Process(target=bambino, args=(["train", *words], screen))
+    process.start()
+    return process
+
+
+def wait_until(is_so: Callable[[], bool], process: BaseProcess) -> None:
     deadline = time.monotonic() + 60
     while not is_so():
-        assert process.poll() is None, process.stderr.read().decode()
+        assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.0005)
 
 
-def kill_somewhere(process: subprocess.Popen[bytes], output_dir: Path, moment: str, delay: float) -> tuple[int, bool]:
+def kill_somewhere(process: BaseProcess, output_dir: Path, moment: str, delay: float) -> tuple[int, bool]:
     """SIGKILL at a moment; returns the steps logged by then and whether a checkpoint was being written."""
     log, checkpoints = output_dir / "metrics.jsonl", output_dir / "checkpoints"
     size = log.stat().st_size if log.exists() else 0
@@ -325,9 +331,9 @@ def kill_somewhere(process: subprocess.Popen[bytes], output_dir: Path, moment: s
     time.sleep(delay)
     if moment == "writing":
         wait_until(lambda: any(checkpoints.glob(".part-*")), process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, "it ended before it could be killed"
     lines = log.read_bytes().splitlines() if log.exists() else []
     return len(lines), any(checkpoints.glob(".part-*"))
 
@@ -338,25 +344,24 @@ def kill_and_resume(
     """Kill a run at each moment, finish it, and compare it with a run that was left alone."""
     settings = ("--schedule.cycle", "{clm: 2, ppo: 2}", "--max_steps", str(max_steps), "--save_steps", "1")
     settings += (f"{PARENT}.tau", "null", f"{PARENT}.beta_times_tau", "3", "--ppo.reference", "phase_start")
-    whole, killed = make_recipe(*settings, output_dir="whole"), make_recipe(*settings, output_dir="killed")
+    killed, screen = make_recipe(*settings, output_dir="killed"), tmp_path / "screen.txt"
     recipe_file = tmp_path / "recipe.yaml"
     recipe_file.write_text(dump_recipe(killed), encoding="utf-8")
     output_dir = Path(killed.output_dir)
     kills = []
     for moment, delay in moments:
-        steps, is_writing = kill_somewhere(start(recipe_file, output_dir), output_dir, moment, delay)
+        steps, is_writing = kill_somewhere(start(recipe_file, output_dir, screen), output_dir, moment, delay)
         kills.append((moment, steps, is_writing))
-    last = start(recipe_file, output_dir)
-    _, complaint = last.communicate(timeout=120)
-    assert last.returncode == 0, complaint.decode()
-    assert complaint == b""
-    train(whole)
-    assert_same_run(killed, whole)
+    last = start(recipe_file, output_dir, screen)
+    last.join(timeout=120)
+    assert screen.read_text() == ""
+    assert last.exitcode == 0
+    assert_same_run(killed, never_stopped(make_recipe, *settings))
     return kills
 
 
 def test_a_run_killed_twice_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], tmp_path: Path):
-    kills = kill_and_resume(make_recipe, tmp_path, [("writing", 0.05), ("row", 0.1)], max_steps=30)
+    kills = kill_and_resume(make_recipe, tmp_path, [("writing", 0.05), ("row", 0.1)], max_steps=16)
     assert [steps > 0 for _, steps, _ in kills] == [True, True]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -38,7 +39,7 @@ class Parser(argparse.ArgumentParser):
             usage=usage,
             description=about,
             epilog=examples or None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
             allow_abbrev=False,
         )
 
@@ -51,6 +52,22 @@ class Parser(argparse.ArgumentParser):
         elif message.startswith(("the following arguments are required", "unrecognized arguments")):
             message = f"{message[0].upper()}{message[1:]}. `{self.prog} --help` shows how."
         raise UsageError(message)
+
+
+class _Help(argparse.HelpFormatter):
+    """Keeps line ends of descriptions, wraps what is too long, never at the hyphen of a name such as real-small."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = [
+            textwrap.fill(line, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+            if len(indent + line) > width
+            else indent + line
+            for line in text.splitlines()
+        ]
+        return "\n".join(lines)
 
 
 def complain(problem: str) -> int:

@@ -37,13 +37,18 @@ def facts() -> dict[str, Any]:
         "python": here["python"],
         "platform": here["platform"],
         "device": here["device"],
-        "CPU cores": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}",
+        "CPU cores": f"{_usable_cores()} of {os.cpu_count()}",
         "threads": torch.get_num_threads(),
         "speed": f"{matrix_rate():,.0f} GFLOP/s in fp32 matrix products on two CPU cores",
         "hub cache": HF_HUB_CACHE + (" (offline: the hub is not asked)" if HF_HUB_OFFLINE else ""),
         "demo's models": cache_directory(),
         **packages,
     }
+
+
+def _usable_cores() -> int | None:
+    """Cores that this process may run on; not every system says."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _device(torch: Any) -> str:

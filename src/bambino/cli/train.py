@@ -74,8 +74,10 @@ def _recipe_of(command: str, given: Namespace, code: Code) -> Recipe:
     if given.recipe is not None:
         raise UsageError(f"--resume goes on by the run's own recipe. Leave {given.recipe} out.")
     path = Path(given.resume) / "recipe.yaml"
-    if not given.resume or not path.is_file():
-        raise RecipeError("", f"{given.resume or '--resume'} holds no run to resume (no recipe.yaml in it).")
+    if not given.resume:
+        raise UsageError("--resume: expected one argument. Write --resume RUN_DIRECTORY")
+    if not path.is_file():
+        raise RecipeError("", f"{given.resume} holds no run to resume (no recipe.yaml in it).")
     try:
         return bambino.load_recipe(path, [*given.settings, f"--output_dir={given.resume}"], **own)
     except RecipeError as error:

@@ -23,6 +23,7 @@ from bambino.feedback.answers import Scores, Spans
 from bambino.speaking.utterances import Utterances
 
 
+@runtime_checkable
 class Reward(Protocol):
     """TRL's reward signature; everything comes by keyword."""
 

@@ -13,9 +13,10 @@ model/               the trained baby
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from bambino.errors import RunDirectoryError
 from bambino.files import JsonLinesLog, fsync, write_atomically, write_json
@@ -79,14 +80,13 @@ class RunDirectory:
     def close(self) -> None:
         self.metrics.close()
         self.utterances.close()
-        self._lock.close()
+        self._lock.release()
 
-    def _hold(self) -> IO[bytes]:
-        lock = (self.path / LOCK).open("wb")
+    def _hold(self) -> FileLock:
+        lock = FileLock(self.path / LOCK)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
+            lock.acquire(timeout=0)
+        except Timeout:
             raise RunDirectoryError(
                 f"{self.path} is in use by another process. Wait for it or use another output_dir."
             ) from None

@@ -143,7 +143,7 @@ class PackedStream:
     def _epoch_tokens(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """All tokens of an epoch, and the place in the epoch of each one's line."""
         if epoch not in self._tokens:
-            rows = [self.lines.row(i) for i in self.lines.epoch_order(epoch)]
+            rows = [self.lines.row(i) for i in self.lines.epoch_order(epoch).tolist()]
             documents = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
             self._tokens.clear()
             self._tokens[epoch] = np.concatenate(rows), documents

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bambino.errors import TextError
-from bambino.evaluation.zero_shot.task_definitions import FieldText, DataPlace, Task
+from bambino.evaluation.zero_shot.task_definitions import DataPlace, FieldText, Task
 from bambino.text.heldout import spread
 from bambino.text.json_lines import objects_of
 from bambino.text.lines import is_broken

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import fcntl
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +32,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from bambino import Recipe
 from bambino.experiments.nursery.designs import BASES, CONDITIONS, SIZES, Base, Condition, Design, Tuning
@@ -137,13 +138,16 @@ class Lab:
 def claimed(folder: Path) -> Iterator[bool]:
     """Whether this process may work in the folder now; a claim falls with its process."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f".{folder.name}.claim").open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+    lock = FileLock(folder.with_name(f".{folder.name}.claim"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
         yield True
+    finally:
+        lock.release()
 
 
 Task = Callable[[], bool]
