@@ -7,8 +7,8 @@ A word is read as its characters between a start and an end, and
 T being the number of different characters seen after that k-gram (Witten and Bell 1991); below the single character
 lies the uniform distribution over the alphabet of both corpora. With equal priors, P(L1 | word) = p1 / (p1 + p2).
 
-Words are told apart one by one, without context. Counts are of running words, so a frequent word of one language that also
-exists in the other goes to where it is more frequent, and words as common in both (a, in, no) are "unsure".
+Words are told apart one by one, without context. Counts are of running words, so a frequent word of one language that
+also exists in the other goes to where it is more frequent, and words as common in both (a, in, no) are "unsure".
 """
 
 from __future__ import annotations
