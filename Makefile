@@ -1,5 +1,5 @@
 # Every target makes what it needs on a fresh machine: Python 3.11 or newer is enough.
-#   make demo     the whole idea on a small world: five minutes after the install, offline; opens nothing, prints a path
+#   make demo     the whole idea on a small world: four minutes after the install, offline; opens nothing, prints a path
 #   make test     checks and tests
 #   make check    formatting, lint, types, documents
 #   make docs     the site, in site/: built strictly, offline

@@ -38,15 +38,6 @@ ALLOWED: dict[tuple[str, str], str] = {
 """(module, word) -> why it may stand there."""
 TWICE_ALLOWED: dict[str, str] = {}
 """Public class name that two modules have -> why."""
-NOT_YET: set[tuple[str, str]] = {
-    ("feedback/rewards.py", "ask"),
-    ("scoring/forward.py", "processor"),
-    ("scoring/prepacked.py", "processor"),
-    ("scoring/texts.py", "processor"),
-}
-"""(module, word) that are still to be renamed; empty when all are."""
-TWICE_NOT_YET: set[str] = {"Curve", "Item", "Language", "Parser", "Table"}
-"""Public class names that two modules have still; empty when none."""
 
 
 def words_of_name(name: str) -> list[str]:
@@ -119,20 +110,20 @@ def public_classes() -> dict[str, list[str]]:
 @pytest.mark.parametrize("file", MODULES)
 def test_a_thing_is_called_by_its_word(file: str):
     wrong = found_in(MODULES[file].read_text("utf-8"), file)
-    wrong -= {word for place, word in {*ALLOWED, *NOT_YET} if place == file}
+    wrong -= {word for place, word in ALLOWED if place == file}
     instead = NOWHERE | NO_VERB
     assert not wrong, ", ".join(f"{word}: say {instead[word]}" for word in sorted(wrong))
 
 
 def test_no_two_public_classes_have_one_name():
     twice = {name: files for name, files in public_classes().items() if len(files) > 1}
-    assert not {name: twice[name] for name in twice.keys() - TWICE_ALLOWED.keys() - TWICE_NOT_YET}
+    assert not {name: twice[name] for name in twice.keys() - TWICE_ALLOWED.keys()}
 
 
 def test_lists_of_exceptions_name_only_what_is_there():
     twice = {name for name, files in public_classes().items() if len(files) > 1}
-    assert not {*ALLOWED, *NOT_YET} - all_found(), "take these out"
-    assert not {*TWICE_ALLOWED, *TWICE_NOT_YET} - twice, "take these out"
+    assert not ALLOWED.keys() - all_found(), "take these out"
+    assert not TWICE_ALLOWED.keys() - twice, "take these out"
 
 
 def test_words_are_found_in_names_and_docstrings_in_all_their_forms():

@@ -6,6 +6,7 @@ import copy
 import math
 import statistics
 from dataclasses import dataclass, replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from known_models import sharp_lm
 from slow_phases import Slow, flat, gradient_of, slow_clm
 from torch import Tensor
 from torch.testing import assert_close
+from transformers import PreTrainedTokenizerBase
 
 import bambino.phases.learner
 import bambino.phases.ppo
@@ -34,6 +36,7 @@ from bambino.runs.log import RunLog
 from bambino.scoring.forward import token_log_probs
 from bambino.speaking.rollout import Rollout, sample
 from bambino.text.batches import TokenBatch, pad
+from bambino.text.streams import Streams
 
 VOCABULARY, EOS = 13, 1
 PROMPTS = [[1, 5, 7, 3], [1, 6], [1, 2, 9], [1, 11, 4, 8]]
@@ -64,7 +67,17 @@ def recorded(learner: Learner) -> list[Update]:
 
 def tools_of(learner: Learner) -> Tools:
     """What a phase works with, as far as updates on given batches need it."""
-    return Tools(learner.recipe, learner.schedule, learner, None, None, None, [], Costs(), RunLog(lambda row: None))
+    return Tools(
+        learner.recipe,
+        learner.schedule,
+        learner,
+        Mock(spec=Streams),
+        Mock(spec=PreTrainedTokenizerBase),
+        None,
+        [],
+        Costs(),
+        RunLog(lambda row: None),
+    )
 
 
 def ppo_phase(learner: Learner, reference: Reference, kl_coef: float = KL_COEF) -> PPOPhase:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from conftest import tiny_lm
 from known_models import sharp_lm
 from torch import Tensor
 from torch.testing import assert_close
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.losses.advantages import at_last_token
 from bambino.models.baby import Baby
@@ -26,6 +27,7 @@ from bambino.runs.costs import Costs
 from bambino.runs.log import RunLog
 from bambino.speaking.rollout import Rollout, sample
 from bambino.text.batches import pad
+from bambino.text.streams import Streams
 
 BOS, EOS = 1, 2
 
@@ -51,7 +53,19 @@ def learn(
     baby = Baby(lm)
     schedule = Schedule(recipe.schedule, steps)
     learner = Learner(recipe, baby, schedule, Accelerator(cpu=True))
-    phase = PPOPhase(Tools(recipe, schedule, learner, None, None, None, [], Costs(), RunLog(lambda row: None)))
+    phase = PPOPhase(
+        Tools(
+            recipe,
+            schedule,
+            learner,
+            Mock(spec=Streams),
+            Mock(spec=PreTrainedTokenizerBase),
+            None,
+            [],
+            Costs(),
+            RunLog(lambda row: None),
+        )
+    )
     batch = pad([prompts[i % len(prompts)] for i in range(batch_size)], 0, "left")
     for step in range(steps):
         random = uniforms(batch_size, max_new_tokens, seed=0, stream="sampling", step=step)

@@ -16,7 +16,7 @@ from bambino import BambinoTrainer
 from bambino.errors import RewardError
 from bambino.feedback.answers import Scores, Spans
 from bambino.feedback.parent_perplexity import ParentPerplexity, reversed_sigmoid
-from bambino.feedback.rewards import Answer, Kind, ask, is_dead, reward_name
+from bambino.feedback.rewards import Answer, Kind, answer_of, is_dead, reward_name
 from bambino.feedback.settings import KINDS, ParentPerplexityConfig
 from bambino.scoring.perplexity import perplexities, without_cut_word
 from bambino.speaking.utterances import Utterances
@@ -43,7 +43,7 @@ def hear(reward, *texts):
 def asked(*rewards, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -> Answer:
     """What some rewards make of what was said."""
     kinds = [Kind(reward_name(reward), reward, weight=w) for reward, w in zip(rewards, weights, strict=False)]
-    return ask(kinds, said, lambda lm, tokens: None)
+    return answer_of(kinds, said, lambda lm, tokens: None)
 
 
 # ---------------------------------------------------------------------------------------------------- the formula

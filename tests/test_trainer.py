@@ -503,7 +503,7 @@ def defined() -> set[str]:
 def written_by(recipe: Recipe) -> set[str]:
     """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
     keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
-    keys = {re.sub(r"^feedback/.+$|(?<=/)feedback/.+$", "feedback/<name>", key) for key in keys}
+    keys = {re.sub(r"^ppo/feedback/.+$", "ppo/feedback/<kind>", key) for key in keys}
     keys = {re.sub(r"^(eval/pairs)/.+/.+$", r"\1/<name>/<paradigm>", key) for key in keys}
     return {re.sub(r"^(eval/bits_per_byte|eval/pairs|eval/tasks)/[^<]+$", r"\1/<name>", key) for key in keys}
 
@@ -522,7 +522,8 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(m
     calibrated = (f"{parent}.tau", "null", f"{parent}.beta_times_tau", "3", f"{parent}.scope", "utterance")
     calibrated += ("--feedback.missing_eos.weight", "1.0")
     written: set[str] = set()
-    for i, more in enumerate([calibrated, ("--ppo.reference", "none"), CLM_ONLY]):
+    given_prompt = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
+    for i, more in enumerate([calibrated, given_prompt, CLM_ONLY]):
         recipe = make_recipe(*settings, *more, output_dir=str(i))
         trained(recipe, measures=measures_of(recipe))
         written |= written_by(recipe)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bambino.errors import BambinoError, ModelError, RecipeError, RewardError, TextError, TrainingError
 from bambino.feedback.settings import KINDS
+from bambino.phases.kinds import PHASES
 from bambino.recipe import file
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import FeedbackConfig, PhaseConfig, Recipe, RolloutConfig
@@ -62,8 +63,6 @@ __all__ = [
     "measures_of",
 ]
 
-PHASES = ("clm", "ppo")
-"""Phases that a schedule may name without any of one's own."""
 _LATE = {
     "evaluation.in_training": ("measures_of",),
     "evaluation.suite": ("evaluate",),

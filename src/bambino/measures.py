@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """One number."""
+    """A measured value and what it takes to believe it."""
 
     name: str
     """`task/what`, with `task/what/part` for parts: `blimp/accuracy`, `blimp/accuracy/adjunct_island`."""

@@ -44,12 +44,12 @@ def write_plots(output_dir: Path, results: list[Result], design: Design) -> Path
     return plots.save(figure, output_dir, "curves")
 
 
-def curve(results: list[Result], condition: str, name: str) -> plots.Curve:
+def curve(results: list[Result], condition: str, name: str) -> plots.PlottedCurve:
     """A number of a condition over the steps of Algorithm 1, a run per seed."""
     runs = [result.ages for result in results if result.condition == condition]
     stretch = CONDITIONS["bambino"].cycle_steps / CONDITIONS[condition].cycle_steps
     x = [age.step * stretch for age in runs[0]]
-    return plots.Curve(condition, *STYLES[condition], x, [[age.numbers[name] for age in ages] for ages in runs])
+    return plots.PlottedCurve(condition, *STYLES[condition], x, [[age.numbers[name] for age in ages] for ages in runs])
 
 
 def human_perplexity(results: list[Result]) -> float:

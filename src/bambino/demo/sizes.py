@@ -31,7 +31,7 @@ REFERENCE_RATE = 150.0
 """GFLOP/s of two cores, what `Work` is given for."""
 
 
-WORK = {"small": Work(0.3, 0.2), "medium": Work(1.4, 1.2), "large": Work(2.5, 2.8)}
+WORK = {"small": Work(0.4, 1.0), "medium": Work(1.4, 1.6), "large": Work(2.3, 3.8)}
 
 
 def expected_minutes(size: str, rate: float, seeds: int = 1, *, has_bases: bool = False) -> float:

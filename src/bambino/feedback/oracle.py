@@ -26,7 +26,7 @@ BLIND_BITS = 8.0
 """What a byte costs that is guessed blindly."""
 
 
-class Language(Protocol):
+class ExactLanguage(Protocol):
     """What the oracle asks a grammar; natural logarithms, -inf for what cannot be."""
 
     def log_probability(self, text: str) -> float: ...
@@ -37,7 +37,7 @@ class Language(Protocol):
 class GrammarReward:
     """A reward by TRL's signature (see `feedback/rewards.py`): from 0 to alpha, a function of the texts alone."""
 
-    def __init__(self, grammar: Language, alpha: float = 5.0) -> None:
+    def __init__(self, grammar: ExactLanguage, alpha: float = 5.0) -> None:
         self.grammar, self.alpha = grammar, alpha
 
     def __call__(

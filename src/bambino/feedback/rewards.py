@@ -64,7 +64,7 @@ class Answer:
     """For the step's row."""
 
 
-def ask(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None]) -> Answer:
+def answer_of(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None]) -> Answer:
     """Let every kind answer what was said.
 
     Raises:
@@ -109,7 +109,7 @@ def is_dead(rewards: Sequence[float], kinds: Sequence[Kind]) -> bool:
     return len(rewards) > 1 and max(rewards) - min(rewards) <= spread
 
 
-def _scores(name: str, given: Scores | Sequence[float | None], count: int) -> Scores:
+def _scores(name: str, given: Any, count: int) -> Scores:
     """A reward's answer as floats, whatever kind of numbers it holds."""
     try:
         values = given.values if isinstance(given, Scores) else given

@@ -18,7 +18,7 @@ import yaml
 from bambino.errors import NurseryError
 from bambino.nursery.knobs import FILES, Language, read_language
 from bambino.nursery.morphology import Entry, Lexicon, read_lexicon, split_words
-from bambino.nursery.notation import Asks, Item, Option, Table, Value, read_options, read_table
+from bambino.nursery.notation import Asks, NotatedItem, NotatedTable, Option, Value, read_options, read_table
 from bambino.nursery.world import Meaning, split_category
 
 
@@ -35,7 +35,7 @@ class Flaw:
     values: tuple[str, ...]
     """The wrong value of the feature, or all the values told."""
 
-    def told(self, item: Item, values: list[str]) -> list[str]:
+    def told(self, item: NotatedItem, values: list[str]) -> list[str]:
         """What the target is told instead."""
         if not self.feature:
             return list(self.values)
@@ -54,7 +54,7 @@ class Concrete:
     """Whether l'uccello is two words."""
     asks: Mapping[str, tuple[str, ...]]
     options: Mapping[str, tuple[Option, ...]]
-    tables: Mapping[str, Table]
+    tables: Mapping[str, NotatedTable]
     lexicon: Lexicon
 
     @property
@@ -189,7 +189,7 @@ def _in_script(concrete: Concrete, script: Mapping[str, str]) -> Concrete:
         return replace(entry, forms=tuple(form.translate(letters) for form in entry.forms))
 
     tables = {
-        name: Table(
+        name: NotatedTable(
             tuple((row, tuple(f.translate(letters) for f in forms)) for row, forms in table.rows), table.columns
         )
         for name, table in concrete.tables.items()

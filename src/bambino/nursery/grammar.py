@@ -12,7 +12,7 @@ from pathlib import Path
 from bambino.errors import NurseryError
 from bambino.nursery.concrete import Concrete, load_concrete
 from bambino.nursery.knobs import read_language
-from bambino.nursery.parser import Parser
+from bambino.nursery.parser import ChartParser
 from bambino.nursery.pcfg import compile_pcfg
 from bambino.nursery.segmentation import Segmenter
 from bambino.nursery.world import Meaning, World, load_world, seeded
@@ -76,9 +76,9 @@ class Grammar:
         return self.concrete.language.code
 
     @cached_property
-    def parser(self) -> Parser:
+    def parser(self) -> ChartParser:
         """The compiled grammar; made once, in about a second."""
-        return Parser(compile_pcfg(self.world, self.concrete, self.held_out))
+        return ChartParser(compile_pcfg(self.world, self.concrete, self.held_out))
 
     @property
     def words(self) -> set[str]:

@@ -40,7 +40,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Item:
+class NotatedItem:
     """One place of a template."""
 
     kind: str
@@ -53,7 +53,7 @@ class Item:
 class Option:
     """One way to say a construction."""
 
-    items: tuple[Item, ...]
+    items: tuple[NotatedItem, ...]
     when: tuple[tuple[Value, str], ...]
     probability: float
     """Among the options with the same `when`; conditions exclude each other."""
@@ -62,7 +62,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Table:
+class NotatedTable:
     """Function words by features; rows and columns are patterns, the first that fits counts."""
 
     rows: tuple[tuple[str, tuple[str, ...]], ...]
@@ -89,7 +89,7 @@ class Table:
         raise NurseryError(f"table without a form for {values}: rows {[row for row, _ in self.rows]}")
 
 
-def read_table(name: str, entry: Mapping[str, Any]) -> Table:
+def read_table(name: str, entry: Mapping[str, Any]) -> NotatedTable:
     """A table.
 
     Raises:
@@ -100,7 +100,7 @@ def read_table(name: str, entry: Mapping[str, Any]) -> Table:
     for row, forms in rows:
         if len(forms) != len(columns):
             raise NurseryError(f"table {name}, row {row}: {len(forms)} forms for {len(columns)} columns.")
-    return Table(rows, columns)
+    return NotatedTable(rows, columns)
 
 
 def read_options(name: str, entry: Mapping[str, Any] | Sequence[Mapping[str, Any]], knobs: Knobs) -> tuple[Option, ...]:
@@ -154,12 +154,12 @@ def _read_value(name: str, raw: object, knobs: Knobs) -> Value:
 _PLACE = re.compile(r"([$@])(\w+)(?:\(([^)]*)\))?|(\S+)")
 
 
-def _read_template(construction: str, text: str, knobs: Knobs) -> tuple[Item, ...]:
+def _read_template(construction: str, text: str, knobs: Knobs) -> tuple[NotatedItem, ...]:
     items = []
     for sign, name, arguments, word in _PLACE.findall(text):
         if word:
-            items += [Item("word", one) for one in split_words(word)]
+            items += [NotatedItem("word", one) for one in split_words(word)]
         else:
             values = tuple(_read_value(construction, one, knobs) for one in arguments.split(",") if one.strip())
-            items.append(Item("part" if sign == "$" else "table", name, values))
+            items.append(NotatedItem("part" if sign == "$" else "table", name, values))
     return tuple(items)

@@ -22,7 +22,7 @@ REMEMBERED = 1024
 
 
 @dataclass
-class Parser:
+class ChartParser:
     """Reads words; every number is a probability, not a logarithm."""
 
     grammar: Pcfg
@@ -95,7 +95,7 @@ class Parser:
 class _Chart:
     """The two tables for given words."""
 
-    parser: Parser
+    parser: ChartParser
     words: tuple[str, ...]
     _ends: dict[tuple[int, int], dict[int, float]] = field(default_factory=dict)
     _following: dict[tuple[int, int], dict[str, float]] = field(default_factory=dict)

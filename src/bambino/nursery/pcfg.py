@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from bambino.errors import NurseryError
 from bambino.nursery.concrete import Concrete
-from bambino.nursery.notation import Asks, Item, Option, Value
+from bambino.nursery.notation import Asks, NotatedItem, Option, Value
 from bambino.nursery.world import Construction, World
 
 Symbol = int | str
@@ -203,7 +203,7 @@ class _OptionCompiler:
             else:
                 yield from self._looked_up(item, environment)
 
-    def _looked_up(self, item: Item, environment: Environment) -> tuple[str, ...]:
+    def _looked_up(self, item: NotatedItem, environment: Environment) -> tuple[str, ...]:
         values = tuple(str(self._value(value, environment)) for value in item.arguments)
         return self.compiler.concrete.tables[item.name].look_up(values)
 

@@ -1,9 +1,25 @@
-"""The phases that a recipe may name in `schedule.cycle`."""
+"""`PHASES`: the phases that a recipe may name in `schedule.cycle`. Each is imported when it is first made, so that a
+recipe is checked before anything heavy is.
+"""
 
 from __future__ import annotations
 
-from bambino.phases.clm import CLMPhase
-from bambino.phases.phase import MakePhase
-from bambino.phases.ppo import PPOPhase
+from typing import TYPE_CHECKING
 
-PHASES: dict[str, MakePhase] = {"clm": CLMPhase, "ppo": PPOPhase}
+if TYPE_CHECKING:
+    from bambino.phases.phase import MakePhase, Phase, Tools
+
+
+def _clm(tools: Tools) -> Phase:
+    from bambino.phases.clm import CLMPhase
+
+    return CLMPhase(tools)
+
+
+def _ppo(tools: Tools) -> Phase:
+    from bambino.phases.ppo import PPOPhase
+
+    return PPOPhase(tools)
+
+
+PHASES: dict[str, MakePhase] = {"clm": _clm, "ppo": _ppo}

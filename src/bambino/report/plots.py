@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
-class Curve:
+class PlottedCurve:
     """One line with what surrounds it."""
 
     label: str
@@ -29,7 +29,7 @@ class Panel:
     """One pair of axes."""
 
     title: str
-    curves: Sequence[Curve]
+    curves: Sequence[PlottedCurve]
     level: tuple[float, str] | None = None
     """A dashed horizontal line and what it is called."""
     is_log: bool = False

@@ -24,7 +24,7 @@ bf16); rounding alone makes them differ by up to 9e-7 and 2e-2 on real weights (
 
 
 LOGITS_AT_ONCE = 1 << 21
-"""Logits computed together when texts are scored: 8 MB, which stay in a processor's cache; elsewhere 32 times this."""
+"""Logits computed together when texts are scored: 8 MB, which stay in a CPU's cache; elsewhere 32 times this."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Linear layers that multiply faster while their weights stand still.
 
 oneDNN, which PyTorch brings along, multiplies by weights that it has put into an order of its own faster than PyTorch's
-ordinary fp32 product does on a processor: about 2.3 times on an AMD EPYC (`benchmarks/packed_products.py`). The copy
+ordinary fp32 product does on a CPU: about 2.3 times on an AMD EPYC (`benchmarks/packed_products.py`). The copy
 costs as much as some hundreds of tokens and doubles the memory of the weights, so this is for reading many texts, never
 for training. GPT-2's activation, which transformers computes in eight steps, is computed in one.
 """
@@ -26,7 +26,7 @@ ROWS = 4096
 def prepacked(lm: PreTrainedModel) -> Iterator[None]:
     """Inside, the model's linear layers use such copies; outputs are the same to rounding, gradients are not to be had.
 
-    Only plain fp32 layers on a processor are replaced, and none under autocast or where PyTorch was built without
+    Only plain fp32 layers on a CPU are replaced, and none under autocast or where PyTorch was built without
     oneDNN. Weights must not be changed inside.
     """
     replaced: list[nn.Module] = []

@@ -37,7 +37,7 @@ WORTH_PREPACKING = 4096
 
 
 READERS = 8
-"""Groups of texts that a processor reads at a time, at most; each takes memory for its activations."""
+"""Groups of texts that a CPU reads at a time, at most; each takes memory for its activations."""
 
 
 TREE_COLUMNS = 128
@@ -175,7 +175,7 @@ def _for_each_group(lm: PreTrainedModel, read: Callable[[list[int]], None], leng
 
 
 def _in_threads(lm: PreTrainedModel, read: Callable[[list[int]], None], groups: list[list[int]]) -> None:
-    """On a processor several groups at a time, each with its share of the threads: threads that wait for each other in
+    """On a CPU several groups at a time, each with its share of the threads: threads that wait for each other in
     every operation waste half of their time and more where the machine has other work.
     """
     threads = torch.get_num_threads() if lm.device.type == "cpu" else 1

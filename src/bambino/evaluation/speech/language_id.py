@@ -93,7 +93,7 @@ class CharacterModel:
 
 
 @dataclass(frozen=True)
-class Shares:
+class WordShares:
     """How some words were judged; the three sum to 1."""
 
     l1: float
@@ -167,11 +167,11 @@ class LanguageIdentifier:
             return "L1"
         return "L2" if probability <= 1 - self.settings.sure else "unsure"
 
-    def shares(self, words: Sequence[str]) -> Shares:
+    def shares(self, words: Sequence[str]) -> WordShares:
         """How many of the words look like which language; NaN of no words."""
         looks = Counter(self.language(word) for word in words)
         part = {name: looks[name] / len(words) if words else math.nan for name in ("L1", "L2", "unsure")}
-        return Shares(part["L1"], part["L2"], part["unsure"], len(words))
+        return WordShares(part["L1"], part["L2"], part["unsure"], len(words))
 
     def evaluate(self, l1_lines: Iterable[str], l2_lines: Iterable[str]) -> LanguageIdReport:
         """Tell the language of words of lines that training did not see.
