@@ -93,7 +93,7 @@ def test_a_word_that_both_languages_say_equally_often_is_unsure():
 def test_lines_without_words_are_refused():
     with pytest.raises(ValueError, match="no word in the L2 lines"):
         LanguageIdentifier.train(["word"], ["123 ..."])
-    with pytest.raises(ValueError, match="no word in the L1 lines to be examined"):
+    with pytest.raises(ValueError, match="no word in the L1 lines to be evaluated"):
         LanguageIdentifier.train(["a"], ["b"]).evaluate([], ["b"])
     with pytest.raises(ValueError, match=r"sure = 0\.5"):
         LanguageIdSettings(sure=0.5)

@@ -135,6 +135,14 @@ def test_what_reads_files_only_imports_no_torch():
         assert not names & {"torch", "transformers", "accelerate"}, module
 
 
+def test_nothing_draws_from_pythons_own_random_numbers():
+    for module, path in MODULES.items():
+        if folder_of(module) == "nursery":
+            continue  # has generators of its own, each with its seed
+        names = {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"))}
+        assert "random" not in names, f"{module}: all randomness comes from words (randomness.py)"
+
+
 def test_benchmarks_measure_the_library_not_its_experiments():
     for path in sorted((ROOT / "benchmarks").glob("*.py")):
         folders = {folder_of(module) for module in imports_of(path.read_text(encoding="utf-8"))}

@@ -189,9 +189,8 @@ def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, t
     runs = []
     for name, cycle in (("heard", "{clm: 1}"), ("both", "{clm: 10, ppo: 2}")):
         texts = f"{{it: [{text[0]}], en: [{text[0]}]}}"
-        recipe = make_recipe("--output_dir", str(tmp_path / name), "--schedule.cycle", cycle,
-                             "--evaluation.texts", texts, "--evaluation.eval_steps", "3",
-                             "--clm.learning_rate", "1e-3")  # fmt: skip
+        where = ("--output_dir", str(tmp_path / name), "--schedule.cycle", cycle, "--clm.learning_rate", "1e-3")
+        recipe = make_recipe(*where, "--evaluation.texts", texts, "--evaluation.eval_steps", "3")
         BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
         runs.append(str(tmp_path / name))
     assert main(["compare", *runs]) == 0

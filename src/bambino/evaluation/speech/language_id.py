@@ -7,8 +7,8 @@ A word is read as its characters between a start and an end, and
 T being the number of different characters seen after that k-gram (Witten and Bell 1991); below the single character
 lies the uniform distribution over the alphabet of both corpora. With equal priors, P(L1 | word) = p1 / (p1 + p2).
 
-Words are judged one by one, without context. Counts are of running words, so a frequent word of one language that also
-exists in the other goes to where it is more frequent, and words as common in both (a, in, no) are "unsure".
+Words are told apart one by one, without context. Counts are of running words, so a frequent word of one language that
+also exists in the other goes to where it is more frequent, and words as common in both (a, in, no) are "unsure".
 """
 
 from __future__ import annotations
@@ -169,12 +169,12 @@ class LanguageIdentifier:
 
     def shares(self, words: Sequence[str]) -> WordShares:
         """How many of the words look like which language; NaN of no words."""
-        judged = Counter(self.language(word) for word in words)
-        part = {name: judged[name] / len(words) if words else math.nan for name in ("L1", "L2", "unsure")}
+        looks = Counter(self.language(word) for word in words)
+        part = {name: looks[name] / len(words) if words else math.nan for name in ("L1", "L2", "unsure")}
         return WordShares(part["L1"], part["L2"], part["unsure"], len(words))
 
     def evaluate(self, l1_lines: Iterable[str], l2_lines: Iterable[str]) -> LanguageIdReport:
-        """Judge the words of lines that training did not see.
+        """Tell the language of words of lines that training did not see.
 
         Raises:
             ValueError: lines of a language hold no word.
