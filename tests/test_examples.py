@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +15,7 @@ import pytest
 import torch
 
 from bambino import BambinoTrainer, Recipe
+from bambino.cli.main import main
 from bambino.feedback.rewards import Kind, answer_of
 from bambino.speaking.utterances import Utterances
 
@@ -101,3 +105,32 @@ def test_rewards_of_ones_own_reach_the_babys_tokens(make_recipe: Callable[..., R
         trainer.train()
         weights.append(trainer.baby.lm.get_input_embeddings().weight.detach().clone())
     assert not torch.equal(*weights)
+
+
+def test_a_task_of_ones_own_is_read_and_evaluated(baby_folder: Path, tmp_path: Path):
+    items = [("Che bella giornata!", 1), ("Vattene via.", 0), ("Grazie mille, ciao.", 1), ("Non ti sopporto.", 0)]
+    lines = [json.dumps({"text": text, "label": label, "split": "test"}) for text, label in items]
+    (tmp_path / "tone.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    own = str(EXAMPLES / "own_task.yaml")
+    out = tmp_path / "results"
+    words = ["evaluate", str(baby_folder), "--data", str(tmp_path), "--tasks", f"[{own}]", "--output_dir", str(out)]
+    assert main(words) == 0
+    found = json.loads((out / "results.json").read_text("utf-8"))["tasks"]["tasks/tone"]
+    assert found["settings"]["items"] == 4
+    assert len(found["settings"]["templates"]) == 2
+
+
+@pytest.mark.slow
+def test_the_whole_way_offline(tmp_path: Path):
+    small = "--text.heldout_every 20 --text.max_length 40 --batch_size 4 --clm.warmup_updates 1"
+    size = "--shape.context 64 --shape.hidden_size 16 --shape.num_layers 1 --shape.num_heads 1 --shape.vocab_size 300"
+    fast = "--parent.must_know_l2 false --save_steps 100 --evaluation.eval_steps 6 --evaluation.utterances 2"
+    environment = os.environ | {"LINES": "300", "STEPS": "12", "MORE": f"{small} {size} {fast}", "OMP_NUM_THREADS": "1"}
+    # pretraining takes STEPS from its recipe; here as few as everything else
+    script = (EXAMPLES / "offline.sh").read_text("utf-8").replace("pretrain-small", "pretrain-small --max_steps 4")
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    words = ["bash", "-c", script, "offline.sh", str(tmp_path)]
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "one - other" in ran.stdout
+    assert (tmp_path / "runs" / "bambino" / "evaluation" / "results.json").is_file()

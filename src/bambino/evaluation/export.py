@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bambino.evaluation.discovery import Discovered, discover
@@ -15,13 +16,16 @@ PREFIX = "bambino_"
 """Of the names of our tasks in lm-eval, which has a blimp and others of its own."""
 
 
-def tests_in(folder: str | Path) -> Discovered:
+def discover_tests(folder: str | Path, own_tasks: Sequence[str] = ()) -> Discovered:
     """The tests of a folder of data; classification tasks are told by the file names in their definitions.
 
+    Args:
+        own_tasks: paths of YAML files that define tasks beside the shipped ones; each is named by its path.
+
     Raises:
-        TextError: no such folder, or no test in it.
+        TextError: no such folder, or no test in it. TaskError: a definition that cannot be used.
     """
-    return discover(folder, {load_task(name).local.source: name for name in task_names()})
+    return discover(folder, {load_task(name).local.source: name for name in [*task_names(), *own_tasks]})
 
 
 def export(data: str | Path, folder: Path) -> list[str]:
@@ -31,9 +35,9 @@ def export(data: str | Path, folder: Path) -> list[str]:
     context are written whole: here their item is cut to fit, in lm-eval whatever is furthest left.
 
     Raises:
-        TextError: as `tests_in`; data that cannot be used.
+        TextError: as `discover_tests`; data that cannot be used.
     """
-    found = tests_in(data)
+    found = discover_tests(data)
     names: list[str] = []
     for test in found.tests.values():
         if test.kind == "pairs":

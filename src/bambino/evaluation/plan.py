@@ -35,7 +35,7 @@ class Plan(Settings):
     suite: str = "all"
     """all: every test in the data. paper: BLiMP and the UINAUIL tasks. quick: all, 200 items each."""
     tasks: list[str] = field(default_factory=list)
-    """Only these tests, by the name of their file or task."""
+    """Only these tests: names of files or tasks, or paths of YAML files that define tasks of your own."""
     pairs: dict[str, str] = field(default_factory=dict)
     """Further minimal pairs: a name for each file (.jsonl, .tsv) or data set of the Hugging Face hub with its
     configuration, like jumelet/multiblimp:ita."""
@@ -107,6 +107,11 @@ class Plan(Settings):
             return self.tasks
         chosen = suites()[self.suite].tasks
         return None if chosen is None else list(chosen)
+
+    @property
+    def own_tasks(self) -> list[str]:
+        """Those of `tasks` that are paths of one's own definitions."""
+        return [name for name in self.tasks if name.endswith(".yaml")]
 
     @property
     def limit(self) -> int | None:

@@ -20,7 +20,7 @@ from bambino.analysis.results import Results, load_results
 from bambino.analysis.verdicts import averaged, with_baseline, with_verdicts
 from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError
 from bambino.evaluation.discovery import Discovered, Found
-from bambino.evaluation.export import tests_in
+from bambino.evaluation.export import discover_tests
 from bambino.evaluation.fluency import BitsPerByte
 from bambino.evaluation.harness import Harness, HarnessConfig
 from bambino.evaluation.minimal_pairs import MinimalPairs
@@ -74,7 +74,7 @@ class Evaluation:
         """Raises: as `evaluate`, for all that can be seen before the model under test is loaded."""
         self.plan = plan
         self.subject: Subject = subject_of(model, plan)
-        self.found = Discovered({}, []) if plan.data is None else tests_in(plan.data)
+        self.found = Discovered({}, []) if plan.data is None else discover_tests(plan.data, plan.own_tasks)
         self.untrained = {} if plan.untrained is None else load_results(plan.untrained).tasks
         self.references = [load_results(path) for path in plan.references]
         wanted, self.left_out = _wanted(plan, self.found)
