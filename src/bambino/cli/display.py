@@ -168,7 +168,7 @@ def one_line(said: dict[str, Any]) -> str:
     perplexity = said.get("parent_perplexity")
     opinion = f", parent perplexity {perplexity:,.0f}" if perplexity is not None and math.isfinite(perplexity) else ""
     text = f"{said['prompt']} → {said['utterance'].strip()}".replace("\n", " ")
-    reward = f"reward {said['reward']:.2f}" if "reward" in said else f"evaluation at step {said['step']}"
+    reward = f"reward {said['reward']:.2f}" if "reward" in said else f"{said['kind']} at step {said['step']}"
     return f"{text}   ({reward}{opinion})"
 
 
