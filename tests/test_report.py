@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bambino.report.page import Items, Page, Plot, Sayings, Section, Table, Words, write_page
-from bambino.report.plots import Curve, Panel, draw, save
+from bambino.report.plots import Panel, PlottedCurve, draw, save
 
 
 @pytest.fixture
@@ -46,9 +46,14 @@ def test_a_section_without_a_title_has_none(page: str):
 
 
 PANELS = [
-    Panel("bits", [Curve("clm", "#112233", "o", [0, 12], [[3.0, 1.0], [5.0, 1.5]])]),
-    Panel("share", [Curve("clm", "#112233", "o", [0, 12], [[3.0, 1.0]])], level=(2.0, "human"), reaches=(-1.0, 10.0)),
-    Panel("log", [Curve("clm", "#112233", "o", [0, 12], [[3.0, 1.0]])], is_log=True),
+    Panel("bits", [PlottedCurve("clm", "#112233", "o", [0, 12], [[3.0, 1.0], [5.0, 1.5]])]),
+    Panel(
+        "share",
+        [PlottedCurve("clm", "#112233", "o", [0, 12], [[3.0, 1.0]])],
+        level=(2.0, "human"),
+        reaches=(-1.0, 10.0),
+    ),
+    Panel("log", [PlottedCurve("clm", "#112233", "o", [0, 12], [[3.0, 1.0]])], is_log=True),
 ]
 
 

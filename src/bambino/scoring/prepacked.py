@@ -14,7 +14,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
@@ -23,7 +22,7 @@ ROWS = 4096
 
 
 @contextmanager
-def prepacked(lm: PreTrainedModel) -> Iterator[None]:
+def prepacked(lm: nn.Module) -> Iterator[None]:
     """Inside, the model's linear layers use such copies; outputs are the same to rounding, gradients are not to be had.
 
     Only plain fp32 layers on a CPU are replaced, and none under autocast or where PyTorch was built without
