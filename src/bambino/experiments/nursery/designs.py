@@ -88,7 +88,7 @@ SIZES = {
     for one in (
         Design("small", base_steps=240, base_lines=20_000, l2_lines=1000, cycles=12, evaluations=4, test_sentences=100,
                doublets=5),
-        Design("medium", base_steps=900, base_lines=60_000, l2_lines=2100, cycles=20, evaluations=5,
+        Design("medium", base_steps=1100, base_lines=70_000, l2_lines=2100, cycles=20, evaluations=5,
                test_sentences=200, doublets=10),
         Design(),
     )
