@@ -11,7 +11,7 @@ from bambino.measures import Score, TaskResult
 SCALES = Scales(l1=Scale(unknown=4.0, known=2.0), l2=Scale(unknown=5.0, known=1.0))
 
 
-def test_the_bilingual_score_by_hand():
+def test_the_bilingual_score_by_hand() -> None:
     # L1 3.0: half of the way from 4 to 2. L2 2.0: three quarters of the way from 5 to 1. 2 * 1/2 * 3/4 / (5/4) = 3/5
     assert bilingual_score(3.0, 2.0, SCALES) == pytest.approx(3 / 5)
     assert bilingual_score(2.0, 1.0, SCALES) == 1
@@ -19,14 +19,14 @@ def test_the_bilingual_score_by_hand():
     assert bilingual_score(0.8, 0.6, accuracies) == pytest.approx(2 * 0.75 * 0.5 / 1.25)
 
 
-def test_both_monolinguals_score_0_and_so_does_who_lost_both():
+def test_both_monolinguals_score_0_and_so_does_who_lost_both() -> None:
     assert bilingual_score(2.0, 5.0, SCALES) == 0  # the baby before L2
     assert bilingual_score(4.0, 1.0, SCALES) == 0  # the parent
     assert bilingual_score(6.0, 6.0, SCALES) == 0
 
 
 @given(st.floats(0, 8), st.floats(0, 8), st.floats(0, 1), st.floats(0.1, 10))
-def test_the_bilingual_score_is_bounded_rises_with_either_language_and_knows_no_unit(l1, l2, better, unit):
+def test_the_bilingual_score_is_bounded_rises_with_either_language_and_knows_no_unit(l1, l2, better, unit) -> None:
     score = bilingual_score(l1, l2, SCALES)
     assert 0 <= score <= 1
     assert bilingual_score(l1 - better, l2, SCALES) >= score - 1e-12
@@ -39,7 +39,7 @@ def test_the_bilingual_score_is_bounded_rises_with_either_language_and_knows_no_
     assert min(retention, attainment) - 1e-12 <= score <= max(retention, attainment) + 1e-12
 
 
-def test_a_measure_that_does_not_tell_the_monolinguals_apart_is_refused():
+def test_a_measure_that_does_not_tell_the_monolinguals_apart_is_refused() -> None:
     with pytest.raises(CurveError, match=r"Both monolinguals are at 2\.0"):
         Scale(2.0, 2.0).share(1.0)
 
@@ -58,7 +58,7 @@ def measured(l1, l2, sha256="same"):
 FIRST, PARENT = measured([2.0, 2.0], [5.0, 5.0, 5.0]), measured([4.0, 4.0], [1.0, 1.0, 1.0])
 
 
-def test_a_babys_score_from_three_results_by_hand():
+def test_a_babys_score_from_three_results_by_hand() -> None:
     # L1 3: half of the way from the parent's 4 to the first baby's 2 is still held; L2 2: three quarters of 5 to 1
     result = bilingual(measured([2.8, 3.2], [2.0, 2.0, 2.0]), FIRST, PARENT)
     values = {score.name: score.value for score in result.scores}
@@ -72,12 +72,12 @@ def test_a_babys_score_from_three_results_by_hand():
     assert result.scores[2].interval.low == result.scores[2].interval.high == pytest.approx(0.75)
 
 
-def test_both_monolinguals_score_nothing():
+def test_both_monolinguals_score_nothing() -> None:
     assert bilingual(FIRST, FIRST, PARENT).main.value == 0
     assert bilingual(PARENT, FIRST, PARENT).main.value == 0
 
 
-def test_results_of_other_lines_or_without_a_text_are_refused():
+def test_results_of_other_lines_or_without_a_text_are_refused() -> None:
     with pytest.raises(CurveError, match=r"the first baby has no bits_per_byte/l1\. Evaluate it with"):
         bilingual(FIRST, {}, PARENT)
     with pytest.raises(CurveError, match="the parent was measured on other lines of bits_per_byte/l1 than the baby"):

@@ -57,13 +57,13 @@ def no_warning(text: str) -> None:
     raise AssertionError(text)
 
 
-def test_what_is_read_is_what_was_written(tmp_path: Path):
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     path = save(tmp_path, 12)
     assert path == tmp_path / "step-0000012"
     assert_is_checkpoint_of(12, checkpoint.load(path))
 
 
-def test_the_newest_checkpoint_is_read_and_steps_are_ordered_as_numbers(tmp_path: Path):
+def test_the_newest_checkpoint_is_read_and_steps_are_ordered_as_numbers(tmp_path: Path) -> None:
     for step in (9, 10, 100, 1_000_000):
         save(tmp_path, step, keep=9)
     assert [path.name for path in checkpoint.list_checkpoints(tmp_path)] == [
@@ -75,26 +75,26 @@ def test_the_newest_checkpoint_is_read_and_steps_are_ordered_as_numbers(tmp_path
     assert_is_checkpoint_of(1_000_000, checkpoint.load_latest(tmp_path, no_warning))
 
 
-def test_without_checkpoints_there_is_no_latest(tmp_path: Path):
+def test_without_checkpoints_there_is_no_latest(tmp_path: Path) -> None:
     assert checkpoint.load_latest(tmp_path, no_warning) is None
     assert checkpoint.load_latest(tmp_path / "missing", no_warning) is None
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
-def test_only_the_newest_are_kept(tmp_path: Path, keep: int):
+def test_only_the_newest_are_kept(tmp_path: Path, keep: int) -> None:
     for step in range(1, 6):
         save(tmp_path, step, keep=keep)
     assert names(tmp_path) == [f"step-000000{step}" for step in range(6 - keep, 6)]
 
 
-def test_later_checkpoints_are_deleted_when_a_run_goes_back(tmp_path: Path):
+def test_later_checkpoints_are_deleted_when_a_run_goes_back(tmp_path: Path) -> None:
     for step in (8, 9, 10, 11):
         save(tmp_path, step, keep=9)
     checkpoint.delete_after(tmp_path, 9)
     assert names(tmp_path) == ["step-0000008", "step-0000009"]
 
 
-def test_what_a_killed_process_left_half_written_is_ignored_and_then_cleaned_away(tmp_path: Path):
+def test_what_a_killed_process_left_half_written_is_ignored_and_then_cleaned_away(tmp_path: Path) -> None:
     save(tmp_path, 1)
     for step in (2, 7):
         shutil.copytree(tmp_path / "step-0000001", tmp_path / f".part-step-000000{step}")
@@ -120,7 +120,7 @@ DAMAGES = {"a flipped bit": flip_a_bit, "a cut end": cut, "missing": Path.unlink
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_damage_to_any_file_is_found_and_the_checkpoint_before_is_used_with_a_warning(
     tmp_path: Path, file: str, damage: Callable[[Path], None]
-):
+) -> None:
     save(tmp_path, 1)
     path = save(tmp_path, 2)
     damage(path / file)
@@ -135,7 +135,7 @@ def test_damage_to_any_file_is_found_and_the_checkpoint_before_is_used_with_a_wa
 
 @pytest.mark.parametrize("file", FILES[1:])
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-def test_the_damaged_file_is_named(tmp_path: Path, file: str, damage: Callable[[Path], None]):
+def test_the_damaged_file_is_named(tmp_path: Path, file: str, damage: Callable[[Path], None]) -> None:
     path = save(tmp_path, 3)
     damage(path / file)
     with pytest.raises(CheckpointError) as caught:
@@ -143,7 +143,7 @@ def test_the_damaged_file_is_named(tmp_path: Path, file: str, damage: Callable[[
     assert str(path / file) in str(caught.value)
 
 
-def test_when_all_are_damaged_the_run_does_not_silently_begin_again(tmp_path: Path):
+def test_when_all_are_damaged_the_run_does_not_silently_begin_again(tmp_path: Path) -> None:
     for step in (1, 2):
         flip_a_bit(save(tmp_path, step) / "state.json")
     warnings: list[str] = []
@@ -191,7 +191,7 @@ class PowerCut:
 @pytest.mark.parametrize("is_half_done", [False, True])
 def test_a_process_that_dies_at_any_file_operation_leaves_a_whole_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int, is_half_done: bool
-):
+) -> None:
     at, found_steps = 0, []
     while True:
         at += 1
@@ -217,7 +217,9 @@ def test_a_process_that_dies_at_any_file_operation_leaves_a_whole_checkpoint(
     assert found_steps == sorted(found_steps)
 
 
-def test_all_files_are_on_disk_before_the_checkpoint_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_all_files_are_on_disk_before_the_checkpoint_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: set[str] = set()
     fsync, replace = os.fsync, os.replace
 
@@ -235,7 +237,9 @@ def test_all_files_are_on_disk_before_the_checkpoint_gets_its_name(tmp_path: Pat
     assert str(tmp_path) in synced, "the new name too"
 
 
-def test_a_step_is_not_written_twice_because_the_checkpoint_in_place_would_be_lost_meanwhile(make_recipe, monkeypatch):
+def test_a_step_is_not_written_twice_because_the_checkpoint_in_place_would_be_lost_meanwhile(
+    make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = make_recipe("--save_steps", "1", "--max_steps", "3", "--save_total_limit", "1")
     written = []
     replace_folder = checkpoint.replace_folder
@@ -259,7 +263,7 @@ def test_a_step_is_not_written_twice_because_the_checkpoint_in_place_would_be_lo
     assert written[5:] == ["model"]
 
 
-def test_every_file_of_a_run_is_safetensors_or_text(make_recipe: Callable[..., Recipe]):
+def test_every_file_of_a_run_is_safetensors_or_text(make_recipe: Callable[..., Recipe]) -> None:
     recipe = make_recipe("--ppo.reference", "phase_start")
     BambinoTrainer(args=recipe).train()
     files = [path for path in Path(recipe.output_dir).rglob("*") if path.is_file()]

@@ -2,6 +2,7 @@
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def alone(lm, tokenizer, prompt, option):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_prompt_read_once_gives_what_each_text_alone_gives(family):
+def test_a_prompt_read_once_gives_what_each_text_alone_gives(family) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer()
     choices = made_up_choices(12)
     scores = choice_log_probs(lm, tokenizer, choices)
@@ -59,13 +60,13 @@ def test_a_prompt_read_once_gives_what_each_text_alone_gives(family):
 
 
 @pytest.mark.parametrize("tokenizer", [make_tokenizer(bos=None, eos=None), make_tokenizer(prepends_bos=True)])
-def test_likewise_without_a_start_token_and_with_one_that_the_tokenizer_prepends(tokenizer):
+def test_likewise_without_a_start_token_and_with_one_that_the_tokenizer_prepends(tokenizer) -> None:
     lm, choices = sharp_lm("llama"), [*made_up_choices(6), Choice("", ("il gatto", "il", "mare"))]
     scores = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(scores, expected(lm, tokenizer, choices), rtol=1e-4, atol=1e-4)
 
 
-def test_a_token_across_the_space_between_prompt_and_option_counts_for_the_option():
+def test_a_token_across_the_space_between_prompt_and_option_counts_for_the_option() -> None:
     # after the prompt "a": option b becomes the one token "a b", option c leaves "a" alone and adds " c"
     vocabulary = {token: i for i, token in enumerate(["<s>", "a", "b", "c", " ", " b", "a b", " c"])}
     tokenizer = Tokenizer(models.BPE(vocabulary, [(" ", "b"), ("a", " b"), (" ", "c")]))
@@ -79,7 +80,7 @@ def test_a_token_across_the_space_between_prompt_and_option_counts_for_the_optio
     assert choice_log_probs(lm, fast, [choice]) == [pytest.approx([math.log(1 / 4), math.log(1 / 2)])]
 
 
-def test_a_model_that_cannot_share_a_prompt_gives_the_same(monkeypatch):
+def test_a_model_that_cannot_share_a_prompt_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer, choices = sharp_lm("gpt2"), make_tokenizer(), made_up_choices(9)
     shared = choice_log_probs(lm, tokenizer, choices)
     monkeypatch.setattr(text_scores, "reads_packed_rows", lambda *_: False)
@@ -87,7 +88,7 @@ def test_a_model_that_cannot_share_a_prompt_gives_the_same(monkeypatch):
 
 
 @pytest.mark.parametrize("bound", [1, 30, 200])
-def test_neither_the_order_nor_the_batches_change_anything(bound, monkeypatch):
+def test_neither_the_order_nor_the_batches_change_anything(bound, monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer, choices = sharp_lm("opt"), make_tokenizer(), made_up_choices(20)
     scores = choice_log_probs(lm, tokenizer, choices)
     order = random.Random(1).sample(range(20), 20)
@@ -96,21 +97,21 @@ def test_neither_the_order_nor_the_batches_change_anything(bound, monkeypatch):
     np.testing.assert_allclose(shuffled, [scores[i] for i in order], rtol=1e-4, atol=1e-4)
 
 
-def test_an_option_that_begins_like_another_keeps_its_own_tokens():
+def test_an_option_that_begins_like_another_keeps_its_own_tokens() -> None:
     # p(next | any) = 1/2, 1/4, 1/8, 1/8 for <s>, a, b, c: "a" has 2 bits, "a b" 5, "a b c" 8
     lm = bigram_lm(torch.tensor([0.5, 0.25, 0.125, 0.125]).expand(4, -1))
     (scores,) = choice_log_probs(lm, word_tokenizer("a", "b", "c"), [Choice("c", ("a", "a b", "a b c"))])
     assert scores == pytest.approx([-2 * math.log(2), -5 * math.log(2), -8 * math.log(2)])
 
 
-def test_dropout_is_off_and_the_mode_comes_back():
+def test_dropout_is_off_and_the_mode_comes_back() -> None:
     lm, tokenizer, choices = sharp_lm("gpt2", dropout=0.5), make_tokenizer(), made_up_choices(3)
     lm.train()
     assert choice_log_probs(lm, tokenizer, choices) == choice_log_probs(lm, tokenizer, choices)
     assert lm.training
 
 
-def test_the_head_does_not_run_over_prompts(monkeypatch):
+def test_the_head_does_not_run_over_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer, choices = tiny_lm("gpt2"), make_tokenizer(), made_up_choices(12)
     places: list[int] = []
     handle = lm.get_output_embeddings().register_forward_hook(lambda *args: places.append(len(args[2])))
@@ -124,7 +125,7 @@ def test_the_head_does_not_run_over_prompts(monkeypatch):
 # ----------------------------------------------------------------------------------------------------------- counting
 
 
-def test_options_that_tie_share_the_answer():
+def test_options_that_tie_share_the_answer() -> None:
     scores = np.array([[-1.0, -2.0, -3.0], [-1.0, -1.0, -3.0], [-2.0, -2.0, -2.0], [-1.0, -1.0 - 1e-6, -1.1]])
     third = 1 / 3
     assert credits_of(scores).tolist() == [[1, 0, 0], [0.5, 0.5, 0], [third, third, third], [0.5, 0.5, 0]]
@@ -134,7 +135,7 @@ ANSWERS = np.array([[1, 0], [0, 1], [0.5, 0.5], [0, 1], [1, 0]])
 TRUTH = np.array([0, 0, 0, 1, 1])
 
 
-def test_accuracy_balanced_accuracy_and_macro_f1_by_hand():
+def test_accuracy_balanced_accuracy_and_macro_f1_by_hand() -> None:
     # class 0: 3 items, 1 + 1/2 right, answered 2 1/2 times; class 1: 2 items, 1 right, answered 2 1/2 times
     result = shares_of(ANSWERS, TRUTH)
     assert result.accuracy == pytest.approx(2.5 / 5)
@@ -142,7 +143,7 @@ def test_accuracy_balanced_accuracy_and_macro_f1_by_hand():
     assert result.macro_f1 == pytest.approx((3 / 5.5 + 2 / 4.5) / 2)
 
 
-def test_shares_are_means_over_templates():
+def test_shares_are_means_over_templates() -> None:
     other = np.array([[1, 0]] * 5)  # accuracy 3/5, balanced 1/2, F1 (6/8 + 0) / 2
     both = Confusion(np.stack([ANSWERS, other]), TRUTH, np.arange(5)).shares()
     assert both.accuracy == pytest.approx((2.5 / 5 + 3 / 5) / 2)
@@ -150,21 +151,21 @@ def test_shares_are_means_over_templates():
     assert both.macro_f1 == pytest.approx(((3 / 5.5 + 2 / 4.5) / 2 + 3 / 8) / 2)
 
 
-def test_picked_groups_count_as_often_as_they_are_picked():
+def test_picked_groups_count_as_often_as_they_are_picked() -> None:
     confusion = Confusion(ANSWERS[None], TRUTH, np.array([7, 7, 8, 9, 9]))
     picked = confusion.shares(np.array([0, 0, 2]))  # items 0 1 0 1 3 4
     again = shares_of(ANSWERS[[0, 1, 0, 1, 3, 4]], TRUTH[[0, 1, 0, 1, 3, 4]])
     assert picked == again
 
 
-def test_a_class_that_was_not_drawn_counts_as_in_all_items_so_one_answer_for_everything_stays_at_chance():
+def test_a_class_that_was_not_drawn_counts_as_in_all_items_so_one_answer_for_everything_stays_at_chance() -> None:
     constant = np.tile([0.0, 0.0, 1.0], (6, 1))
     confusion = Confusion(constant[None], np.array([0, 0, 1, 1, 2, 2]), np.arange(6))
     for picks in ([0, 1, 2, 3, 4, 5], [0, 0, 0, 0, 0, 0], [4, 4, 4, 4, 5, 5], [0, 2, 2, 4, 4, 4]):
         assert confusion.shares(np.array(picks)).balanced_accuracy == pytest.approx(1 / 3)
 
 
-def test_guessing_and_one_answer_for_everything_by_hand():
+def test_guessing_and_one_answer_for_everything_by_hand() -> None:
     # 3 of class 0, 1 of class 1. Guessing: F1 of 0 is 2 * 1.5 / (2 + 3), of 1 it is 2 * 0.5 / (2 + 1)
     truth = np.array([0, 0, 1, 0])
     guessed = guessing(truth, 2)
@@ -178,7 +179,7 @@ def test_guessing_and_one_answer_for_everything_by_hand():
     assert always(1, truth, 4).balanced_accuracy == 0.5
 
 
-def test_the_mean_share_of_content_free_items_by_hand():
+def test_the_mean_share_of_content_free_items_by_hand() -> None:
     # shares 1/4 3/4 and 1/2 1/2: mean 3/8 5/8
     log_probs = np.log([[[0.1, 0.3], [0.2, 0.2]]])
     np.testing.assert_allclose(log_mean_share(log_probs), np.log([[3 / 8, 5 / 8]]))
@@ -218,7 +219,7 @@ def values(result):
     return {score.name: score.value for score in result.scores}
 
 
-def test_every_score_of_a_known_model_by_hand(tmp_path):
+def test_every_score_of_a_known_model_by_hand(tmp_path: Path) -> None:
     lm, tokenizer = known_model()
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"), ("d", "sad"))
     result = Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer))
@@ -244,7 +245,7 @@ def test_every_score_of_a_known_model_by_hand(tmp_path):
     assert result.scores[0].chance == 0.5
 
 
-def test_calibration_moves_the_threshold_by_hand(tmp_path):
+def test_calibration_moves_the_threshold_by_hand(tmp_path: Path) -> None:
     # content-free shares of glad: N/A 3/4, <s> 1/4, [MASK] .39/.4: mean .6583; odds of c are 8, of a 3, of [MASK] 39
     lm, tokenizer = known_model()
     with torch.no_grad():
@@ -258,7 +259,7 @@ def test_calibration_moves_the_threshold_by_hand(tmp_path):
     assert found["tasks/mood/accuracy/calibrated"] == pytest.approx(3 / 4)
 
 
-def test_items_scored_in_parts_stay_in_order(tmp_path, monkeypatch):
+def test_items_scored_in_parts_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer = known_model()
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"), ("d", "sad"))
     together = Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer))
@@ -266,7 +267,7 @@ def test_items_scored_in_parts_stay_in_order(tmp_path, monkeypatch):
     assert Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer)) == together
 
 
-def test_the_item_scores_average_to_the_scores(tmp_path):
+def test_the_item_scores_average_to_the_scores(tmp_path: Path) -> None:
     lm, tokenizer = known_model()
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"), ("b", "glad"))
     result = Classification(known_task(tmp_path), data)(Speaker(lm, tokenizer))
@@ -277,7 +278,7 @@ def test_the_item_scores_average_to_the_scores(tmp_path):
 
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
-def test_a_uniform_model_scores_exactly_chance_on_options_of_equal_length(family, tmp_path):
+def test_a_uniform_model_scores_exactly_chance_on_options_of_equal_length(family, tmp_path: Path) -> None:
     tokenizer = make_tokenizer()
     lm = uniform_lm(family, len(tokenizer))
     options = {"glad": "cane", "sad": "pane"}
@@ -297,7 +298,7 @@ def test_a_uniform_model_scores_exactly_chance_on_options_of_equal_length(family
     assert result.verdict.startswith("not distinguishable from chance; accuracy below the majority class")
 
 
-def test_a_long_text_loses_words_at_its_beginning_and_is_counted(tmp_path):
+def test_a_long_text_loses_words_at_its_beginning_and_is_counted(tmp_path: Path) -> None:
     templates = [{"prompt": "{text} c", "premise": "c", "options": {"glad": "glad", "sad": "sad"}}] * 2
     templates[1] = {**templates[1], "prompt": "{text}"}
     lm, tokenizer = known_model(context=8)
@@ -308,7 +309,7 @@ def test_a_long_text_loses_words_at_its_beginning_and_is_counted(tmp_path):
     assert values(result)["tasks/mood/accuracy/sum/template_1"] == pytest.approx(2 / 3)  # after c always glad
 
 
-def test_no_more_is_cut_than_must_be_and_the_template_stays_whole(tmp_path):
+def test_no_more_is_cut_than_must_be_and_the_template_stays_whole(tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm("llama"), make_tokenizer()
     task = load_task("ironita")
     lines = [" ".join(italian_lines(40, seed=1)), "Che bello!"]
@@ -327,7 +328,7 @@ def test_no_more_is_cut_than_must_be_and_the_template_stays_whole(tmp_path):
     assert Classification(task, data)(Speaker(lm, tokenizer)).settings["truncated"] == [1, 1, 1]
 
 
-def test_a_template_longer_than_the_context_is_refused_with_the_line(tmp_path):
+def test_a_template_longer_than_the_context_is_refused_with_the_line(tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm("llama"), make_tokenizer()
     lm.config.max_position_embeddings = 12
     rows = [{"text": "Uffa.", "irony": 0}, {"text": "Che bello!", "irony": 1}]
@@ -338,7 +339,7 @@ def test_a_template_longer_than_the_context_is_refused_with_the_line(tmp_path):
         Classification("ironita", data)(Speaker(lm, tokenizer))
 
 
-def test_tagging_a_few_lines(tmp_path):
+def test_tagging_a_few_lines(tmp_path: Path) -> None:
     tokenizer = make_tokenizer()
     lm = tiny_lm("gpt2", len(tokenizer), context=512)
     result = Classification("eventi", write(tmp_path / "eventi.jsonl", *TAGGED))(Speaker(lm, tokenizer))
@@ -355,7 +356,7 @@ def test_tagging_a_few_lines(tmp_path):
     assert set(result.settings["labels"]) == set(load_task("eventi").labels)
 
 
-def test_data_and_policies_are_recorded(tmp_path):
+def test_data_and_policies_are_recorded(tmp_path: Path) -> None:
     lm, tokenizer = known_model()
     data = known_file(tmp_path, ("a", "glad"), ("b", "sad"), ("a", "sad"), ("c", "glad"))
     settings = Classification(known_task(tmp_path), data, max_items=3)(Speaker(lm, tokenizer)).settings
@@ -368,7 +369,7 @@ def test_data_and_policies_are_recorded(tmp_path):
     assert "share the answer" in settings["tie"]
 
 
-def test_auc_by_hand():
+def test_auc_by_hand() -> None:
     # positives -1, -2, -4 against negatives -2, -3: 2 + (1/2 + 1) + 0 of 6 pairs
     score = ranking("x/auc", np.array([-1.0, -2.0, -4.0, -2.0, -3.0]), np.array([True, True, True, False, False]))
     assert score.value == pytest.approx(3.5 / 6)
@@ -382,7 +383,7 @@ def test_auc_by_hand():
         ranking("x/auc", np.zeros(2), np.array([True, True]))
 
 
-def test_acceptability_is_also_ranked_by_probability_per_byte(tmp_path):
+def test_acceptability_is_also_ranked_by_probability_per_byte(tmp_path: Path) -> None:
     # after any token: glad (4 bytes) 1/4, sad (3 bytes) 3/16; per byte ln 4 / 4 = .35 against ln (16/3) / 3 = .56
     tokenizer = word_tokenizer("glad", "sad", "N/A", "[MASK]")
     lm = bigram_lm(torch.tensor([[7 / 16, 4 / 16, 3 / 16, 1 / 16, 1 / 16]]).expand(5, -1))

@@ -68,7 +68,9 @@ def shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
-def test_help_names_every_command_how_to_begin_and_what_the_exit_status_means(capsys, words: list[str]):
+def test_help_names_every_command_how_to_begin_and_what_the_exit_status_means(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
     text = shown(words, capsys)
     assert text.startswith("usage: bambino COMMAND ...")
     for command in COMMANDS:
@@ -80,7 +82,9 @@ def test_help_names_every_command_how_to_begin_and_what_the_exit_status_means(ca
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_every_command_has_usage_and_examples_and_says_what_each_option_does(capsys, command: str):
+def test_help_of_every_command_has_usage_and_examples_and_says_what_each_option_does(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"usage: bambino {command}")
@@ -95,7 +99,7 @@ def test_help_of_every_command_has_usage_and_examples_and_says_what_each_option_
 @pytest.mark.parametrize(
     "words", [["train", "--help"], ["train", "-h"], ["train", "paper", "--help"], ["pretrain", "--help"]]
 )
-def test_train_help_lists_every_setting_with_what_it_does(capsys: pytest.CaptureFixture[str], words: list[str]):
+def test_train_help_lists_every_setting_with_what_it_does(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     text = shown(words, capsys)
     sections = {name.rpartition(".")[0] for name in setting_names(KINDS)}
     for name in set(setting_names(KINDS)) - sections:
@@ -106,7 +110,7 @@ def test_train_help_lists_every_setting_with_what_it_does(capsys: pytest.Capture
     assert "one that is shipped: paper, pretrain-small, real-small" in text
 
 
-def test_every_setting_has_a_doc_that_can_be_read_alone():
+def test_every_setting_has_a_doc_that_can_be_read_alone() -> None:
     for cls in [type(value) for value in vars(Recipe()).values() if isinstance(value, Settings)] + [
         Recipe,
         Plan,
@@ -118,7 +122,7 @@ def test_every_setting_has_a_doc_that_can_be_read_alone():
             assert not re.match(r"(Likewise|In place of|As above|The same)\b", doc), f"{cls.__name__}.{name}: {doc}"
 
 
-def test_evaluate_help_lists_every_option_and_the_files_it_knows(capsys: pytest.CaptureFixture[str]):
+def test_evaluate_help_lists_every_option_and_the_files_it_knows(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(["evaluate", "--help"], capsys)
     for name in [field.name for field in dataclasses.fields(Plan)] + ["output_dir"]:
         assert f"--{name} " in text
@@ -127,14 +131,14 @@ def test_evaluate_help_lists_every_option_and_the_files_it_knows(capsys: pytest.
 
 
 @pytest.mark.parametrize("words", [["train", "--help"], ["evaluate", "--help"], ["recipes", "paper"]])
-def test_a_reader_who_leaves_early_gets_no_traceback(words: list[str]):
+def test_a_reader_who_leaves_early_gets_no_traceback(words: list[str]) -> None:
     call = " ".join([sys.executable, "-m", "bambino.cli.main", *words])
     found = subprocess.run(f"{call} | head -n 1", shell=True, capture_output=True, text=True, check=True)
     assert found.stdout.count("\n") == 1
     assert found.stderr == ""
 
 
-def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]):
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == version("bambino-lm") + "\n"
 
@@ -142,7 +146,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     "words", [["--version"], ["--help"], *([command, "--help"] for command in COMMANDS)], ids=" ".join
 )
-def test_help_answers_at_once_without_loading_torch(words: list[str]):
+def test_help_answers_at_once_without_loading_torch(words: list[str]) -> None:
     """Half a second of CPU time, by the best of three: other programs may be running."""
     code = f"""
 import sys, time
@@ -156,7 +160,7 @@ sys.exit(status or 'torch' in sys.modules)
     assert min(float(each.stderr) for each in found) < 0.5
 
 
-def test_the_installed_command_runs_main():
+def test_the_installed_command_runs_main() -> None:
     command = Path(sys.executable).with_name("bambino")
     found = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
     assert found.stdout == version("bambino-lm") + "\n"
@@ -174,7 +178,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return captured.err.removeprefix("bambino: ")
 
 
-def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.CaptureFixture[str]):
+def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert complaint(["trian"], capsys) == "There is no command 'trian'. Did you mean train?\n"
     assert complaint(["fly"], capsys) == "There is no command 'fly'. Try: bambino --help\n"
 
@@ -217,7 +221,9 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_settings_are_refused_by_name(make_recipe: Make, tmp_path: Path, capsys, settings: list[str], said: str):
+def test_wrong_settings_are_refused_by_name(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str], said: str
+) -> None:
     words = ["train", write(make_recipe(), tmp_path), *settings]
     if settings[0].startswith("--resume"):
         words = ["train", *settings]
@@ -225,12 +231,12 @@ def test_wrong_settings_are_refused_by_name(make_recipe: Make, tmp_path: Path, c
     assert not Path(make_recipe().output_dir).exists()
 
 
-def test_a_missing_recipe_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_missing_recipe_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "nowhere.yaml"
     assert complaint(["train", str(path)], capsys).startswith(f"There is no recipe at {path}.")
 
 
-def test_a_wrong_recipe_is_refused_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_wrong_recipe_is_refused_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("seed: 1\nppo:\n  epoch: 3\n")
     said = complaint(["train", str(path)], capsys)
@@ -238,21 +244,25 @@ def test_a_wrong_recipe_is_refused_with_its_line(tmp_path: Path, capsys: pytest.
     assert f"({path}, line 3)" in said
 
 
-def test_a_hub_name_is_announced_because_without_a_network_it_takes_long(make_recipe: Make, tmp_path: Path, capsys):
+def test_a_hub_name_is_announced_because_without_a_network_it_takes_long(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = complaint(["train", write(make_recipe(), tmp_path), "--baby.model", "no/baby"], capsys)
     first, second = said.splitlines()
     assert first == "no folder no/baby here; asking the Hugging Face hub and its cache."
     assert second.startswith("bambino: baby.model = no/baby cannot be opened as a causal LM")
 
 
-def test_swapped_models_are_refused(make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_swapped_models_are_refused(make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     italian, plain = raised_on_l2(make_recipe), make_recipe().baby.model
     swapped = ["--baby.model", italian, "--parent.model", plain, "--parent.must_know_l2", "true"]
     said = complaint(["train", write(make_recipe(), tmp_path), *swapped], capsys)
     assert "Are baby.model and parent.model swapped" in said
 
 
-def test_a_directory_that_is_taken_is_refused(make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_directory_that_is_taken_is_refused(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = make_recipe("--max_steps", "1")
     held = RunDirectory(recipe.output_dir)
     assert "is in use by another process" in complaint(["train", write(recipe, tmp_path)], capsys)
@@ -263,7 +273,9 @@ def test_a_directory_that_is_taken_is_refused(make_recipe: Make, tmp_path: Path,
     assert f"Go on with it: bambino train --resume {recipe.output_dir}" in said
 
 
-def test_checkpoints_that_are_all_damaged_are_named(make_recipe: Make, tmp_path: Path, capsys):
+def test_checkpoints_that_are_all_damaged_are_named(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = make_recipe("--max_steps", "1")
     assert main(["train", write(recipe, tmp_path)]) == 0
     (path,) = checkpoint.list_checkpoints(Path(recipe.output_dir) / "checkpoints")
@@ -272,7 +284,9 @@ def test_checkpoints_that_are_all_damaged_are_named(make_recipe: Make, tmp_path:
     assert f"{path}/state.json is damaged" in complaint(["train", "--resume", recipe.output_dir], capsys)
 
 
-def test_a_run_that_fails_has_status_1_and_says_where_and_why(make_recipe: Make, tmp_path: Path, capsys):
+def test_a_run_that_fails_has_status_1_and_says_where_and_why(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = make_recipe("--clm.learning_rate", "1e30")
     assert main(["train", write(recipe, tmp_path)]) == 1
     said = capsys.readouterr().err
@@ -283,7 +297,9 @@ def test_a_run_that_fails_has_status_1_and_says_where_and_why(make_recipe: Make,
 # ----------------------------------------------------------------------------------------------- running, stopping
 
 
-def test_a_run_prints_plain_lines_and_where_the_model_is(make_recipe: Make, tmp_path: Path, capsys):
+def test_a_run_prints_plain_lines_and_where_the_model_is(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = make_recipe("--logging_steps", "3")
     assert main(["train", write(recipe, tmp_path)]) == 0
     shown = capsys.readouterr()
@@ -296,7 +312,9 @@ def test_a_run_prints_plain_lines_and_where_the_model_is(make_recipe: Make, tmp_
     assert shown.err == ""
 
 
-def test_a_run_may_be_made_of_settings_alone_or_of_settings_that_win_over_a_recipe(make_recipe: Make, tmp_path: Path):
+def test_a_run_may_be_made_of_settings_alone_or_of_settings_that_win_over_a_recipe(
+    make_recipe: Make, tmp_path: Path
+) -> None:
     recipe = make_recipe(output_dir="ignored")
     chosen = str(tmp_path / "chosen")
     assert main(["train", write(recipe, tmp_path), "--output_dir", chosen, "--max_steps=1"]) == 0
@@ -309,7 +327,9 @@ def test_a_run_may_be_made_of_settings_alone_or_of_settings_that_win_over_a_reci
     assert not Path(recipe.output_dir).exists()
 
 
-def test_a_stopped_run_goes_on_from_where_it_stopped(make_recipe: Make, tmp_path: Path, capsys):
+def test_a_stopped_run_goes_on_from_where_it_stopped(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = make_recipe("--logging_steps", "1")
 
     def stop(row: dict) -> None:
@@ -321,7 +341,7 @@ def test_a_stopped_run_goes_on_from_where_it_stopped(make_recipe: Make, tmp_path
     assert re.findall(r"^step (\d)/6", capsys.readouterr().out, re.MULTILINE) == ["5", "6"]
 
 
-def test_a_resumed_run_keeps_its_settings(make_recipe: Make, capsys: pytest.CaptureFixture[str]):
+def test_a_resumed_run_keeps_its_settings(make_recipe: Make, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe).train()
     said = complaint(["train", "--resume", recipe.output_dir, "--ppo.gamma", "0.5"], capsys)
@@ -329,7 +349,7 @@ def test_a_resumed_run_keeps_its_settings(make_recipe: Make, capsys: pytest.Capt
     assert main(["train", "--resume", recipe.output_dir, "--logging_steps", "1"]) == 0
 
 
-def test_a_run_directory_may_be_moved(make_recipe: Make, tmp_path: Path):
+def test_a_run_directory_may_be_moved(make_recipe: Make, tmp_path: Path) -> None:
     recipe = make_recipe("--max_steps", "3")
     trainer = BambinoTrainer(args=recipe)
     trainer.stop_requested = True
@@ -341,7 +361,9 @@ def test_a_run_directory_may_be_moved(make_recipe: Make, tmp_path: Path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(make_recipe: Make, tmp_path: Path, number: signal.Signals):
+def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(
+    make_recipe: Make, tmp_path: Path, number: signal.Signals
+) -> None:
     recipe = make_recipe("--max_steps", "100000")
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "bambino.cli.main", "train", write(recipe, tmp_path)],
@@ -368,7 +390,7 @@ def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(make_recipe: Make, t
     assert not (Path(recipe.output_dir) / "model").exists()
 
 
-def test_the_second_signal_stops_at_once():
+def test_the_second_signal_stops_at_once() -> None:
     code = """
 import signal, time, types
 from bambino.cli.train import _stop_on_signals
@@ -384,7 +406,9 @@ print("still here")
     assert found.stderr.count("\n") == 1
 
 
-def test_an_interrupt_before_the_run_begins_shows_no_traceback(make_recipe: Make, tmp_path: Path, capsys, monkeypatch):
+def test_an_interrupt_before_the_run_begins_shows_no_traceback(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -425,7 +449,9 @@ def own(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_kinds_of_feedback_of_ones_own_come_with_code_and_have_options_and_help(make_recipe: Make, tmp_path, capsys):
+def test_kinds_of_feedback_of_ones_own_come_with_code_and_have_options_and_help(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = own(tmp_path, OWN)
     text = shown(["train", "--code", code, "--help"], capsys)
     assert "feedback.length: The longer, the better." in text
@@ -440,7 +466,9 @@ def test_kinds_of_feedback_of_ones_own_come_with_code_and_have_options_and_help(
     assert "length:\n    for: ppo\n    weight: 1.0\n    per_word: 2.0" in (Path(run) / "recipe.yaml").read_text()
 
 
-def test_a_run_with_code_is_resumed_with_it_and_says_so_without(make_recipe: Make, tmp_path, capsys):
+def test_a_run_with_code_is_resumed_with_it_and_says_so_without(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, recipe = own(tmp_path, OWN), make_recipe("--max_steps", "3")
     assert main(["train", write(recipe, tmp_path), "--code", code, "--feedback.length", "{}"]) == 0
     capsys.readouterr()
@@ -450,7 +478,7 @@ def test_a_run_with_code_is_resumed_with_it_and_says_so_without(make_recipe: Mak
     assert main(["train", "--resume", recipe.output_dir, f"--code={code}"]) == 0
 
 
-def test_rewards_of_ones_own_take_the_place_of_feedback(make_recipe: Make, tmp_path):
+def test_rewards_of_ones_own_take_the_place_of_feedback(make_recipe: Make, tmp_path: Path) -> None:
     recipe = make_recipe("--max_steps", "3", "--parent.model", "null")
     assert main(["train", write(recipe, tmp_path), "--code", own(tmp_path, REWARDS)]) == 0
     rows = (Path(recipe.output_dir) / "utterances.jsonl").read_text().splitlines()
@@ -468,19 +496,21 @@ def test_rewards_of_ones_own_take_the_place_of_feedback(make_recipe: Make, tmp_p
         ("REWARDS = [3]\n", "3 is no function."),
     ],
 )
-def test_code_that_cannot_be_used_is_refused_with_its_place(tmp_path: Path, capsys, text: str, said: str):
+def test_code_that_cannot_be_used_is_refused_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
     code = own(tmp_path, text)
     found = complaint(["train", "paper", "--code", code], capsys)
     assert found.startswith(f"--code {code}")
     assert said in found
 
 
-def test_code_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]):
+def test_code_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     said = complaint(["train", "--code", "/no/own.py"], capsys)
     assert said == "--code /no/own.py: there is no such file. Give a Python file.\n"
 
 
-def test_a_recipe_cannot_name_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_recipe_cannot_name_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("code: own.py\n")
     assert complaint(["train", str(path)], capsys).startswith("There is no setting code.")
@@ -489,7 +519,7 @@ def test_a_recipe_cannot_name_code(tmp_path: Path, capsys: pytest.CaptureFixture
 # --------------------------------------------------------------------------------------------------------- recipes, env
 
 
-def test_recipes_lists_names_and_prints_one(capsys: pytest.CaptureFixture[str]):
+def test_recipes_lists_names_and_prints_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(shipped())
     assert main(["recipes", "paper"]) == 0
@@ -497,13 +527,13 @@ def test_recipes_lists_names_and_prints_one(capsys: pytest.CaptureFixture[str]):
     assert complaint(["recipes", "papr"], capsys) == "No recipe papr is shipped. Did you mean paper?\n"
 
 
-def test_train_opens_a_recipe_by_name(capsys: pytest.CaptureFixture[str]):
+def test_train_opens_a_recipe_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert "baby.model is not given." in complaint(["train", "real-small", "--text.sources", "[a.txt]"], capsys)
     said = complaint(["train", "real-smal"], capsys)
     assert said.startswith("There is no recipe at real-smal. Did you mean real-small?")
 
 
-def test_env_says_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]):
+def test_env_says_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(["env"], capsys)
     for name in ("bambino", "python", "platform", "device", "threads", "torch", "transformers", "pydantic"):
         assert name in text
@@ -511,7 +541,7 @@ def test_env_says_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_recipes(tmp_path: Path):
+def test_the_wheel_holds_the_recipes(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", tmp_path, ROOT]
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("*.whl")

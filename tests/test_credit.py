@@ -69,13 +69,13 @@ def rollout_of(prompts: list[list[int]], said: list[list[int]], ended: bool = Fa
 # ------------------------------------------------------------------------------------------------------------ by hand
 
 
-def test_scores_go_to_the_last_token_of_each_utterance():
+def test_scores_go_to_the_last_token_of_each_utterance() -> None:
     rollout = rollout_of([[1], [1]], [[5, 6, 7], [8]])
     found = credit(Scores([2.0, -1.0]), rollout, TOKENIZERS["bytes"])
     assert found.tolist() == [[0, 0, 2], [-1, 0, 0]]
 
 
-def test_a_span_goes_to_the_token_that_holds_its_last_byte():
+def test_a_span_goes_to_the_token_that_holds_its_last_byte() -> None:
     # words are tokens: "il" | " gatto" " mangia" " oggi"; bytes of the utterance 0-6, 6-13, 13-18
     tokenizer = word_tokenizer("il", "gatto", "mangia", "oggi")
     ids = tokenizer("il gatto mangia oggi")["input_ids"]
@@ -86,7 +86,7 @@ def test_a_span_goes_to_the_token_that_holds_its_last_byte():
     assert credit(Spans([spans]), rollout, tokenizer).tolist() == [[3.0, 12.0, 16.0]]
 
 
-def test_a_judgement_of_the_end_goes_to_eos():
+def test_a_judgement_of_the_end_goes_to_eos() -> None:
     tokenizer = TOKENIZERS["bytes"]
     said = [*tokenizer("è")["input_ids"], tokenizer.eos_token_id]
     rollout = rollout_of([[tokenizer.eos_token_id]], [said], ended=True)
@@ -96,14 +96,14 @@ def test_a_judgement_of_the_end_goes_to_eos():
 
 
 @pytest.mark.parametrize("span", [(0, 0, 1.0), (-1, 2, 1.0), (2, 1, 1.0), (0, 9, 1.0)])
-def test_a_span_outside_the_utterance_is_refused(span):
+def test_a_span_outside_the_utterance_is_refused(span) -> None:
     tokenizer = TOKENIZERS["bytes"]
     rollout = rollout_of([[1]], [tokenizer("gatto")["input_ids"]])
     with pytest.raises(RewardError, match=r"lies outside the utterance's 5 bytes, or is empty"):
         credit(Spans([[span]]), rollout, tokenizer)
 
 
-def test_feedback_that_is_text_rewards_no_tokens():
+def test_feedback_that_is_text_rewards_no_tokens() -> None:
     with pytest.raises(RewardError, match="Recasts reward no tokens"):
         credit(Recasts(["il gatto"]), rollout_of([[1]], [[5]]), TOKENIZERS["bytes"])
 
@@ -113,13 +113,13 @@ def test_feedback_that_is_text_rewards_no_tokens():
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_bytes_of_the_tokens_are_those_of_the_text(name: str, text: str):
+def test_the_bytes_of_the_tokens_are_those_of_the_text(name: str, text: str) -> None:
     tokenizer = TOKENIZERS[name]
     ids = tokenizer(text)["input_ids"]
     assert b"".join(token_bytes(tokenizer, ids)) == tokenizer.decode(ids, skip_special_tokens=True).encode("utf-8")
 
 
-def test_a_character_of_several_tokens_gives_each_its_own_bytes():
+def test_a_character_of_several_tokens_gives_each_its_own_bytes() -> None:
     for name in ("bytes", "sentence pieces"):
         tokenizer = TOKENIZERS[name]
         ids = tokenizer("გ")["input_ids"]
@@ -128,7 +128,7 @@ def test_a_character_of_several_tokens_gives_each_its_own_bytes():
 
 @quick
 @given(st.sampled_from(sorted(TOKENIZERS)), st.data())
-def test_whatever_ids_are_said_their_bytes_add_up_to_the_text(name: str, data: st.DataObject):
+def test_whatever_ids_are_said_their_bytes_add_up_to_the_text(name: str, data: st.DataObject) -> None:
     tokenizer = TOKENIZERS[name]
     ids = data.draw(st.lists(st.integers(0, len(tokenizer) - 1), min_size=1, max_size=12))
     pieces = token_bytes(tokenizer, ids)
@@ -146,7 +146,7 @@ def test_whatever_ids_are_said_their_bytes_add_up_to_the_text(name: str, data: s
 )
 def test_judgements_by_another_tokenizer_keep_their_sum_and_land_at_their_last_byte(
     baby: str, parent: str, text: str, prompt_tokens: int, data: st.DataObject
-):
+) -> None:
     tokenizer = TOKENIZERS[baby]
     ids = tokenizer(text)["input_ids"]
     prompt_tokens = min(prompt_tokens, len(ids) - 1)

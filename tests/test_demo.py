@@ -70,7 +70,7 @@ def content(folder: Path) -> dict:
     return json.loads((folder / "demo.json").read_text(encoding="utf-8"))
 
 
-def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos):
+def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos) -> None:
     first, second = content(demos["first"]), content(demos["second"])
     first["results"] = [run for run in first["results"] if run["seed"] == 3]
     for run in (*first["results"], *second["results"]):
@@ -78,7 +78,7 @@ def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos):
     assert first == second
 
 
-def test_base_models_are_trained_once(demos):
+def test_base_models_are_trained_once(demos) -> None:
     assert "Training two models from scratch: English baby and Italian parent." in demos["first screen"]
     folder = demos["cache"] / "demo" / cache_key(TINY, 3)
     screen = io.StringIO()
@@ -87,7 +87,7 @@ def test_base_models_are_trained_once(demos):
     assert screen.getvalue() == f"Baby and parent are there from an earlier demo: {folder}.\n"
 
 
-def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_age_of_all(demos):
+def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_age_of_all(demos) -> None:
     results = content(demos["first"])["results"]
     assert [(run["condition"], run["seed"]) for run in results] == [(c, s) for c in CONDITIONS for s in (3, 4)]
     assert [len(run["ages"]) for run in results] == [1, 1] + 6 * [3]
@@ -96,7 +96,7 @@ def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_a
         assert run["ages"][0] == untrained["ages"][0]
 
 
-def test_clm_and_bambino_hear_the_same_batches(demos):
+def test_clm_and_bambino_hear_the_same_batches(demos) -> None:
     base = next((demos["cache"] / "demo").iterdir())
     heard = {}
     for condition in ("clm", "bambino"):
@@ -110,7 +110,7 @@ def test_clm_and_bambino_hear_the_same_batches(demos):
     assert heard["clm"] == heard["bambino"]
 
 
-def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(demos):
+def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(demos) -> None:
     base = next((demos["cache"] / "demo").iterdir())
     for role, language in (("l1", "en"), ("l2", "it")):
         lines = (base / "test-set" / f"{role}.txt").read_text(encoding="utf-8").splitlines()
@@ -126,7 +126,7 @@ def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(demos):
         assert run["ages"][0]["numbers"][f"{role}/excess"] == pytest.approx(measured - truth)
 
 
-def test_the_page_stands_alone_and_holds_the_tables_the_plot_and_what_was_said(demos):
+def test_the_page_stands_alone_and_holds_the_tables_the_plot_and_what_was_said(demos) -> None:
     page = (demos["first"] / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r'(?:src|href)="(?!#)', page)
     assert not re.search(r"(?<!xmlns:)(?:<script|@import|<link)", page)
@@ -140,7 +140,7 @@ def test_the_page_stands_alone_and_holds_the_tables_the_plot_and_what_was_said(d
     assert "± " in result_rows(results, TINY)[1][1]
 
 
-def test_the_screen_holds_both_tables_and_the_path_of_the_page(demos):
+def test_the_screen_holds_both_tables_and_the_path_of_the_page(demos) -> None:
     screen = re.sub(r"\s+", " ", demos["first screen"])
     assert all(condition in screen for condition in CONDITIONS)
     assert "English baby" in screen
@@ -149,7 +149,7 @@ def test_the_screen_holds_both_tables_and_the_path_of_the_page(demos):
     assert f"The page: {demos['first']}/index.html" in screen
 
 
-def test_the_screen_and_the_page_hold_one_prompt_at_every_age(demos):
+def test_the_screen_and_the_page_hold_one_prompt_at_every_age(demos) -> None:
     results = [_result(run) for run in content(demos["first"])["results"]]
     ages = growing_up(results, 3, 0)
     assert len(ages) == 3  # before, halfway, at the end
@@ -171,18 +171,18 @@ def result(condition: str, seed: int, excess: float) -> Result:
     return Result(condition, seed, [Age(0, numbers, []), Age(24, numbers, [])], numbers, {}, 2.0)
 
 
-def test_an_interval_by_hand():
+def test_an_interval_by_hand() -> None:
     # Mean 2, standard deviation 1, t(2) = 4.303: 4.303 / sqrt 3 = 2.484.
     assert shown([1.0, 2.0, 3.0], ".2f") == "2.00 ± 2.48"
     assert shown([5.0], ".1f") == "5.0"
 
 
-def test_conditions_are_compared_seed_by_seed():
+def test_conditions_are_compared_seed_by_seed() -> None:
     results = [result("clm", 1, 1.0), result("clm", 2, 5.0), result("bambino", 2, 4.0), result("bambino", 1, 0.5)]
     assert paired(results, "l2/excess", "bambino", "clm") == ([4.0, 0.5], [5.0, 1.0])
 
 
-def test_one_seed_is_called_one_seed_and_a_loss_is_called_a_loss():
+def test_one_seed_is_called_one_seed_and_a_loss_is_called_a_loss() -> None:
     results = [result("untrained", 1, 3.0), result("clm", 1, 1.0), result("ppo", 1, 3.0), result("bambino", 1, 1.2)]
     assert "bambino does not beat clm here" in lesson(results, TINY)[0]
     assert "one seed" in lesson(results, TINY)[0]
@@ -191,7 +191,7 @@ def test_one_seed_is_called_one_seed_and_a_loss_is_called_a_loss():
     )
 
 
-def test_an_interval_that_holds_zero_is_called_no_difference():
+def test_an_interval_that_holds_zero_is_called_no_difference() -> None:
     # Differences -0.1, 0.3, 0.1: mean 0.1, standard deviation 0.2, half width 4.30 * 0.2 / sqrt 3 = 0.497.
     results = [result("clm", seed, 1.0) for seed in (1, 2, 3)]
     results += [result("bambino", seed, excess) for seed, excess in ((1, 0.9), (2, 1.3), (3, 1.1))]
@@ -202,7 +202,7 @@ def test_an_interval_that_holds_zero_is_called_no_difference():
     assert verdicts(results, TINY)[0].endswith("-0.400 against clm (± 0.248 over 3 seeds). better.")
 
 
-def test_curves_are_drawn_at_equal_cycles():
+def test_curves_are_drawn_at_equal_cycles() -> None:
     # In a cycle bambino takes 12 steps, clm 10 of them: clm's step 10 stands where bambino's 12 does.
     numbers = {"l2/excess": 1.0}
     ages = [Age(0, numbers, []), Age(10, numbers, [])]
@@ -219,7 +219,7 @@ def test_curves_are_drawn_at_equal_cycles():
         ("l'", "orso è l'", True, ["orso", "è", "l'"]),
     ],
 )
-def test_the_words_of_an_utterance_by_hand(prompt: str, utterance: str, has_ended: bool, words: list[str]):
+def test_the_words_of_an_utterance_by_hand(prompt: str, utterance: str, has_ended: bool, words: list[str]) -> None:
     assert words_said(Grammar.load("it"), prompt, utterance, has_ended) == words
 
 
@@ -230,17 +230,17 @@ class Unspaced:
         return tuple(text[i : i + 2] for i in range(0, len(text), 2))
 
 
-def test_words_are_the_grammars_where_there_are_no_spaces():
+def test_words_are_the_grammars_where_there_are_no_spaces() -> None:
     # ka|to|ri|।: the prompt ends inside "to"; the danda is a mark.
     assert words_said(Unspaced(), "kat", "ori।", True) == ["to", "ri"]
     assert words_said(Unspaced(), "kat", "ori", False) == ["to"]
 
 
-def test_languages_are_named_with_their_knobs():
+def test_languages_are_named_with_their_knobs() -> None:
     assert Design(l2="qel:order").named("{l1} and {l2}") == "English and Qelu:order"
 
 
-def test_prompts_and_utterances_are_as_long_as_the_tokenizer_needs():
+def test_prompts_and_utterances_are_as_long_as_the_tokenizer_needs() -> None:
     assert (rollout_of(18).prompt_tokens, rollout_of(18).max_new_tokens) == (5, 24)
     assert (rollout_of(90).prompt_tokens, rollout_of(90).max_new_tokens) == (21, 120)
 
@@ -251,7 +251,7 @@ def base_scores(baby: tuple[float, float], parent: tuple[float, float]) -> dict:
     return {name: {role: {"pairs": p} for role, p in zip(("l1", "l2"), row, strict=True)} for name, row in rows.items()}
 
 
-def test_base_models_that_know_too_little_or_too_much_are_named():
+def test_base_models_that_know_too_little_or_too_much_are_named() -> None:
     assert base_lesson(base_scores((0.98, 0.5), (0.46, 0.99)), TINY).startswith("Each base model knows")
     words = base_lesson(base_scores((0.965, 0.5), (0.6, 0.99)), TINY)
     assert "the English baby gets 96.5 % of the English pairs right (above 97 wanted)" in words
@@ -259,24 +259,24 @@ def test_base_models_that_know_too_little_or_too_much_are_named():
     assert "99.0" not in words
 
 
-def test_no_two_kinds_of_text_share_a_seed():
+def test_no_two_kinds_of_text_share_a_seed() -> None:
     seeds = [part_seed(seed, part) for seed in range(3) for part in (*range(8), 10)]
     assert len(set(seeds)) == len(seeds)
 
 
-def test_the_cache_key_depends_on_language_size_and_seed():
+def test_the_cache_key_depends_on_language_size_and_seed() -> None:
     assert (
         len({cache_key(LARGE, 1), cache_key(LARGE, 2), cache_key(SMALL, 1), cache_key(replace(LARGE, l2="x"), 1)}) == 4
     )
     assert cache_key(LARGE, 1) == cache_key(LARGE, 1)
 
 
-def test_the_cache_lies_where_the_user_keeps_caches(monkeypatch, tmp_path):
+def test_the_cache_lies_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_directory() == tmp_path / "bambino"
 
 
-def test_a_folder_that_is_no_demo_is_left_alone(tmp_path, capsys):
+def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(DemoError, match="not a demo"):
         make_room(tmp_path)
@@ -284,7 +284,7 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path, capsys):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def test_wrong_words_are_answered(capsys):
+def test_wrong_words_are_answered(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--seeds", "0"]) == 2
     assert main(["demo", "--language", "klingon"]) == 2
     assert main(["demo", "--language", "en"]) == 2
@@ -293,11 +293,11 @@ def test_wrong_words_are_answered(capsys):
     assert "--seeds" in capsys.readouterr().out
 
 
-def test_the_evaluations_divide_the_cycles():
+def test_the_evaluations_divide_the_cycles() -> None:
     assert all(size.cycles % size.evaluations == 0 for size in (*SIZES.values(), TINY))
 
 
-def test_the_size_that_suits_a_machine_is_the_largest_that_is_done_in_time():
+def test_the_size_that_suits_a_machine_is_the_largest_that_is_done_in_time() -> None:
     rates = [10.0, 40.0, 80.0, 150.0, 300.0, 1000.0]
     sizes = [proposed_size(rate) for rate in rates]
     assert sizes == sorted(sizes, key=list(SIZES).index)  # never smaller on a faster machine
@@ -305,13 +305,15 @@ def test_the_size_that_suits_a_machine_is_the_largest_that_is_done_in_time():
     assert expected_minutes(proposed_size(150.0), 150.0) <= 3.5
 
 
-def test_seeds_take_longer_and_base_models_that_are_there_take_nothing():
+def test_seeds_take_longer_and_base_models_that_are_there_take_nothing() -> None:
     minutes = {seeds: expected_minutes("medium", 150.0, seeds) for seeds in (1, 2, 3)}
     assert minutes[3] - minutes[2] == pytest.approx(minutes[2] - minutes[1])
     assert expected_minutes("medium", 150.0, 1, has_bases=True) < minutes[1]
 
 
-def test_what_to_expect_is_said_before_it_begins(monkeypatch, tmp_path, capsys):
+def test_what_to_expect_is_said_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     begun = []
     monkeypatch.setattr("bambino.demo.matrix_rate", lambda: 10_000.0)
     monkeypatch.setattr("bambino.demo.demo", lambda folder, design, *rest, **more: begun.append(design))
@@ -324,7 +326,7 @@ def test_what_to_expect_is_said_before_it_begins(monkeypatch, tmp_path, capsys):
     assert "size small" in said[1]
 
 
-def test_a_prompt_is_shown_without_the_character_that_its_end_cut():
+def test_a_prompt_is_shown_without_the_character_that_its_end_cut() -> None:
     said = [Age(0, {}, [("dov\ufffd", " va?"), ("dov", "'è?"), ("il", " gatto")])]
     results = [Result(condition, 1, said, {}, {}, 2.0) for condition in CONDITIONS]
     assert growing_up(results, 1, 0) == [[("dov", " va?")] * 3]

@@ -20,7 +20,7 @@ def write(path: Path, item: object) -> Path:
     return path
 
 
-def test_files_are_told_by_name_and_first_line(tmp_path: Path):
+def test_files_are_told_by_name_and_first_line(tmp_path: Path) -> None:
     blimp = write(tmp_path / "en" / "blimp.jsonl", PAIR)
     terms = write(tmp_path / "en" / "terms.jsonl", {"UID": "gender", "term": "agreement", "field": "morphology"})
     forms = write(tmp_path / "it" / "agreement.jsonl", {"prefix": "il", "good_form": "gatto", "bad_form": "gatti"})
@@ -58,30 +58,32 @@ def test_files_are_told_by_name_and_first_line(tmp_path: Path):
         (b'{"text": ' + b"1" * 5000 + b"}", "not JSON"),
     ],
 )
-def test_a_first_line_that_cannot_be_read_stops_with_file_and_line(content: bytes, problem: str, tmp_path: Path):
+def test_a_first_line_that_cannot_be_read_stops_with_file_and_line(
+    content: bytes, problem: str, tmp_path: Path
+) -> None:
     write(tmp_path / "good.jsonl", PAIR)
     (tmp_path / "broken.jsonl").write_bytes(b"\n" + content)
     with pytest.raises(TextError, match=rf"broken\.jsonl, line 2: {problem}"):
         discover(tmp_path, {})
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path):
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(PAIR).encode())
     assert list(discover(tmp_path, {}).tests) == ["pairs"]
 
 
-def test_a_single_file_will_do(tmp_path: Path):
+def test_a_single_file_will_do(tmp_path: Path) -> None:
     assert list(discover(write(tmp_path / "blimp.jsonl", PAIR), {}).tests) == ["blimp"]
 
 
-def test_two_tests_of_one_name_are_refused(tmp_path: Path):
+def test_two_tests_of_one_name_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "en" / "pairs.jsonl", PAIR)
     write(tmp_path / "it" / "pairs.jsonl", PAIR)
     with pytest.raises(TextError, match="two tests named pairs"):
         discover(tmp_path, {})
 
 
-def test_a_folder_without_tests_is_refused(tmp_path: Path):
+def test_a_folder_without_tests_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "empty.jsonl", "")
     with pytest.raises(TextError, match=r"holds no test\. .*empty\.jsonl: no pairs, no text"):
         discover(tmp_path, {})

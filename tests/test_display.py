@@ -40,7 +40,7 @@ def live(rows: list[dict[str, Any]], width: int = 100, **settings: Any) -> str:
 # -------------------------------------------------------------------------------------------------------- Progress
 
 
-def test_speed_and_time_left_by_hand():
+def test_speed_and_time_left_by_hand() -> None:
     progress = Progress(Recipe(max_steps=100))
     progress.take(step_row(10, 5.0, 1000))
     progress.take(step_row(11, 6.0, 1200) | {"total/prompt_tokens": 30, "total/utterance_tokens": 70})
@@ -51,7 +51,7 @@ def test_speed_and_time_left_by_hand():
     assert progress.seconds_left == 176.0
 
 
-def test_speed_is_that_of_the_last_36_steps():
+def test_speed_is_that_of_the_last_36_steps() -> None:
     progress = Progress(Recipe(max_steps=100))
     progress.take(step_row(1, 1000.0, 0))  # a slow start
     for step in range(2, 39):
@@ -60,7 +60,7 @@ def test_speed_is_that_of_the_last_36_steps():
     assert progress.seconds_left == 62.0
 
 
-def test_one_step_says_nothing_of_speed():
+def test_one_step_says_nothing_of_speed() -> None:
     progress = Progress(Recipe())
     assert (progress.tokens_per_second, progress.seconds_left) == (None, None)
     progress.take(step_row(1, 1.0, 10))
@@ -70,7 +70,7 @@ def test_one_step_says_nothing_of_speed():
     assert progress.numbers() == [("left", "0:00")]
 
 
-def test_numbers_of_both_phases_stay_and_missing_ones_are_left_out():
+def test_numbers_of_both_phases_stay_and_missing_ones_are_left_out() -> None:
     progress = Progress(Recipe())
     progress.take(step_row(1, 1.0, 10, **{"clm/loss": 3.14159, "clm/update_norm": 0.01234}))
     progress.take(step_row(2, 1.0, 10, "ppo", **{"ppo/reward": 2.5, "ppo/kl": 0.06, "ppo/kl_coef": 0.2}))
@@ -85,7 +85,7 @@ def test_numbers_of_both_phases_stay_and_missing_ones_are_left_out():
     ]
 
 
-def test_an_evaluation_is_kept_and_shown_without_its_prefix():
+def test_an_evaluation_is_kept_and_shown_without_its_prefix() -> None:
     progress = Progress(Recipe())
     progress.take({"kind": "evaluation", "step": 4, "eval/bits_per_byte/it": 2.0, "eval/pairs/it": 0.51234})
     progress.take(step_row(5, 1.0, 10))
@@ -93,14 +93,14 @@ def test_an_evaluation_is_kept_and_shown_without_its_prefix():
     assert progress.evaluation() == [("bits_per_byte/it", "2.000"), ("pairs/it", "0.512")]
 
 
-def test_utterances_are_shown_in_turn():
+def test_utterances_are_shown_in_turn() -> None:
     progress = Progress(Recipe())
     rows = [SAID | {"utterance": str(i)} for i in range(4)]
     progress.take({"kind": "utterances", "step": 6, "rows": rows})
     assert progress.said["utterance"] == "2"  # 6 modulo 4
 
 
-def test_a_warning_changes_no_number():
+def test_a_warning_changes_no_number() -> None:
     progress = Progress(Recipe())
     progress.take({"kind": "warning", "text": "mind the step"})
     assert (progress.step, progress.metrics, progress.said) == (0, {}, None)
@@ -109,16 +109,16 @@ def test_a_warning_changes_no_number():
 # ----------------------------------------------------------------------------------------------------------- words
 
 
-def test_one_line_has_prompt_utterance_reward_and_the_parents_opinion():
+def test_one_line_has_prompt_utterance_reward_and_the_parents_opinion() -> None:
     assert one_line(SAID) == "il gatto → vede il mare   (reward 2.35, parent perplexity 1,234)"
 
 
 @pytest.mark.parametrize("perplexity", [None, float("inf"), float("nan")])
-def test_one_line_leaves_out_an_opinion_that_is_none(perplexity: float | None):
+def test_one_line_leaves_out_an_opinion_that_is_none(perplexity: float | None) -> None:
     assert one_line(SAID | {"parent_perplexity": perplexity}) == "il gatto → vede il mare   (reward 2.35)"
 
 
-def test_one_line_of_an_evaluation_has_no_reward():
+def test_one_line_of_an_evaluation_has_no_reward() -> None:
     said = {key: value for key, value in SAID.items() if key != "reward"}
     assert one_line(said) == "il gatto → vede il mare   (evaluation at step 2, parent perplexity 1,234)"
 
@@ -135,14 +135,14 @@ def test_one_line_of_an_evaluation_has_no_reward():
         (1e5, "27:46:40"),
     ],
 )
-def test_durations(seconds: float, text: str):
+def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
 # ------------------------------------------------------------------------------------------------------ plain lines
 
 
-def test_plain_lines_come_every_logging_steps_and_at_the_end():
+def test_plain_lines_come_every_logging_steps_and_at_the_end() -> None:
     rows = [step_row(step, float(step), 10 * step, **{"clm/loss": 10.0 / step}) for step in range(1, 6)]
     assert plain(rows, max_steps=5, logging_steps=2) == (
         "step 2/5 clm  clm loss 5.000  tokens/s 10  left 0:03\n"
@@ -151,7 +151,7 @@ def test_plain_lines_come_every_logging_steps_and_at_the_end():
     )
 
 
-def test_an_utterance_is_printed_once():
+def test_an_utterance_is_printed_once() -> None:
     rows = [{"kind": "utterances", "step": 1, "rows": [SAID]}, step_row(1, 1.0, 1), step_row(2, 2.0, 2)]
     assert plain(rows, max_steps=9, logging_steps=1) == (
         "step 1/9 clm  \n"
@@ -160,12 +160,12 @@ def test_an_utterance_is_printed_once():
     )
 
 
-def test_evaluations_and_warnings_are_printed_as_they_come():
+def test_evaluations_and_warnings_are_printed_as_they_come() -> None:
     rows = [{"kind": "evaluation", "step": 3, "eval/pairs/it": 0.5}, {"kind": "warning", "text": "[red]mind[/red]"}]
     assert plain(rows, logging_steps=100) == "step 3: pairs/it 0.500\nwarning: [red]mind[/red]\n"
 
 
-def test_dead_rewards_are_warned_of_with_the_way_out():
+def test_dead_rewards_are_warned_of_with_the_way_out() -> None:
     row = step_row(7, 1.0, 1, "ppo", **{"ppo/dead_reward": 1.0, "ppo/tau": 150.0})
     text = plain([row], logging_steps=100)
     assert text.startswith("warning: dead reward at step 7: ")
@@ -179,7 +179,7 @@ def test_dead_rewards_are_warned_of_with_the_way_out():
 # ------------------------------------------------------------------------------------------------------- live panel
 
 
-def test_the_panel_shows_step_phase_numbers_evaluation_utterance_and_warning():
+def test_the_panel_shows_step_phase_numbers_evaluation_utterance_and_warning() -> None:
     rows = [
         {"kind": "evaluation", "step": 0, "eval/bits_per_byte/it": 2.125},
         step_row(1, 1.0, 100, **{"clm/loss": 4.5}),
@@ -195,7 +195,7 @@ def test_the_panel_shows_step_phase_numbers_evaluation_utterance_and_warning():
     assert "[mind] the step" in text
 
 
-def test_the_panel_shows_every_number_on_a_narrow_terminal():
+def test_the_panel_shows_every_number_on_a_narrow_terminal() -> None:
     metrics = ("clm/loss", "ppo/reward", "ppo/kl", "ppo/kl_coef", "ppo/entropy", "clm/update_norm", "ppo/update_norm")
     rows = [step_row(1, 1.0, 1), step_row(2, 2.0, 2, **dict.fromkeys(metrics, 0.5))]
     text = live(rows, width=40)
@@ -203,13 +203,13 @@ def test_the_panel_shows_every_number_on_a_narrow_terminal():
         assert f"{label} " in text
 
 
-def test_the_panel_stays_on_the_terminal_as_it_was_at_the_end():
+def test_the_panel_stays_on_the_terminal_as_it_was_at_the_end() -> None:
     file = io.StringIO()
     with LiveDisplay(Recipe(max_steps=3), Console(file=file, force_terminal=True, width=80)) as display:
         display(step_row(3, 1.0, 1))
     assert "step 3 of 3  clm" in file.getvalue()
 
 
-def test_a_terminal_gets_the_panel_and_a_file_gets_lines():
+def test_a_terminal_gets_the_panel_and_a_file_gets_lines() -> None:
     assert isinstance(display_for(Recipe(), Console(file=io.StringIO(), force_terminal=True)), LiveDisplay)
     assert isinstance(display_for(Recipe(), Console(file=io.StringIO(), force_terminal=False)), PlainDisplay)

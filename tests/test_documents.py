@@ -127,7 +127,7 @@ def ancestors(name: str, classes: dict[str, ast.ClassDef]) -> set[str]:
 
 
 @each(DOCUMENTS)
-def test_links_lead_somewhere_inside_the_repository(path: Path):
+def test_links_lead_somewhere_inside_the_repository(path: Path) -> None:
     for target in links(text_of(path)):
         file, _, anchor = target.partition("#")
         place = (path.parent / file).resolve() if file else path
@@ -138,7 +138,7 @@ def test_links_lead_somewhere_inside_the_repository(path: Path):
 
 
 @each(OF_NOW)
-def test_files_that_a_document_names_are_there(path: Path):
+def test_files_that_a_document_names_are_there(path: Path) -> None:
     for name in {
         n for piece in code(text_of(path)) for n in re.findall(r"(?<![\w/.-])(?:\w+/)+\w+\.(?:py|sh|yaml|md)\b", piece)
     }:
@@ -147,7 +147,7 @@ def test_files_that_a_document_names_are_there(path: Path):
 
 
 @each(OF_NOW)
-def test_folders_of_the_package_that_a_document_names_are_there(path: Path):
+def test_folders_of_the_package_that_a_document_names_are_there(path: Path) -> None:
     if path.parent != DOCS or path.name == "metrics.md":
         return
     for name in {n for piece in code(text_of(path)) for n in re.findall(r"^(?:\w+/)+$", piece)} - {"runs/", "site/"}:
@@ -155,13 +155,13 @@ def test_folders_of_the_package_that_a_document_names_are_there(path: Path):
 
 
 @each(OF_NOW)
-def test_a_name_said_to_be_in_a_module_is_in_it(path: Path):
+def test_a_name_said_to_be_in_a_module_is_in_it(path: Path) -> None:
     for file, name in re.findall(r"`((?:\w+/)*\w+\.py)`: `([\w.]+)`", text_of(path)):
         assert defines(SOURCES / "bambino" / file, name), f"{file}: {name}"
 
 
 @each(OF_NOW)
-def test_dotted_names_of_the_package_exist(path: Path):
+def test_dotted_names_of_the_package_exist(path: Path) -> None:
     text = text_of(path)
     dotted = set(re.findall(r"\bbambino(?:\.[A-Za-z_]\w*)+", text))
     for module, names in re.findall(r"from (bambino[\w.]*) import ([\w, ]+)", text):
@@ -171,7 +171,7 @@ def test_dotted_names_of_the_package_exist(path: Path):
 
 
 @each(OF_NOW)
-def test_settings_that_a_document_names_are_there(path: Path):
+def test_settings_that_a_document_names_are_there(path: Path) -> None:
     if path.parent.name == "decisions":
         return  # a decision may say what was taken out
     known = settings()
@@ -182,14 +182,14 @@ def test_settings_that_a_document_names_are_there(path: Path):
 
 
 @each(DOCUMENTS)
-def test_no_document_names_a_place_on_somebodys_machine(path: Path):
+def test_no_document_names_a_place_on_somebodys_machine(path: Path) -> None:
     for number, line in enumerate(text_of(path).splitlines(), start=1):
         assert not re.search(
             r"(?<![\w.])/(?:work|home|root|Users|mnt|tmp)/|file://|shared/(?:design|tools|cases)", line
         ), f"line {number}"
 
 
-def test_every_decision_has_one_number_and_a_line_in_the_list():
+def test_every_decision_has_one_number_and_a_line_in_the_list() -> None:
     found = [
         (int(number), title, path.name)
         for path in sorted((DOCS / "decisions").glob("*.md"))
@@ -204,13 +204,13 @@ def test_every_decision_has_one_number_and_a_line_in_the_list():
     assert [(int(number), title, file) for number, title, file in rows] == sorted(found)
 
 
-def test_what_is_not_there_yet_is_not_there():
+def test_what_is_not_there_yet_is_not_there() -> None:
     named = "\n".join(text_of(path) for path in OF_NOW)
     done = {name for name in NOT_YET if name not in named or (ROOT / name).exists()}
     assert not done, f"take out of NOT_YET: {done}"
 
 
-def test_the_finders_find():
+def test_the_finders_find() -> None:
     text = "See [a](b.md#c), [web](https://x.y), `losses/ppo.py` and\n```\n[no](no.md)\n```\n"
     assert links(text) == ["b.md#c"]
     assert code(text) == ["losses/ppo.py"]

@@ -2,14 +2,16 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import italian_lines, tiny_lm
 
-from bambino import BambinoTrainer
+from bambino import BambinoTrainer, Recipe
 from bambino.errors import ModelError, TextError
 from bambino.evaluation.in_training import measures_of
 from bambino.evaluation.minimal_pairs import score_pairs
@@ -47,7 +49,7 @@ def write_pairs(path, *items):
         (["a  b\nc"], 3, 1.0),
     ],
 )
-def test_distinct_n_by_hand(utterances, n, expected):
+def test_distinct_n_by_hand(utterances, n, expected) -> None:
     assert distinct_n(utterances, n) == pytest.approx(expected)
 
 
@@ -64,11 +66,11 @@ def test_distinct_n_by_hand(utterances, n, expected):
         ("a b c d a b c e a b", 3),
     ],
 )
-def test_longest_repeat_by_hand(utterance, expected):
+def test_longest_repeat_by_hand(utterance, expected) -> None:
     assert longest_repeat(utterance) == expected
 
 
-def test_mean_log_leaves_infinite_perplexities_out():
+def test_mean_log_leaves_infinite_perplexities_out() -> None:
     assert mean_log([math.e, math.e**3, math.inf]) == pytest.approx(2)
     assert math.isnan(mean_log([math.inf]))
     assert math.isnan(mean_log([]))
@@ -117,7 +119,7 @@ def said_in(measures, baby):
     return next(measure for measure in measures if measure.name == "speech")(baby).said
 
 
-def test_two_evaluations_of_the_same_baby_give_the_same_numbers(evaluated_recipe):
+def test_two_evaluations_of_the_same_baby_give_the_same_numbers(evaluated_recipe) -> None:
     measures, baby = evaluation_of(evaluated_recipe())
     baby.lm.train()  # dropout would show
     first, second = ([measure(baby) for measure in measures] for _ in range(2))
@@ -128,7 +130,7 @@ def test_two_evaluations_of_the_same_baby_give_the_same_numbers(evaluated_recipe
     assert all(other[name] != row_of(measures, baby)[name] for name in ("bits_per_byte/it", "pairs/order"))
 
 
-def test_an_evaluation_leaves_the_mode_and_the_global_randomness_alone(evaluated_recipe):
+def test_an_evaluation_leaves_the_mode_and_the_global_randomness_alone(evaluated_recipe) -> None:
     measures, baby = evaluation_of(evaluated_recipe())
     baby.lm.train()
     row_of(measures, baby)  # opens the parent
@@ -143,7 +145,7 @@ def test_an_evaluation_leaves_the_mode_and_the_global_randomness_alone(evaluated
     assert all(p.grad is None for p in baby.lm.parameters())
 
 
-def test_what_an_evaluation_measures(evaluated_recipe, text_file, pairs_file):
+def test_what_an_evaluation_measures(evaluated_recipe, text_file: Path, pairs_file) -> None:
     recipe = evaluated_recipe("--evaluation.max_lines", "5", "--evaluation.max_pairs", "4")
     measures, baby = evaluation_of(recipe)
     row, said = row_of(measures, baby), said_in(measures, baby)
@@ -162,7 +164,9 @@ def test_what_an_evaluation_measures(evaluated_recipe, text_file, pairs_file):
     assert row["speech/log_perplexity_with_prompt/baby"] == pytest.approx(sum(map(math.log, perplexities)) / 6)
 
 
-def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_same_length(evaluated_recipe, text_file):
+def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_same_length(
+    evaluated_recipe, text_file: Path
+) -> None:
     recipe = evaluated_recipe()
     measures, baby = evaluation_of(recipe)
     lines = load_heldout([str(text_file)], heldout_every=10, max_lines=1 << 30)
@@ -177,7 +181,7 @@ def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_s
     assert human == pytest.approx(sum(map(math.log, found)) / 6)
 
 
-def test_scope_and_until_of_the_evaluation_are_its_own(evaluated_recipe):
+def test_scope_and_until_of_the_evaluation_are_its_own(evaluated_recipe) -> None:
     alone = evaluated_recipe("--evaluation.scope", "utterance", "--evaluation.until", "last_word")
     measures, baby = evaluation_of(alone)
     row, said = row_of(measures, baby), said_in(measures, baby)
@@ -191,7 +195,9 @@ def test_scope_and_until_of_the_evaluation_are_its_own(evaluated_recipe):
     assert row["speech/log_perplexity/baby"] == pytest.approx(mean_log(found))
 
 
-def test_silent_utterances_are_counted_because_their_perplexity_is_left_out(evaluated_recipe, monkeypatch):
+def test_silent_utterances_are_counted_because_their_perplexity_is_left_out(
+    evaluated_recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     measures, baby = evaluation_of(evaluated_recipe())
     said = Utterances(["Il"] * 4, [" gatto", "", "  ", " cane"], ["Il gatto", "Il", "Il  ", "Il cane"], [True] * 4)
     monkeypatch.setattr("bambino.evaluation.speech.continuations.speak", lambda *_, **__: said)
@@ -202,7 +208,9 @@ def test_silent_utterances_are_counted_because_their_perplexity_is_left_out(eval
 
 
 @pytest.mark.parametrize("heldout_every", ["null", "10"])
-def test_evaluating_on_lines_that_are_trained_on_is_warned_of(evaluated_recipe, text_file, tmp_path, heldout_every):
+def test_evaluating_on_lines_that_are_trained_on_is_warned_of(
+    evaluated_recipe, text_file: Path, tmp_path: Path, heldout_every
+) -> None:
     other = tmp_path / "other.txt"
     other.write_text("\n".join(italian_lines(60, seed=9)), encoding="utf-8")
     texts = json.dumps({"it": [str(text_file.parent)], "other": [str(other)]})
@@ -216,13 +224,13 @@ def test_evaluating_on_lines_that_are_trained_on_is_warned_of(evaluated_recipe, 
         assert "trained on: bits_per_byte/it, speech." in warning
 
 
-def test_nothing_to_evaluate_measures_nothing(make_recipe):
+def test_nothing_to_evaluate_measures_nothing(make_recipe: Callable[..., Recipe]) -> None:
     assert measures_of(make_recipe()) == []
 
 
 def test_a_parent_is_opened_only_when_the_baby_first_speaks_and_only_where_none_is_given(
-    evaluated_recipe, monkeypatch, tmp_path
-):
+    evaluated_recipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     recipe = evaluated_recipe()
     parent = Speaker(*loaded(recipe.parent, "parent"))
     gone = replace(recipe, parent=replace(recipe.parent, model=str(tmp_path / "gone")))
@@ -233,7 +241,9 @@ def test_a_parent_is_opened_only_when_the_baby_first_speaks_and_only_where_none_
         row_of(measures, baby)
 
 
-def test_bad_evaluation_input_is_refused_when_measures_are_made(make_recipe, tmp_path):
+def test_bad_evaluation_input_is_refused_when_measures_are_made(
+    make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
     pairs = json.dumps({"order": str(tmp_path / "nowhere.jsonl")})
     with pytest.raises(TextError, match=r"nowhere\.jsonl"):
         measures_of(make_recipe("--evaluation.pairs", pairs))
@@ -242,7 +252,7 @@ def test_bad_evaluation_input_is_refused_when_measures_are_made(make_recipe, tmp
         measures_of(make_recipe("--evaluation.texts", texts))
 
 
-def test_prompts_that_nobody_evaluates_on_are_not_asked_for(evaluated_recipe):
+def test_prompts_that_nobody_evaluates_on_are_not_asked_for(evaluated_recipe) -> None:
     settings = ("--evaluation.utterances", "6", "--text.min_chars", "100000")
     measures, baby = evaluation_of(evaluated_recipe(*settings, "--evaluation.eval_steps", "null"))
     with pytest.raises(TextError, match="No held-out line has 100000 characters"):
@@ -251,7 +261,7 @@ def test_prompts_that_nobody_evaluates_on_are_not_asked_for(evaluated_recipe):
         measures_of(evaluated_recipe(*settings, "--evaluation.eval_steps", "2"))
 
 
-def test_a_shipped_task_is_followed_by_its_three_measures(make_recipe, tmp_path):
+def test_a_shipped_task_is_followed_by_its_three_measures(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     irony = [{"text": line, "irony": i % 2, "split": "test"} for i, line in enumerate(italian_lines(6))]
     write_pairs(tmp_path / "ironita2018.jsonl", *irony)
     recipe = make_recipe("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
@@ -263,7 +273,7 @@ def test_a_shipped_task_is_followed_by_its_three_measures(make_recipe, tmp_path)
     assert all((score.value, score.chance) == values[score.name] for score in brief.scores)
 
 
-def test_evaluating_at_every_step_does_not_change_what_is_learned(evaluated_recipe):
+def test_evaluating_at_every_step_does_not_change_what_is_learned(evaluated_recipe) -> None:
     weights = []
     for i, every in enumerate(("null", "1")):
         tau = ("--feedback.parent_perplexity.tau", "null")
@@ -276,7 +286,7 @@ def test_evaluating_at_every_step_does_not_change_what_is_learned(evaluated_reci
     assert all(torch.equal(p, weights[1][name]) for name, p in weights[0].items())
 
 
-def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe):
+def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe) -> None:
     recipe = evaluated_recipe("--evaluation.eval_steps", "6")
     trainer = BambinoTrainer(args=recipe, measures=measures_of(recipe))
     before = trainer.evaluate()
@@ -285,7 +295,7 @@ def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe):
     assert last["eval/bits_per_byte/it"] != before["eval/bits_per_byte/it"]
 
 
-def test_what_the_baby_says_does_not_depend_on_the_batch_size(evaluated_recipe):
+def test_what_the_baby_says_does_not_depend_on_the_batch_size(evaluated_recipe) -> None:
     said = [
         [one["utterance"] for one in said_in(*evaluation_of(evaluated_recipe("--batch_size", size)))]
         for size in ("4", "6")

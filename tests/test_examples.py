@@ -49,7 +49,7 @@ def words(recipe: Recipe, output_dir: Path) -> list[str]:
     return [str(word) for setting in settings.items() for word in setting]
 
 
-def test_a_phase_of_ones_own_learns_and_is_logged(make_recipe: Callable[..., Recipe], tmp_path: Path):
+def test_a_phase_of_ones_own_learns_and_is_logged(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     example("own_phase").main([*words(make_recipe(), tmp_path / "run"), "--steps", "11"])
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert [row["phase"] for row in rows] == ["clm"] * 8 + ["recast"] + ["ppo"] * 2
@@ -66,7 +66,7 @@ def test_a_phase_of_ones_own_learns_and_is_logged(make_recipe: Callable[..., Rec
 @pytest.mark.parametrize("stop_after", [8, 9, 12])
 def test_a_phase_of_ones_own_resumes_to_the_same_bits(
     make_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
-):
+) -> None:
     own_phase, recipe = example("own_phase"), make_recipe()
     own_phase.main([*words(recipe, tmp_path / "whole"), "--steps", "22"])
 
@@ -88,7 +88,7 @@ def test_a_phase_of_ones_own_resumes_to_the_same_bits(
     assert last[0]["total/flops"] == last[1]["total/flops"]
 
 
-def test_rewards_of_ones_own_give_numbers_and_pieces():
+def test_rewards_of_ones_own_give_numbers_and_pieces() -> None:
     own = example("own_reward")
     said = Utterances(["p"] * 2, [" il gatt è qui?", " perché no"], ["p il gatt è qui?", "p perché no"], [True] * 2)
     answer = answer_of([Kind(one.__name__, one) for one in own.REWARDS], said, lambda lm, tokens: None)
@@ -98,7 +98,7 @@ def test_rewards_of_ones_own_give_numbers_and_pieces():
     assert answer.by_kind[1][1].per_utterance[0] == [(1, 3, -1.0), (4, 8, -1.0), (9, 11, 1.0), (12, 16, 1.0)]
 
 
-def test_rewards_of_ones_own_reach_the_babys_tokens(make_recipe: Callable[..., Recipe]):
+def test_rewards_of_ones_own_reach_the_babys_tokens(make_recipe: Callable[..., Recipe]) -> None:
     own, weights = example("own_reward"), []
     for name, rewards in (("numbers", own.REWARDS[:1]), ("both", own.REWARDS)):
         trainer = BambinoTrainer(args=make_recipe(output_dir=name), reward_funcs=rewards)
@@ -107,7 +107,7 @@ def test_rewards_of_ones_own_reach_the_babys_tokens(make_recipe: Callable[..., R
     assert not torch.equal(*weights)
 
 
-def test_a_task_of_ones_own_is_read_and_evaluated(baby_folder: Path, tmp_path: Path):
+def test_a_task_of_ones_own_is_read_and_evaluated(baby_folder: Path, tmp_path: Path) -> None:
     items = [("Che bella giornata!", 1), ("Vattene via.", 0), ("Grazie mille, ciao.", 1), ("Non ti sopporto.", 0)]
     lines = [json.dumps({"text": text, "label": label, "split": "test"}) for text, label in items]
     (tmp_path / "tone.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -121,7 +121,7 @@ def test_a_task_of_ones_own_is_read_and_evaluated(baby_folder: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_whole_way_offline(tmp_path: Path):
+def test_the_whole_way_offline(tmp_path: Path) -> None:
     small = "--text.heldout_every 20 --text.max_length 40 --batch_size 4 --clm.warmup_updates 1"
     size = "--shape.context 64 --shape.hidden_size 16 --shape.num_layers 1 --shape.num_heads 1 --shape.vocab_size 300"
     fast = "--parent.must_know_l2 false --save_steps 100 --evaluation.eval_steps 6 --evaluation.utterances 2"

@@ -10,7 +10,7 @@ from bambino.scoring.texts import bits_per_byte
 from bambino.speaking.speaker import Speaker
 
 
-def test_bits_per_byte_by_hand():
+def test_bits_per_byte_by_hand() -> None:
     # p(a) = 1/2, p(bb) = 1/4: "a a" has 2 bits in 3 bytes, "bb" 2 bits in 2 bytes; together 4 / 5
     lm, tokenizer = unigram_lm([0.25, 0.5, 0.25]), word_tokenizer("a", "bb")
     result = BitsPerByte("it", ["a a", "bb"])(Speaker(lm, tokenizer))
@@ -28,7 +28,7 @@ def test_bits_per_byte_by_hand():
     assert result.item_scores["bits_per_byte/it"] == pytest.approx([0.8, 0.8])
 
 
-def test_it_is_the_bits_per_byte_of_scoring_and_windows_are_counted():
+def test_it_is_the_bits_per_byte_of_scoring_and_windows_are_counted() -> None:
     lm, tokenizer = tiny_lm("gpt2", context=8), make_tokenizer(vocab_size=259)
     lines = ["perché no", "sì"]  # 10 and 3 bytes, a token each; a window holds 7 of them
     result = BitsPerByte("it", lines)(Speaker(lm, tokenizer))
@@ -36,7 +36,7 @@ def test_it_is_the_bits_per_byte_of_scoring_and_windows_are_counted():
     assert (result.settings["tokens"], result.settings["windows"], result.settings["context"]) == (13, 3, 8)
 
 
-def test_nothing_to_measure_is_refused():
+def test_nothing_to_measure_is_refused() -> None:
     lm, tokenizer = unigram_lm([0.25, 0.5, 0.25]), word_tokenizer("a", "bb")
     with pytest.raises(TextError, match="no it lines"):
         BitsPerByte("it", [])(Speaker(lm, tokenizer))

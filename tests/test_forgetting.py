@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ def italian(*values):
 # ------------------------------------------------------------------------------------------------------- forgetting
 
 
-def test_forgetting_of_losses_by_hand():
+def test_forgetting_of_losses_by_hand() -> None:
     # English gets better by 0.2, then worse: 2.0, 1.8, 2.5. Italian falls from 4 to 3.
     found = forgetting(english(2.0, 1.8, 2.5), italian(4.0, 3.5, 3.0))
     assert found.backward_transfer == pytest.approx(-0.5)  # -2.5 - -2.0
@@ -36,7 +37,7 @@ def test_forgetting_of_losses_by_hand():
     assert found.l2_gain == pytest.approx(1.0)
 
 
-def test_forgetting_of_accuracies_by_hand():
+def test_forgetting_of_accuracies_by_hand() -> None:
     found = forgetting(curve("pairs/blimp", 0.6, 0.7, 0.65), curve("pairs/it", 0.5, 0.55, 0.5))
     assert found.backward_transfer == pytest.approx(0.05)
     assert found.average_forgetting == pytest.approx(0.05)
@@ -47,14 +48,14 @@ values = st.lists(st.floats(0.1, 9), min_size=2, max_size=6)
 
 
 @given(values)
-def test_forgetting_is_at_least_minus_the_backward_transfer_and_equal_with_two_evaluations(levels):
+def test_forgetting_is_at_least_minus_the_backward_transfer_and_equal_with_two_evaluations(levels) -> None:
     found = forgetting(english(*levels), italian(*levels))
     assert found.average_forgetting >= -found.backward_transfer
     two = forgetting(english(levels[0], levels[-1]), italian(levels[0], levels[-1]))
     assert two.average_forgetting == pytest.approx(-two.backward_transfer)
 
 
-def test_curves_that_do_not_belong_together_are_refused():
+def test_curves_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(CurveError, match="not measured at the same steps"):
         forgetting(english(2, 3), italian(4, 3, 2))
     with pytest.raises(CurveError, match=r"measured at steps 0\. Forgetting needs"):
@@ -69,7 +70,7 @@ def test_curves_that_do_not_belong_together_are_refused():
 # ------------------------------------------------------------------------------------------------------------ speed
 
 
-def test_when_a_level_is_reached_by_hand():
+def test_when_a_level_is_reached_by_hand() -> None:
     it = curve("bits_per_byte/it", 4.0, 3.0, 3.5, 2.0, steps=(0, 10, 20, 30), words=(0.0, 100.0, 200.0, 300.0))
     assert (reach(it, 4.5).step, reach(it, 4.5).words) == (0, 0)
     assert (reach(it, 3.75).step, reach(it, 3.75).words) == (2.5, 25)
@@ -82,7 +83,7 @@ def test_when_a_level_is_reached_by_hand():
 
 
 @given(values, st.floats(0.1, 9))
-def test_a_level_is_reached_if_and_only_if_the_best_value_is_as_good(levels, level):
+def test_a_level_is_reached_if_and_only_if_the_best_value_is_as_good(levels, level) -> None:
     it = italian(*levels)
     reached = reach(it, level)
     assert (reached is not None) == (min(levels) <= level)
@@ -120,7 +121,7 @@ ROWS = [
 ]
 
 
-def test_curves_are_read_with_the_words_heard(tmp_path):
+def test_curves_are_read_with_the_words_heard(tmp_path: Path) -> None:
     curves = read_curves(run_directory(tmp_path / "run", ROWS))
     it = curves["bits_per_byte/it"]
     assert (it.steps, it.values) == ((0, 2, 3), (4.0, 3.0, 2.8))
@@ -128,7 +129,7 @@ def test_curves_are_read_with_the_words_heard(tmp_path):
     assert (curves["speech/words/baby"].steps, curves["speech/words/baby"].values) == ((2,), (7.0,))
 
 
-def test_forgetting_of_a_run_directory_by_hand(tmp_path):
+def test_forgetting_of_a_run_directory_by_hand(tmp_path: Path) -> None:
     run = run_directory(tmp_path / "run", ROWS)
     settings = ForgettingSettings(levels=(3.5, 2.0), gains=(1.1, 2.0))
     result = forgetting_of(run, settings)
@@ -152,19 +153,19 @@ def test_forgetting_of_a_run_directory_by_hand(tmp_path):
         ([ROWS[1]], "has no evaluation. Train with evaluation.eval_steps"),
     ],
 )
-def test_logs_that_cannot_be_read_are_named(rows, message, tmp_path):
+def test_logs_that_cannot_be_read_are_named(rows, message, tmp_path: Path) -> None:
     with pytest.raises((CurveError, RunDirectoryError), match=message):
         read_curves(run_directory(tmp_path / "run", rows))
 
 
-def test_a_row_that_is_cut_at_the_end_is_passed_over(tmp_path):
+def test_a_row_that_is_cut_at_the_end_is_passed_over(tmp_path: Path) -> None:
     run = run_directory(tmp_path / "run", ROWS)
     log = run / "metrics.jsonl"
     log.write_text(log.read_text(encoding="utf-8") + '{"kind": "evaluation", "st', encoding="utf-8")
     assert read_curves(run)["bits_per_byte/it"].steps == (0, 2, 3)
 
 
-def test_a_directory_that_is_no_run_and_a_measure_that_is_not_there(tmp_path):
+def test_a_directory_that_is_no_run_and_a_measure_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match=r"There is no .*nowhere.metrics\.jsonl"):
         read_curves(tmp_path / "nowhere")
     run = run_directory(tmp_path / "run", ROWS)

@@ -108,25 +108,25 @@ def public_classes() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("file", MODULES)
-def test_a_thing_is_called_by_its_word(file: str):
+def test_a_thing_is_called_by_its_word(file: str) -> None:
     wrong = found_in(MODULES[file].read_text("utf-8"), file)
     wrong -= {word for place, word in ALLOWED if place == file}
     instead = NOWHERE | NO_VERB
     assert not wrong, ", ".join(f"{word}: say {instead[word]}" for word in sorted(wrong))
 
 
-def test_no_two_public_classes_have_one_name():
+def test_no_two_public_classes_have_one_name() -> None:
     twice = {name: files for name, files in public_classes().items() if len(files) > 1}
     assert not {name: twice[name] for name in twice.keys() - TWICE_ALLOWED.keys()}
 
 
-def test_lists_of_exceptions_name_only_what_is_there():
+def test_lists_of_exceptions_name_only_what_is_there() -> None:
     twice = {name for name, files in public_classes().items() if len(files) > 1}
     assert not ALLOWED.keys() - all_found(), "take these out"
     assert not TWICE_ALLOWED.keys() - twice, "take these out"
 
 
-def test_words_are_found_in_names_and_docstrings_in_all_their_forms():
+def test_words_are_found_in_names_and_docstrings_in_all_their_forms() -> None:
     assert words_of_name("check_isListened") == ["check", "is", "Listened"]
     assert words_of_name("HTTPError") == ["HTTP", "Error"]
     assert found_in("def asked(x): ...") == {"ask"}

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def lm_eval_scores(lm, tokenizer, folder, *tasks):
 
 @pytest.mark.parametrize("prepends_bos", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_log_prob_of_a_pair_is_lm_evals(family, prepends_bos, tmp_path):
+def test_every_log_prob_of_a_pair_is_lm_evals(family, prepends_bos, tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer(prepends_bos=prepends_bos)
     assert write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", "")) == ["it_order", "it_same", "it_form"]
     theirs = lm_eval_scores(lm, tokenizer, tmp_path, "it")
@@ -61,7 +62,7 @@ def test_every_log_prob_of_a_pair_is_lm_evals(family, prepends_bos, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_log_prob_of_an_option_is_lm_evals(family, tmp_path):
+def test_every_log_prob_of_an_option_is_lm_evals(family, tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer()
     choices = [Choice(f"{line}?", ("sì", "no", "il gatto")) for line in LINES[:4]]
     write_choice_task(tmp_path, "risposte", choices, [0, 1, 2, 0])
@@ -76,7 +77,7 @@ def test_every_log_prob_of_an_option_is_lm_evals(family, tmp_path):
     assert result.scores[0].chance == pytest.approx(1 / 3)
 
 
-def test_our_tasks_have_our_accuracy_in_lm_eval_paradigm_by_paradigm(tmp_path):
+def test_our_tasks_have_our_accuracy_in_lm_eval_paradigm_by_paradigm(tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm("opt"), make_tokenizer()
     data = PairSet(PAIRS, "memory", "")
     write_pair_tasks(tmp_path, "it", data)
@@ -95,7 +96,7 @@ def test_our_tasks_have_our_accuracy_in_lm_eval_paradigm_by_paradigm(tmp_path):
     assert (settings["start_token"], settings["version"], settings["fewshot"]) == ("</s>", 1, 0)
 
 
-def test_a_limit_leaves_the_first_items(tmp_path):
+def test_a_limit_leaves_the_first_items(tmp_path: Path) -> None:
     lm, tokenizer = uniform_lm("gpt2", 320), make_tokenizer()
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
     config = HarnessConfig(("it_same", "it_ord*"), tmp_path, limit=1)
@@ -107,7 +108,7 @@ def test_a_limit_leaves_the_first_items(tmp_path):
     assert results["harness/it_same"].item_scores["harness/it_same/acc"] == [0.5]
 
 
-def test_lm_evals_own_blimp_has_a_space_before_each_sentence_and_gives_ties_to_the_good_one(tmp_path):
+def test_lm_evals_own_blimp_has_a_space_before_each_sentence_and_gives_ties_to_the_good_one(tmp_path: Path) -> None:
     # its template, on a file of ours
     data = tmp_path / "own.jsonl"
     pairs = [PAIRS[0], PAIRS[8]]
@@ -133,13 +134,13 @@ def test_lm_evals_own_blimp_has_a_space_before_each_sentence_and_gives_ties_to_t
     assert result.item_scores["harness/own/acc"][1] == 1.0
 
 
-def test_points_of_a_pair_as_lm_eval_asks_for_them():
+def test_points_of_a_pair_as_lm_eval_asks_for_them() -> None:
     assert pair_points({}, [(-3.0, False), (-4.0, True)]) == {"acc": 1.0}
     assert pair_points({}, [(-4.0, False), (-3.0, True)]) == {"acc": 0.0}
     assert pair_points({}, [(-4.0, False), (-4.0, False)]) == {"acc": 0.5}
 
 
-def test_tasks_that_cannot_be_written(tmp_path):
+def test_tasks_that_cannot_be_written(tmp_path: Path) -> None:
     mixed = PairSet([Pair("il gatto", "la gatto", "n"), Pair("il gatto", "il gatti", "n", given=2)], "pairs.jsonl", "")
     with pytest.raises(TextError, match=r"pairs\.jsonl, paradigm n: pairs with a prefix and pairs without one"):
         write_pair_tasks(tmp_path, "it", mixed)
@@ -148,7 +149,7 @@ def test_tasks_that_cannot_be_written(tmp_path):
         write_pair_tasks(tmp_path, "it", alike)
 
 
-def test_the_start_token_is_prepended_once_whoever_does_it():
+def test_the_start_token_is_prepended_once_whoever_does_it() -> None:
     ids = make_tokenizer()("il gatto")["input_ids"]
     for prepends_bos in (False, True):
         tokenizer = make_tokenizer(prepends_bos=prepends_bos)
@@ -157,12 +158,12 @@ def test_the_start_token_is_prepended_once_whoever_does_it():
     assert with_start(make_tokenizer(bos=None))("il gatto")["input_ids"][0] == make_tokenizer(bos=None).eos_token_id
 
 
-def test_a_tokenizer_without_any_start_token_is_refused():
+def test_a_tokenizer_without_any_start_token_is_refused() -> None:
     with pytest.raises(HarnessError, match="neither BOS nor EOS"):
         Harness(HarnessConfig(())).run(Speaker(sharp_lm("opt"), word_tokenizer("a", bos=None)))
 
 
-def test_an_unknown_task_is_named(tmp_path):
+def test_an_unknown_task_is_named(tmp_path: Path) -> None:
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
     config = HarnessConfig(("it_order", "it_odrer"), tmp_path)
     with pytest.raises(HarnessError, match=rf"finds no task it_odrer in {tmp_path}"):
@@ -172,7 +173,7 @@ def test_an_unknown_task_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_lm_evals_own_tasks_are_found_when_asked_for():
+def test_lm_evals_own_tasks_are_found_when_asked_for() -> None:
     with pytest.raises(HarnessError, match="finds no task blimp_adjunct_iland among its own"):
         Harness(HarnessConfig(("blimp_adjunct_iland",), include_defaults=True)).run(
             Speaker(sharp_lm("opt"), make_tokenizer())
@@ -183,7 +184,7 @@ def test_lm_evals_own_tasks_are_found_when_asked_for():
         )
 
 
-def test_data_that_are_not_here_are_named(tmp_path):
+def test_data_that_are_not_here_are_named(tmp_path: Path) -> None:
     write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""))
     (tmp_path / "it_form.jsonl").unlink()
     config = HarnessConfig(("it_form",), tmp_path)
@@ -191,7 +192,7 @@ def test_data_that_are_not_here_are_named(tmp_path):
         Harness(config).run(Speaker(sharp_lm("opt"), make_tokenizer()))
 
 
-def test_without_lm_eval_the_way_out_is_named(monkeypatch):
+def test_without_lm_eval_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(HarnessError, match=r"Install it: pip install 'bambino-lm\[harness\]'"):
         Harness(HarnessConfig(("blimp",))).run(Speaker(sharp_lm("opt"), make_tokenizer()))

@@ -45,11 +45,11 @@ def run(page: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", [name for name in WITH_PYTHON if name != "read-a-run.md"])
-def test_the_python_of_a_page_runs(newcomer: Path, page: str):
+def test_the_python_of_a_page_runs(newcomer: Path, page: str) -> None:
     assert run(page)["trainer"].step == 12
 
 
-def test_a_run_is_read_as_the_page_says(newcomer: Path):
+def test_a_run_is_read_as_the_page_says(newcomer: Path) -> None:
     run("own-measure.md")
     (newcomer / "runs" / "sentence").rename(newcomer / "runs" / "first")
     found = run("read-a-run.md")
@@ -58,7 +58,7 @@ def test_a_run_is_read_as_the_page_says(newcomer: Path):
     assert all(row["eval/sentence/perplexity"] > 1 for row in found["evaluations"])
 
 
-def test_the_spans_of_the_page_lie_on_long_words(newcomer: Path):
+def test_the_spans_of_the_page_lie_on_long_words(newcomer: Path) -> None:
     given = run("own-reward.md")["every_word"](completions=["è bello qui", "sì"])
     # "è" takes two bytes and the space one, so "bello" lies in bytes 3 to 8; the other words are short.
     assert list(given.per_utterance) == [[(3, 8, 0.1)], []]

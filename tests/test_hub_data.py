@@ -71,7 +71,7 @@ def multiblimp(hub: Path) -> Path:
     return folder
 
 
-def test_multiblimp_by_its_name_on_the_hub(multiblimp: Path):
+def test_multiblimp_by_its_name_on_the_hub(multiblimp: Path) -> None:
     data = load_pair_set("jumelet/multiblimp:ita")
     assert data.pairs == [
         Pair("Il gatto dorme.", "Il gatto dormono.", "SV-#", term="SV-#"),
@@ -86,7 +86,9 @@ def test_multiblimp_by_its_name_on_the_hub(multiblimp: Path):
         load_pair_set("jumelet/multiblimp:deu")
 
 
-def test_multiblimp_from_the_command_line(multiblimp: Path, baby_folder: Path, tmp_path: Path, capsys):
+def test_multiblimp_from_the_command_line(
+    multiblimp: Path, baby_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--pairs", "{multiblimp_it: 'jumelet/multiblimp:ita'}", "--output_dir", str(tmp_path / "out")]
     assert main(["evaluate", str(baby_folder), *words]) == 0
     task = load_results(tmp_path / "out").tasks["pairs/multiblimp_it"]
@@ -99,7 +101,7 @@ def test_multiblimp_from_the_command_line(multiblimp: Path, baby_folder: Path, t
     assert task.main.items == 2
 
 
-def test_a_data_set_that_is_not_there_says_what_to_do_without_a_network():
+def test_a_data_set_that_is_not_there_says_what_to_do_without_a_network() -> None:
     with pytest.raises(TextError, match=r"nobody/pairs .* could not be read from the hub: .* Without a network, give"):
         load_pair_set("nobody/pairs")
 
@@ -121,7 +123,7 @@ HATE = {"id": 1, "full_text": "Siete tutti uguali", "hs": 1, "stereotype": 0, "s
 CAUSE = {"premise": "Piove.", "choice1": "Esco.", "choice2": "Resto.", "question": "effect", "label": 1, "idx": 0}
 
 
-def test_uinauil_tasks_by_their_configurations_on_the_hub(hub: Path):
+def test_uinauil_tasks_by_their_configurations_on_the_hub(hub: Path) -> None:
     splits = {"train": "train.csv", "test": "test.csv"}
     tasks = {"sentipolc": SENTIPOLC, "haspeede2": HATE}
     files = {name: {split: f"{name}/{file}" for split, file in splits.items()} for name in tasks}
@@ -138,7 +140,7 @@ def test_uinauil_tasks_by_their_configurations_on_the_hub(hub: Path):
     assert [(item.fields["text"], item.label) for item in haspeede.items] == [("Siete tutti uguali", n) for n in (1, 0)]
 
 
-def test_textual_entailment_and_xcopa_by_their_names_on_the_hub(hub: Path):
+def test_textual_entailment_and_xcopa_by_their_names_on_the_hub(hub: Path) -> None:
     pair = {"text1": "Roma è in Italia.", "text2": "Roma è una città.", "entailment": "SI"}
     folder = publish(hub, "evalitahf/textual_entailment", {"default": {"dev": "valid.jsonl", "test": "test.jsonl"}})
     write_lines(folder / "valid.jsonl", [pair])
@@ -151,7 +153,7 @@ def test_textual_entailment_and_xcopa_by_their_names_on_the_hub(hub: Path):
     assert [item.label for item in load_items(load_task("xcopa_it"), None).items] == [1, 0]
 
 
-def test_english_counterparts_by_their_configurations_on_the_hub(hub: Path):
+def test_english_counterparts_by_their_configurations_on_the_hub(hub: Path) -> None:
     splits = {"train": "train.jsonl", "validation": "validation.jsonl"}
     files = {name: {split: f"{name}/{file}" for split, file in splits.items()} for name in ("cola", "sst2", "rte")}
     folder = publish(hub, "nyu-mll/glue", files)
@@ -170,7 +172,7 @@ def test_english_counterparts_by_their_configurations_on_the_hub(hub: Path):
     }
 
 
-def test_a_task_from_the_hub_on_the_command_line(hub: Path, baby_folder: Path, tmp_path: Path):
+def test_a_task_from_the_hub_on_the_command_line(hub: Path, baby_folder: Path, tmp_path: Path) -> None:
     folder = publish(hub, "cambridgeltl/xcopa", {"it": {"validation": "val.jsonl", "test": "test.jsonl"}})
     for file in ("val.jsonl", "test.jsonl"):
         write_lines(folder / file, [CAUSE, CAUSE | {"label": 0}])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ def value(result, name):
 # ------------------------------------------------------------------------------------------------- two orders compared
 
 
-def test_the_same_and_the_opposite_order_by_hand():
+def test_the_same_and_the_opposite_order_by_hand() -> None:
     same = agreement([10, 20, 30], [0, 1, 2])
     assert same.tau == 1
     assert same.p_value == pytest.approx(1 / 6)  # one of 3! orders agrees so well
@@ -36,7 +37,7 @@ def test_the_same_and_the_opposite_order_by_hand():
     assert swapped.p_value == pytest.approx(3 / 6)
 
 
-def test_ties_and_what_was_never_acquired_come_last():
+def test_ties_and_what_was_never_acquired_come_last() -> None:
     # of 6 pairs 5 are untied in places 1, 2, never, never and 4 in stages 0 0 1 1; these 4 agree: tau-b 4 / sqrt(5 * 4)
     assert agreement([1, 2, math.inf, math.inf], [0, 0, 1, 1]).tau == pytest.approx(4 / math.sqrt(5 * 4))
     assert agreement([1, 1, math.inf, math.inf], [0, 0, 1, 1]).tau == 1
@@ -47,7 +48,7 @@ def test_ties_and_what_was_never_acquired_come_last():
         assert math.isnan(nothing.p_value)
 
 
-def test_many_phenomena_are_compared_with_random_orders():
+def test_many_phenomena_are_compared_with_random_orders() -> None:
     places = [float(i) for i in range(9)]
     result = agreement(places, places)
     assert result.tau == 1
@@ -59,7 +60,7 @@ def test_many_phenomena_are_compared_with_random_orders():
     )
 
 
-def test_when_a_phenomenon_is_acquired():
+def test_when_a_phenomenon_is_acquired() -> None:
     curve = Curve("pairs/x", (0, 10, 20), (0, 0, 0), (0.5, 0.7, 0.8))
     assert acquired_at(curve, AcquisitionSettings(level=0.75)) == pytest.approx(15)
     assert acquired_at(curve, AcquisitionSettings(level=0.9)) == math.inf
@@ -76,7 +77,7 @@ def test_when_a_phenomenon_is_acquired():
 
 
 @pytest.mark.parametrize("language", ["it", "en"])
-def test_the_orders_that_come_along_name_pairs_of_the_nursery_and_their_sources(language):
+def test_the_orders_that_come_along_name_pairs_of_the_nursery_and_their_sources(language) -> None:
     order = load_order(language)
     assert order.language == language
     assert order.sources
@@ -105,14 +106,14 @@ def write_order(path, **changes):
         ({"stages": [{"early": ["a"]}, {"early": ["b"]}]}, "early is named twice"),
     ],
 )
-def test_an_order_that_cannot_be_read_is_named(changes, message, tmp_path):
+def test_an_order_that_cannot_be_read_is_named(changes, message, tmp_path: Path) -> None:
     path = write_order(tmp_path / "order.yaml", **changes)
     with pytest.raises(OrderError, match=message) as caught:
         load_order(path)
     assert str(path) in str(caught.value)
 
 
-def test_a_missing_order_and_what_is_no_yaml(tmp_path):
+def test_a_missing_order_and_what_is_no_yaml(tmp_path: Path) -> None:
     with pytest.raises(OrderError, match=r"no order of acquisition xx\. Use one of en, it"):
         load_order("xx")
     path = tmp_path / "order.yaml"
@@ -138,7 +139,7 @@ def run_directory(path, accuracies, prefix="eval/pairs/"):
 
 
 @pytest.mark.parametrize("prefix", ["eval/pairs/", "eval/pairs/nursery/"])
-def test_the_order_of_a_run_by_hand(prefix, tmp_path):
+def test_the_order_of_a_run_by_hand(prefix, tmp_path: Path) -> None:
     order = load_order(write_order(tmp_path / "order.yaml"))
     run = run_directory(tmp_path / "run", {"a": [0.5, 1, 1], "b": [0.5, 0.5, 1], "c": [0.5, 0.6, 1]}, prefix)
     result = acquisition_order(run, order)
@@ -151,7 +152,7 @@ def test_the_order_of_a_run_by_hand(prefix, tmp_path):
     assert result.verdict == "2 of 2 phenomena acquired, not shown to be in the children's order (tau 1.00, p 0.50)"
 
 
-def test_phenomena_that_were_not_evaluated_are_named_and_two_are_needed(tmp_path):
+def test_phenomena_that_were_not_evaluated_are_named_and_two_are_needed(tmp_path: Path) -> None:
     order = load_order("it")
     pairs = {"it_determiner_noun_gender": [0.5, 0.9], "it_clitic_gender": [0.5, 0.6]}
     result = acquisition_order(run_directory(tmp_path / "run", pairs), order)
@@ -186,17 +187,17 @@ def test_phenomena_that_were_not_evaluated_are_named_and_two_are_needed(tmp_path
         ("corro e tu corri", []),  # not in the list
     ],
 )
-def test_finite_verbs_and_their_pronouns_by_hand(text, expected):
+def test_finite_verbs_and_their_pronouns_by_hand(text, expected) -> None:
     assert finite_verbs(Said("", text, True)) == expected
 
 
-def test_a_pronoun_may_stand_in_the_prompt_and_a_cut_verb_does_not_count():
+def test_a_pronoun_may_stand_in_the_prompt_and_a_cut_verb_does_not_count() -> None:
     assert finite_verbs(Said("Io", "Io non ho", True)) == [FiniteVerb("ho", "io")]
     assert finite_verbs(Said("Io", "Io non ho", False)) == []  # it may have gone on: hotel
     assert finite_verbs(Said("Io ho", "Io ho fame", True)) == []  # the human said ho
 
 
-def test_rates_of_several_speakers_by_hand():
+def test_rates_of_several_speakers_by_hand() -> None:
     baby = [Said("", "io ho e io sono", True), Said("", "è", True)]
     human = [Said("", "ho fame", True), Said("", "", True)]
     result = overt_subjects({"baby": baby, "human": human})
@@ -208,5 +209,5 @@ def test_rates_of_several_speakers_by_hand():
         overt_subjects({"baby": []})
 
 
-def test_no_form_is_both_verb_and_pronoun():
+def test_no_form_is_both_verb_and_pronoun() -> None:
     assert not FINITE & PRONOUNS

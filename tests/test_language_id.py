@@ -15,7 +15,7 @@ def value(scores, name):
     return next(score.value for score in scores if score.name == name)
 
 
-def test_a_corpus_of_one_word_by_hand():
+def test_a_corpus_of_one_word_by_hand() -> None:
     # Characters a, b and the end: 3 symbols. Unigrams of "ab": each seen once of 3, 3 kinds: (1 + 3/3) / (3 + 3) = 1/3.
     # After the start came a, once, 1 kind: p(a) = (1 + 1/3) / 2 = 2/3, p(b) = p(end) = (0 + 1/3) / 2 = 1/6.
     # Likewise p(b | a) = p(end | b) = 2/3 and p(a | b) = p(end | a) = 1/6.
@@ -27,7 +27,7 @@ def test_a_corpus_of_one_word_by_hand():
     assert CharacterModel({"ab": 2}, alphabet=2, order=2).log_prob("ab") == pytest.approx(3 * math.log(7 / 9))
 
 
-def test_two_corpora_of_one_word_by_hand():
+def test_two_corpora_of_one_word_by_hand() -> None:
     identifier = LanguageIdentifier.train(["ab"], ["ba"], LanguageIdSettings(order=2))
     # p(ab | L1) = (2/3)^3, p(ab | L2) = (1/6)^3: odds 4^3 to 1
     assert identifier.l1_probability("ab") == pytest.approx(64 / 65)
@@ -43,7 +43,7 @@ words = st.text(alphabet="abè'", min_size=1, max_size=8)
 
 @given(st.dictionaries(words, st.integers(1, 5), min_size=1), st.text(alphabet="abè'", max_size=6), st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
-def test_the_next_character_has_probability_1_in_all(corpus, before, order):
+def test_the_next_character_has_probability_1_in_all(corpus, before, order) -> None:
     model = CharacterModel(corpus, alphabet=4, order=order)
     history = (START + before)[-(order - 1) :] if order > 1 else ""
     assert sum(model._prob(history, character) for character in "abè'" + END) == pytest.approx(1)
@@ -51,7 +51,7 @@ def test_the_next_character_has_probability_1_in_all(corpus, before, order):
 
 @given(st.lists(words, min_size=1), st.lists(words, min_size=1), words)
 @settings(max_examples=60, deadline=None)
-def test_swapping_the_corpora_swaps_the_verdict(one, other, word):
+def test_swapping_the_corpora_swaps_the_verdict(one, other, word) -> None:
     forth = LanguageIdentifier.train(["a", *one], ["b", *other])
     back = LanguageIdentifier.train(["b", *other], ["a", *one])
     assert forth.l1_probability(word) == pytest.approx(1 - back.l1_probability(word))
@@ -66,7 +66,7 @@ ENGLISH = [
 ITALIAN = ["il gatto vede il cane", "una bambina con la cosa", "pensa che siano della zia", "nella mattina, il bagno"]
 
 
-def test_new_words_are_judged_by_their_spelling():
+def test_new_words_are_judged_by_their_spelling() -> None:
     identifier = LanguageIdentifier.train(ENGLISH, ITALIAN)
     assert [identifier.language(word) for word in ("thinking", "those", "gattino", "cosina")] == [
         "L1",
@@ -82,7 +82,7 @@ def test_new_words_are_judged_by_their_spelling():
     assert report.in_both == {"L1": 0, "L2": 0}
 
 
-def test_a_word_that_both_languages_say_equally_often_is_unsure():
+def test_a_word_that_both_languages_say_equally_often_is_unsure() -> None:
     identifier = LanguageIdentifier.train([*ENGLISH, "no no no"], [*ITALIAN, "no no no"])
     assert identifier.language("no") == "unsure"
     report = identifier.evaluate(["no the"], ["no"])
@@ -90,7 +90,7 @@ def test_a_word_that_both_languages_say_equally_often_is_unsure():
     assert math.isnan(report.right_new_words["L2"])
 
 
-def test_lines_without_words_are_refused():
+def test_lines_without_words_are_refused() -> None:
     with pytest.raises(ValueError, match="no word in the L2 lines"):
         LanguageIdentifier.train(["word"], ["123 ..."])
     with pytest.raises(ValueError, match="no word in the L1 lines to be evaluated"):
@@ -104,7 +104,7 @@ def test_lines_without_words_are_refused():
 # ------------------------------------------------------------------------------------------------------- vocabulary
 
 
-def test_shares_of_words_by_hand():
+def test_shares_of_words_by_hand() -> None:
     languages = LanguageIdentifier.train(ENGLISH, ITALIAN)
     said = [Said("", "il gatto thinks", True), Said("", "", True), Said("", "cane bello the the zzz", True)]
     scores = vocabulary(said, "baby", languages)
@@ -118,12 +118,12 @@ def test_shares_of_words_by_hand():
     assert all(score.interval.low <= score.value <= score.interval.high and score.items == 8 for score in scores)
 
 
-def test_silence_has_no_share_of_words():
+def test_silence_has_no_share_of_words() -> None:
     scores = vocabulary([Said("il", "il", False)], "baby", LanguageIdentifier.train(ENGLISH, ITALIAN))
     assert all(math.isnan(score.value) and score.interval is None for score in scores)
 
 
-def test_novel_words_and_their_spelling():
+def test_novel_words_and_their_spelling() -> None:
     languages = LanguageIdentifier.train(ENGLISH, ITALIAN)
     assert [attestation(word, languages) for word in ("gatto", "cat", "gattino")] == ["attested", "l1_only", "novel"]
     assert novel_words(["gattino", "cat", "zia", "gattino", "wxyz"], languages) == ["gattino", "wxyz"]
@@ -138,7 +138,7 @@ def test_novel_words_and_their_spelling():
     assert spelling([Said("", "il gatto", True)], "baby", [], languages) == []
 
 
-def test_a_novel_word_is_plausible_above_the_worst_human_ones():
+def test_a_novel_word_is_plausible_above_the_worst_human_ones() -> None:
     languages = LanguageIdentifier.train(ENGLISH, ITALIAN)
     endings = ("ina", "ino", "ini", "ine", "ella", "ello", "elle", "elli", "etta", "etto")
     human = [Said("", f"gatt{ending} zi{ending}", True) for ending in endings]
@@ -146,5 +146,5 @@ def test_a_novel_word_is_plausible_above_the_worst_human_ones():
     assert value(scores, "speech/plausible_novel/baby") == pytest.approx(2 / 4)
 
 
-def test_words_are_counted():
+def test_words_are_counted() -> None:
     assert count_words(["Il gatto, il", "gatto!"]) == {"il": 2, "gatto": 2}

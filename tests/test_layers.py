@@ -84,7 +84,7 @@ def sources(folders: str | list[str]) -> list[tuple[str, str]]:
     return [(m, path.read_text(encoding="utf-8")) for m, path in sorted(MODULES.items()) if folder_of(m) in names]
 
 
-def test_imports_are_found_in_all_their_forms():
+def test_imports_are_found_in_all_their_forms() -> None:
     source = """
 import bambino.text.lines
 from bambino.losses import ppo
@@ -97,24 +97,24 @@ def late():
     assert imports_of(source) == {"text.lines", "losses.ppo", "recipe.settings", "evaluation.suite"}
 
 
-def test_every_folder_has_its_place():
+def test_every_folder_has_its_place() -> None:
     assert sorted({folder_of(module) for module in MODULES} - {""}) == sorted(ORDER)
 
 
 @pytest.mark.parametrize("folder", ORDER)
-def test_a_folder_imports_only_what_stands_before_it(folder: str):
+def test_a_folder_imports_only_what_stands_before_it(folder: str) -> None:
     for module, source in sources(folder):
         for other in imports_of(source) - {""}:
             assert ORDER.index(folder_of(other)) <= ORDER.index(folder), f"{module} imports {other}"
 
 
 @pytest.mark.parametrize(("folders", "never", "why"), NEVER)
-def test_never(folders: str, never: str, why: str):
+def test_never(folders: str, never: str, why: str) -> None:
     for module, source in sources(folders):
         assert not {other for other in imports_of(source) if folder_of(other) in never.split()}, f"{module}: {why}"
 
 
-def test_parts_know_their_own_section_of_a_recipe_only():
+def test_parts_know_their_own_section_of_a_recipe_only() -> None:
     for module, source in sources(NEVER_RECIPE):
         names = imported(source)
         assert "bambino.recipe.settings.Recipe" not in names, f"{module}: else a setting travels everywhere"
@@ -122,20 +122,20 @@ def test_parts_know_their_own_section_of_a_recipe_only():
 
 
 @pytest.mark.parametrize("library", ONLY_HERE)
-def test_only_the_edges_draw(library: str):
+def test_only_the_edges_draw(library: str) -> None:
     for module, path in MODULES.items():
         if folder_of(module) not in ONLY_HERE[library]:
             names = {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"))}
             assert library not in names, f"{module} imports {library}"
 
 
-def test_what_reads_files_only_imports_no_torch():
+def test_what_reads_files_only_imports_no_torch() -> None:
     for module, source in sources(NO_TORCH):
         names = {name.split(".")[0] for name in imported(source)}
         assert not names & {"torch", "transformers", "accelerate"}, module
 
 
-def test_nothing_draws_from_pythons_own_random_numbers():
+def test_nothing_draws_from_pythons_own_random_numbers() -> None:
     for module, path in MODULES.items():
         if folder_of(module) == "nursery":
             continue  # has generators of its own, each with its seed
@@ -143,13 +143,13 @@ def test_nothing_draws_from_pythons_own_random_numbers():
         assert "random" not in names, f"{module}: all randomness comes from words (randomness.py)"
 
 
-def test_benchmarks_measure_the_library_not_its_experiments():
+def test_benchmarks_measure_the_library_not_its_experiments() -> None:
     for path in sorted((ROOT / "benchmarks").glob("*.py")):
         folders = {folder_of(module) for module in imports_of(path.read_text(encoding="utf-8"))}
         assert not folders & {"demo", "experiments"}, path.name
 
 
-def test_no_module_imports_itself_through_others():
+def test_no_module_imports_itself_through_others() -> None:
     graph = {module: imports_of(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
     while leaves := [module for module, others in graph.items() if not others]:
         for leaf in leaves:
@@ -158,7 +158,7 @@ def test_no_module_imports_itself_through_others():
     assert graph == {}, "these import each other"
 
 
-def test_the_algorithm_fits_on_one_screen():
+def test_the_algorithm_fits_on_one_screen() -> None:
     tree = ast.parse(MODULES["training.trainer"].read_text(encoding="utf-8"))
     trainer = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "BambinoTrainer")
     train = next(n for n in trainer.body if isinstance(n, ast.FunctionDef) and n.name == "train")
@@ -170,7 +170,7 @@ def test_the_algorithm_fits_on_one_screen():
     sorted(p for folder in ("src", "benchmarks", "results") for p in (ROOT / folder).rglob("*.py")),
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_no_source_reads_or_writes_pickles(path: Path):
+def test_no_source_reads_or_writes_pickles(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

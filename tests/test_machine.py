@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
 import torch
 
 from bambino.runs.machine import matrix_rate
 
 
-def test_the_rate_counts_the_products_of_all_workers(monkeypatch):
+def test_the_rate_counts_the_products_of_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor) -> None:
         time.sleep(0.01)
 
@@ -21,7 +22,7 @@ def test_the_rate_counts_the_products_of_all_workers(monkeypatch):
     assert 2.0 < two <= 4.0
 
 
-def test_a_measured_rate_is_one_a_computer_can_have_and_threads_are_as_before():
+def test_a_measured_rate_is_one_a_computer_can_have_and_threads_are_as_before() -> None:
     before = torch.get_num_threads()
     begin = time.perf_counter()
     assert 0.1 < matrix_rate(seconds=0.1) < 100_000

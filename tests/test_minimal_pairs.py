@@ -44,13 +44,13 @@ def many_pairs() -> list[Pair]:
 # ------------------------------------------------------------------------------------------------------------ by hand
 
 
-def test_accuracy_by_hand():
+def test_accuracy_by_hand() -> None:
     lm, tokenizer = agreeing_model()
     assert score_pairs(lm, tokenizer, PAIRS).points().tolist() == [1.0, 0.0, 0.5, 1.0]
     assert score_pairs(lm, tokenizer, PAIRS).points().mean() == pytest.approx(2.5 / 4)
 
 
-def test_log_probs_of_a_two_token_model_by_hand():
+def test_log_probs_of_a_two_token_model_by_hand() -> None:
     # tokens: 0 BOS, 1 a, 2 b. p(a | BOS) = 1/4, p(b | BOS) = 1/2, p(a | a) = 1/4, p(b | a) = 1/2, p(a | b) = 1
     lm = bigram_lm(torch.tensor([[0.25, 0.25, 0.5], [0.25, 0.25, 0.5], [0.0, 1.0, 0.0]]))
     scores = score_pairs(lm, word_tokenizer("a", "b"), [Pair("a b a", "b a a", ""), Pair("b", "b b", "")])
@@ -63,7 +63,7 @@ def test_log_probs_of_a_two_token_model_by_hand():
     assert scores.points().tolist() == [0.5, 1.0]
 
 
-def test_sum_per_token_and_per_byte_by_hand():
+def test_sum_per_token_and_per_byte_by_hand() -> None:
     # p(a) = 1/4: 2 bits; p(bbbb) = 1/8: 3 bits; p(c) = 1/2: 1 bit
     lm, tokenizer = unigram_lm([0.125, 0.25, 0.125, 0.5]), word_tokenizer("a", "bbbb", "c")
     pairs = [
@@ -77,7 +77,7 @@ def test_sum_per_token_and_per_byte_by_hand():
     assert scores.points("byte").tolist() == [0.0, 0.0, 1.0]
 
 
-def test_given_a_prefix_only_the_form_counts():
+def test_given_a_prefix_only_the_form_counts() -> None:
     lm, tokenizer = agreeing_model()
     scores = score_pairs(
         lm, tokenizer, [Pair("il gatto", "il casa", "", given=2), Pair("il la casa", "il la il", "", 2)]
@@ -94,7 +94,9 @@ def test_given_a_prefix_only_the_form_counts():
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("tokens_per_forward", [1, 4096])
-def test_identical_logits_score_one_half_whatever_the_lengths_and_batches(family, tokens_per_forward, monkeypatch):
+def test_identical_logits_score_one_half_whatever_the_lengths_and_batches(
+    family, tokens_per_forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens_per_forward)
     lm, tokenizer = uniform_lm(family, 320), make_tokenizer()
     scores = score_pairs(lm, tokenizer, many_pairs())
@@ -112,7 +114,7 @@ def test_identical_logits_score_one_half_whatever_the_lengths_and_batches(family
 
 @pytest.mark.parametrize("tokens_per_forward", [1, 30, 4096])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_rounding_does_not_decide_a_tie(family, tokens_per_forward, monkeypatch):
+def test_rounding_does_not_decide_a_tie(family, tokens_per_forward, monkeypatch: pytest.MonkeyPatch) -> None:
     # two tokens with the same rows in embeddings and head: which of them stands in a sentence makes no difference,
     # but the sentences are read in different columns and batches
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens_per_forward)
@@ -129,7 +131,7 @@ def test_rounding_does_not_decide_a_tie(family, tokens_per_forward, monkeypatch)
     assert (scores.points() == 0.5).all()
 
 
-def test_the_width_of_a_tie_is_five_millionths():
+def test_the_width_of_a_tie_is_five_millionths() -> None:
     def points(good: float, bad: float) -> float:
         one = np.ones(1)
         return float(PairScores(good * one, bad * one, one, one, one, one, 0).points()[0])
@@ -142,7 +144,7 @@ def test_the_width_of_a_tie_is_five_millionths():
     assert points(-80.0, -math.inf) == 1.0
 
 
-def test_sentences_of_the_same_tokens_tie_exactly_whatever_their_neighbours():
+def test_sentences_of_the_same_tokens_tie_exactly_whatever_their_neighbours() -> None:
     lm, tokenizer = sharp_lm("opt"), make_tokenizer()
     pairs = [Pair(line, line, "") for line in italian_lines(6)]
     scores = score_pairs(lm, tokenizer, [*pairs, *many_pairs()])
@@ -157,7 +159,7 @@ def test_sentences_of_the_same_tokens_tie_exactly_whatever_their_neighbours():
 # ---------------------------------------------------------------------------------------- start tokens, batches, limits
 
 
-def test_a_pair_that_differs_only_in_how_the_start_token_is_handled():
+def test_a_pair_that_differs_only_in_how_the_start_token_is_handled() -> None:
     # p(a | BOS) = 1/8, p(b | BOS) = 1/2, p(b | a) = 1/2, p(a | b) = 1/4
     lm = bigram_lm(torch.tensor([[0.375, 0.125, 0.5], [0.25, 0.25, 0.5], [0.25, 0.25, 0.5]]))
     pair = [Pair("a b", "b a", "")]
@@ -170,7 +172,7 @@ def test_a_pair_that_differs_only_in_how_the_start_token_is_handled():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_it_does_not_matter_who_prepends_the_start_token(family):
+def test_it_does_not_matter_who_prepends_the_start_token(family) -> None:
     lm = sharp_lm(family)
     ours, theirs = (score_pairs(lm, make_tokenizer(prepends_bos=prepends), many_pairs()) for prepends in (False, True))
     assert (ours.good == theirs.good).all()
@@ -178,7 +180,7 @@ def test_it_does_not_matter_who_prepends_the_start_token(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_padding_batch_order_and_shared_beginnings_change_nothing(family, monkeypatch):
+def test_padding_batch_order_and_shared_beginnings_change_nothing(family, monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer, pairs = sharp_lm(family), make_tokenizer(), many_pairs()
     scores = score_pairs(lm, tokenizer, pairs)
     backwards = score_pairs(lm, tokenizer, pairs[::-1])
@@ -194,7 +196,7 @@ def test_padding_batch_order_and_shared_beginnings_change_nothing(family, monkey
     assert (apart.points() == scores.points()).all()
 
 
-def test_sentences_longer_than_the_context_are_counted_and_read_in_windows():
+def test_sentences_longer_than_the_context_are_counted_and_read_in_windows() -> None:
     # context 4: BOS and three words. a costs 1 bit after BOS and 3 after a
     lm = bigram_lm(torch.tensor([[0.5, 0.5], [0.875, 0.125]]), context=4)
     pairs = [Pair("a a a", "a a a a", ""), Pair("a a a a a", "a", "")]
@@ -207,7 +209,7 @@ def test_sentences_longer_than_the_context_are_counted_and_read_in_windows():
     assert result.settings["longer_than_context"] == "2 sentences, read in windows"
 
 
-def test_a_model_that_gives_no_numbers_is_refused():
+def test_a_model_that_gives_no_numbers_is_refused() -> None:
     lm = tiny_lm("gpt2")
     with torch.no_grad():
         lm.transformer.h[0].mlp.c_fc.weight[0, 0] = math.nan
@@ -218,7 +220,7 @@ def test_a_model_that_gives_no_numbers_is_refused():
 # ------------------------------------------------------------------------------------------------------------ results
 
 
-def test_a_result_has_every_paradigm_term_and_field_with_its_interval():
+def test_a_result_has_every_paradigm_term_and_field_with_its_interval() -> None:
     lm, tokenizer = agreeing_model()
     result = MinimalPairs("it", PairSet(PAIRS, "pairs.jsonl", "0123"))(Speaker(lm, tokenizer))
     values = {score.name: (score.value, score.items) for score in result.scores}
@@ -244,7 +246,7 @@ def test_a_result_has_every_paradigm_term_and_field_with_its_interval():
     assert result.item_scores["pairs/it/log_prob_bad"][0] == pytest.approx(math.log(0.05), rel=1e-5)
 
 
-def test_a_result_says_what_it_depends_on():
+def test_a_result_says_what_it_depends_on() -> None:
     lm, tokenizer = agreeing_model()
     pairs = [*PAIRS, Pair("il gatto", "il gatto", "same")]
     settings = MinimalPairs("it", PairSet(pairs, "pairs.jsonl", "0123"), "byte")(Speaker(lm, tokenizer)).settings
@@ -265,13 +267,13 @@ def test_a_result_says_what_it_depends_on():
 
 
 @pytest.mark.parametrize(("good", "bad", "verdict"), [("a", "b", "below chance"), ("b", "a", "above chance")])
-def test_a_verdict_needs_the_whole_interval(good, bad, verdict):
+def test_a_verdict_needs_the_whole_interval(good, bad, verdict) -> None:
     lm, tokenizer = unigram_lm([0.25, 0.25, 0.5]), word_tokenizer("a", "b")
     result = MinimalPairs("letters", PairSet([Pair(good, bad, "")] * 9, "memory", ""))(Speaker(lm, tokenizer))
     assert result.verdict == verdict
 
 
-def test_the_tokenizers_hash_sees_its_vocabulary_and_not_how_it_was_used():
+def test_the_tokenizers_hash_sees_its_vocabulary_and_not_how_it_was_used() -> None:
     tokenizer = make_tokenizer()
     before = tokenizer_sha256(tokenizer)
     tokenizer(["il", "il gatto"], padding=True, truncation=True, max_length=4)

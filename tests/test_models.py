@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, LlamaForCausalLM
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from bambino import BambinoTrainer
+from bambino import BambinoTrainer, Recipe
 from bambino.errors import ModelError
 from bambino.models.baby import Baby
 from bambino.models.digests import tokenizer_sha256, weights_sha256
@@ -53,7 +55,7 @@ def scaled_lm():
 # -------------------------------------------------------------------------------------------------------------- loading
 
 
-def test_a_saved_model_loads_as_it_was_in_fp32(tmp_path):
+def test_a_saved_model_loads_as_it_was_in_fp32(tmp_path: Path) -> None:
     lm = tiny_lm("llama", seed=4).bfloat16()
     lm.save_pretrained(tmp_path)
     loaded = load_lm(ModelConfig(str(tmp_path)), "baby")
@@ -64,40 +66,40 @@ def test_a_saved_model_loads_as_it_was_in_fp32(tmp_path):
 
 
 @pytest.mark.parametrize("role", ["baby", "parent"])
-def test_no_model_given(role):
+def test_no_model_given(role) -> None:
     with pytest.raises(ModelError, match=rf"^{role}\.model is not given.*--{role}\.model PATH"):
         load_lm(ModelConfig(None), role)
 
 
 @pytest.mark.parametrize("path", ["/no/such/folder", "./nowhere", "~/nowhere-at-all", "a/b/c"])
-def test_a_missing_path(path):
+def test_a_missing_path(path) -> None:
     with pytest.raises(ModelError, match=rf"^parent\.model = {path}: there is no such folder\.$"):
         load_lm(ModelConfig(path), "parent")
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match=r"baby\.model = .*model\.safetensors: there is no such folder"):
         load_lm(ModelConfig(str(tmp_path / "model.safetensors")), "baby")
 
 
-def test_a_folder_without_config(tmp_path):
+def test_a_folder_without_config(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"^baby\.model = .* is a folder without config\.json"):
         load_lm(ModelConfig(str(tmp_path)), "baby")
 
 
-def test_a_hub_name_that_is_not_in_the_cache_while_offline():
+def test_a_hub_name_that_is_not_in_the_cache_while_offline() -> None:
     with pytest.raises(ModelError, match=r"^baby\.model = nobody/nothing cannot be opened as a causal LM: .* hub name"):
         load_lm(ModelConfig("nobody/nothing"), "baby")
 
 
-def test_a_config_of_no_known_model(tmp_path):
+def test_a_config_of_no_known_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "abacus"}), encoding="utf-8")
     with pytest.raises(ModelError, match=r"^baby\.model = .* cannot be opened as a causal LM: .*abacus"):
         load_lm(ModelConfig(str(tmp_path)), "baby")
 
 
-def test_a_model_without_safetensors(tmp_path):
+def test_a_model_without_safetensors(tmp_path: Path) -> None:
     lm = tiny_lm("gpt2")
     lm.config.save_pretrained(tmp_path)
     torch.save(lm.state_dict(), tmp_path / "pytorch_model.bin")
@@ -105,14 +107,14 @@ def test_a_model_without_safetensors(tmp_path):
         load_lm(ModelConfig(str(tmp_path)), "baby")
 
 
-def test_weights_that_are_no_safetensors_file(tmp_path):
+def test_weights_that_are_no_safetensors_file(tmp_path: Path) -> None:
     tiny_lm("gpt2").save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(ModelError, match=r"^baby\.model = .* cannot be opened as a causal LM"):
         load_lm(ModelConfig(str(tmp_path)), "baby")
 
 
-def test_a_model_that_lacks_weights_is_refused_not_filled_with_random_ones(tmp_path):
+def test_a_model_that_lacks_weights_is_refused_not_filled_with_random_ones(tmp_path: Path) -> None:
     tiny_lm("gpt2").save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     name = "transformer.h.1.mlp.c_fc.weight"
@@ -126,7 +128,7 @@ def test_a_model_that_lacks_weights_is_refused_not_filled_with_random_ones(tmp_p
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_model_without_tokenizer(family, tmp_path):
+def test_a_model_without_tokenizer(family, tmp_path: Path) -> None:
     # for some families Transformers makes up an empty tokenizer instead of failing
     lm = tiny_lm(family)
     lm.save_pretrained(tmp_path)
@@ -135,7 +137,9 @@ def test_a_model_without_tokenizer(family, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_tokenizer_is_the_same_after_training_saving_and_loading(family, tmp_path, make_recipe):
+def test_a_tokenizer_is_the_same_after_training_saving_and_loading(
+    family, tmp_path: Path, make_recipe: Callable[..., Recipe]
+) -> None:
     # A byte-level BPE of its own: <pad>, </s>; beside a Qwen 2, AutoTokenizer would make a Qwen2Tokenizer of it.
     made, folder = make_tokenizer(), tmp_path / "baby"
     tiny_lm(family, len(made)).save_pretrained(folder)
@@ -151,7 +155,7 @@ def test_a_tokenizer_is_the_same_after_training_saving_and_loading(family, tmp_p
         assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (1, 1, 0)
 
 
-def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tmp_path):
+def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tmp_path: Path) -> None:
     make_tokenizer(vocab_size=320).save_pretrained(tmp_path)
     config = tiny_lm("gpt2", 320)
     config.save_pretrained(tmp_path)
@@ -161,7 +165,7 @@ def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tmp_path):
 
 
 @pytest.mark.parametrize("build", [capped_lm, scaled_lm, divided_lm])
-def test_a_model_that_caps_or_scales_its_logits_is_read_as_it_reads_itself(build, tmp_path):
+def test_a_model_that_caps_or_scales_its_logits_is_read_as_it_reads_itself(build, tmp_path: Path) -> None:
     build().save_pretrained(tmp_path)
     lm = load_lm(ModelConfig(str(tmp_path)), "parent").eval()
     row = [1, 20, 30, 40, 50, 60]
@@ -186,12 +190,12 @@ def doubling_lm():
     return Doubling(tiny_lm("llama").config)
 
 
-def test_a_model_that_does_something_unknown_to_its_logits_is_refused():
+def test_a_model_that_does_something_unknown_to_its_logits_is_refused() -> None:
     with pytest.raises(ModelError, match=r"^parent\.model: Doubling does more between its last hidden states and its"):
         check_head(doubling_lm(), "parent")
 
 
-def test_a_model_that_other_columns_move_by_rounding_passes_the_head_check():
+def test_a_model_that_other_columns_move_by_rounding_passes_the_head_check() -> None:
     """Real weights (SmolLM2-135M) give logits that differ by 2e-5 of the largest when they read another column; here
     the last norm's weight grows by 1e-3 a column, so that only a check which reads the same columns twice can pass."""
     lm = tiny_lm("llama")
@@ -201,7 +205,7 @@ def test_a_model_that_other_columns_move_by_rounding_passes_the_head_check():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_head_check_passes_plain_models_and_leaves_their_mode(family):
+def test_the_head_check_passes_plain_models_and_leaves_their_mode(family) -> None:
     lm = sharp_lm(family, dropout=0.5).train()
     check_head(lm, "baby")
     assert lm.training
@@ -210,14 +214,16 @@ def test_the_head_check_passes_plain_models_and_leaves_their_mode(family):
     assert not lm.training
 
 
-def test_a_model_object_is_checked_like_a_path(make_recipe, baby_folder):
+def test_a_model_object_is_checked_like_a_path(make_recipe: Callable[..., Recipe], baby_folder: Path) -> None:
     with pytest.raises(ModelError, match="Doubling does more"):
         BambinoTrainer(model=doubling_lm(), args=make_recipe(), processing_class=make_tokenizer())
     with pytest.raises(ModelError, match="the model rows for 300 only"):
         BambinoTrainer(model=tiny_lm("opt", 300), args=make_recipe(), processing_class=make_tokenizer())
 
 
-def test_a_baby_that_knows_the_text_better_than_its_parent_is_refused(make_recipe, baby_folder, tmp_path):
+def test_a_baby_that_knows_the_text_better_than_its_parent_is_refused(
+    make_recipe: Callable[..., Recipe], baby_folder: Path, tmp_path: Path
+) -> None:
     # the parent: 320 equally likely tokens of about one byte; its own copy, uniform, is no better than the baby
     shutil.copytree(baby_folder, tmp_path / "parent")
     lm = tiny_lm("opt", 320)
@@ -233,7 +239,7 @@ def test_a_baby_that_knows_the_text_better_than_its_parent_is_refused(make_recip
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_babys_logits_and_values_are_the_models_own_at_the_targets(family):
+def test_the_babys_logits_and_values_are_the_models_own_at_the_targets(family) -> None:
     lm = sharp_lm(family)
     baby = Baby(lm)
     torch.manual_seed(0)
@@ -250,14 +256,14 @@ def test_the_babys_logits_and_values_are_the_models_own_at_the_targets(family):
     torch.testing.assert_close(values, hidden @ baby.value_head.weight[0] + 0.5, rtol=0, atol=1e-5)
 
 
-def test_a_new_babys_values_are_zero():
+def test_a_new_babys_values_are_zero() -> None:
     baby = Baby(sharp_lm("llama"))
     ids = torch.tensor([[1, 2, 3]])
     batch = TokenBatch(ids, torch.ones_like(ids, dtype=torch.bool))
     assert baby(batch, batch.is_target)[1].tolist() == [0.0, 0.0]
 
 
-def test_forward_flops_by_hand():
+def test_forward_flops_by_hand() -> None:
     lm = tiny_lm("gpt2", 320)
     # a block of width 32: attention 32x96+96 and 32x32+32, mlp 32x128+128 and 128x32+32, two norms of 64;
     # two blocks, the last norm, and 64 positions; embeddings left out, the head 320x32 on the targets
@@ -277,7 +283,7 @@ def moved(lm):
     return lm
 
 
-def test_the_initial_reference_never_moves():
+def test_the_initial_reference_never_moves() -> None:
     lm = tiny_lm("gpt2")
     first = weights_of(lm)
     reference = Reference("initial", 0.5, lm)
@@ -288,7 +294,7 @@ def test_the_initial_reference_never_moves():
     assert set(reference.weights()) == set(first)
 
 
-def test_the_phase_start_reference_is_the_baby_as_the_phase_begins():
+def test_the_phase_start_reference_is_the_baby_as_the_phase_begins() -> None:
     lm = tiny_lm("gpt2")
     first = weights_of(lm)
     reference = Reference("phase_start", 0.5, lm)
@@ -302,7 +308,7 @@ def test_the_phase_start_reference_is_the_baby_as_the_phase_begins():
     assert set(reference.weights()) == set(first)
 
 
-def test_the_ema_reference_by_hand():
+def test_the_ema_reference_by_hand() -> None:
     lm = tiny_lm("gpt2")
     first = weights_of(lm)
     reference = Reference("ema", 0.75, lm)
@@ -319,7 +325,7 @@ def test_the_ema_reference_by_hand():
     assert set(reference.weights()) == set(first)
 
 
-def test_no_reference():
+def test_no_reference() -> None:
     lm = tiny_lm("gpt2")
     reference = Reference("none", 0.5, lm)
     reference.begin_phase(lm)
@@ -328,7 +334,7 @@ def test_no_reference():
     assert reference.weights() == {}
 
 
-def test_a_reference_is_a_copy_without_dropout_or_gradients():
+def test_a_reference_is_a_copy_without_dropout_or_gradients() -> None:
     lm = sharp_lm("opt", dropout=0.5).train()
     reference = Reference("ema", 0.5, lm)
     assert lm.training
@@ -337,7 +343,7 @@ def test_a_reference_is_a_copy_without_dropout_or_gradients():
     assert all(p.requires_grad for p in lm.parameters())
 
 
-def test_a_moving_reference_takes_its_weights_back():
+def test_a_moving_reference_takes_its_weights_back() -> None:
     one, other = tiny_lm("gpt2", seed=1), tiny_lm("gpt2", seed=2)
     reference = Reference("ema", 0.5, one)
     reference.load_weights(weights_of(other))
@@ -348,7 +354,7 @@ def test_a_moving_reference_takes_its_weights_back():
 
 
 @pytest.mark.parametrize(("kind", "moves"), [("initial", False), ("phase_start", True), ("ema", True)])
-def test_references_move_in_a_run_as_their_kind_says(kind, moves, make_recipe):
+def test_references_move_in_a_run_as_their_kind_says(kind, moves, make_recipe: Callable[..., Recipe]) -> None:
     trainer = BambinoTrainer(args=make_recipe("--ppo.reference", kind, "--max_steps", "3"))
     first = weights_of(trainer.baby.lm)
     trainer.train()
@@ -361,8 +367,8 @@ def test_references_move_in_a_run_as_their_kind_says(kind, moves, make_recipe):
     [("initial", False, True), ("phase_start", True, False), ("ema", True, False), ("none", False, False)],
 )
 def test_every_checkpoint_holds_a_reference_that_moves_and_the_run_one_that_never_does(
-    kind, moving, constant, make_recipe
-):
+    kind, moving, constant, make_recipe: Callable[..., Recipe]
+) -> None:
     trainer = BambinoTrainer(args=make_recipe("--ppo.reference", kind))
     names = dict(trainer.baby.lm.named_parameters()).keys()
     state = trainer.phases["ppo"].state()
@@ -370,7 +376,7 @@ def test_every_checkpoint_holds_a_reference_that_moves_and_the_run_one_that_neve
     assert state.constants.keys() == (names if constant else set())
 
 
-def test_a_digest_of_weights_depends_on_names_and_numbers_and_a_digest_of_a_tokenizer_not_on_its_use():
+def test_a_digest_of_weights_depends_on_names_and_numbers_and_a_digest_of_a_tokenizer_not_on_its_use() -> None:
     lm = tiny_lm("gpt2")
     digest = weights_sha256(lm)
     assert digest == weights_sha256(tiny_lm("gpt2")) != weights_sha256(tiny_lm("gpt2", seed=1))
@@ -387,7 +393,7 @@ def test_a_digest_of_weights_depends_on_names_and_numbers_and_a_digest_of_a_toke
     assert tokenizer_sha256(tokenizer) != before
 
 
-def test_frozen_models_get_no_gradient():
+def test_frozen_models_get_no_gradient() -> None:
     lm = frozen(tiny_lm("gpt2").train())
     assert not lm.training
     assert not any(p.requires_grad for p in lm.parameters())

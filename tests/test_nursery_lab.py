@@ -51,7 +51,7 @@ def done(tmp_path_factory) -> Path:
     return folder
 
 
-def test_every_condition_leaves_a_small_file_with_its_code_and_settings(done):
+def test_every_condition_leaves_a_small_file_with_its_code_and_settings(done) -> None:
     files = {path.stem for path in (done / "out").iterdir()}
     assert files == {"base-1", *(f"{name}-1-2" for name in LAB_CONDITIONS)}
     for name in LAB_CONDITIONS:
@@ -65,14 +65,14 @@ def test_every_condition_leaves_a_small_file_with_its_code_and_settings(done):
     assert list(models) == ["baby", "parent", "parent30", "parent10"]
 
 
-def test_clm_flops_costs_what_bambino_costs_to_half_a_step(done):
+def test_clm_flops_costs_what_bambino_costs_to_half_a_step(done) -> None:
     cost = {name: kept(done, name)["numbers"]["tflops"] for name in ("clm", "bambino", "clm-flops")}
     # Steps differ a little in their tokens; one of clm's 20 steps is 5 %.
     assert cost["clm-flops"] == pytest.approx(cost["bambino"], abs=0.05 * cost["clm"])
     assert cost["clm-flops"] > cost["clm"]
 
 
-def test_parents_differ_and_the_oracle_reads_nothing(done):
+def test_parents_differ_and_the_oracle_reads_nothing(done) -> None:
     heard = {name: kept(done, name) for name in LAB_CONDITIONS}
     four = ("bambino", "bambino-oracle", "bambino-parent30", "bambino-parent10")
     assert len({heard[name]["numbers"]["l2/excess"] for name in four}) == 4
@@ -80,7 +80,9 @@ def test_parents_differ_and_the_oracle_reads_nothing(done):
     assert heard["bambino-oracle"]["numbers"]["tflops"] < heard["bambino"]["numbers"]["tflops"]
 
 
-def test_a_lab_stopped_anywhere_goes_on_to_the_same_numbers(done, tmp_path, monkeypatch):
+def test_a_lab_stopped_anywhere_goes_on_to_the_same_numbers(
+    done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log_step, steps = RunLog.step, []
 
     def stumble(self, step, phase, row):
@@ -104,7 +106,7 @@ def test_a_lab_stopped_anywhere_goes_on_to_the_same_numbers(done, tmp_path, monk
         assert again == whole
 
 
-def test_what_is_whole_is_not_done_again(done, monkeypatch):
+def test_what_is_whole_is_not_done_again(done, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_):
         raise AssertionError
 
@@ -113,12 +115,12 @@ def test_what_is_whole_is_not_done_again(done, monkeypatch):
     do_all(done, ("clm", "bambino"))
 
 
-def test_a_lab_keeps_its_design(done):
+def test_a_lab_keeps_its_design(done) -> None:
     with pytest.raises(SystemExit, match="another design"):
         Lab(done / "lab", done / "out", Design())
 
 
-def test_what_another_process_holds_is_left_to_it(tmp_path):
+def test_what_another_process_holds_is_left_to_it(tmp_path: Path) -> None:
     with claimed(tmp_path / "run") as mine:
         assert mine
         with claimed(tmp_path / "run") as again:
@@ -127,13 +129,13 @@ def test_what_another_process_holds_is_left_to_it(tmp_path):
         assert free
 
 
-def test_trials_are_equally_many():
+def test_trials_are_equally_many() -> None:
     conditions = [trial.name for trial in TRIALS.values()]
     assert conditions.count("clm") == conditions.count("bambino")
     assert len(set(TRIALS.values())) == len(TRIALS)
 
 
-def test_tuning_bases_are_not_reported(tmp_path):
+def test_tuning_bases_are_not_reported(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="for tuning"):
         main(["run", "--lab", str(tmp_path / "lab"), "--out", str(tmp_path), "--bases", "11"])
 
@@ -144,7 +146,7 @@ def made_up(name: str, base: int, seed: int, value: float) -> dict:
     return {"name": name, "condition": name, "base": base, "seed": seed, "language": "it", "numbers": numbers}
 
 
-def test_paired_tests_by_hand():
+def test_paired_tests_by_hand() -> None:
     # Differences -0.3, -0.4, -0.5: mean -0.4, half width 4.303 * 0.1 / sqrt 3 = 0.248. By base: -0.35 and -0.5.
     gaps = {(1, 1): -0.3, (1, 2): -0.4, (2, 1): -0.5}
     runs = [made_up("clm", base, seed, 1.0) for base, seed in gaps]
@@ -155,13 +157,13 @@ def test_paired_tests_by_hand():
     assert line.endswith("| -0.350, -0.500 |")
 
 
-def test_the_best_trial_comes_first():
+def test_the_best_trial_comes_first() -> None:
     trials = [made_up(name, 11, 1, value) for name, value in (("clm-1", 0.9), ("clm-2", 0.7))]
     lines = trials_markdown([{**one, "condition": "clm"} for one in trials]).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| clm-2", "| clm-1"]
 
 
-def test_the_tables_of_a_whole_lab(done):
+def test_the_tables_of_a_whole_lab(done) -> None:
     text = show(done / "out")
     assert "| 1 | parent10 |" in text
     assert "| at the end | untrained | clm | ppo | bambino | clm-flops |" in text

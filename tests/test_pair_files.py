@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +18,7 @@ def write_lines(path, *items):
     return path
 
 
-def test_pairs_are_read_in_order_with_their_paradigm_and_blank_lines_are_skipped(tmp_path):
+def test_pairs_are_read_in_order_with_their_paradigm_and_blank_lines_are_skipped(tmp_path: Path) -> None:
     other = {"sentence_good": "perché è", "sentence_bad": "è perché", "field": "syntax", "linguistics_term": "order"}
     assert load_pairs(write_lines(tmp_path / "pairs.jsonl", GOOD_LINE, "", "  ", other)) == [
         Pair("il gatto", "la gatto", "agreement"),
@@ -25,7 +26,7 @@ def test_pairs_are_read_in_order_with_their_paradigm_and_blank_lines_are_skipped
     ]
 
 
-def test_a_prefix_is_context_with_one_space_after_it(tmp_path):
+def test_a_prefix_is_context_with_one_space_after_it(tmp_path: Path) -> None:
     lines = [{"prefix": prefix, "good_form": "è", "bad_form": "sono", "UID": "n"} for prefix in ("Lui", "Lui  ")]
     pair = Pair("Lui è", "Lui sono", "n", given=3)
     assert load_pairs(write_lines(tmp_path / "pairs.jsonl", *lines)) == [pair, pair]
@@ -34,7 +35,7 @@ def test_a_prefix_is_context_with_one_space_after_it(tmp_path):
     assert load_pairs(write_lines(tmp_path / "both.jsonl", both)) == [pair]
 
 
-def test_zhoblimp_and_multiblimp_name_a_phenomenon(tmp_path):
+def test_zhoblimp_and_multiblimp_name_a_phenomenon(tmp_path: Path) -> None:
     zho = {"UID": "BA_drop", "phenomenon": "BA", "sentence_good": "你把", "sentence_bad": "把你", "pairID": 0}
     assert load_pairs(write_lines(tmp_path / "zho.jsonl", zho)) == [Pair("你把", "把你", "BA_drop", term="BA")]
     multi = Pair("il gatto", "la gatto", "SV-#", term="SV-#")
@@ -47,7 +48,7 @@ def test_zhoblimp_and_multiblimp_name_a_phenomenon(tmp_path):
     ]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD_LINE).encode())
     assert load_pairs(path) == [Pair("il gatto", "la gatto", "agreement")]
@@ -74,7 +75,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
         ('{"sentence_good": "il\\u0000", "sentence_bad": "la gatto"}', "NUL"),
     ],
 )
-def test_a_line_that_is_no_pair_is_named(line, problem, tmp_path):
+def test_a_line_that_is_no_pair_is_named(line, problem, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "pairs.jsonl", GOOD_LINE, "", line)
     with pytest.raises(TextError) as caught:
         load_pairs(path)
@@ -82,14 +83,14 @@ def test_a_line_that_is_no_pair_is_named(line, problem, tmp_path):
     assert problem in str(caught.value)
 
 
-def test_mixed_encodings_are_named_by_line(tmp_path):
+def test_mixed_encodings_are_named_by_line(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_bytes(json.dumps(GOOD_LINE).encode() + b'\n{"sentence_good": "\xe8", "sentence_bad": "e"}\n')
     with pytest.raises(TextError, match=r"pairs\.jsonl, line 2: not UTF-8 .*Save the whole file as UTF-8"):
         load_pairs(path)
 
 
-def test_a_missing_and_an_empty_file_of_pairs(tmp_path):
+def test_a_missing_and_an_empty_file_of_pairs(tmp_path: Path) -> None:
     with pytest.raises(TextError, match=r"There are no minimal pairs at .*nowhere\.jsonl"):
         load_pair_set(tmp_path / "nowhere.jsonl")
     with pytest.raises(TextError, match=r"There are no minimal pairs at data/nowhere\.jsonl"):
@@ -98,7 +99,7 @@ def test_a_missing_and_an_empty_file_of_pairs(tmp_path):
         load_pairs(write_lines(tmp_path / "empty.jsonl", "", ""))
 
 
-def test_terms_and_fields_come_from_a_second_file(tmp_path):
+def test_terms_and_fields_come_from_a_second_file(tmp_path: Path) -> None:
     pairs = write_lines(tmp_path / "pairs.jsonl", GOOD_LINE, {**GOOD_LINE, "UID": "other", "field": "own"})
     terms = write_lines(tmp_path / "terms.jsonl", {"UID": "agreement", "term": "determiner", "field": "morphology"})
     assert load_terms(terms) == {"agreement": ("determiner", "morphology")}
@@ -109,7 +110,7 @@ def test_terms_and_fields_come_from_a_second_file(tmp_path):
     assert data.sha256 == __import__("hashlib").sha256(pairs.read_bytes()).hexdigest()
 
 
-def test_a_line_without_a_term_is_named(tmp_path):
+def test_a_line_without_a_term_is_named(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "terms.jsonl", {"UID": "agreement", "field": "morphology"})
     with pytest.raises(TextError, match=r"terms\.jsonl, line 1: no term\. Each line must be"):
         load_terms(path)
@@ -127,7 +128,7 @@ def fake_hub(asked):
     return SimpleNamespace(load_dataset=load_dataset)
 
 
-def test_multiblimp_by_hub_name(monkeypatch):
+def test_multiblimp_by_hub_name(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setitem(sys.modules, "datasets", fake_hub(asked))
     data = load_pair_set("jumelet/multiblimp:ita")
@@ -137,7 +138,7 @@ def test_multiblimp_by_hub_name(monkeypatch):
         load_pair_set("jumelet/broken")
 
 
-def test_a_hub_that_cannot_be_reached_or_read(monkeypatch):
+def test_a_hub_that_cannot_be_reached_or_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", fake_hub([]))
     with pytest.raises(
         TextError, match=r"could not be read from the hub: ConnectionError: offline\. Without a network"

@@ -146,7 +146,7 @@ VARIANTS = {
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("parts", [1, 2])
-def test_ppo_step_equals_a_slow_implementation_at_every_update(variant, parts, monkeypatch):
+def test_ppo_step_equals_a_slow_implementation_at_every_update(variant, parts, monkeypatch: pytest.MonkeyPatch) -> None:
     family, ppo_settings, rollout_settings = VARIANTS[variant]
     learner = make_learner(
         family,
@@ -188,7 +188,7 @@ def spy_on_losses(phase: PPOPhase) -> list[float]:
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4])
-def test_reference_log_probs_kl_and_means_equal_the_slow_implementation(parts):
+def test_reference_log_probs_kl_and_means_equal_the_slow_implementation(parts) -> None:
     learner = make_learner(gradient_accumulation_steps=parts)
     rollout, reference = speak(learner), make_reference()
     slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
@@ -207,7 +207,7 @@ def test_reference_log_probs_kl_and_means_equal_the_slow_implementation(parts):
     assert metrics["ppo/kl_coef"] == KL_COEF
 
 
-def test_without_a_reference_there_is_neither_kl_nor_penalty():
+def test_without_a_reference_there_is_neither_kl_nor_penalty() -> None:
     # gamma 1 and lam 1: the return of every token is the sum of token rewards to come, here the reward
     learner = make_learner(ppo=PPOConfig(lam=1.0))
     none = Reference("none", 0.99, learner.baby.lm)
@@ -216,7 +216,7 @@ def test_without_a_reference_there_is_neither_kl_nor_penalty():
     assert metrics["ppo/returns"] == pytest.approx(2.5, rel=1e-6)
 
 
-def test_the_reference_never_moves_and_the_baby_does():
+def test_the_reference_never_moves_and_the_baby_does() -> None:
     learner, reference = make_learner(), make_reference()
     before, baby = weights_of(reference.lm), weights_of(learner.baby)
     ppo_step(ppo_phase(learner, reference), speak(learner), torch.tensor(REWARDS))
@@ -225,7 +225,7 @@ def test_the_reference_never_moves_and_the_baby_does():
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_ppo_in_parts_has_the_gradient_of_the_whole(parts):
+def test_ppo_in_parts_has_the_gradient_of_the_whole(parts) -> None:
     reference = make_reference()
     gradients, reports = [], []
     for n in (1, parts):
@@ -238,7 +238,7 @@ def test_ppo_in_parts_has_the_gradient_of_the_whole(parts):
     assert reports[1] == pytest.approx(reports[0], rel=1e-4, abs=1e-6)
 
 
-def test_minibatches_of_an_epoch_are_the_batch_in_an_order_of_their_own():
+def test_minibatches_of_an_epoch_are_the_batch_in_an_order_of_their_own() -> None:
     orders = set()
     for seed, step in ((1, 5), (1, 6), (2, 5)):
         recipe = Recipe(seed=seed, batch_size=32, ppo=PPOConfig(minibatch_size=8))
@@ -251,7 +251,9 @@ def test_minibatches_of_an_epoch_are_the_batch_in_an_order_of_their_own():
     assert len(orders) == 9
 
 
-def test_ppo_updates_are_numbered_on_from_the_steps_before_skipped_ones_included(monkeypatch):
+def test_ppo_updates_are_numbered_on_from_the_steps_before_skipped_ones_included(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # two epochs of two minibatches after two such steps; the second update is made to look too far off
     learner = make_learner(ppo=PPOConfig(epochs=2, minibatch_size=2, learning_rate=1e-4))
     phase, numbers = ppo_phase(learner, make_reference()), []
@@ -265,7 +267,7 @@ def test_ppo_updates_are_numbered_on_from_the_steps_before_skipped_ones_included
     assert metrics["ppo/skipped_updates"] == 1
 
 
-def test_update_norm_and_cosine_say_how_far_and_which_way_the_weights_went():
+def test_update_norm_and_cosine_say_how_far_and_which_way_the_weights_went() -> None:
     learner, reference = make_learner(), make_reference()
     before = torch.cat([w.flatten() for w in weights_of(learner.baby.lm).values()])
     learner.kept_gradient = [
@@ -291,7 +293,7 @@ PACKED = TokenBatch(  # LINES in another order, two to a row
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
 @pytest.mark.parametrize("parts", [1, 2, 4])
-def test_clm_step_equals_one_line_at_a_time(family, parts):
+def test_clm_step_equals_one_line_at_a_time(family, parts) -> None:
     learner = make_learner(family, gradient_accumulation_steps=parts)
     loss, gradient = slow_clm(learner, LINES)
     metrics = clm_step(learner, pad(LINES, 0), keep_gradient=True)
@@ -303,7 +305,7 @@ def test_clm_step_equals_one_line_at_a_time(family, parts):
 
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
-def test_packed_rows_are_learned_from_like_lines(family):
+def test_packed_rows_are_learned_from_like_lines(family) -> None:
     learner = make_learner(family)
     loss, gradient = slow_clm(learner, [LINES[2], LINES[0], LINES[3]])
     metrics = clm_step(learner, PACKED, keep_gradient=True)
@@ -314,7 +316,7 @@ def test_packed_rows_are_learned_from_like_lines(family):
 
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
-def test_packed_rows_and_lines_have_the_same_per_token_log_probs(family):
+def test_packed_rows_and_lines_have_the_same_per_token_log_probs(family) -> None:
     lm = sharp_lm(family, VOCABULARY, seed=1)
     lines, packed = token_log_probs(lm, pad(LINES, 0)), token_log_probs(lm, PACKED)
     assert_close(packed[0, :9], lines[2, :9])
@@ -323,14 +325,14 @@ def test_packed_rows_and_lines_have_the_same_per_token_log_probs(family):
     assert (packed[0, 9], packed[1, 0], packed[1, 6]) == (0, 0, 0)  # a pad and two first tokens: no targets
 
 
-def test_clm_forgets_the_gradient_unless_asked_to_keep_it():
+def test_clm_forgets_the_gradient_unless_asked_to_keep_it() -> None:
     learner = make_learner()
     clm_step(learner, pad(LINES, 0))
     assert learner.kept_gradient is None
     assert all(parameter.grad is None for parameter in learner.baby.parameters())
 
 
-def test_clm_runs_with_the_models_dropout_and_ppo_without():
+def test_clm_runs_with_the_models_dropout_and_ppo_without() -> None:
     clm, ppo, reference = [], [], make_reference()
     for seed in (0, 1):
         learner = make_learner(dropout=0.3, ppo=PPOConfig(epochs=1))
@@ -363,7 +365,7 @@ def with_log_ratio(rollout: Rollout, log_ratio: float) -> Rollout:
     return replace(rollout, log_probs=torch.where(rollout.is_real, rollout.log_probs - log_ratio, 0.0))
 
 
-def test_an_update_whose_mean_ratio_exceeds_the_threshold_moves_neither_weights_nor_adam():
+def test_an_update_whose_mean_ratio_exceeds_the_threshold_moves_neither_weights_nor_adam() -> None:
     learner, reference = make_learner(ppo=PPOConfig(epochs=3, learning_rate=0.01)), make_reference()
     rollout = speak(learner)
     phase = ppo_phase(learner, reference)
@@ -385,7 +387,7 @@ def test_an_update_whose_mean_ratio_exceeds_the_threshold_moves_neither_weights_
     assert all(parameter.grad is None for parameter in learner.baby.parameters())
 
 
-def test_the_ratio_of_a_skipped_update_is_over_all_its_parts():
+def test_the_ratio_of_a_skipped_update_is_over_all_its_parts() -> None:
     # Ratios 30 in the first part of two rows, 2 in the second: the first alone already exceeds the threshold.
     learner = make_learner(ppo=PPOConfig(epochs=1), gradient_accumulation_steps=2)
     rollout, weights = speak(learner), weights_of(learner.baby)
@@ -400,7 +402,7 @@ def test_the_ratio_of_a_skipped_update_is_over_all_its_parts():
     assert not moved(learner.baby, weights)
 
 
-def test_means_are_over_the_updates_that_were_made():
+def test_means_are_over_the_updates_that_were_made() -> None:
     learner = make_learner(ppo=PPOConfig(epochs=2, minibatch_size=4))
     phase = ppo_phase(learner, make_reference())
     reports = iter([{"ratio": 1.0, "loss": 0.5, "grad_norm": 1.0}, {"ratio": 11.0, "loss": 9.0}])
@@ -409,7 +411,7 @@ def test_means_are_over_the_updates_that_were_made():
     assert (metrics["ppo/loss"], metrics["ppo/ratio"], metrics["ppo/skipped_updates"]) == (0.5, 6.0, 1)
 
 
-def test_an_update_whose_mean_ratio_is_just_below_the_threshold_is_made():
+def test_an_update_whose_mean_ratio_is_just_below_the_threshold_is_made() -> None:
     learner = make_learner(ppo=PPOConfig(epochs=1))
     rollout, weights = speak(learner), weights_of(learner.baby)
     almost = with_log_ratio(rollout, math.log(9.9))
@@ -419,7 +421,7 @@ def test_an_update_whose_mean_ratio_is_just_below_the_threshold_is_made():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(bad):
+def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(bad) -> None:
     learner, reference = make_learner(), make_reference()
     rollout, weights = speak(learner), weights_of(learner.baby)
     with pytest.raises(TrainingError, match="ppo: the loss is") as caught:
@@ -435,7 +437,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(bad):
     assert_close(weights_of(learner.baby), weights, rtol=0, atol=0, equal_nan=True)
 
 
-def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_move():
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_move() -> None:
     learner, reference = make_learner(), make_reference()
     rollout, weights = speak(learner), weights_of(learner.baby)
     learner.baby.lm.get_input_embeddings().weight.register_hook(lambda gradient: gradient * math.inf)
@@ -447,7 +449,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_move():
 
 
 @pytest.mark.parametrize("parts", [1, 4])
-def test_check_sampler_measures_the_gap_and_the_kl_over_the_whole_vocabulary(parts):
+def test_check_sampler_measures_the_gap_and_the_kl_over_the_whole_vocabulary(parts) -> None:
     learner, reference = make_learner("gpt2", gradient_accumulation_steps=parts), make_reference("gpt2")
     rollout = speak(learner)
     slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
@@ -462,7 +464,7 @@ def test_check_sampler_measures_the_gap_and_the_kl_over_the_whole_vocabulary(par
     assert metrics["ppo/sampler_gap"] < 1e-4
 
 
-def test_check_sampler_stops_a_run_whose_sampler_is_off_at_a_single_token():
+def test_check_sampler_stops_a_run_whose_sampler_is_off_at_a_single_token() -> None:
     learner = make_learner(gradient_accumulation_steps=4)
     rollout = speak(learner)
     rollout.log_probs[2, 0] += 0.01
@@ -471,7 +473,7 @@ def test_check_sampler_stops_a_run_whose_sampler_is_off_at_a_single_token():
     assert caught.value.details["gap"] == pytest.approx(0.01, rel=0.01)
 
 
-def test_an_infinite_ratio_skips_the_update_and_moves_nothing():
+def test_an_infinite_ratio_skips_the_update_and_moves_nothing() -> None:
     # a token the old policy gave e^-200: exp(log ratio) overflows fp32
     learner = make_learner(ppo=PPOConfig(epochs=1, learning_rate=0.01))
     rollout = speak(learner)
@@ -486,7 +488,7 @@ def test_an_infinite_ratio_skips_the_update_and_moves_nothing():
 # ------------------------------------------------------------------------------------------------------------- terms
 
 
-def test_terms_of_an_update_are_summed_into_one_gradient_by_their_weights():
+def test_terms_of_an_update_are_summed_into_one_gradient_by_their_weights() -> None:
     learner = make_learner("gpt2")
     _, first = slow_clm(learner, LINES[:2])
     _, second = slow_clm(learner, LINES[2:])

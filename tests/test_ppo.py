@@ -31,7 +31,7 @@ def real(*lengths: int, width: int) -> torch.Tensor:
 def test_token_rewards_are_the_kl_penalty_and_the_reward_on_the_last_real_token():
     # kl_coef 0.1. Row 0: log-ratios 1, -2, 3, so penalties -0.1, +0.2, -0.3; its reward 5 makes the last 4.7.
     # Row 1 (two tokens): log-ratios 2, -1, so -0.2 and +0.1; its reward -3 makes the second -2.9.
-    # Row 2 (one token): log-ratio 0; its reward 7.
+    # Row 2 (one token) -> None: log-ratio 0; its reward 7.
     log_probs = torch.tensor([[-1.0, -4.0, -1.0], [-2.0, -3.0, NAN], [-1.5, NAN, INF]])
     ref_log_probs = torch.tensor([[-2.0, -2.0, -4.0], [-4.0, -2.0, 9.0], [-1.5, NAN, 9.0]])
     is_real = real(3, 2, 1, width=3)
@@ -40,7 +40,7 @@ def test_token_rewards_are_the_kl_penalty_and_the_reward_on_the_last_real_token(
     assert_close(result, torch.tensor([[-0.1, 0.2, 4.7], [-0.2, -2.9, 0.0], [7.0, 0.0, 0.0]]))
 
 
-def test_token_rewards_of_utterances_of_one_token():
+def test_token_rewards_of_utterances_of_one_token() -> None:
     # 2 - 0.5 * (-1 - -3) = 1
     one = torch.ones(1, 1, dtype=torch.bool)
     assert_close(
@@ -48,7 +48,7 @@ def test_token_rewards_of_utterances_of_one_token():
     )
 
 
-def test_token_rewards_leave_their_arguments_alone():
+def test_token_rewards_leave_their_arguments_alone() -> None:
     is_real, log_probs = real(2, 1, width=2), torch.tensor([[-1.0, -2.0], [-3.0, 0.0]])
     before = is_real.clone(), log_probs.clone()
     token_rewards(at_last_token(torch.ones(2), is_real), log_probs, log_probs - 1, is_real, 0.1)
@@ -57,7 +57,7 @@ def test_token_rewards_leave_their_arguments_alone():
 
 @quick
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=6), numbers, st.floats(0, 2, width=32))
-def test_token_rewards_sum_to_the_reward_less_the_weighted_log_ratio(pairs, reward, kl_coef):
+def test_token_rewards_sum_to_the_reward_less_the_weighted_log_ratio(pairs, reward, kl_coef) -> None:
     log_probs, ref = torch.tensor(pairs, dtype=torch.float64).T[:, None]
     is_real = torch.ones(1, len(pairs)).bool()
     result = token_rewards(at_last_token(torch.tensor([reward]).double(), is_real), log_probs, ref, is_real, kl_coef)
@@ -67,7 +67,7 @@ def test_token_rewards_sum_to_the_reward_less_the_weighted_log_ratio(pairs, rewa
 # ------------------------------------------------------------------------------------------------------- advantages
 
 
-def test_gae_on_three_tokens_by_hand():
+def test_gae_on_three_tokens_by_hand() -> None:
     # gamma 0.5, lam 0.8, so gamma * lam = 0.4; rewards 1, 0, 2; values 0.5, 1, 1.5.
     # delta_3 = 2 - 1.5 = 0.5               A_3 = 0.5
     # delta_2 = 0 + 0.5 * 1.5 - 1 = -0.25   A_2 = -0.25 + 0.4 * 0.5 = -0.05
@@ -76,7 +76,7 @@ def test_gae_on_three_tokens_by_hand():
     assert_close(gae(rewards, values, real(3, width=3), 0.5, 0.8), torch.tensor([[0.98, -0.05, 0.5]]))
 
 
-def test_gae_of_ragged_rows_ends_each_at_its_own_last_token_whatever_lies_under_the_mask():
+def test_gae_of_ragged_rows_ends_each_at_its_own_last_token_whatever_lies_under_the_mask() -> None:
     # Row 0 as above. Row 1 has two tokens: rewards 1, 2; values 1, 0.5.
     # delta_2 = 2 - 0.5 = 1.5               A_2 = 1.5
     # delta_1 = 1 + 0.5 * 0.5 - 1 = 0.25    A_1 = 0.25 + 0.4 * 1.5 = 0.85
@@ -92,7 +92,7 @@ rows = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8)
 
 @quick
 @given(rows)
-def test_gae_with_gamma_and_lam_1_is_the_sum_of_rewards_to_come_less_the_value(row):
+def test_gae_with_gamma_and_lam_1_is_the_sum_of_rewards_to_come_less_the_value(row) -> None:
     rewards, values = torch.tensor(row, dtype=torch.float64).T[:, None]
     to_come = torch.tensor([[sum(r for r, _ in row[u:]) for u in range(len(row))]], dtype=torch.float64)
     assert_close(gae(rewards, values, torch.ones_like(rewards).bool(), 1.0, 1.0), to_come - values)
@@ -100,7 +100,7 @@ def test_gae_with_gamma_and_lam_1_is_the_sum_of_rewards_to_come_less_the_value(r
 
 @quick
 @given(st.lists(rows, min_size=1, max_size=4), st.floats(0, 1), st.floats(0, 1))
-def test_gae_of_a_padded_batch_is_that_of_each_row_alone(batch, gamma, lam):
+def test_gae_of_a_padded_batch_is_that_of_each_row_alone(batch, gamma, lam) -> None:
     width = max(map(len, batch))
     padded = torch.full((2, len(batch), width), NAN, dtype=torch.float64)
     for i, row in enumerate(batch):
@@ -112,25 +112,25 @@ def test_gae_of_a_padded_batch_is_that_of_each_row_alone(batch, gamma, lam):
         assert (together[i, len(row) :] == 0).all()
 
 
-def test_whiten_uses_the_unbiased_variance():
+def test_whiten_uses_the_unbiased_variance() -> None:
     # mean 2, variance (1 + 0 + 1) / 2 = 1 (the biased one, 2/3, would give 1.22)
     assert_close(whiten(torch.tensor([1.0, 2.0, 3.0])), torch.tensor([-1.0, 0.0, 1.0]))
 
 
-def test_whiten_adds_1e_8_to_the_variance():
+def test_whiten_adds_1e_8_to_the_variance() -> None:
     # centred -1e-4 and 1e-4, variance 2e-8, plus 1e-8 is 3e-8; 1e-4 / sqrt(3e-8) = 1 / sqrt(3)
     expected = torch.tensor([-1.0, 1.0], dtype=torch.float64) / math.sqrt(3)
     assert_close(whiten(torch.tensor([0.0, 2e-4], dtype=torch.float64)), expected)
 
 
 @pytest.mark.parametrize("same", [[4.0], [5.0, 5.0, 5.0]])
-def test_whiten_makes_a_single_number_and_equal_numbers_0(same):
+def test_whiten_makes_a_single_number_and_equal_numbers_0(same) -> None:
     assert_close(whiten(torch.tensor(same)), torch.zeros(len(same)))
 
 
 @quick
 @given(st.lists(numbers, min_size=2, max_size=20).filter(lambda x: max(x) - min(x) > 0.1), numbers, st.floats(1, 9))
-def test_whiten_forgets_shift_and_scale(x, shift, scale):
+def test_whiten_forgets_shift_and_scale(x, shift, scale) -> None:
     x = torch.tensor(x, dtype=torch.float64)
     result = whiten(x)
     assert float(result.mean()) == pytest.approx(0, abs=1e-9)
@@ -141,7 +141,7 @@ def test_whiten_forgets_shift_and_scale(x, shift, scale):
 # ------------------------------------------------------------------------------------------------------------ losses
 
 
-def test_policy_loss_clips_only_what_would_go_further_the_same_way():
+def test_policy_loss_clips_only_what_would_go_further_the_same_way() -> None:
     # clip to 0.8 .. 1.2; loss = max(-A * ratio, -A * clipped ratio)
     # A  1, ratio 1.5: max(-1.5, -1.2) = -1.2, clipped: no gradient
     # A  1, ratio 0.5: max(-0.5, -0.8) = -0.5               gradient by log_prob -A * ratio = -0.5
@@ -159,7 +159,7 @@ def test_policy_loss_clips_only_what_would_go_further_the_same_way():
     assert_close(log_probs.grad, torch.tensor([0.0, -0.5, 1.5, 0.0, -2.2, 0.0], dtype=torch.float64))
 
 
-def test_value_loss_takes_the_worse_of_the_value_and_the_clipped_value():
+def test_value_loss_takes_the_worse_of_the_value_and_the_clipped_value() -> None:
     # old value 1, clipped to 0.8 .. 1.2
     # V 1.5, return 1: max(0.5^2, 0.2^2) / 2 = 0.125                    gradient V - return = 0.5
     # V 1.5, return 2: max(0.5^2, 0.8^2) / 2 = 0.32, the clipped value's: no gradient
@@ -175,7 +175,7 @@ def test_value_loss_takes_the_worse_of_the_value_and_the_clipped_value():
 
 @quick
 @given(st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=8), st.floats(0.01, 0.9))
-def test_both_losses_are_never_below_the_unclipped_ones(triples, clip):
+def test_both_losses_are_never_below_the_unclipped_ones(triples, clip) -> None:
     new, old, third = torch.tensor(triples, dtype=torch.float64).T
     new, old = new / 5, old / 5  # ratios up to e^4
     assert (policy_loss(new, old, third, clip) >= -third * (new - old).exp()).all()
@@ -185,13 +185,13 @@ def test_both_losses_are_never_below_the_unclipped_ones(triples, clip):
 # ----------------------------------------------------------------------------------------------- entropy, divergence
 
 
-def test_entropy_by_hand():
+def test_entropy_by_hand() -> None:
     # 1/2 ln 2 + 1/4 ln 4 + 1/4 ln 4 = 1.5 ln 2; a sure thing 0; two equal tokens in the support, ln 2
     log_policy = torch.tensor([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.5, 0.0, 0.5]]).log()
     assert_close(entropy(log_policy), torch.tensor([1.5 * LN2, 0.0, LN2]))
 
 
-def test_gradient_of_entropy_by_hand_with_a_token_outside_the_support():
+def test_gradient_of_entropy_by_hand_with_a_token_outside_the_support() -> None:
     # d H / d logit_i = -p_i * (log p_i + H), H = 1.5 ln 2:
     # p = 1/2: -1/2 * 0.5 ln 2 = -0.25 ln 2;  p = 1/4: -1/4 * -0.5 ln 2 = 0.125 ln 2;  outside: 0
     logits = torch.tensor([[2.0, 1.0, 1.0, 7.0]]).log2().mul(LN2).requires_grad_()
@@ -201,7 +201,7 @@ def test_gradient_of_entropy_by_hand_with_a_token_outside_the_support():
 
 
 def test_exact_kl_by_hand():
-    # (1/2, 1/2) from (1/4, 3/4): 1/2 ln 2 + 1/2 ln 2/3 = 1/2 ln 4/3; the other way: 1/4 ln 1/2 + 3/4 ln 3/2
+    # (1/2, 1/2) from (1/4, 3/4) -> None: 1/2 ln 2 + 1/2 ln 2/3 = 1/2 ln 4/3; the other way: 1/4 ln 1/2 + 3/4 ln 3/2
     log_policy = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).log()
     expected = torch.tensor([0.5 * math.log(4 / 3), -0.25 * LN2 + 0.75 * math.log(1.5)])
     assert_close(exact_kl(log_policy, log_policy.flip(0)), expected)
@@ -209,7 +209,7 @@ def test_exact_kl_by_hand():
 
 def test_exact_kl_with_tokens_outside_the_support():
     # (1/2, 1/4, 1/4) from (1/4, 1/4, 1/2): 1/2 ln 2 + 0 - 1/4 ln 2 = 1/4 ln 2
-    # (1/2, 1/2, 0) from (1/4, 1/4, 1/2): ln 2;  (1/2, 1/2, 0) from (1/8, 7/8, 0): 1/2 ln 4 + 1/2 ln 4/7
+    # (1/2, 1/2, 0) from (1/4, 1/4, 1/2): ln 2;  (1/2, 1/2, 0) from (1/8, 7/8, 0) -> None: 1/2 ln 4 + 1/2 ln 4/7
     log_policy = torch.tensor([[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]).log()
     reference = torch.tensor([[0.25, 0.25, 0.5], [0.25, 0.25, 0.5], [0.125, 0.875, 0.0]]).log()
     expected = torch.tensor([0.25 * LN2, LN2, 0.5 * math.log(16 / 7)])
@@ -221,14 +221,14 @@ logit_rows = st.lists(st.tuples(numbers, numbers), min_size=2, max_size=12)
 
 @quick
 @given(logit_rows)
-def test_entropy_and_kl_stay_within_their_bounds_and_kl_from_oneself_is_0(row):
+def test_entropy_and_kl_stay_within_their_bounds_and_kl_from_oneself_is_0(row) -> None:
     mine, other = torch.tensor(row, dtype=torch.float64).T[:, None].log_softmax(-1)
     assert -1e-12 <= float(entropy(mine)) <= math.log(len(row)) + 1e-12
     assert float(exact_kl(mine, other)) >= -1e-12
     assert float(exact_kl(mine, mine)) == 0
 
 
-def test_the_mean_log_ratio_of_samples_approaches_the_exact_kl():
+def test_the_mean_log_ratio_of_samples_approaches_the_exact_kl() -> None:
     # what the per-token penalty measures and what is reported as exact are the same quantity; 200 000 draws whose
     # log-ratios have a standard deviation near 1, so the mean's is 0.0022: 5 of them
     generator = torch.Generator().manual_seed(0)
@@ -251,5 +251,5 @@ def test_the_mean_log_ratio_of_samples_approaches_the_exact_kl():
         (-3.0, 0.199872),  # sampled KLs can be negative
     ],
 )
-def test_adapted_kl_coef_by_hand(kl, expected):
+def test_adapted_kl_coef_by_hand(kl, expected) -> None:
     assert adapted_kl_coef(0.2, kl, target=6.0, horizon=10_000, batch_size=32) == pytest.approx(expected, rel=1e-12)

@@ -92,7 +92,7 @@ def total_variation(p: Tensor, q: Tensor) -> float:
     return float((p - q).abs().sum()) / 2
 
 
-def test_ppo_finds_the_best_arm_of_each_of_two_bandits():
+def test_ppo_finds_the_best_arm_of_each_of_two_bandits() -> None:
     # after 4 the token 6 earns 1, after 5 the token 3, all else nothing: best is to say nothing else. Chance is 1/8
     best = torch.tensor([6, 3] * 32)
     prompts = [[BOS, 4], [BOS, 5]]
@@ -110,7 +110,7 @@ def test_ppo_finds_the_best_arm_of_each_of_two_bandits():
 
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
-def test_under_a_kl_penalty_ppo_reaches_the_closed_form_optimum(family):
+def test_under_a_kl_penalty_ppo_reaches_the_closed_form_optimum(family) -> None:
     rewards, kl_coef, prompt = torch.tensor([0.0, 1.0, 0.5, 0.0, -1.0, 0.3, 0.0, 0.8]), 0.5, [BOS, 3]
     learner, first = learn(
         sharp_lm(family, 8, seed=1),
@@ -130,7 +130,7 @@ def test_under_a_kl_penalty_ppo_reaches_the_closed_form_optimum(family):
         assert total_variation(optimum(reference, rewards, wrong), best) > 0.1
 
 
-def test_utterances_of_two_tokens_or_one_reach_the_closed_form_optimum_too():
+def test_utterances_of_two_tokens_or_one_reach_the_closed_form_optimum_too() -> None:
     # the reward hangs on both tokens, or on having ended at once: credit, values and EOS all have to be right
     prompt, size, kl_coef = [BOS, 3], 5, 0.5
     first_token = [0.0, 0.5, 0.6, 0.25, -0.25]

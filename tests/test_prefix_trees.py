@@ -24,7 +24,7 @@ def plain_log_probs(lm, row: list[int]) -> list[float]:
     return [0.0, *logits.log_softmax(-1)[torch.arange(len(row) - 1), torch.tensor(row[1:], dtype=torch.long)].tolist()]
 
 
-def test_a_tree_by_hand():
+def test_a_tree_by_hand() -> None:
     forest = grow(ROWS, width=10)
     # sorted: 1 | 1 20 30 | 1 20 30 40 (twice) | 1 20 30 41 50 | 1 20 35
     # columns, each a prefix that goes on: 0: 1, 1: 1 20, 2: 1 20 30, 3: 1 20 30 41
@@ -36,7 +36,7 @@ def test_a_tree_by_hand():
     assert forest.edge_of.tolist() == [edge for row in expected for edge in row]
 
 
-def test_branches_do_not_see_each_other_and_a_full_tree_is_followed_by_another():
+def test_branches_do_not_see_each_other_and_a_full_tree_is_followed_by_another() -> None:
     rows = [[1, 2, 3, 4, 9], [1, 2, 5, 6, 9], [1, 7, 8, 9]]
     # 1 2 3 4 (9) and 5 6 (9) below 2, then 7 8 (9) below 1: 3 and 4 end at 4; 2, 5 and 6 at 6
     assert grow(rows, width=8).trees == [Tree([1, 2, 3, 4, 5, 6, 7, 8], [8, 6, 4, 4, 6, 6, 8, 8])]
@@ -46,7 +46,7 @@ def test_branches_do_not_see_each_other_and_a_full_tree_is_followed_by_another()
     assert [tree.ids for tree in grow(rows, width=1).trees] == [[1, 2, 3, 4], [1, 2, 5, 6], [1, 7, 8]]
 
 
-def test_rows_that_share_a_quarter_of_the_width_widen_the_tree_to_four_times_as_much():
+def test_rows_that_share_a_quarter_of_the_width_widen_the_tree_to_four_times_as_much() -> None:
     sharing_two = [[1, 2, k, 9] for k in range(3, 8)]  # two columns for all, and one each
     sharing_one = [[2, k, 9] for k in range(3, 8)]
     assert [len(tree.ids) for tree in grow(sharing_two, width=5).trees] == [7]  # 4 * 2 >= 5
@@ -55,7 +55,7 @@ def test_rows_that_share_a_quarter_of_the_width_widen_the_tree_to_four_times_as_
     assert [len(tree.ids) for tree in grow(sharing_two, width=1).trees] == [4, 4, 3]
 
 
-def test_rows_of_one_token_predict_nothing():
+def test_rows_of_one_token_predict_nothing() -> None:
     forest = grow([[3], [3], [1]], width=8)
     assert (forest.columns, len(forest.token), forest.edge_of.tolist()) == (0, 0, [-1, -1, -1])
     assert row_log_probs(tiny_lm("opt"), [[3], [3], [1]]).tolist() == [0, 0, 0]
@@ -67,7 +67,7 @@ def test_rows_of_one_token_predict_nothing():
     st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=12),
     st.integers(1, 12),
 )
-def test_following_the_ancestors_of_an_edge_spells_the_row(rows, width):
+def test_following_the_ancestors_of_an_edge_spells_the_row(rows, width) -> None:
     forest = grow(rows, width)
     edges = iter(forest.edge_of)
     for row in rows:
@@ -84,13 +84,15 @@ def test_following_the_ancestors_of_an_edge_spells_the_row(rows, width):
 @pytest.mark.parametrize(
     ("one", "other", "expected"), [([], [1], 0), ([1], [2], 0), ([1, 2], [1, 3], 1), ([1, 2], [1, 2, 3], 2)]
 )
-def test_common_prefix(one, other, expected):
+def test_common_prefix(one, other, expected) -> None:
     assert common_prefix(one, other) == common_prefix(other, one) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("columns", "tokens"), [(96, 4096), (5, 12), (4, 1)])
-def test_rows_on_trees_score_as_if_each_were_read_alone(family, columns, tokens, monkeypatch):
+def test_rows_on_trees_score_as_if_each_were_read_alone(
+    family, columns, tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(text_scores, "TREE_COLUMNS", columns)
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens)
     monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", 2 * 320)
@@ -102,28 +104,28 @@ def test_rows_on_trees_score_as_if_each_were_read_alone(family, columns, tokens,
     assert (scores[:4] == scores[7:11]).all()  # equal rows: to the last bit
 
 
-def test_rows_that_share_little_are_read_one_by_one(monkeypatch):
+def test_rows_that_share_little_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_scores, "_log_probs_on_trees", None)
     lm, rows = sharp_lm("opt"), [[1, 20, 30, 40, 2], [1, 50, 60, 8, 9, 3], [1, 7]]
     expected = [x for row in rows for x in plain_log_probs(lm, row)]
     np.testing.assert_allclose(row_log_probs(lm, rows), expected, rtol=0, atol=1e-5)
 
 
-def test_a_model_without_positions_reads_rows_one_by_one():
+def test_a_model_without_positions_reads_rows_one_by_one() -> None:
     config = BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=2)
     lm = AutoModelForCausalLM.from_config(config).eval()
     expected = [x for row in ROWS for x in plain_log_probs(lm, row)]
     np.testing.assert_allclose(row_log_probs(lm, ROWS), expected, rtol=0, atol=1e-5)
 
 
-def test_a_tree_needs_a_model_that_takes_positions():
+def test_a_tree_needs_a_model_that_takes_positions() -> None:
     lm = AutoModelForCausalLM.from_config(BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=2))
     ids = torch.zeros(1, 4, dtype=torch.long)
     with pytest.raises(ValueError, match="takes no position_ids"):
         scoring.hidden_states(lm, ids, ids == 0, ends=ids + 4)
 
 
-def test_scores_need_no_memory_for_all_logits(monkeypatch):
+def test_scores_need_no_memory_for_all_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     lm, sizes = tiny_lm("gpt2"), []
     head = lm.get_output_embeddings()
     handle = head.register_forward_hook(lambda module, inputs, output: sizes.append(output.numel()))
@@ -134,7 +136,7 @@ def test_scores_need_no_memory_for_all_logits(monkeypatch):
 
 
 @pytest.mark.parametrize("rows", [ROWS * 3, [[1, k, k + 1, k + 2] for k in range(2, 40)]])
-def test_several_threads_read_what_one_reads(rows, monkeypatch):
+def test_several_threads_read_what_one_reads(rows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_scores, "TREE_COLUMNS", 4)
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 8)
     lm, threads = sharp_lm("llama"), torch.get_num_threads()
@@ -147,7 +149,7 @@ def test_several_threads_read_what_one_reads(rows, monkeypatch):
         torch.set_num_threads(threads)
 
 
-def test_what_goes_wrong_in_a_thread_is_heard(monkeypatch):
+def test_what_goes_wrong_in_a_thread_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 8)
     threads = torch.get_num_threads()
     try:

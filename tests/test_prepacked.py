@@ -28,7 +28,7 @@ def replaced(lm: nn.Module) -> list[str]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_packed_layers_give_the_same_log_probs_and_are_gone_afterwards(family):
+def test_packed_layers_give_the_same_log_probs_and_are_gone_afterwards(family) -> None:
     lm = tiny_lm(family)
     plain = token_log_probs(lm, ROWS)
     with prepacked(lm):
@@ -39,7 +39,7 @@ def test_packed_layers_give_the_same_log_probs_and_are_gone_afterwards(family):
     assert torch.equal(token_log_probs(lm, ROWS), plain)
 
 
-def test_gpt2s_activation_in_one_step_is_the_one_in_eight():
+def test_gpt2s_activation_in_one_step_is_the_one_in_eight() -> None:
     act = tiny_lm("gpt2").transformer.h[0].mlp.act
     x = torch.linspace(-6, 6, 101)
     plain = act(x)
@@ -48,7 +48,7 @@ def test_gpt2s_activation_in_one_step_is_the_one_in_eight():
         torch.testing.assert_close(act(x), plain)
 
 
-def test_weights_that_changed_in_between_are_packed_anew():
+def test_weights_that_changed_in_between_are_packed_anew() -> None:
     lm = tiny_lm("gpt2")
     with prepacked(lm):
         before = token_log_probs(lm, ROWS)
@@ -60,14 +60,14 @@ def test_weights_that_changed_in_between_are_packed_anew():
         torch.testing.assert_close(token_log_probs(lm, ROWS), plain)
 
 
-def test_layers_come_back_after_an_error():
+def test_layers_come_back_after_an_error() -> None:
     lm = tiny_lm("opt")
     with pytest.raises(RuntimeError, match="halfway"), prepacked(lm):
         raise RuntimeError("halfway")
     assert replaced(lm) == []
 
 
-def test_layers_of_another_class_precision_or_forward_are_left_alone():
+def test_layers_of_another_class_precision_or_forward_are_left_alone() -> None:
     model = nn.Sequential(Doubled(3, 3), nn.Linear(3, 3).bfloat16(), nn.Linear(3, 3), nn.Linear(3, 3))
     hooked = model[2]
     hooked.forward = lambda x: x
@@ -77,12 +77,12 @@ def test_layers_of_another_class_precision_or_forward_are_left_alone():
     assert replaced(model) == ["2"]
 
 
-def test_autocast_keeps_its_precision():
+def test_autocast_keeps_its_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16), prepacked(model := nn.Linear(3, 3)):
         assert model(torch.ones(1, 3)).dtype == torch.bfloat16
 
 
-def test_many_texts_are_read_with_packed_weights_and_few_are_not(monkeypatch):
+def test_many_texts_are_read_with_packed_weights_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
     def watched(lm):

@@ -39,7 +39,7 @@ def tiny(text_file: Path, tmp_path: Path) -> Callable[..., Recipe]:
 
 
 @pytest.mark.parametrize("architecture", FAMILIES)
-def test_each_architecture_learns_and_opens_with_auto_model(architecture: str, tiny, tmp_path):
+def test_each_architecture_learns_and_opens_with_auto_model(architecture: str, tiny, tmp_path: Path) -> None:
     rows = []
     pretrain(tiny("--shape.architecture", architecture), on_row=rows.append)
     losses = [row["clm/loss"] for row in rows if row["kind"] == "step"]
@@ -57,7 +57,7 @@ def test_each_architecture_learns_and_opens_with_auto_model(architecture: str, t
     assert tokenizer.decode(tokenizer("perché no? 日本")["input_ids"]) == "perché no? 日本"
 
 
-def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tiny):
+def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tiny) -> None:
     def weights(trainer) -> torch.Tensor:
         return torch.cat([p.detach().flatten() for p in trainer.baby.lm.parameters()])
 
@@ -78,14 +78,14 @@ def newborn(recipe: Recipe, lines: list[str] | None = None) -> Path:
     return Path(recipe.output_dir) / "newborn"
 
 
-def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny):
+def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny) -> None:
     def bits(name: str, seed: str) -> bytes:
         return (newborn(tiny("--seed", seed, output_dir=name)) / "model.safetensors").read_bytes()
 
     assert bits("one", "1") == bits("again", "1") != bits("two", "2")
 
 
-def test_the_tokenizer_is_trained_on_training_lines_only(tiny):
+def test_the_tokenizer_is_trained_on_training_lines_only(tiny) -> None:
     # Of the lines only one is long enough; it has too little in it for 320 - 258 merges.
     lines = [*["il cane e il gatto " * 2] * 3, *[line[:30] for line in italian_lines(40)]]
     settings = ("--text.heldout_every", "null", "--text.max_length", "4")
@@ -98,13 +98,13 @@ def test_the_tokenizer_is_trained_on_training_lines_only(tiny):
     assert sizes[1] < 290
 
 
-def test_no_text_is_unknown_and_the_end_token_begins_and_ends():
+def test_no_text_is_unknown_and_the_end_token_begins_and_ends() -> None:
     tokenizer = train_tokenizer(["ciao"], 258)
     assert (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (258, 0, 0, 1)
     assert len(tokenizer("ciao日")["input_ids"]) == 4 + 3
 
 
-def test_the_loss_by_hand():
+def test_the_loss_by_hand() -> None:
     # A uniform model over 4 tokens gives each -ln 4.
     assert float(clm_loss(torch.zeros(1, 4), torch.tensor([2]))) == pytest.approx(math.log(4))
     # Logits (ln 3, 0): p = (3/4, 1/4); the sum over both targets.
@@ -121,13 +121,13 @@ def test_the_loss_by_hand():
         (["--baby.model", "some"], "baby.model"),
     ],
 )
-def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: str, tiny):
+def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: str, tiny) -> None:
     with pytest.raises(RecipeError) as error:
         newborn_trainer(tiny(*words))
     assert error.value.key == key
 
 
-def test_a_newborn_of_somebody_elses_is_left_alone(tiny, tmp_path):
+def test_a_newborn_of_somebody_elses_is_left_alone(tiny, tmp_path: Path) -> None:
     (tmp_path / "run" / "newborn").mkdir(parents=True)
     (tmp_path / "run" / "newborn" / "photo.txt").write_text("mine")
     with pytest.raises(RunDirectoryError, match="holds newborn already"):
@@ -135,19 +135,21 @@ def test_a_newborn_of_somebody_elses_is_left_alone(tiny, tmp_path):
     assert (tmp_path / "run" / "newborn" / "photo.txt").read_text() == "mine"
 
 
-def test_a_shape_that_does_not_fit_is_refused():
+def test_a_shape_that_does_not_fit_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"shape.num_heads = 5 does not divide the hidden size 32."):
         ShapeConfig(hidden_size=32, num_heads=5)
 
 
-def test_sizes_have_the_parameters_in_their_names():
+def test_sizes_have_the_parameters_in_their_names() -> None:
     # A GPT-2 layer has 12 h^2 weights, biases left out: 4 layers of 128: 0.8 M; 6 of 256: 4.7 M; 8 of 384: 14.2 M.
     for name, millions in (("1m", 0.8), ("5m", 4.7), ("14m", 14.2)):
         shape = ShapeConfig(size=name)
         assert 12 * shape.width**2 * shape.layers / 1e6 == pytest.approx(millions, abs=0.05)
 
 
-def test_the_command_line_raises_and_goes_on(text_file, tmp_path, capsys):
+def test_the_command_line_raises_and_goes_on(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--text.sources", f"[{text_file}]", "--output_dir", str(tmp_path / "run")]
     short = [word if word != "20" else "3" for word in TINY]
     assert main(["pretrain", "pretrain-small", *short, *words, "--clm.warmup_updates", "1"]) == 0

@@ -54,62 +54,64 @@ def refusal(tmp_path: Path, text: str, *overrides: str) -> RecipeError:
 # ---------------------------------------------------------------------------------------------------------- loading
 
 
-def test_a_recipes_settings_replace_defaults_and_the_rest_stays(tmp_path: Path):
+def test_a_recipes_settings_replace_defaults_and_the_rest_stays(tmp_path: Path) -> None:
     recipe = load(tmp_path, "max_steps: 600\nppo:\n  epochs: 2\n  kl_coef: 0.1\n")
     assert recipe == Recipe(max_steps=600, ppo=PPOConfig(epochs=2, kl_coef=0.1))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n"])
-def test_an_empty_recipe_is_the_defaults(tmp_path: Path, text: str):
+def test_an_empty_recipe_is_the_defaults(tmp_path: Path, text: str) -> None:
     assert load(tmp_path, text) == Recipe()
 
 
-def test_no_recipe_is_the_defaults():
+def test_no_recipe_is_the_defaults() -> None:
     assert load_recipe() == Recipe()
 
 
-def test_overrides_win_over_the_recipe(tmp_path: Path):
+def test_overrides_win_over_the_recipe(tmp_path: Path) -> None:
     recipe = load(tmp_path, "seed: 1\nppo:\n  epochs: 2\n  lam: 0.5\n", "--ppo.epochs", "3", "--seed=4")
     assert recipe == Recipe(seed=4, ppo=PPOConfig(epochs=3, lam=0.5))
 
 
-def test_of_two_overrides_the_last_wins():
+def test_of_two_overrides_the_last_wins() -> None:
     assert load_recipe(None, ["--seed", "1", "--seed", "2"]).seed == 2
 
 
-def test_lists_and_mappings_are_written_as_yaml_on_the_command_line():
+def test_lists_and_mappings_are_written_as_yaml_on_the_command_line() -> None:
     recipe = load_recipe(None, ["--text.sources", "[a.txt, b]", "--evaluation.texts", "{it: [a.txt], en: [c, d]}"])
     assert recipe.text.sources == ["a.txt", "b"]
     assert recipe.evaluation.texts == {"it": ["a.txt"], "en": ["c", "d"]}
 
 
-def test_numbers_may_be_written_as_people_write_them(tmp_path: Path):
+def test_numbers_may_be_written_as_people_write_them(tmp_path: Path) -> None:
     recipe = load(tmp_path, "clm:\n  learning_rate: 1e-3\nppo:\n  kl_coef: 1\n")
     assert (recipe.clm.learning_rate, recipe.ppo.kl_coef) == (0.001, 1.0)
 
 
-def test_null_means_off_in_a_file_and_on_the_command_line(tmp_path: Path):
+def test_null_means_off_in_a_file_and_on_the_command_line(tmp_path: Path) -> None:
     assert load(tmp_path, "text:\n  heldout_every: null\n").text.heldout_every is None
     assert load_recipe(None, ["--text.heldout_every", "null"]).text.heldout_every is None
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_every_shipped_recipe_opens_by_its_name_and_says_something_of_its_own(name: str):
+def test_every_shipped_recipe_opens_by_its_name_and_says_something_of_its_own(name: str) -> None:
     assert load_recipe(name) != Recipe()
 
 
-def test_recipes_are_shipped():
+def test_recipes_are_shipped() -> None:
     assert list(shipped()) == ["paper", "pretrain-small", "real-small"]
 
 
-def test_a_name_wins_over_a_file_of_that_name_and_a_path_opens_the_file(tmp_path: Path, monkeypatch):
+def test_a_name_wins_over_a_file_of_that_name_and_a_path_opens_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "paper").write_text("seed: 5\n")
     monkeypatch.chdir(tmp_path)
     assert load_recipe("paper").seed == 347
     assert load_recipe("./paper").seed == 5
 
 
-def test_an_error_in_a_shipped_recipe_names_recipe_and_line():
+def test_an_error_in_a_shipped_recipe_names_recipe_and_line() -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("paper", ["--batch_size", "3"])
     assert caught.value.key == "ppo.minibatch_size"
@@ -117,7 +119,7 @@ def test_an_error_in_a_shipped_recipe_names_recipe_and_line():
     assert caught.value.where == f"paper.yaml of bambino, line {line}"
 
 
-def test_the_papers_recipe_has_the_papers_numbers():
+def test_the_papers_recipe_has_the_papers_numbers() -> None:
     recipe = load_recipe("paper")
     assert (recipe.schedule.cycle, recipe.batch_size) == ({"clm": 10, "ppo": 2}, 32)
     paper = recipe.feedback["parent_perplexity"]
@@ -142,11 +144,11 @@ UNUSUAL = Recipe(
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), UNUSUAL], ids=["defaults", "unusual"])
-def test_a_dumped_recipe_loads_as_the_same_recipe(tmp_path: Path, recipe: Recipe):
+def test_a_dumped_recipe_loads_as_the_same_recipe(tmp_path: Path, recipe: Recipe) -> None:
     assert load(tmp_path, dump_recipe(recipe)) == recipe
 
 
-def test_a_dumped_recipe_writes_every_setting_out():
+def test_a_dumped_recipe_writes_every_setting_out() -> None:
     content = yaml.safe_load(dump_recipe(UNUSUAL))
     mappings = {"schedule.cycle", "schedule.warmup", "evaluation.texts", "evaluation.pairs"}
 
@@ -166,7 +168,7 @@ texts = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1
 @example("1e3", "-1.5e-3", 1e-5)
 @example("null", "2024-01-01", 1e22)
 @example("yes", " # no", 1.0)
-def test_any_name_and_number_survives_dumping(output_dir: str, source: str, rate: float):
+def test_any_name_and_number_survives_dumping(output_dir: str, source: str, rate: float) -> None:
     recipe = Recipe(
         output_dir=output_dir,
         text=TextConfig(sources=[source]),
@@ -190,7 +192,9 @@ def test_any_name_and_number_survives_dumping(output_dir: str, source: str, rate
         ("zzzqqq: 3\n", "zzzqqq", 1, "`bambino train --help` lists all settings."),
     ],
 )
-def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_spelling(tmp_path, text, key, line, hint):
+def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_spelling(
+    tmp_path: Path, text, key, line, hint
+) -> None:
     error = refusal(tmp_path, text)
     assert error.key == key
     assert str(error) == f"There is no setting {key}. {hint}\n             ({tmp_path}/mine.yaml, line {line})"
@@ -214,7 +218,9 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_spelling(tmp_pa
         ("output_dir: [a]\n", "output_dir", 1, "str"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_with_its_line_and_what_it_should_be(tmp_path, text, key, line, wanted):
+def test_a_value_of_the_wrong_type_is_refused_with_its_line_and_what_it_should_be(
+    tmp_path: Path, text, key, line, wanted
+) -> None:
     error = refusal(tmp_path, text)
     assert error.key == key
     assert str(error).startswith(f"{key}: expected ")
@@ -286,12 +292,12 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_line_and_what_it_should_b
         ("evaluation:\n  eval_steps: 0\n", "evaluation.eval_steps = 0 is too small. Use 1 or more.", 2),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_with_key_value_way_out_and_line(tmp_path, text, message, line):
+def test_a_value_that_cannot_be_is_refused_with_key_value_way_out_and_line(tmp_path: Path, text, message, line) -> None:
     assert str(refusal(tmp_path, text)) == f"{message}\n             ({tmp_path}/mine.yaml, line {line})"
 
 
 @pytest.mark.parametrize("setting", ["ppo.epochs", "seed", "text.sources", "evaluation.texts", "ppo.adaptive_kl"])
-def test_null_is_refused_for_a_setting_that_cannot_be_off(tmp_path: Path, setting: str):
+def test_null_is_refused_for_a_setting_that_cannot_be_off(tmp_path: Path, setting: str) -> None:
     *section, name = setting.split(".")
     text = f"{section[0]}:\n  {name}: null\n" if section else f"\n{name}: null\n"
     error = refusal(tmp_path, text)
@@ -299,13 +305,13 @@ def test_null_is_refused_for_a_setting_that_cannot_be_off(tmp_path: Path, settin
     assert error.where.endswith("mine.yaml, line 2")
 
 
-def test_loading_one_recipe_leaves_nothing_behind_for_the_next():
+def test_loading_one_recipe_leaves_nothing_behind_for_the_next() -> None:
     load_recipe(None, ["--text.sources=[a.txt]", "--schedule.cycle", "{clm: 1}", "--seed", "5"])
     assert load_recipe() == Recipe()
 
 
 @pytest.mark.parametrize("value", ["3", "", "null", "[1]", "text"])
-def test_a_section_given_a_scalar_is_refused(tmp_path: Path, value: str):
+def test_a_section_given_a_scalar_is_refused(tmp_path: Path, value: str) -> None:
     error = refusal(tmp_path, f"seed: 1\nppo: {value}\n")
     assert error.problem == "ppo is a section. Write its settings below it, indented."
     assert error.where.endswith("mine.yaml, line 2")
@@ -320,41 +326,41 @@ def test_a_section_given_a_scalar_is_refused(tmp_path: Path, value: str):
         ("ppo:\n  epochs: 1\nppo.epochs: 2\n", "ppo.epochs", 3),
     ],
 )
-def test_a_key_given_twice_is_refused_at_its_second_line(tmp_path: Path, text: str, key: str, line: int):
+def test_a_key_given_twice_is_refused_at_its_second_line(tmp_path: Path, text: str, key: str, line: int) -> None:
     error = refusal(tmp_path, text)
     assert error.problem == f"{key} is given twice. Keep one."
     assert error.where.endswith(f"mine.yaml, line {line}")
 
 
-def test_what_is_not_yaml_is_refused_with_the_place(tmp_path: Path):
+def test_what_is_not_yaml_is_refused_with_the_place(tmp_path: Path) -> None:
     message = str(refusal(tmp_path, "seed: 1\ntext: [a\n"))
     assert "mine.yaml is not YAML" in message
     assert "line 2, column 7" in message
 
 
 @pytest.mark.parametrize("text", ["- seed\n", "seed\n", "3\n"])
-def test_yaml_that_is_no_mapping_is_refused(tmp_path: Path, text: str):
+def test_yaml_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     assert "holds no settings. A recipe is a mapping such as `max_steps: 600`." in str(refusal(tmp_path, text))
 
 
-def test_yaml_cannot_run_code(tmp_path: Path):
+def test_yaml_cannot_run_code(tmp_path: Path) -> None:
     # Were it run, the folder would be there.
     refusal(tmp_path, f"output_dir: !!python/object/apply:os.mkdir ['{tmp_path}/made']\n")
     assert not (tmp_path / "made").exists()
 
 
-def test_a_missing_recipe_is_named(tmp_path: Path):
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"There is no recipe at .*nowhere\.yaml\. Give the path of a YAML file"):
         load_recipe(tmp_path / "nowhere.yaml")
 
 
 @pytest.mark.parametrize("name", ["papr", "recipes/paper.yaml"])
-def test_a_name_that_is_none_is_answered_with_the_names_there_are(name: str):
+def test_a_name_that_is_none_is_answered_with_the_names_there_are(name: str) -> None:
     with pytest.raises(RecipeError, match=r"Did you mean paper\? .*shipped: paper, pretrain-small, real-small\.$"):
         load_recipe(name)
 
 
-def test_a_folder_or_a_binary_file_is_no_recipe(tmp_path: Path):
+def test_a_folder_or_a_binary_file_is_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "weights.yaml").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path, tmp_path / "weights.yaml"):
         with pytest.raises(RecipeError, match=f"The recipe {path} cannot be read"):
@@ -372,31 +378,33 @@ def test_a_folder_or_a_binary_file_is_no_recipe(tmp_path: Path):
         (["--ppo.epochs", "x"], "ppo.epochs: expected an int. Got value: x"),
     ],
 )
-def test_an_error_of_the_command_line_claims_no_line_of_the_file(tmp_path: Path, override: list[str], message: str):
+def test_an_error_of_the_command_line_claims_no_line_of_the_file(
+    tmp_path: Path, override: list[str], message: str
+) -> None:
     error = refusal(tmp_path, "ppo:\n  epochs: 3\n", *override)
     assert (str(error), error.where) == (message, "")
 
 
-def test_an_override_may_put_the_files_value_in_the_wrong(tmp_path: Path):
+def test_an_override_may_put_the_files_value_in_the_wrong(tmp_path: Path) -> None:
     error = refusal(tmp_path, "batch_size: 8\nppo:\n  minibatch_size: 4\n", "--batch_size", "6")
     assert str(error).startswith("ppo.minibatch_size = 4 does not divide batch_size = 6.")
     assert error.where.endswith("mine.yaml, line 3")
 
 
 @pytest.mark.parametrize("word", ["--ppo.epoch", "--ppo.epoch=2", "--ppo.ep"])
-def test_an_unknown_or_shortened_override_is_refused_with_the_nearest_spelling(word: str):
+def test_an_unknown_or_shortened_override_is_refused_with_the_nearest_spelling(word: str) -> None:
     overrides = [word] if "=" in word else [word, "2"]
     with pytest.raises(RecipeError, match=r"There is no setting ppo\.ep\w*\. Did you mean ppo\.epochs\?$"):
         load_recipe(None, overrides)
 
 
 @pytest.mark.parametrize("overrides", [["ppo.epochs", "2"], ["--seed=1", "2"]])
-def test_a_word_that_belongs_to_no_setting_is_refused_with_an_example(overrides: list[str]):
+def test_a_word_that_belongs_to_no_setting_is_refused_with_an_example(overrides: list[str]) -> None:
     with pytest.raises(RecipeError, match=r"is no setting\. Overrides look like --ppo\.kl_coef 0\.1"):
         load_recipe(None, overrides)
 
 
-def test_a_setting_without_its_value_is_refused():
+def test_a_setting_without_its_value_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"--ppo\.kl_coef: expected one argument"):
         load_recipe(None, ["--ppo.kl_coef"])
 
@@ -404,13 +412,13 @@ def test_a_setting_without_its_value_is_refused():
 # --------------------------------------------------------------------------------------------------------- feedback
 
 
-def test_a_recipe_names_all_kinds_of_feedback_there_are(tmp_path: Path):
+def test_a_recipe_names_all_kinds_of_feedback_there_are(tmp_path: Path) -> None:
     assert load_recipe().feedback == {}
     text = "feedback:\n  parent_perplexity: {tau: null, for: clm}\n"
     assert load(tmp_path, text).feedback == {"parent_perplexity": ParentPerplexityConfig(for_="clm", tau=None)}
 
 
-def test_an_override_sets_one_setting_of_one_kind_and_adds_the_kind_where_it_is_not_there(tmp_path: Path):
+def test_an_override_sets_one_setting_of_one_kind_and_adds_the_kind_where_it_is_not_there(tmp_path: Path) -> None:
     text = "feedback:\n  parent_perplexity: {tau: null, alpha: 2}\n"
     one = load(tmp_path, text, "--feedback.parent_perplexity.alpha", "3").feedback
     assert one == {"parent_perplexity": ParentPerplexityConfig(tau=None, alpha=3.0)}
@@ -419,14 +427,14 @@ def test_an_override_sets_one_setting_of_one_kind_and_adds_the_kind_where_it_is_
     }
 
 
-def test_feedback_or_a_kind_given_whole_replaces_what_was_there(tmp_path: Path):
+def test_feedback_or_a_kind_given_whole_replaces_what_was_there(tmp_path: Path) -> None:
     text = "feedback:\n  parent_perplexity: {tau: null, alpha: 2}\n"
     for override in (["--feedback", "{parent_perplexity: {beta: 1}}"], ["--feedback.parent_perplexity", "{beta: 1}"]):
         assert load(tmp_path, text, *override).feedback == {"parent_perplexity": ParentPerplexityConfig(beta=1.0)}
     assert load(tmp_path, text, "--feedback", "{}").feedback == {}
 
 
-def test_null_takes_a_kind_out_and_a_later_word_puts_it_back(tmp_path: Path):
+def test_null_takes_a_kind_out_and_a_later_word_puts_it_back(tmp_path: Path) -> None:
     text = "feedback:\n  parent_perplexity: {tau: null}\n"
     out = ["--feedback.parent_perplexity", "null"]
     assert load(tmp_path, text, *out).feedback == {}
@@ -434,7 +442,7 @@ def test_null_takes_a_kind_out_and_a_later_word_puts_it_back(tmp_path: Path):
     assert back == {"parent_perplexity": ParentPerplexityConfig(alpha=1.0)}  # tau is the default again
 
 
-def test_kinds_of_ones_own_are_read_checked_and_dumped_as_the_others(tmp_path: Path):
+def test_kinds_of_ones_own_are_read_checked_and_dumped_as_the_others(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("feedback:\n  echo: {weight: 0.5}\n  parent_perplexity: {}\n")
     recipe = load_recipe(path, ["--feedback.echo.ngram", "2"], kinds=OWN)
@@ -471,7 +479,9 @@ def test_kinds_of_ones_own_are_read_checked_and_dumped_as_the_others(tmp_path: P
         ),
     ],
 )
-def test_wrong_kinds_and_wrong_settings_of_kinds_are_refused(tmp_path: Path, text: str, message: str, line: int):
+def test_wrong_kinds_and_wrong_settings_of_kinds_are_refused(
+    tmp_path: Path, text: str, message: str, line: int
+) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(text)
     with pytest.raises(RecipeError) as caught:
@@ -479,7 +489,7 @@ def test_wrong_kinds_and_wrong_settings_of_kinds_are_refused(tmp_path: Path, tex
     assert (caught.value.problem, caught.value.where) == (message, f"{path}, line {line}")
 
 
-def test_a_run_of_kinds_and_phases_that_are_not_here_can_be_looked_at(tmp_path: Path):
+def test_a_run_of_kinds_and_phases_that_are_not_here_can_be_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("baby: {model: a}\nfeedback: {strange: {x: 1}}\nschedule: {cycle: {dream: 1}}\n")
     recipe = file.load_recipe(path)
@@ -489,7 +499,7 @@ def test_a_run_of_kinds_and_phases_that_are_not_here_can_be_looked_at(tmp_path: 
 # ----------------------------------------------------------------------------------------------------------- phases
 
 
-def test_overriding_the_cycle_replaces_it_whole(tmp_path: Path):
+def test_overriding_the_cycle_replaces_it_whole(tmp_path: Path) -> None:
     text = "schedule:\n  cycle: {clm: 10, ppo: 2}\n  warmup: {clm: 3}\n"
     recipe = load(tmp_path, text, "--schedule.cycle", "{clm: 1}")
     assert recipe.schedule == ScheduleConfig({"clm": 1}, False, {"clm": 3})
@@ -498,14 +508,14 @@ def test_overriding_the_cycle_replaces_it_whole(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["cycle", "warmup"])
-def test_a_phase_that_is_none_is_refused_with_the_nearest_name(tmp_path: Path, name: str):
+def test_a_phase_that_is_none_is_refused_with_the_nearest_name(tmp_path: Path, name: str) -> None:
     error = refusal(tmp_path, f"seed: 1\nschedule:\n  {name}: {{clm: 1, pppo: 2}}\n")
     message = f"schedule.{name} names a phase pppo, which there is not. Did you mean ppo?"
     assert (error.problem, error.where) == (message, f"{tmp_path}/mine.yaml, line 3")
     assert "Phases are clm, ppo." in refusal(tmp_path, f"schedule: {{{name}: {{dreaming: 1}}}}\n").problem
 
 
-def test_phases_of_ones_own_may_be_named_when_they_are_handed_in():
+def test_phases_of_ones_own_may_be_named_when_they_are_handed_in() -> None:
     recipe = load_recipe(None, ["--schedule.cycle", "{clm: 1, dreaming: 2}"], phases=["dreaming"])
     assert recipe.schedule.phases == ["clm", "dreaming"]
 
@@ -527,7 +537,7 @@ def test_phases_of_ones_own_may_be_named_when_they_are_handed_in():
         ("clm:\n  label_smoothing: 0.1\n", "clm.label_smoothing", 2, "Leave it out."),
     ],
 )
-def test_a_setting_of_an_earlier_version_is_told_its_new_place(tmp_path: Path, text, key, line, place):
+def test_a_setting_of_an_earlier_version_is_told_its_new_place(tmp_path: Path, text, key, line, place) -> None:
     error = refusal(tmp_path, text)
     assert (error.key, error.where) == (key, f"{tmp_path}/mine.yaml, line {line}")
     assert error.problem.startswith(f"There is no setting {key}. ")
@@ -554,11 +564,11 @@ def test_a_setting_of_an_earlier_version_is_told_its_new_place(tmp_path: Path, t
         ),
     ],
 )
-def test_settings_made_in_python_are_checked_as_those_of_a_file(make, message: str):
+def test_settings_made_in_python_are_checked_as_those_of_a_file(make, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         make()
     assert str(caught.value) == message
 
 
-def test_an_int_for_a_float_becomes_one():
+def test_an_int_for_a_float_becomes_one() -> None:
     assert isinstance(PPOConfig(kl_coef=1).kl_coef, float)

@@ -45,7 +45,7 @@ def old_run(folder: Path, scope: str) -> Path:
 
 
 @pytest.mark.parametrize(("scope", "part"), [("whole", "_with_prompt"), ("utterance", "")])
-def test_a_run_of_an_earlier_version_is_read_by_todays_names(scope, part, tmp_path):
+def test_a_run_of_an_earlier_version_is_read_by_todays_names(scope, part, tmp_path: Path) -> None:
     run = read_run(old_run(tmp_path / "run", scope))
     assert run.format == 1
     assert run.settings["schedule"]["kind"] == "cycle"  # refused in a recipe now, and read all the same
@@ -65,7 +65,7 @@ def test_a_run_of_an_earlier_version_is_read_by_todays_names(scope, part, tmp_pa
     assert (run.steps_done, run.words_heard(0), run.words_heard(1)) == (1, 0.0, 150.0)
 
 
-def test_the_newest_step_is_the_last_whole_row_of_a_step(tmp_path):
+def test_the_newest_step_is_the_last_whole_row_of_a_step(tmp_path: Path) -> None:
     run = old_run(tmp_path / "run", "whole")
     with (run / "metrics.jsonl").open("a", encoding="utf-8") as log:
         log.write('{"kind": "step", "step": 2, "pha')
@@ -74,7 +74,7 @@ def test_the_newest_step_is_the_last_whole_row_of_a_step(tmp_path):
     assert newest_step(tmp_path / "nowhere") == {}
 
 
-def test_what_a_directory_lacks_is_named(tmp_path):
+def test_what_a_directory_lacks_is_named(tmp_path: Path) -> None:
     run = read_run(old_run(tmp_path / "run", "whole"))
     with pytest.raises(RunDirectoryError, match=r"There is no .*utterances\.jsonl"):
         _ = run.utterances
@@ -85,7 +85,7 @@ def test_what_a_directory_lacks_is_named(tmp_path):
         _ = run.data
 
 
-def test_committed_results_of_an_earlier_version_are_read_by_todays_names(tmp_path):
+def test_committed_results_of_an_earlier_version_are_read_by_todays_names(tmp_path: Path) -> None:
     old = json.loads((RESULTS / "2026-11-26-evaluation" / "random-baby.json").read_text(encoding="utf-8"))
     (tmp_path / "results.json").write_text(json.dumps({"model": "random", **old}), encoding="utf-8")
     found = load_results(tmp_path)
@@ -98,7 +98,7 @@ def test_committed_results_of_an_earlier_version_are_read_by_todays_names(tmp_pa
         assert f"{name}/{beside}" in {score.name for score in found.tasks[name].scores}
 
 
-def test_results_of_an_earlier_version_compare_with_new_ones(tmp_path):
+def test_results_of_an_earlier_version_compare_with_new_ones(tmp_path: Path) -> None:
     def score(name, value):
         return {"name": name, "value": value, "unit": "share", "items": 2, "interval": None, "chance": 0.5}
 

@@ -24,7 +24,7 @@ def page(tmp_path: Path) -> str:
     return re.sub(r"\n\s*", "", path.read_text(encoding="utf-8"))
 
 
-def test_what_is_put_in_is_text_and_a_plot_is_drawn(page: str):
+def test_what_is_put_in_is_text_and_a_plot_is_drawn(page: str) -> None:
     assert page.startswith("<!DOCTYPE html>")
     assert "<p>1 &lt; 2 &amp; 3</p>" in page
     assert "<p><strong>Look here.</strong></p>" in page
@@ -35,12 +35,12 @@ def test_what_is_put_in_is_text_and_a_plot_is_drawn(page: str):
     assert "<?xml" not in page
 
 
-def test_tables_have_a_heading_and_prompts_are_grey(page: str):
+def test_tables_have_a_heading_and_prompts_are_grey(page: str) -> None:
     assert "<thead><tr><th>what</th><th>clm</th></tr></thead><tbody><tr><td>bits</td><td>0.1 ± 0.2</td></tr>" in page
     assert '<tr><td>0 of 1</td><td><span class="prompt">il &lt;</span>gatto</td></tr>' in page
 
 
-def test_a_section_without_a_title_has_none(page: str):
+def test_a_section_without_a_title_has_none(page: str) -> None:
     assert page.count("<h2>") == 2
     assert not re.search(r"<script|@import|<link|src=|href=", page)
 
@@ -57,7 +57,7 @@ PANELS = [
 ]
 
 
-def test_a_line_is_the_mean_of_its_runs_and_a_band_reaches_from_the_lowest_to_the_highest():
+def test_a_line_is_the_mean_of_its_runs_and_a_band_reaches_from_the_lowest_to_the_highest() -> None:
     bits, share, log, _ = draw(PANELS, [(10, 12)], "step").axes
     assert bits.lines[0].get_xydata().tolist() == [[0, 4.0], [12, 1.25]]
     (band,) = bits.collections
@@ -69,12 +69,12 @@ def test_a_line_is_the_mean_of_its_runs_and_a_band_reaches_from_the_lowest_to_th
     assert log.get_yscale() == "log"
 
 
-def test_stretches_are_shaded_in_every_panel():
+def test_stretches_are_shaded_in_every_panel() -> None:
     for axes in draw(PANELS, [(10, 12), (22, 24)], "step").axes[:3]:
         assert [(patch.get_x(), patch.get_width()) for patch in axes.patches] == [(10, 2), (22, 2)]
 
 
-def test_the_same_figure_is_the_same_bytes(tmp_path: Path):
+def test_the_same_figure_is_the_same_bytes(tmp_path: Path) -> None:
     written = [save(draw(PANELS, [], "step"), tmp_path, name).read_bytes() for name in ("one", "other")]
     assert written[0] == written[1]
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")

@@ -40,19 +40,19 @@ def shown(table: Table) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_results_come_back_from_disk_as_they_were(tmp_path: Path):
+def test_results_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
     found = results("baby", [1.0, 0.5, 0.0], [2.0, 3.0])
     path = found.save(tmp_path / "evaluation")
     assert load_results(path) == load_results(tmp_path / "evaluation") == found
 
 
-def test_item_scores_are_kept_apart_from_what_a_reader_opens(tmp_path: Path):
+def test_item_scores_are_kept_apart_from_what_a_reader_opens(tmp_path: Path) -> None:
     path = results("baby", [1.0] * 500, [2.0]).save(tmp_path)
     assert "item_scores" not in path.read_text(encoding="utf-8")
     assert len(json.loads((tmp_path / "items.json").read_text())["pairs/blimp"]["pairs/blimp"]) == 500
 
 
-def test_a_number_that_is_none_is_null_on_disk(tmp_path: Path):
+def test_a_number_that_is_none_is_null_on_disk(tmp_path: Path) -> None:
     nothing = Results("baby", {"a": TaskResult("a", [Score("a/b", math.nan, "nats", 1)])})
     assert json.loads(nothing.save(tmp_path).read_text())["tasks"]["a"]["scores"][0]["value"] is None
     assert math.isnan(load_results(tmp_path).tasks["a"].main.value)
@@ -60,7 +60,7 @@ def test_a_number_that_is_none_is_null_on_disk(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"model": "x"}', '{"model": "x", "tasks": {"a": {}}}'])
-def test_what_are_no_results_is_refused(content: str, tmp_path: Path):
+def test_what_are_no_results_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     with pytest.raises(ResultsError, match="There are no results at"):
         load_results(path)
@@ -69,7 +69,7 @@ def test_what_are_no_results_is_refused(content: str, tmp_path: Path):
         load_results(path)
 
 
-def test_the_table_shows_interval_and_chance_and_remarks_what_there_is_to_say():
+def test_the_table_shows_interval_and_chance_and_remarks_what_there_is_to_say() -> None:
     found = results("runs/first", [1.0, 0.0], [2.0, 3.0])
     found = Results(found.model, found.tasks, {"xcopa": "no file for it in tests"})
     text = shown(results_table(found))
@@ -82,7 +82,7 @@ def test_the_table_shows_interval_and_chance_and_remarks_what_there_is_to_say():
     ]  # fmt: skip
 
 
-def test_shares_are_compared_by_mcnemar_and_losses_by_the_bootstrap():
+def test_shares_are_compared_by_mcnemar_and_losses_by_the_bootstrap() -> None:
     # Six items that only `one` gets right, none that only `other` does: p = 2 / 2^6 = 0.03125; ties do not count.
     one = results("one", [1.0] * 6 + [0.5], [1.0, 2.0, 3.0])
     other = results("other", [0.0] * 6 + [1.0], [2.0, 3.0, 4.0])
@@ -96,7 +96,7 @@ def test_shares_are_compared_by_mcnemar_and_losses_by_the_bootstrap():
     assert pairs.corrected_p == pytest.approx(0.03125)
 
 
-def test_a_task_is_compared_by_its_main_score_or_by_what_is_a_mean_over_items():
+def test_a_task_is_compared_by_its_main_score_or_by_what_is_a_mean_over_items() -> None:
     def speech(words: list[float]) -> TaskResult:
         scores = [Score("speech/ratio", 1.0, "ratio", 2), Score("speech/words", sum(words) / 2, "words", 2)]
         return TaskResult("speech", scores, item_scores={"speech/words": words, "speech/gap": [0.0, 0.0]})
@@ -110,14 +110,14 @@ def test_a_task_is_compared_by_its_main_score_or_by_what_is_a_mean_over_items():
     assert [c.score for c in compare(one, other)] == ["speech/words", "pairs/blimp"]
 
 
-def test_results_on_other_items_are_not_compared():
+def test_results_on_other_items_are_not_compared() -> None:
     with pytest.raises(ResultsError, match="pairs/blimp has 2 items in one and 3 in other"):
         compare(results("one", [1.0, 0.0], [1.0]), results("other", [1.0, 0.0, 1.0], [1.0]))
     with pytest.raises(ResultsError, match="share no score"):
         compare(results("one", [1.0], [1.0]), Results("other", {}))
 
 
-def test_seeds_are_compared_in_pairs():
+def test_seeds_are_compared_in_pairs() -> None:
     # Differences of the shares: 0.5, 0.5; of the losses: -1, -3: mean -2, t = -2 / (sqrt(2) / sqrt(2)) = -2 with one
     # degree of freedom: p = 1 - 2 / pi * atan(2) = 0.2952.
     ones = [results("a1", [1.0, 1.0], [1.0]), results("a2", [1.0, 0.0], [2.0])]
@@ -129,20 +129,20 @@ def test_seeds_are_compared_in_pairs():
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 3), (0, 0)])
-def test_seeds_must_be_two_or_more_and_equally_many(sizes: tuple[int, int]):
+def test_seeds_must_be_two_or_more_and_equally_many(sizes: tuple[int, int]) -> None:
     one = results("one", [1.0], [1.0])
     with pytest.raises(ResultsError, match="give two or more of each"):
         compare_over_seeds([one] * sizes[0], [one] * sizes[1])
 
 
-def test_the_table_names_how_many_comparisons_were_corrected_for():
+def test_the_table_names_how_many_comparisons_were_corrected_for() -> None:
     found = compare(results("one", [1.0], [1.0]), results("other", [0.0], [2.0]))
     text = shown(comparison_table(found, "one", "other"))
     assert "one against other; p corrected for 2 comparisons (Holm)" in text
     assert "McNemar" in text
 
 
-def test_items_that_either_model_lacks_are_left_out_of_both():
+def test_items_that_either_model_lacks_are_left_out_of_both() -> None:
     nan = math.nan
     one, other = results("a", [1.0] * 4, [2.0, nan, 4.0, 5.0]), results("b", [1.0] * 4, [1.0, 2.0, nan, 3.0])
     _, gap = compare(one, other)
@@ -151,13 +151,13 @@ def test_items_that_either_model_lacks_are_left_out_of_both():
     assert [found.score for found in compare(one, silent)] == ["pairs/blimp"]
 
 
-def test_a_score_that_some_seed_lacks_is_no_comparison():
+def test_a_score_that_some_seed_lacks_is_no_comparison() -> None:
     ones = [results("a", [1.0, 0.0], [2.0, 3.0]), results("a", [1.0, 1.0], [2.5, 3.5])]
     others = [results("b", [0.0, 0.0], [2.0, math.nan]), results("b", [1.0, 0.0], [2.5, 4.5])]
     assert [found.score for found in compare_over_seeds(ones, others)] == ["pairs/blimp"]
 
 
-def test_an_item_without_a_number_survives_the_disk(tmp_path: Path):
+def test_an_item_without_a_number_survives_the_disk(tmp_path: Path) -> None:
     found = results("a", [1.0, 0.0], [math.nan, 3.0])
     found.save(tmp_path)
     one, other = load_results(tmp_path), results("b", [1.0, 1.0], [1.0, 2.0])
@@ -166,7 +166,7 @@ def test_an_item_without_a_number_survives_the_disk(tmp_path: Path):
 
 
 @pytest.mark.parametrize("setting", ["sha256", "normalization", "max_items", "limit", "parent", "l1"])
-def test_results_that_were_measured_otherwise_do_not_compare(setting):
+def test_results_that_were_measured_otherwise_do_not_compare(setting) -> None:
     one, other = results("a", [1.0, 0.0], [2.0, 3.0]), results("b", [1.0, 1.0], [1.0, 2.0])
     one.tasks["it"].settings[setting], other.tasks["it"].settings[setting] = "this", "that"
     message = f"it of a and b do not compare: {setting} is this and that"

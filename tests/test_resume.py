@@ -114,7 +114,7 @@ def assert_same_run(recipe: Recipe, uninterrupted: Recipe) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
-def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], step: int):
+def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], step: int) -> None:
     whole = never_stopped(make_recipe, *SIX_STEPS)
     stopped = make_recipe(*SIX_STEPS, output_dir="stopped")
     train(stopped, stop_after=step)
@@ -127,7 +127,7 @@ def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Calla
     [pytest.param(settings, id=name) for name, settings in VARIANTS.items()]
     + [pytest.param(settings, id=name, marks=pytest.mark.slow) for name, settings in MORE_VARIANTS.items()],
 )
-def test_a_run_stopped_after_every_step_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], settings):
+def test_a_run_stopped_after_every_step_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], settings) -> None:
     whole = never_stopped(make_recipe, *SIX_STEPS, *settings)
     stopped = make_recipe(*SIX_STEPS, *settings, output_dir="stopped")
     train(stopped, stop_after=1)
@@ -137,7 +137,7 @@ def test_a_run_stopped_after_every_step_ends_in_the_same_bits(make_recipe: Calla
     assert_same_run(stopped, whole)
 
 
-def test_the_runs_that_resume_is_tried_on_exercise_what_a_checkpoint_holds(make_recipe: Callable[..., Recipe]):
+def test_the_runs_that_resume_is_tried_on_exercise_what_a_checkpoint_holds(make_recipe: Callable[..., Recipe]) -> None:
     recipe = make_recipe(*SIX_STEPS, *VARIANTS["fast kl_coef"], *VARIANTS["calibrated tau"])
     train(recipe)
     rows = [row for row in rows_of(Path(recipe.output_dir) / "metrics.jsonl") if row["phase"] == "ppo"]
@@ -145,14 +145,16 @@ def test_the_runs_that_resume_is_tried_on_exercise_what_a_checkpoint_holds(make_
         assert len({row[key] for row in rows}) == 2, f"{key} should change between the two ppo steps"
 
 
-def test_another_seed_ends_in_other_bits(make_recipe: Callable[..., Recipe]):
+def test_another_seed_ends_in_other_bits(make_recipe: Callable[..., Recipe]) -> None:
     one, other = make_recipe(output_dir="one"), make_recipe("--seed", "5", output_dir="other")
     train(one)
     train(other)
     assert left_by(one)["model.safetensors"] != left_by(other)["model.safetensors"]
 
 
-def test_saving_and_logging_settings_may_change_on_resume_and_change_no_bits(make_recipe: Callable[..., Recipe]):
+def test_saving_and_logging_settings_may_change_on_resume_and_change_no_bits(
+    make_recipe: Callable[..., Recipe],
+) -> None:
     whole = never_stopped(make_recipe, *SIX_STEPS)
     train(make_recipe(*SIX_STEPS, output_dir="stopped"), stop_after=3)
     changed = ("--save_steps", "1", "--save_total_limit", "4", "--logging_steps", "1")
@@ -162,7 +164,7 @@ def test_saving_and_logging_settings_may_change_on_resume_and_change_no_bits(mak
     assert len(checkpoint.list_checkpoints(Path(resumed.output_dir) / "checkpoints")) == 4
 
 
-def test_a_run_that_died_before_its_first_checkpoint_starts_again_cleanly(make_recipe: Callable[..., Recipe]):
+def test_a_run_that_died_before_its_first_checkpoint_starts_again_cleanly(make_recipe: Callable[..., Recipe]) -> None:
     whole, killed = never_stopped(make_recipe, *SIX_STEPS), make_recipe(*SIX_STEPS, output_dir="killed")
 
     class PowerCutError(BaseException):
@@ -180,7 +182,7 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again_cleanly(make_r
     assert_same_run(killed, whole)
 
 
-def test_resuming_a_finished_run_changes_nothing(make_recipe: Callable[..., Recipe]):
+def test_resuming_a_finished_run_changes_nothing(make_recipe: Callable[..., Recipe]) -> None:
     recipe = make_recipe(*SIX_STEPS)
     train(recipe)
     before = left_by(recipe)
@@ -188,7 +190,9 @@ def test_resuming_a_finished_run_changes_nothing(make_recipe: Callable[..., Reci
     assert left_by(recipe) == before
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning_and_the_run_ends_in_the_same_bits(make_recipe):
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning_and_the_run_ends_in_the_same_bits(
+    make_recipe: Callable[..., Recipe],
+) -> None:
     settings = (*SIX_STEPS, "--save_steps", "2", "--save_total_limit", "1")
     whole, damaged = never_stopped(make_recipe, *settings), make_recipe(*settings, output_dir="damaged")
     train(make_recipe(*settings, "--save_total_limit", "9", output_dir="damaged"), stop_after=6)
@@ -205,7 +209,9 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning_and_the_run_e
     assert_same_run(damaged, whole)
 
 
-def test_after_going_back_the_checkpoints_written_next_are_kept_and_damaged_ones_are_not(make_recipe):
+def test_after_going_back_the_checkpoints_written_next_are_kept_and_damaged_ones_are_not(
+    make_recipe: Callable[..., Recipe],
+) -> None:
     settings = (*SIX_STEPS, "--save_steps", "2", "--save_total_limit", "1")
     train(make_recipe(*settings, "--save_total_limit", "9"), stop_after=6)
     recipe = make_recipe(*settings)
@@ -215,7 +221,7 @@ def test_after_going_back_the_checkpoints_written_next_are_kept_and_damaged_ones
     assert [path.name for path in checkpoint.list_checkpoints(checkpoints)] == ["step-0000005"]
 
 
-def test_a_run_may_go_back_to_a_checkpoint_of_ones_choice(make_recipe: Callable[..., Recipe]):
+def test_a_run_may_go_back_to_a_checkpoint_of_ones_choice(make_recipe: Callable[..., Recipe]) -> None:
     settings = (*SIX_STEPS, "--save_steps", "1", "--save_total_limit", "9")
     whole, back = never_stopped(make_recipe, *settings), make_recipe(*settings, output_dir="back")
     train(back)
@@ -246,7 +252,9 @@ def stopping_at(trainer: BambinoTrainer, step: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["reference: initial", "reference: phase_start", "one optimizer", "calibrated tau"])
-def test_one_trainer_stopped_and_resumed_after_every_step_ends_in_the_same_bits(make_recipe, name: str):
+def test_one_trainer_stopped_and_resumed_after_every_step_ends_in_the_same_bits(
+    make_recipe: Callable[..., Recipe], name: str
+) -> None:
     whole = never_stopped(make_recipe, *SIX_STEPS, *VARIANTS[name])
     stopped = make_recipe(*SIX_STEPS, *VARIANTS[name], output_dir="stopped")
     trainer = BambinoTrainer(args=stopped)
@@ -258,7 +266,9 @@ def test_one_trainer_stopped_and_resumed_after_every_step_ends_in_the_same_bits(
     assert_same_run(stopped, whole)
 
 
-def test_one_trainer_interrupted_in_the_middle_of_a_step_goes_on_from_its_checkpoint(make_recipe, monkeypatch):
+def test_one_trainer_interrupted_in_the_middle_of_a_step_goes_on_from_its_checkpoint(
+    make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, broken = never_stopped(make_recipe, *SIX_STEPS), make_recipe(*SIX_STEPS, output_dir="broken")
     # a checkpoint before anything ppo: no ppo optimizer state, no clm gradient, no value head that learned
     broken = replace(broken, save_steps=1, save_total_limit=9)
@@ -282,7 +292,9 @@ def test_one_trainer_interrupted_in_the_middle_of_a_step_goes_on_from_its_checkp
     assert_same_run(broken, whole)
 
 
-def test_one_trainer_without_a_checkpoint_does_not_begin_again_with_a_baby_that_has_learned(make_recipe):
+def test_one_trainer_without_a_checkpoint_does_not_begin_again_with_a_baby_that_has_learned(
+    make_recipe: Callable[..., Recipe],
+) -> None:
     whole, broken = never_stopped(make_recipe, *SIX_STEPS), make_recipe(*SIX_STEPS, output_dir="broken")
 
     def interrupt(row: dict[str, Any]) -> None:
@@ -360,14 +372,16 @@ def kill_and_resume(
     return kills
 
 
-def test_a_run_killed_twice_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], tmp_path: Path):
+def test_a_run_killed_twice_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     kills = kill_and_resume(make_recipe, tmp_path, [("writing", 0.05), ("row", 0.1)], max_steps=16)
     assert [steps > 0 for _, steps, _ in kills] == [True, True]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_run_killed_twelve_times_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], tmp_path: Path, seed: int):
+def test_a_run_killed_twelve_times_ends_in_the_same_bits(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, seed: int
+) -> None:
     rng = random.Random(seed)
     moments = [("start", rng.uniform(0, 6)), *[("row", rng.uniform(0, 0.5)) for _ in range(6)]]
     moments += [("writing", rng.uniform(0, 0.3)) for _ in range(5)]
@@ -379,7 +393,7 @@ def test_a_run_killed_twelve_times_ends_in_the_same_bits(make_recipe: Callable[.
     assert sum(is_writing for *_, is_writing in kills) >= 3
 
 
-def test_a_damaged_reference_is_refused(make_recipe: Callable[..., Recipe]):
+def test_a_damaged_reference_is_refused(make_recipe: Callable[..., Recipe]) -> None:
     train(make_recipe(*SIX_STEPS), stop_after=4)
     recipe = make_recipe(*SIX_STEPS)
     path = Path(recipe.output_dir) / "constants" / "ppo.safetensors"
@@ -393,7 +407,9 @@ def test_a_damaged_reference_is_refused(make_recipe: Callable[..., Recipe]):
         train(recipe, resume=True)
 
 
-def test_a_reward_passed_in_that_learns_goes_on_from_where_it_was(make_recipe: Callable[..., Recipe], parent_folder):
+def test_a_reward_passed_in_that_learns_goes_on_from_where_it_was(
+    make_recipe: Callable[..., Recipe], parent_folder: Path
+) -> None:
     def raised(output_dir: str, stop_after: int | None = None, resume: bool = False) -> Recipe:
         recipe = make_recipe(*SIX_STEPS, output_dir=output_dir)
         config = ModelConfig(str(parent_folder))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from known_models import bigram_lm, unigram_lm, word_tokenizer
 
-from bambino import BambinoTrainer
+from bambino import BambinoTrainer, Recipe
 from bambino.errors import RewardError
 from bambino.feedback.answers import Scores, Spans
 from bambino.feedback.parent_perplexity import ParentPerplexity, reversed_sigmoid
@@ -57,26 +58,26 @@ def asked(*rewards, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -
         (1000.0, 1.50),  # 5 / (1 + exp(0.85)) = 5 / 3.3396
     ],
 )
-def test_the_papers_reward_by_hand(perplexity, expected):
+def test_the_papers_reward_by_hand(perplexity, expected) -> None:
     assert reversed_sigmoid(perplexity, alpha=5.0, beta=0.001, tau=150.0) == pytest.approx(expected, abs=0.005)
 
 
-def test_the_reward_is_half_of_alpha_at_tau_exactly():
+def test_the_reward_is_half_of_alpha_at_tau_exactly() -> None:
     assert reversed_sigmoid(70.0, alpha=3.0, beta=0.5, tau=70.0) == 1.5
 
 
 @given(st.floats(1, 30_000), st.floats(0.1, 3_000))
-def test_the_reward_falls_as_perplexity_rises(perplexity, more):
+def test_the_reward_falls_as_perplexity_rises(perplexity, more) -> None:
     low, high = (reversed_sigmoid(p, 5.0, 0.001, 150.0) for p in (perplexity, perplexity + more))
     assert 5.0 > low > high > 0.0
 
 
 @pytest.mark.parametrize("perplexity", [1e6, 1e300, math.inf])
-def test_a_huge_perplexity_earns_nothing_and_does_not_overflow(perplexity):
+def test_a_huge_perplexity_earns_nothing_and_does_not_overflow(perplexity) -> None:
     assert reversed_sigmoid(perplexity, 5.0, 0.001, 150.0) == pytest.approx(0.0, abs=1e-300)
 
 
-def test_rewards_are_dead_when_they_all_lie_within_a_thousandth_of_alpha():
+def test_rewards_are_dead_when_they_all_lie_within_a_thousandth_of_alpha() -> None:
     parents = [Kind("parent", counting_parent(alpha=5.0))]
     assert is_dead([1.0, 1.0049], parents)  # 0.0049 < 0.005
     assert not is_dead([1.0, 1.0051], parents)
@@ -85,7 +86,7 @@ def test_rewards_are_dead_when_they_all_lie_within_a_thousandth_of_alpha():
     assert is_dead([1.0, 1.0099], [Kind("parent", counting_parent(alpha=5.0), weight=2.0)])
 
 
-def test_rewards_of_ones_own_are_dead_when_equal():
+def test_rewards_of_ones_own_are_dead_when_equal() -> None:
     own = Kind("own", lambda prompts, completions, **_: [0.0])
     assert is_dead([0.25, 0.25, 0.25], [own])
     assert not is_dead([0.25, 0.251], [own])
@@ -95,7 +96,7 @@ def test_rewards_of_ones_own_are_dead_when_equal():
 # --------------------------------------------------------------------------------------------- the parent's perplexity
 
 
-def test_the_parents_perplexity_is_a_plain_computation_with_bos_prepended():
+def test_the_parents_perplexity_is_a_plain_computation_with_bos_prepended() -> None:
     tokenizer = make_tokenizer(bos="<|end|>", eos="<|end|>", pad=None)
     lm = tiny_lm("gpt2", len(tokenizer), seed=2)
     prompts, completions = ["il gatto", "la città"], [" vede il cane", " è già"]
@@ -117,7 +118,7 @@ def test_the_parents_perplexity_is_a_plain_computation_with_bos_prepended():
     assert counted == [(lm, sum(map(len, rows)))]
 
 
-def test_the_text_is_scored_as_one_piece_not_as_two():
+def test_the_text_is_scored_as_one_piece_not_as_two() -> None:
     tokenizer = make_tokenizer(bos="<|end|>", eos="<|end|>", pad=None)
     lm = tiny_lm("gpt2", len(tokenizer), seed=2)
     prompt, completion = "perch", "é"
@@ -131,7 +132,7 @@ def test_the_text_is_scored_as_one_piece_not_as_two():
         assert seen["parent_perplexity"] == pytest.approx([expected], rel=1e-5)
 
 
-def test_scope_whole_counts_the_prompt_and_scope_utterance_does_not():
+def test_scope_whole_counts_the_prompt_and_scope_utterance_does_not() -> None:
     # p(il | BOS) = 1/2, p(gatto | il) = 1/8, p(mangia | gatto) = 1/4, p(oggi | mangia) = 1/4
     probs = torch.zeros(5, 5)
     probs[0, 1], probs[1, 2], probs[2, 3], probs[3, 4] = 1 / 2, 1 / 8, 1 / 4, 1 / 4
@@ -143,7 +144,7 @@ def test_scope_whole_counts_the_prompt_and_scope_utterance_does_not():
     assert utterance == pytest.approx([4.0], rel=1e-5)
 
 
-def test_a_parent_token_across_the_border_of_prompt_and_utterance_belongs_to_the_utterance():
+def test_a_parent_token_across_the_border_of_prompt_and_utterance_belongs_to_the_utterance() -> None:
     # the word gatto is begun by the prompt and finished by the utterance: p(gatto | il) = 1/8
     probs = torch.tensor([[0.5, 0.5, 0.0], [0.875, 0.0, 0.125], [1.0, 0.0, 0.0]])
     said = (["il ga"], ["il gatto"], [True])
@@ -151,7 +152,7 @@ def test_a_parent_token_across_the_border_of_prompt_and_utterance_belongs_to_the
     assert found.values == pytest.approx([8.0], rel=1e-5)
 
 
-def test_until_last_word_leaves_a_cut_word_out():
+def test_until_last_word_leaves_a_cut_word_out() -> None:
     due_due, cut = "due due", "due due otto"
     parent = counting_parent()
 
@@ -180,11 +181,11 @@ def test_until_last_word_leaves_a_cut_word_out():
         ("", "", ""),
     ],
 )
-def test_the_text_without_its_cut_word(prompt, text, expected):
+def test_the_text_without_its_cut_word(prompt, text, expected) -> None:
     assert without_cut_word(prompt, text) == expected
 
 
-def test_an_empty_utterance_earns_nothing_when_the_utterance_is_judged():
+def test_an_empty_utterance_earns_nothing_when_the_utterance_is_judged() -> None:
     reward = counting_parent(scope="utterance", tau=4.0)
     seen = {}
     rewards = reward(prompts=["due", "due"], completions=["", " quattro"], log_extra=seen.__setitem__).values
@@ -192,19 +193,19 @@ def test_an_empty_utterance_earns_nothing_when_the_utterance_is_judged():
     assert rewards == [0.0, pytest.approx(2.5)]
 
 
-def test_silence_earns_nothing_however_good_its_prompt():
+def test_silence_earns_nothing_however_good_its_prompt() -> None:
     reward = counting_parent(scope="whole", tau=2.0)
     assert reward(prompts=["due", "due"], completions=["", "  "]) == Scores([0.0, 0.0])
 
 
-def test_an_empty_text_earns_nothing():
+def test_an_empty_text_earns_nothing() -> None:
     assert counting_parent()(prompts=[""], completions=[""], texts=[""], has_ended=[True]) == Scores([0.0])
 
 
 # ---------------------------------------------------------------------------------------------------------- calibration
 
 
-def test_tau_is_the_median_of_the_log_perplexities_of_what_was_said_this_batch_included():
+def test_tau_is_the_median_of_the_log_perplexities_of_what_was_said_this_batch_included() -> None:
     reward = counting_parent(tau=None, beta=1.0)
     assert reward.tau is None
     rewards = hear(reward, "due", "quattro", "otto")
@@ -215,13 +216,13 @@ def test_tau_is_the_median_of_the_log_perplexities_of_what_was_said_this_batch_i
     assert reward.tau == pytest.approx(math.sqrt(4 * 8), rel=1e-5)
 
 
-def test_beta_can_follow_tau():
+def test_beta_can_follow_tau() -> None:
     rewards = hear(counting_parent(tau=None, beta_times_tau=3.0), "due", "quattro", "otto")
     # beta = 3 / 4
     assert rewards[2] == pytest.approx(5 / (1 + math.exp(3)), rel=1e-4)
 
 
-def test_tau_moves_with_a_window_of_the_last_utterances():
+def test_tau_moves_with_a_window_of_the_last_utterances() -> None:
     reward = counting_parent(tau=None)
     hear(reward, *["due"] * 512)
     assert reward.tau == pytest.approx(2.0, rel=1e-5)
@@ -230,7 +231,7 @@ def test_tau_moves_with_a_window_of_the_last_utterances():
     assert len(reward.log_perplexities) == 512
 
 
-def test_utterances_that_cannot_be_scored_do_not_move_tau():
+def test_utterances_that_cannot_be_scored_do_not_move_tau() -> None:
     reward = counting_parent(tau=None)
     assert hear(reward, "quattro", "")[1] == 0.0
     assert reward.tau == pytest.approx(4.0, rel=1e-5)
@@ -238,7 +239,7 @@ def test_utterances_that_cannot_be_scored_do_not_move_tau():
     assert reward.tau == pytest.approx(4.0, rel=1e-5)
 
 
-def test_tau_is_not_calibrated_on_silence_which_earns_nothing():
+def test_tau_is_not_calibrated_on_silence_which_earns_nothing() -> None:
     reward = counting_parent(tau=None)
     assert reward(prompts=["due"], completions=[""]) == Scores([0.0])
     assert reward.tau is None
@@ -246,13 +247,13 @@ def test_tau_is_not_calibrated_on_silence_which_earns_nothing():
     assert reward.tau == pytest.approx(math.sqrt(2 * 4), rel=1e-5)  # over both words
 
 
-def test_a_given_tau_is_never_calibrated():
+def test_a_given_tau_is_never_calibrated() -> None:
     reward = counting_parent(tau=150.0)
     hear(reward, "due", "otto")
     assert (reward.tau, reward.log_perplexities) == (150.0, [])
 
 
-def test_the_state_survives_json():
+def test_the_state_survives_json() -> None:
     first, second = counting_parent(tau=None), counting_parent(tau=None)
     hear(first, "due", "otto", "otto")
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
@@ -279,7 +280,7 @@ def length(prompts, completions, **kwargs):
     return [float(len(completion)) for completion in completions]
 
 
-def test_a_trl_reward_function_works_as_it_is(make_recipe):
+def test_a_trl_reward_function_works_as_it_is(make_recipe: Callable[..., Recipe]) -> None:
     recipe = make_recipe()
     BambinoTrainer(args=recipe, reward_funcs=length).train()
     rows = utterance_rows(recipe)
@@ -289,7 +290,7 @@ def test_a_trl_reward_function_works_as_it_is(make_recipe):
     assert [row["ppo/reward"] for row in metric_rows(recipe)] == pytest.approx(means)
 
 
-def test_several_reward_functions_are_summed_and_may_log(make_recipe):
+def test_several_reward_functions_are_summed_and_may_log(make_recipe: Callable[..., Recipe]) -> None:
     def vowels(*, completions, texts, prompts, has_ended, log_extra, log_metric, **kwargs):
         assert [p + c for p, c in zip(prompts, completions, strict=True)] == texts
         assert len(has_ended) == len(texts)
@@ -310,7 +311,7 @@ def uttered(*completions: str) -> Utterances:
     return Utterances(["Il "] * len(completions), list(completions), ["Il " + c for c in completions], [True] * 2)
 
 
-def test_a_reward_that_gives_none_adds_nothing_for_that_utterance():
+def test_a_reward_that_gives_none_adds_nothing_for_that_utterance() -> None:
     def sometimes(prompts, completions, **_):
         return [None, 2.0]
 
@@ -328,13 +329,13 @@ def test_a_reward_that_gives_none_adds_nothing_for_that_utterance():
     [np.float32, np.float64, int, torch.tensor, lambda x: torch.tensor([x])],
     ids=["np32", "np64", "int", "0d", "1d"],
 )
-def test_numbers_of_any_kind_become_floats(kind):
+def test_numbers_of_any_kind_become_floats(kind) -> None:
     scores = asked(lambda **_: [kind(1), kind(2)], said=uttered("a", "b")).rewards
     assert scores == [1.0, 2.0]
     assert [type(score) for score in scores] == [float, float]
 
 
-def test_a_run_logs_what_rewards_give_as_arrays_and_tensors(make_recipe):
+def test_a_run_logs_what_rewards_give_as_arrays_and_tensors(make_recipe: Callable[..., Recipe]) -> None:
     def length(prompts, completions, log_extra, log_metric, **_):
         lengths = np.array([len(c) for c in completions], dtype=np.float32)
         log_extra("length", lengths)
@@ -359,7 +360,7 @@ def test_a_run_logs_what_rewards_give_as_arrays_and_tensors(make_recipe):
         (3.0, "The reward strange gave something else than numbers: 'float' object is not iterable"),
     ],
 )
-def test_a_reward_that_does_not_give_a_number_each_is_named(answer, problem):
+def test_a_reward_that_does_not_give_a_number_each_is_named(answer, problem) -> None:
     def strange(prompts, completions, **_):
         return answer
 
@@ -368,7 +369,7 @@ def test_a_reward_that_does_not_give_a_number_each_is_named(answer, problem):
     assert str(caught.value).startswith(problem)
 
 
-def test_spans_are_added_up_and_counted_like_scores():
+def test_spans_are_added_up_and_counted_like_scores() -> None:
     def dense(completions, **_):
         return Spans([[(0, 1, 0.5), (1, 2, -2.0)], []])
 
@@ -381,7 +382,7 @@ def test_spans_are_added_up_and_counted_like_scores():
         asked(too_few, said=uttered("a", "b"))
 
 
-def test_several_kinds_say_what_each_gave():
+def test_several_kinds_say_what_each_gave() -> None:
     def one(**_):
         return [1.0, 3.0]
 
@@ -393,7 +394,7 @@ def test_several_kinds_say_what_each_gave():
     assert asked(one, said=uttered("a", "b")).metrics == {}
 
 
-def test_what_the_token_limit_ended_costs_its_weight():
+def test_what_the_token_limit_ended_costs_its_weight() -> None:
     said = Utterances(["p", "p"], ["a", "b"], ["pa", "pb"], [True, False])
     assert asked(KINDS["missing_eos"]().make(None), said=said, weights=(0.5,)).rewards == [0.0, -0.5]
 
@@ -402,11 +403,11 @@ def test_what_the_token_limit_ended_costs_its_weight():
     ("said", "expected"),
     [("il gatto il cane", -0.5), ("il il il", -1.0), ("il gatto", -0.5), ("il", 0.0), ("", 0.0)],
 )
-def test_repetition_is_the_share_of_the_commonest_word(said: str, expected: float):
+def test_repetition_is_the_share_of_the_commonest_word(said: str, expected: float) -> None:
     assert KINDS["repetition"]().make(None)(completions=[said]) == [expected]
 
 
-def test_a_column_without_a_value_each_is_named():
+def test_a_column_without_a_value_each_is_named() -> None:
     def strange(prompts, completions, log_extra, **_):
         log_extra("vowels", [1])
         return [0.0, 0.0]
@@ -415,7 +416,7 @@ def test_a_column_without_a_value_each_is_named():
         asked(strange, said=uttered("a", "b"))
 
 
-def test_what_is_rewarded_changes_what_is_learned(make_recipe):
+def test_what_is_rewarded_changes_what_is_learned(make_recipe: Callable[..., Recipe]) -> None:
     weights = []
     for i, sign in enumerate((1.0, -1.0)):
         trainer = BambinoTrainer(
@@ -427,7 +428,7 @@ def test_what_is_rewarded_changes_what_is_learned(make_recipe):
     assert not torch.equal(*weights)
 
 
-def test_the_weights_of_parent_and_initial_reference_never_move(make_recipe):
+def test_the_weights_of_parent_and_initial_reference_never_move(make_recipe: Callable[..., Recipe]) -> None:
     trainer = BambinoTrainer(args=make_recipe())
     parent = {name: p.clone() for name, p in trainer.parent.state_dict().items()}
     first_baby = {name: p.clone() for name, p in trainer.baby.lm.state_dict().items()}

@@ -73,7 +73,7 @@ def plain_forward(baby, prompt, said, temperature=1.0):
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_samplers_log_probs_and_values_are_those_of_a_plain_full_forward(family, padding):
+def test_the_samplers_log_probs_and_values_are_those_of_a_plain_full_forward(family, padding) -> None:
     baby = baby_of(sharp_lm(family, dropout=0.4)).train()
     config = RolloutConfig(temperature=0.8)
     rollout = sampled(baby, padded(PROMPTS, *PADDINGS[padding]), numbers(4, 6), config, eos=None)
@@ -87,7 +87,7 @@ def test_the_samplers_log_probs_and_values_are_those_of_a_plain_full_forward(fam
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_law_holds_up_to_the_eos_of_each_row(family):
+def test_the_law_holds_up_to_the_eos_of_each_row(family) -> None:
     baby = baby_of(sharp_lm(family))
     first = sampled(baby, pad(PROMPTS, 0, "left"), numbers(4, 8), RolloutConfig(), eos=None)
     eos = utterance(first, 1)[3]  # a token that some row is known to say
@@ -103,7 +103,7 @@ def test_the_law_holds_up_to_the_eos_of_each_row(family):
 
 @pytest.mark.parametrize("padding", ["left", "extra both"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_law_holds_under_bf16_autocast(family, padding):
+def test_the_law_holds_under_bf16_autocast(family, padding) -> None:
     baby = baby_of(sharp_lm(family, dropout=0.4)).train()
     with torch.autocast("cpu", torch.bfloat16):
         rollout = sampled(baby, padded(PROMPTS, *PADDINGS[padding]), numbers(4, 6), RolloutConfig(), eos=None)
@@ -116,7 +116,7 @@ def test_the_law_holds_under_bf16_autocast(family, padding):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_batch_says_what_its_rows_say_alone(family):
+def test_a_batch_says_what_its_rows_say_alone(family) -> None:
     baby, random = baby_of(sharp_lm(family)), numbers(4, 6)
     together = sampled(baby, pad(PROMPTS, 0, "left"), random, RolloutConfig(), eos=None)
     for i, prompt in enumerate(PROMPTS):
@@ -126,7 +126,7 @@ def test_a_batch_says_what_its_rows_say_alone(family):
         torch.testing.assert_close(alone.values[0], together.values[i], rtol=0, atol=TOLERANCE)
 
 
-def test_prompts_come_back_left_padded_and_sequences_join_them_with_the_utterances():
+def test_prompts_come_back_left_padded_and_sequences_join_them_with_the_utterances() -> None:
     baby = baby_of(unigram_lm([0.0, 0.0, 1.0]))
     rollout = sampled(baby, pad([[1, 1, 0], [1]], 0, "right"), numbers(2, 2), RolloutConfig(), eos=None)
     assert rollout.prompts.is_real.tolist() == [[True, True, True], [False, False, True]]
@@ -138,7 +138,7 @@ def test_prompts_come_back_left_padded_and_sequences_join_them_with_the_utteranc
     assert rollout.is_target.tolist() == [[False] * 3 + [True] * 2] * 2
 
 
-def test_rows_take_every_field_along():
+def test_rows_take_every_field_along() -> None:
     baby = baby_of(sharp_lm("gpt2"))
     rollout = sampled(baby, pad(PROMPTS, 0, "left"), numbers(4, 3), RolloutConfig(top_k=5), eos=None)
     part = rollout.rows(torch.tensor([2, 0]))
@@ -159,7 +159,7 @@ def chain(**follows):
     return baby_of(bigram_lm(probs))
 
 
-def test_eos_ends_a_row_and_counts_as_its_last_token():
+def test_eos_ends_a_row_and_counts_as_its_last_token() -> None:
     baby = chain(a=3, b=1, c=4)  # a -> b -> EOS; c -> c
     rollout = sampled(baby, pad([[2], [3], [4]], 0), numbers(3, 4), RolloutConfig(), eos=1)
     assert rollout.is_real.tolist() == [[True, True, False, False], [True, False, False, False], [True] * 4]
@@ -171,19 +171,19 @@ def test_eos_ends_a_row_and_counts_as_its_last_token():
     assert rollout.tokens.tolist() == [3, 1, 1, 4, 4, 4, 4]
 
 
-def test_when_all_have_ended_no_more_columns_are_made():
+def test_when_all_have_ended_no_more_columns_are_made() -> None:
     rollout = sampled(chain(a=3, b=1), pad([[2], [3]], 0), numbers(2, 16), RolloutConfig(), eos=1)
     assert rollout.utterance_ids.shape == (2, 2)
     assert rollout.has_ended.all()
 
 
-def test_eos_as_the_last_allowed_token_is_an_end():
+def test_eos_as_the_last_allowed_token_is_an_end() -> None:
     rollout = sampled(chain(a=3, b=1), pad([[2]], 0), numbers(1, 2), RolloutConfig(), eos=1)
     assert utterance(rollout, 0) == [3, 1]
     assert rollout.has_ended.tolist() == [True]
 
 
-def test_without_an_eos_token_nothing_ends_a_row():
+def test_without_an_eos_token_nothing_ends_a_row() -> None:
     rollout = sampled(chain(a=1, eos=1), pad([[2]], 0), numbers(1, 3), RolloutConfig(), eos=None)
     assert utterance(rollout, 0) == [1, 1, 1]
     assert rollout.has_ended.tolist() == [False]
@@ -192,14 +192,14 @@ def test_without_an_eos_token_nothing_ends_a_row():
 # ------------------------------------------------------------------------------------------------------- drawing tokens
 
 
-def test_inverse_cdf_by_hand():
+def test_inverse_cdf_by_hand() -> None:
     # cumulative 0.25, 0.25, 0.75, 1: token 0 below 0.25, never 1, 2 below 0.75, 3 from there on
     log_probs = torch.tensor([0.25, 0.0, 0.5, 0.25], dtype=torch.float64).log()
     u = torch.tensor([0.0, 0.2499, 0.25, 0.5, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)
     assert inverse_cdf(log_probs.expand(7, -1), u).tolist() == [0, 0, 2, 2, 2, 3, 3]
 
 
-def test_inverse_cdf_never_picks_a_token_of_probability_zero():
+def test_inverse_cdf_never_picks_a_token_of_probability_zero() -> None:
     inf = float("inf")
     log_probs = torch.tensor([[-inf, -inf, 0.0, -inf], [-inf, math.log(0.5), math.log(0.5), -inf]])
     for u in (0.0, 1e-300, 0.5, 1 - 2**-53):
@@ -208,13 +208,13 @@ def test_inverse_cdf_never_picks_a_token_of_probability_zero():
         assert second in (1, 2)
 
 
-def test_inverse_cdf_bears_probs_that_do_not_quite_add_up_to_one():
+def test_inverse_cdf_bears_probs_that_do_not_quite_add_up_to_one() -> None:
     log_probs = torch.tensor([[0.5, 0.5, 0.0]]).log()
     for shift in (-1e-3, 1e-3):
         assert inverse_cdf(log_probs + shift, torch.tensor([1 - 2**-53], dtype=torch.float64)).tolist() == [1]
 
 
-def test_an_even_grid_of_uniforms_gives_each_token_its_share():
+def test_an_even_grid_of_uniforms_gives_each_token_its_share() -> None:
     probs = [0.1, 0.05, 0.0, 0.6, 0.25]
     grid = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
     tokens = inverse_cdf(torch.tensor(probs).log().expand(10_000, -1), grid)
@@ -223,7 +223,7 @@ def test_an_even_grid_of_uniforms_gives_each_token_its_share():
         assert abs(int((tokens == token).sum()) - 10_000 * p) <= 1
 
 
-def test_the_tokens_drawn_with_the_runs_uniforms_pass_a_chi_square_test():
+def test_the_tokens_drawn_with_the_runs_uniforms_pass_a_chi_square_test() -> None:
     probs = torch.tensor([0.1, 0.05, 0.3, 0.35, 0.2])
     tokens = inverse_cdf(probs.log().expand(20_000, -1), numbers(20_000, 1)[:, 0])
     expected = 20_000 * probs
@@ -231,7 +231,7 @@ def test_the_tokens_drawn_with_the_runs_uniforms_pass_a_chi_square_test():
     assert chi_square < 18.47  # the 99.9 % quantile with 4 degrees of freedom; the draw is fixed
 
 
-def test_uniforms_are_a_pure_function_of_their_arguments():
+def test_uniforms_are_a_pure_function_of_their_arguments() -> None:
     a = uniforms(4, 6, seed=1, stream="sampling", step=2)
     state = torch.get_rng_state()
     torch.manual_seed(99)
@@ -249,7 +249,7 @@ def test_uniforms_are_a_pure_function_of_their_arguments():
 # ------------------------------------------------------------------------------------------- temperature, top-k, top-p
 
 
-def test_temperature_by_hand():
+def test_temperature_by_hand() -> None:
     # p = 0.8, 0.2 at temperature 1/2: squares 0.64, 0.04 over 0.68
     tempered = log_policy(torch.tensor([[0.8, 0.2]]).log(), 0.5).exp()
     torch.testing.assert_close(tempered, torch.tensor([[0.64 / 0.68, 0.04 / 0.68]]))
@@ -264,7 +264,7 @@ def test_temperature_by_hand():
     torch.testing.assert_close(rollout.log_probs[0].exp(), torch.tensor([0.64 / 0.68, 0.04 / 0.68]))
 
 
-def test_log_policy_renormalizes_over_the_support_in_fp32():
+def test_log_policy_renormalizes_over_the_support_in_fp32() -> None:
     support = torch.tensor([[True, False, True]])
     result = log_policy(torch.tensor([[0.25, 0.5, 0.25]], dtype=torch.bfloat16).log(), 1.0, support)
     assert result.dtype == torch.float32
@@ -289,12 +289,12 @@ def test_log_policy_renormalizes_over_the_support_in_fp32():
         (1, 0.99, [3]),
     ],
 )
-def test_truncated_support_by_hand(top_k, top_p, kept):
+def test_truncated_support_by_hand(top_k, top_p, kept) -> None:
     log_probs = torch.tensor([[0.3, 0.05, 0.2, 0.45]]).log()
     assert truncated_support(log_probs, top_k, top_p)[0].nonzero()[:, 0].tolist() == kept
 
 
-def test_ties_at_the_edge_of_the_support_go_to_the_lower_ids():
+def test_ties_at_the_edge_of_the_support_go_to_the_lower_ids() -> None:
     log_probs = torch.tensor([[0.25, 0.25, 0.25, 0.25]]).log()
     assert truncated_support(log_probs, 2, None).tolist() == [[True, True, False, False]]
     assert truncated_support(log_probs, None, 0.6).tolist() == [[True, True, True, False]]
@@ -309,7 +309,7 @@ def test_ties_at_the_edge_of_the_support_go_to_the_lower_ids():
         (RolloutConfig(top_k=2, temperature=0.5), [0, 1], [0.25 / 0.34, 0.09 / 0.34]),
     ],
 )
-def test_truncated_sampling_keeps_the_log_probs_of_what_it_drew_from(config, kept, shares):
+def test_truncated_sampling_keeps_the_log_probs_of_what_it_drew_from(config, kept, shares) -> None:
     baby = baby_of(unigram_lm([0.5, 0.3, 0.15, 0.05]))
     rollout = sampled(baby, pad([[0]] * 50, 0), numbers(50, 4), config, eos=None)
     assert rollout.tokens.unique().tolist() == kept
@@ -318,7 +318,7 @@ def test_truncated_sampling_keeps_the_log_probs_of_what_it_drew_from(config, kep
     assert (rollout.support == torch.tensor([i in kept for i in range(4)])).all()
 
 
-def test_without_truncation_no_support_is_kept():
+def test_without_truncation_no_support_is_kept() -> None:
     assert sampled(chain(a=3), pad([[2]], 0), numbers(1, 2), RolloutConfig(), None).support is None
 
 
@@ -349,7 +349,7 @@ def said(prompt: list[int], utterance: list[int], has_ended: bool | None = None)
     return result.prompts[0], result.completions[0]
 
 
-def test_text_is_prompt_and_completion_without_special_tokens():
+def test_text_is_prompt_and_completion_without_special_tokens() -> None:
     prompt, utterance = TOKENIZER("il gatto")["input_ids"], TOKENIZER(" vede il cane")["input_ids"]
     rows = [([EOS, *prompt], [*utterance, EOS]), ([EOS, *prompt[:1]], utterance)]
     result = to_text(rollout_of(rows), TOKENIZER)
@@ -359,46 +359,48 @@ def test_text_is_prompt_and_completion_without_special_tokens():
     assert result.has_ended == [True, False]
 
 
-def test_spaces_before_punctuation_stay_as_the_baby_said_them():
+def test_spaces_before_punctuation_stay_as_the_baby_said_them() -> None:
     assert said(byte_ids(b"a ."), byte_ids(b" , b !")) == ("a .", " , b !")
 
 
 @pytest.mark.parametrize("character", ["è", "我", "\N{GRINNING FACE}"])
-def test_a_character_that_the_token_limit_cuts_is_trimmed(character):
+def test_a_character_that_the_token_limit_cuts_is_trimmed(character) -> None:
     data = character.encode()
     for kept in range(1, len(data)):
         assert said(byte_ids(b"il"), byte_ids(b" caff" + data[:kept])) == ("il", " caff")
     assert said(byte_ids(b"il"), byte_ids(b" caff" + data)) == ("il", " caff" + character)
 
 
-def test_a_broken_character_in_the_middle_is_kept():
+def test_a_broken_character_in_the_middle_is_kept() -> None:
     assert said(byte_ids(b"il"), byte_ids(b" caff\xc3 nero")) == ("il", " caff\ufffd nero")
 
 
-def test_a_broken_character_before_eos_is_the_babys_own_and_is_kept():
+def test_a_broken_character_before_eos_is_the_babys_own_and_is_kept() -> None:
     assert said(byte_ids(b"il"), [*byte_ids(b" caff\xc3"), EOS]) == ("il", " caff\ufffd")
 
 
 @pytest.mark.parametrize("character", ["è", "我", "\N{GRINNING FACE}"])
-def test_a_prompt_cut_inside_a_character_gives_the_whole_character_to_the_completion(character):
+def test_a_prompt_cut_inside_a_character_gives_the_whole_character_to_the_completion(character) -> None:
     data = character.encode()
     for cut in range(1, len(data)):
         prompt, rest = byte_ids(b"caff" + data[:cut]), byte_ids(data[cut:] + b" nero")
         assert said(prompt, rest) == ("caff", character + " nero")
 
 
-def test_a_prompt_cut_inside_a_character_that_the_baby_does_not_finish():
+def test_a_prompt_cut_inside_a_character_that_the_baby_does_not_finish() -> None:
     assert said(byte_ids(b"caff\xc3"), byte_ids(b" nero")) == ("caff\ufffd", " nero")
     assert said(byte_ids(b"caff\xf0"), byte_ids(b"\x9f")) == ("caff", "")
 
 
-def test_an_utterance_that_is_only_eos_is_empty():
+def test_an_utterance_that_is_only_eos_is_empty() -> None:
     assert said(byte_ids(b"il"), [EOS]) == ("il", "")
     assert said([EOS], [EOS]) == ("", "")
 
 
 @given(st.text(max_size=12), st.integers(0, 40), st.integers(1, 40))
-def test_wherever_prompt_and_utterance_are_cut_the_text_is_a_prefix_without_its_cut_character(text, first, second):
+def test_wherever_prompt_and_utterance_are_cut_the_text_is_a_prefix_without_its_cut_character(
+    text, first, second
+) -> None:
     data = text.replace("\ufffd", "").encode()
     prompt, utterance = byte_ids(data[:first]), byte_ids(data[first : first + second])
     whole = data[: first + second].decode(errors="ignore")
@@ -408,7 +410,7 @@ def test_wherever_prompt_and_utterance_are_cut_the_text_is_a_prefix_without_its_
         assert prompt_text == data[:first].decode(errors="ignore")
 
 
-def test_at_most_one_cut_character_is_trimmed():
+def test_at_most_one_cut_character_is_trimmed() -> None:
     assert without_cut_character("casa\ufffd") == "casa"
     assert without_cut_character("casa\ufffd\ufffd\ufffd") == "casa"
     assert without_cut_character("casa\ufffd\ufffd\ufffd\ufffd") == "casa\ufffd"

@@ -40,7 +40,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------------------------ logs
 
 
-def test_numbers_that_json_has_no_word_for_become_null(tmp_path: Path):
+def test_numbers_that_json_has_no_word_for_become_null(tmp_path: Path) -> None:
     log = JsonLinesLog(tmp_path / "log.jsonl")
     log.append({"a": math.inf, "b": [1.5, math.nan, {"c": -math.inf}], "d": "perché"})
     log.close()
@@ -49,14 +49,14 @@ def test_numbers_that_json_has_no_word_for_become_null(tmp_path: Path):
     )
 
 
-def test_a_row_is_in_the_file_as_soon_as_it_is_appended(tmp_path: Path):
+def test_a_row_is_in_the_file_as_soon_as_it_is_appended(tmp_path: Path) -> None:
     log = JsonLinesLog(tmp_path / "log.jsonl")
     log.append({"step": 1})
     assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n'
     log.close()
 
 
-def test_a_log_is_cut_back_to_an_offset_and_goes_on_from_there(tmp_path: Path):
+def test_a_log_is_cut_back_to_an_offset_and_goes_on_from_there(tmp_path: Path) -> None:
     log = JsonLinesLog(tmp_path / "log.jsonl")
     log.append({"step": 1})
     offset = log.offset()
@@ -72,7 +72,7 @@ def test_a_log_is_cut_back_to_an_offset_and_goes_on_from_there(tmp_path: Path):
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut in the middle of a row"])
-def test_a_log_that_lost_rows_goes_on_with_the_whole_ones_and_a_warning(make_recipe: Make, damage: str):
+def test_a_log_that_lost_rows_goes_on_with_the_whole_ones_and_a_warning(make_recipe: Make, damage: str) -> None:
     recipe = make_recipe("--save_steps", "3")
 
     def stop(row: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ def test_a_log_that_lost_rows_goes_on_with_the_whole_ones_and_a_warning(make_rec
     assert passed == []  # the newest checkpoint knows the log as it is
 
 
-def test_resuming_cuts_rows_written_after_the_checkpoint(make_recipe: Make):
+def test_resuming_cuts_rows_written_after_the_checkpoint(make_recipe: Make) -> None:
     recipe = make_recipe("--save_steps", "3")
 
     class PowerCutError(BaseException):
@@ -121,7 +121,7 @@ def test_resuming_cuts_rows_written_after_the_checkpoint(make_recipe: Make):
 # ------------------------------------------------------------------------------------------------------------ lock
 
 
-def test_a_directory_is_held_by_one_process_at_a_time(tmp_path: Path):
+def test_a_directory_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -141,7 +141,7 @@ def test_a_directory_is_held_by_one_process_at_a_time(tmp_path: Path):
     RunDirectory(tmp_path).close()  # whoever dies lets go
 
 
-def test_a_resumed_run_is_refused_while_it_still_runs(make_recipe: Make):
+def test_a_resumed_run_is_refused_while_it_still_runs(make_recipe: Make) -> None:
     recipe = make_recipe()
     refusals = []
 
@@ -156,7 +156,7 @@ def test_a_resumed_run_is_refused_while_it_still_runs(make_recipe: Make):
     assert [row["step"] for row in rows_of(Path(recipe.output_dir) / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
 
 
-def test_the_lock_is_released_when_training_ends_or_fails(make_recipe: Make):
+def test_the_lock_is_released_when_training_ends_or_fails(make_recipe: Make) -> None:
     recipe = make_recipe("--clm.learning_rate", "1e30")
     with pytest.raises(RuntimeError, match="clm: the loss"):
         BambinoTrainer(args=recipe).train()
@@ -166,7 +166,9 @@ def test_the_lock_is_released_when_training_ends_or_fails(make_recipe: Make):
 # ----------------------------------------------------------------------------------------- what a run is made of
 
 
-def test_what_the_run_is_made_of_is_written_before_its_first_step(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+def test_what_the_run_is_made_of_is_written_before_its_first_step(
+    make_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = make_recipe()
     folder = Path(recipe.output_dir)
     seen = []
@@ -182,7 +184,9 @@ def test_what_the_run_is_made_of_is_written_before_its_first_step(make_recipe: M
     assert seen == [files]
 
 
-def test_a_begun_run_is_on_disk_with_its_names_before_its_first_step(make_recipe: Make, monkeypatch):
+def test_a_begun_run_is_on_disk_with_its_names_before_its_first_step(
+    make_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = make_recipe(output_dir="new/run")
     folder = Path(recipe.output_dir)
     synced: list[str] = []
@@ -205,7 +209,7 @@ def test_a_begun_run_is_on_disk_with_its_names_before_its_first_step(make_recipe
     assert f"{folder}/.part-constants/ppo.safetensors" in synced
 
 
-def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_path: Path):
+def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     (tmp_path / "data.json").mkdir()  # so that writing it fails
     with pytest.raises(OSError, match=r"data\.json"):
@@ -214,7 +218,7 @@ def test_the_recipe_is_written_last_because_it_says_that_a_run_was_begun(tmp_pat
     assert not holds_run(tmp_path)
 
 
-def test_the_recipe_in_the_run_directory_is_the_recipe_of_the_run(make_recipe: Make):
+def test_the_recipe_in_the_run_directory_is_the_recipe_of_the_run(make_recipe: Make) -> None:
     recipe = make_recipe("--ppo.kl_target", "1e-3")
     BambinoTrainer(args=recipe).train()
     # which says what it left unsaid: the feedback
@@ -222,7 +226,7 @@ def test_the_recipe_in_the_run_directory_is_the_recipe_of_the_run(make_recipe: M
     assert load_recipe(Path(recipe.output_dir) / "recipe.yaml") == used
 
 
-def test_the_data_manifest_counts_every_line(make_recipe: Make, tmp_path: Path):
+def test_the_data_manifest_counts_every_line(make_recipe: Make, tmp_path: Path) -> None:
     # 30 lines long enough, one of them twice, one too short, one empty; nothing held out
     lines = italian_lines(30)
     text = tmp_path / "it.txt"
@@ -241,7 +245,7 @@ def test_the_data_manifest_counts_every_line(make_recipe: Make, tmp_path: Path):
     assert report["tokens"] == sum(min(length, 40) for length in lengths)
 
 
-def test_the_environment_names_versions_and_device():
+def test_the_environment_names_versions_and_device() -> None:
     found = environment("cpu")
     assert found["device"] == "cpu"
     assert found["python"] == sys.version.split()[0]
@@ -260,7 +264,9 @@ def committed(folder: Path) -> str:
     return done.stdout.strip()
 
 
-def test_the_commit_is_of_the_repository_that_tracks_bambino_not_of_one_it_is_installed_in(tmp_path, monkeypatch):
+def test_the_commit_is_of_the_repository_that_tracks_bambino_not_of_one_it_is_installed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "main.py").write_text("theirs")
     first = committed(tmp_path)
     file = tmp_path / "venv" / "provenance.py"
@@ -274,7 +280,7 @@ def test_the_commit_is_of_the_repository_that_tracks_bambino_not_of_one_it_is_in
     assert git_commit() == f"{second}-dirty"
 
 
-def test_resuming_elsewhere_is_warned_of_and_noted_once(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+def test_resuming_elsewhere_is_warned_of_and_noted_once(make_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe).train()
     file = Path(recipe.output_dir) / "environment.json"
@@ -297,7 +303,7 @@ def test_resuming_elsewhere_is_warned_of_and_noted_once(make_recipe: Make, monke
     assert entry == {"step": 1, **first, "git_commit": "abc"}
 
 
-def test_a_run_without_its_data_json_is_refused_by_its_name(make_recipe: Make):
+def test_a_run_without_its_data_json_is_refused_by_its_name(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe).train()
     (Path(recipe.output_dir) / "data.json").unlink()
@@ -305,7 +311,7 @@ def test_a_run_without_its_data_json_is_refused_by_its_name(make_recipe: Make):
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
 
 
-def test_a_run_of_an_earlier_bambino_can_be_read_and_is_not_resumed(make_recipe: Make):
+def test_a_run_of_an_earlier_bambino_can_be_read_and_is_not_resumed(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe).train()
     folder = Path(recipe.output_dir)
@@ -326,7 +332,7 @@ def test_a_run_of_an_earlier_bambino_can_be_read_and_is_not_resumed(make_recipe:
 # --------------------------------------------------------------------------------------------- refused directories
 
 
-def test_a_directory_that_holds_a_run_is_refused_with_the_way_to_go_on(make_recipe: Make):
+def test_a_directory_that_holds_a_run_is_refused_with_the_way_to_go_on(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe).train()
     before = (Path(recipe.output_dir) / "metrics.jsonl").read_bytes()
@@ -336,7 +342,7 @@ def test_a_directory_that_holds_a_run_is_refused_with_the_way_to_go_on(make_reci
     assert (Path(recipe.output_dir) / "metrics.jsonl").read_bytes() == before
 
 
-def test_a_directory_without_a_run_cannot_be_resumed_and_is_not_made(make_recipe: Make):
+def test_a_directory_without_a_run_cannot_be_resumed_and_is_not_made(make_recipe: Make) -> None:
     recipe = make_recipe()
     with pytest.raises(RunDirectoryError, match="holds no run to resume"):
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
@@ -344,7 +350,9 @@ def test_a_directory_without_a_run_cannot_be_resumed_and_is_not_made(make_recipe
 
 
 @pytest.mark.parametrize("name", ["model/net.py", "metrics.jsonl", "checkpoints/best.pt", "constants/paper.pdf"])
-def test_a_directory_with_somebody_elses_files_of_a_runs_names_is_refused_and_left_alone(make_recipe: Make, name: str):
+def test_a_directory_with_somebody_elses_files_of_a_runs_names_is_refused_and_left_alone(
+    make_recipe: Make, name: str
+) -> None:
     recipe = make_recipe("--max_steps", "1")
     file = Path(recipe.output_dir) / name
     file.parent.mkdir(parents=True)
@@ -358,7 +366,7 @@ def test_a_directory_with_somebody_elses_files_of_a_runs_names_is_refused_and_le
     assert file.read_text() == "mine"
 
 
-def test_a_directory_with_files_of_other_names_is_used(make_recipe: Make):
+def test_a_directory_with_files_of_other_names_is_used(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "1")
     Path(recipe.output_dir).mkdir()
     (Path(recipe.output_dir) / "notes.txt").write_text("mine")
@@ -366,7 +374,7 @@ def test_a_directory_with_files_of_other_names_is_used(make_recipe: Make):
     assert (Path(recipe.output_dir) / "notes.txt").read_text() == "mine"
 
 
-def test_a_run_killed_while_beginning_can_begin_again(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_killed_while_beginning_can_begin_again(make_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = make_recipe("--max_steps", "1")
 
     def die(*_: object) -> None:
@@ -382,7 +390,7 @@ def test_a_run_killed_while_beginning_can_begin_again(make_recipe: Make, monkeyp
     assert (Path(recipe.output_dir) / "model").is_dir()
 
 
-def test_an_output_dir_that_is_a_file_is_refused(tmp_path: Path):
+def test_an_output_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunDirectoryError, match=r"output_dir = .*/file cannot be made: File exists\. Use another\."):
         RunDirectory(tmp_path / "file")
@@ -399,7 +407,9 @@ def test_an_output_dir_that_is_a_file_is_refused(tmp_path: Path):
         ("feedback.parent_perplexity.tau", ("--feedback.parent_perplexity.tau", "null")),
     ],
 )
-def test_resuming_with_another_setting_is_refused_by_its_name(make_recipe: Make, key: str, change: tuple[str, str]):
+def test_resuming_with_another_setting_is_refused_by_its_name(
+    make_recipe: Make, key: str, change: tuple[str, str]
+) -> None:
     started = make_recipe()
 
     def stop(row: dict[str, Any]) -> None:
@@ -417,14 +427,14 @@ def test_resuming_with_another_setting_is_refused_by_its_name(make_recipe: Make,
     assert str(caught.value).startswith(f"{key} is {now}, but the run in {started.output_dir} has {then}.")
 
 
-def test_resuming_without_an_evaluation_text_that_there_was_is_refused(make_recipe: Make, text_file: Path):
+def test_resuming_without_an_evaluation_text_that_there_was_is_refused(make_recipe: Make, text_file: Path) -> None:
     texts = ("--evaluation.texts", f"{{it: [{text_file}]}}")
     BambinoTrainer(args=make_recipe(*texts, "--max_steps", "1")).train()
     with pytest.raises(RecipeError, match=r"^evaluation\.texts\.it is None, but the run in .* has \["):
         BambinoTrainer(args=make_recipe("--max_steps", "1")).train(resume_from_checkpoint=True)
 
 
-def test_resuming_with_changed_text_is_refused(make_recipe: Make, tmp_path: Path):
+def test_resuming_with_changed_text_is_refused(make_recipe: Make, tmp_path: Path) -> None:
     text = tmp_path / "it.txt"
     lines = italian_lines(40)
     text.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -443,7 +453,9 @@ def replaced(folder: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ["baby", "parent"])
-def test_resuming_with_another_model_under_the_same_name_is_refused(make_recipe: Make, tmp_path: Path, role: str):
+def test_resuming_with_another_model_under_the_same_name_is_refused(
+    make_recipe: Make, tmp_path: Path, role: str
+) -> None:
     family, vocabulary = ("opt", 320) if role == "baby" else ("gpt2", 400)
     first, second = tmp_path / "first", tmp_path / "second"
     for folder, seed in ((first, 1), (second, 2)):
@@ -459,7 +471,9 @@ def test_resuming_with_another_model_under_the_same_name_is_refused(make_recipe:
     assert caught.value.key == f"{role}.model"
 
 
-def test_a_baby_passed_as_an_object_may_have_been_trained_before_it_goes_on(make_recipe: Make, baby_folder: Path):
+def test_a_baby_passed_as_an_object_may_have_been_trained_before_it_goes_on(
+    make_recipe: Make, baby_folder: Path
+) -> None:
     recipe, baby = make_recipe("--max_steps", "1"), AutoModelForCausalLM.from_pretrained(baby_folder)
     BambinoTrainer(baby, args=recipe).train()
     BambinoTrainer(baby, args=recipe).train(resume_from_checkpoint=True)
@@ -469,7 +483,7 @@ def test_a_baby_passed_as_an_object_may_have_been_trained_before_it_goes_on(make
 
 
 @pytest.mark.parametrize("file", ["heard.txt", "pairs.jsonl"])
-def test_resuming_with_a_changed_evaluation_file_is_refused(make_recipe: Make, tmp_path: Path, file: str):
+def test_resuming_with_a_changed_evaluation_file_is_refused(make_recipe: Make, tmp_path: Path, file: str) -> None:
     (tmp_path / "heard.txt").write_text("\n".join(italian_lines(60)) + "\n", encoding="utf-8")
     (tmp_path / "pairs.jsonl").write_text('{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede"}\n')
     texts = ("--evaluation.texts", f"{{it: [{tmp_path / 'heard.txt'}]}}")
@@ -483,7 +497,7 @@ def test_resuming_with_a_changed_evaluation_file_is_refused(make_recipe: Make, t
 
 
 @pytest.mark.parametrize("has_checkpoint", [True, False])
-def test_resuming_with_another_reward_is_refused_by_its_name(make_recipe: Make, has_checkpoint: bool):
+def test_resuming_with_another_reward_is_refused_by_its_name(make_recipe: Make, has_checkpoint: bool) -> None:
     def length(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
         return [float(len(text)) for text in completions]
 
@@ -505,7 +519,7 @@ def test_resuming_with_another_reward_is_refused_by_its_name(make_recipe: Make, 
     BambinoTrainer(args=recipe, reward_funcs=[length]).train(resume_from_checkpoint=True)
 
 
-def test_a_log_is_one_object_a_line_for_every_reader(tmp_path: Path):
+def test_a_log_is_one_object_a_line_for_every_reader(tmp_path: Path) -> None:
     log = JsonLinesLog(tmp_path / "log.jsonl")
     said = "una\x85riga\u2028due\u2029tre\n"
     log.append({"utterance": said})

@@ -28,47 +28,47 @@ schedules = st.builds(
 )
 
 
-def test_the_papers_cycle_is_ten_clm_steps_then_two_ppo_steps():
+def test_the_papers_cycle_is_ten_clm_steps_then_two_ppo_steps() -> None:
     assert phases(30) == "ccccccccccpp" + "ccccccccccpp" + "cccccc"
 
 
-def test_warmup_steps_come_before_the_first_cycle():
+def test_warmup_steps_come_before_the_first_cycle() -> None:
     assert phases(12, cycle={"clm": 2, "ppo": 1}, warmup={"clm": 3}) == "ccc" + "ccp" + "ccp" + "ccp"
 
 
-def test_a_cycle_may_have_more_ppo_than_clm_steps():
+def test_a_cycle_may_have_more_ppo_than_clm_steps() -> None:
     assert phases(9, cycle={"clm": 1, "ppo": 3}) == "cppp" + "cppp" + "c"
 
 
-def test_a_run_may_stop_inside_the_ppo_steps_of_a_cycle():
+def test_a_run_may_stop_inside_the_ppo_steps_of_a_cycle() -> None:
     assert phases(6, cycle={"clm": 2, "ppo": 3}) == "ccppp" + "c"
     assert phases(9, cycle={"clm": 2, "ppo": 3}) == "ccppp" + "ccpp"
 
 
-def test_phases_come_in_the_order_of_the_cycle():
+def test_phases_come_in_the_order_of_the_cycle() -> None:
     assert phases(10, cycle={"recast": 1, "clm": 2, "ppo": 1}) == "rccp" + "rccp" + "rc"
     assert phases(9, cycle={"clm": 2}, warmup={"ppo": 2, "clm": 1}) == "ppc" + "cccccc"
 
 
-def test_blocked_hears_everything_first():
+def test_blocked_hears_everything_first() -> None:
     # As a cycle: cc ccp ccp cc, i.e. 2 ppo steps out of 10.
     settings = {"cycle": {"clm": 2, "ppo": 1}, "warmup": {"clm": 2}}
     assert phases(10, **settings, blocked=True) == "cccccccc" + "pp"
 
 
-def test_one_phase_alone_with_and_without_another_before_it():
+def test_one_phase_alone_with_and_without_another_before_it() -> None:
     assert phases(5, cycle={"clm": 1}, warmup={"clm": 2}) == "ccccc"
     assert phases(5, cycle={"ppo": 1}) == "ppppp"
     assert phases(5, cycle={"ppo": 1}, warmup={"clm": 2}) == "ccppp"
 
 
 @pytest.mark.parametrize("blocked", [False, True])
-def test_a_warmup_longer_than_the_run_is_all_there_is(blocked: bool):
+def test_a_warmup_longer_than_the_run_is_all_there_is(blocked: bool) -> None:
     assert phases(4, cycle={"clm": 1, "ppo": 1}, warmup={"clm": 9}, blocked=blocked) == "cccc"
 
 
 @given(schedules)
-def test_blocked_has_as_many_steps_of_each_phase_as_the_cycle(schedule: Schedule):
+def test_blocked_has_as_many_steps_of_each_phase_as_the_cycle(schedule: Schedule) -> None:
     config = schedule.config
     one, other = (
         Schedule(ScheduleConfig(config.cycle, blocked, config.warmup), schedule.max_steps) for blocked in (False, True)
@@ -78,7 +78,7 @@ def test_blocked_has_as_many_steps_of_each_phase_as_the_cycle(schedule: Schedule
 
 
 @given(schedules)
-def test_count_is_how_often_a_phase_occurred_before_a_step(schedule: Schedule):
+def test_count_is_how_often_a_phase_occurred_before_a_step(schedule: Schedule) -> None:
     seen = dict.fromkeys(schedule.config.phases, 0)
     for step in range(schedule.max_steps):
         assert {phase: schedule.count(phase, step) for phase in seen} == seen
@@ -88,7 +88,7 @@ def test_count_is_how_often_a_phase_occurred_before_a_step(schedule: Schedule):
     assert {phase: schedule.count(phase, schedule.max_steps) for phase in seen} == seen
 
 
-def test_a_block_begins_at_step_0_and_wherever_the_step_before_was_another_phases():
+def test_a_block_begins_at_step_0_and_wherever_the_step_before_was_another_phases() -> None:
     schedule = Schedule(ScheduleConfig({"clm": 2, "ppo": 2}), 9)
     places = [schedule.at(step) for step in range(9)]
     assert [at.begins for at in places] == [True, False] * 4 + [True]
@@ -100,31 +100,31 @@ def rates(total: int, **settings: object) -> list[float]:
     return [learning_rate(PhaseConfig(learning_rate=1.0, **settings), update, total) for update in range(total)]
 
 
-def test_a_constant_learning_rate_stays():
+def test_a_constant_learning_rate_stays() -> None:
     assert rates(3) == [1.0, 1.0, 1.0]
 
 
-def test_warmup_rises_linearly_and_reaches_the_peak_with_its_last_update():
+def test_warmup_rises_linearly_and_reaches_the_peak_with_its_last_update() -> None:
     assert rates(6, warmup_updates=4) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
 
 
-def test_linear_falls_from_the_peak_to_zero_after_the_last_update():
+def test_linear_falls_from_the_peak_to_zero_after_the_last_update() -> None:
     # 4 updates left after warm-up: 1 - 0/4, 1 - 1/4, 1 - 2/4, 1 - 3/4.
     assert rates(6, warmup_updates=2, lr_scheduler_type="linear") == [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
 
 
-def test_cosine_falls_by_half_a_wave_after_warmup():
+def test_cosine_falls_by_half_a_wave_after_warmup() -> None:
     # (1 + cos(pi * i / 4)) / 2 for i = 0..3; cos(pi/4) = 0.70710678.
     expected = [0.5, 1.0, 1.0, 0.85355339, 0.5, 0.14644661]
     assert rates(6, warmup_updates=2, lr_scheduler_type="cosine") == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine"])
-def test_the_learning_rate_is_zero_past_the_end_and_never_negative(shape: str):
+def test_the_learning_rate_is_zero_past_the_end_and_never_negative(shape: str) -> None:
     config = PhaseConfig(learning_rate=1.0, lr_scheduler_type=shape)
     assert [learning_rate(config, update, 4) for update in (4, 5, 400)] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("shape", ["constant", "linear", "cosine"])
-def test_a_run_that_ends_within_its_warmup_only_rises(shape: str):
+def test_a_run_that_ends_within_its_warmup_only_rises(shape: str) -> None:
     assert rates(2, warmup_updates=4, lr_scheduler_type=shape) == [0.25, 0.5]

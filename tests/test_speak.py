@@ -25,7 +25,7 @@ def speaker() -> Speaker:
     return Speaker(sharp_lm("llama", vocab_size=len(tokenizer)), tokenizer)
 
 
-def test_to_speak_is_to_sample_by_the_numbers_of_seed_stream_and_step():
+def test_to_speak_is_to_sample_by_the_numbers_of_seed_stream_and_step() -> None:
     one = speaker()
     numbers = uniforms(4, 6, seed=3, stream="here", step=2)
     rollout = sample(one.lm, pad(PROMPTS, 0, "left"), numbers, CONFIG, one.tokenizer.eos_token_id)
@@ -37,13 +37,13 @@ def test_to_speak_is_to_sample_by_the_numbers_of_seed_stream_and_step():
     )
 
 
-def test_prompts_may_be_split_in_any_way():
+def test_prompts_may_be_split_in_any_way() -> None:
     one = speaker()
     whole = speak(one, PROMPTS, CONFIG, seed=0, stream="x")
     assert all(speak(one, PROMPTS, CONFIG, seed=0, stream="x", batch_size=size) == whole for size in (1, 3, 4))
 
 
-def test_to_speak_draws_no_global_randomness_and_leaves_the_mode():
+def test_to_speak_draws_no_global_randomness_and_leaves_the_mode() -> None:
     one = speaker()
     one.lm.train()
     speak(one, PROMPTS, CONFIG, seed=0, stream="x")  # transformers imports what it needs at the first time
@@ -54,7 +54,7 @@ def test_to_speak_draws_no_global_randomness_and_leaves_the_mode():
     assert all(module.training for module in one.lm.modules())
 
 
-def test_a_value_head_changes_nothing_that_is_said():
+def test_a_value_head_changes_nothing_that_is_said() -> None:
     one = speaker()
     baby, numbers = Baby(one.lm), uniforms(4, 6, seed=0, stream="x", step=0)
     torch.nn.init.ones_(baby.value_head.weight)

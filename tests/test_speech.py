@@ -35,7 +35,7 @@ def value(result, name):
         ("", []),
     ],
 )
-def test_the_words_of_a_text_by_hand(text, expected):
+def test_the_words_of_a_text_by_hand(text, expected) -> None:
     assert words_of(text) == expected
 
 
@@ -52,11 +52,11 @@ def test_the_words_of_a_text_by_hand(text, expected):
         ("", "", True, []),
     ],
 )
-def test_the_words_said_are_those_that_end_after_the_prompt(prompt, text, has_ended, expected):
+def test_the_words_said_are_those_that_end_after_the_prompt(prompt, text, has_ended, expected) -> None:
     assert Said(prompt, text, has_ended).words == expected
 
 
-def test_overlap_by_hand():
+def test_overlap_by_hand() -> None:
     # a b a and a c share one a: 2 * 1 / (3 + 2); ab ba and ac share no bigram
     assert overlap(["a", "b", "a"], ["a", "c"], 1) == pytest.approx(2 / 5)
     assert overlap(["a", "b", "a"], ["a", "c"], 2) == 0
@@ -70,13 +70,13 @@ word_lists = st.lists(st.sampled_from("abc"), max_size=6)
 
 
 @given(word_lists, word_lists, st.integers(1, 3))
-def test_overlap_is_symmetric_bounded_and_1_with_itself(one, other, n):
+def test_overlap_is_symmetric_bounded_and_1_with_itself(one, other, n) -> None:
     assert overlap(one, other, n) == overlap(other, one, n)
     assert 0 <= overlap(one, other, n) <= 1
     assert overlap(one, one, n) == (1 if len(one) >= n else 0)
 
 
-def test_variety_by_hand():
+def test_variety_by_hand() -> None:
     said = [Said("il", "il gatto il gatto", True), Said("", "cane", False)]
     scores = {score.name: score for score in variety(said, "baby")}
     # completions: gatto il gatto; cane. distinct-1 3/4, distinct-2 2/2; gatto is said twice: 1 word; 3 and 1 words
@@ -92,7 +92,7 @@ def test_variety_by_hand():
 # ------------------------------------------------------------------------------------------------------- statistics
 
 
-def test_a_ratio_of_sums_weighs_items_by_their_size():
+def test_a_ratio_of_sums_weighs_items_by_their_size() -> None:
     ratio, interval = ratio_of_sums([1, 9], [10, 10])
     assert ratio == pytest.approx(10 / 20)
     assert (interval.low, interval.high) == (pytest.approx(0.1), pytest.approx(0.9))
@@ -104,7 +104,7 @@ def test_a_ratio_of_sums_weighs_items_by_their_size():
         ratio_of_sums([1], [1, 2])
 
 
-def test_the_jackknife_of_a_mean_is_its_standard_error():
+def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
     numbers = [1, 2, 3, 4]  # variance 5/3, standard error sqrt(5/12), times 1.96
     interval = jackknife(lambda kept: sum(numbers[i] for i in kept) / len(kept), 4)
     assert interval.low == pytest.approx(2.5 - 1.959964 * math.sqrt(5 / 12), rel=1e-6)
@@ -130,7 +130,7 @@ def parent_that_likes_aa():
     return Speaker(unigram_lm([0.0, 0.5, 0.25, 0.25]), TOKENIZER)
 
 
-def test_a_baby_that_says_what_the_parent_likes_exploits_it_by_hand():
+def test_a_baby_that_says_what_the_parent_likes_exploits_it_by_hand() -> None:
     # each aa costs ln 2, each bb or cc ln 4: geometric means 2 against 4
     result = Speech(LINES, parent=parent_that_likes_aa(), settings=SMALL).spoken(always(1)).result
     main = result.scores[0]
@@ -146,7 +146,7 @@ def test_a_baby_that_says_what_the_parent_likes_exploits_it_by_hand():
     assert result.item_scores["speech/log_perplexity_gap/baby"] == pytest.approx([-math.log(2)] * 4)
 
 
-def test_a_baby_that_speaks_as_likely_as_humans_and_one_that_does_not():
+def test_a_baby_that_speaks_as_likely_as_humans_and_one_that_does_not() -> None:
     same = Speech(LINES, parent=parent_that_likes_aa(), settings=SMALL).spoken(always(2)).result
     assert same.scores[0].value == pytest.approx(1)
     assert "about as likely" in same.verdict
@@ -162,13 +162,13 @@ def test_a_baby_that_speaks_as_likely_as_humans_and_one_that_does_not():
     assert "about as likely" in unclear.verdict
 
 
-def test_overlap_with_the_parent_beside_that_of_humans_and_of_the_parent_itself():
+def test_overlap_with_the_parent_beside_that_of_humans_and_of_the_parent_itself() -> None:
     result = Speech(LINES, parent=always(1), settings=SMALL).spoken(always(1)).result
     assert [value(result, f"speech/overlap_1/{name}") for name in ("baby", "human", "parent")] == [1, 0, 1]
     assert [value(result, f"speech/overlap_2/{name}") for name in ("baby", "human", "parent")] == [1, 0, 1]
 
 
-def test_a_baby_that_is_silent():
+def test_a_baby_that_is_silent() -> None:
     tokenizer = word_tokenizer("aa", "bb", "cc", eos="</s>")
     probs = torch.zeros(5, 5)
     probs[:, 1] = 1  # </s> after everything
@@ -182,7 +182,7 @@ def test_a_baby_that_is_silent():
     assert all(math.isnan(gap) for gap in heard.result.item_scores["speech/log_perplexity_gap/baby"])
 
 
-def test_human_continuations_are_cut_where_the_baby_is():
+def test_human_continuations_are_cut_where_the_baby_is() -> None:
     examples = Speech(LINES, settings=SMALL).spoken(always(1)).examples
     assert [one.prompt for one in examples] == ["bb cc", "cc bb", "bb bb", "cc cc"]
     assert [one.human for one in examples] == [" bb cc bb cc", " cc bb cc bb", " cc cc bb cc", " cc cc cc cc"]
@@ -194,7 +194,7 @@ def test_human_continuations_are_cut_where_the_baby_is():
     assert all([one.prompt for one in those] == [one.prompt for one in examples] for those in said.values())
 
 
-def test_the_parent_is_cut_to_the_babys_tokens():
+def test_the_parent_is_cut_to_the_babys_tokens() -> None:
     baby = Speaker(tiny_lm("gpt2", 259), make_tokenizer(vocab_size=259))  # a token per byte
     settings = SpeechSettings(prompt_tokens=6, utterance_tokens=5)
     one, other = parent_says(baby, always(2), [Said("bb cc", "bb cc", True), Said("cc", "cc", True)], settings)
@@ -204,13 +204,13 @@ def test_the_parent_is_cut_to_the_babys_tokens():
     assert within == [Said("cc", "cc bb bb bb bb bb", False)]
 
 
-def test_without_parent_or_corpora_their_scores_are_left_out():
+def test_without_parent_or_corpora_their_scores_are_left_out() -> None:
     names = {score.name for score in Speech(LINES, settings=SMALL).spoken(always(1)).result.scores}
     assert not any("perplexity" in name or "overlap" in name or "l1_words" in name for name in names)
     assert {"speech/distinct_1/baby", "speech/words/human"} <= names
 
 
-def test_the_words_of_baby_and_human_are_judged():
+def test_the_words_of_baby_and_human_are_judged() -> None:
     languages = LanguageIdentifier.train(["aa aa"], ["bb cc bb cc"])
     heard = Speech(LINES, languages=languages, settings=SMALL).spoken(always(1))
     assert value(heard.result, "speech/l1_words/baby") == 1
@@ -221,7 +221,7 @@ def test_the_words_of_baby_and_human_are_judged():
     assert heard.novel == []
 
 
-def test_the_same_speech_every_time_whatever_the_batches_and_nothing_else_touched():
+def test_the_same_speech_every_time_whatever_the_batches_and_nothing_else_touched() -> None:
     tokenizer = make_tokenizer()
     baby, parent = Speaker(tiny_lm("opt"), tokenizer), Speaker(tiny_lm("gpt2", seed=1), tokenizer)
     lines = italian_lines(12, seed=3)
@@ -243,7 +243,7 @@ def test_the_same_speech_every_time_whatever_the_batches_and_nothing_else_touche
     assert [one.human for one in other.examples] == [one.human for one in first.examples]
 
 
-def test_what_cannot_be_measured_is_refused():
+def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(TextError, match="None of 2 held-out lines is longer than a prompt of 3 tokens"):
         Speech(["bb", "cc"], settings=SMALL).spoken(always(1))
     with pytest.raises(ValueError, match="= 70 is more than the baby's context of 64"):

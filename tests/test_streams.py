@@ -53,7 +53,7 @@ def stream(
 # ------------------------------------------------------------------------------------------------------------ order
 
 
-def test_the_order_of_an_epoch_is_what_it_always_was():
+def test_the_order_of_an_epoch_is_what_it_always_was() -> None:
     # Resuming, and every result so far, rests on these: they must not move with NumPy or with us.
     assert permutation(10, 347, "clm", 0).tolist() == [6, 3, 5, 0, 1, 7, 9, 4, 2, 8]
     assert permutation(10, 347, "clm", 1).tolist() == [1, 0, 8, 5, 9, 3, 7, 6, 2, 4]
@@ -63,31 +63,31 @@ def test_the_order_of_an_epoch_is_what_it_always_was():
 
 
 @given(st.integers(0, 60), st.integers(0, 2**40), st.text(max_size=9), st.integers(0, 9))
-def test_a_permutation_holds_every_number_once(n: int, seed: int, name: str, epoch: int):
+def test_a_permutation_holds_every_number_once(n: int, seed: int, name: str, epoch: int) -> None:
     assert sorted(permutation(n, seed, name, epoch).tolist()) == list(range(n))
 
 
-def test_seed_stream_and_epoch_each_change_the_order():
+def test_seed_stream_and_epoch_each_change_the_order() -> None:
     base = permutation(50, 0, "clm", 0).tolist()
     for other in ((1, "clm", 0), (0, "prompts", 0), (0, "clm", 1)):
         assert permutation(50, *other).tolist() != base
 
 
-def test_every_epoch_hears_every_line_once_in_another_order():
+def test_every_epoch_hears_every_line_once_in_another_order() -> None:
     lines = stream(23)
     epochs = [lines.indices(23 * epoch, 23) for epoch in range(4)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(23))] * 4
     assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
-def test_the_order_does_not_depend_on_what_was_asked_for_before():
+def test_the_order_does_not_depend_on_what_was_asked_for_before() -> None:
     used, fresh = stream(10), stream(10)
     for first in (95, 3, 40, 0):
         used.indices(first, 7)
     assert used.indices(12, 30) == fresh.indices(12, 30)
 
 
-def test_neither_the_order_of_numpy_nor_of_torch_is_touched():
+def test_neither_the_order_of_numpy_nor_of_torch_is_touched() -> None:
     np.random.seed(0)
     torch.manual_seed(0)
     expected = (np.random.rand(), torch.rand(1).item())
@@ -98,7 +98,7 @@ def test_neither_the_order_of_numpy_nor_of_torch_is_touched():
 
 
 @given(st.integers(0, 70), st.lists(st.integers(1, 25), min_size=1, max_size=8))
-def test_a_batch_is_the_same_however_it_is_split_even_across_epochs(first: int, counts: list[int]):
+def test_a_batch_is_the_same_however_it_is_split_even_across_epochs(first: int, counts: list[int]) -> None:
     lines = stream(11, source_of=[0] * 7 + [1] * 4, weights=[1.0, 1.5])
     parts, position = [], first
     for count in counts:
@@ -115,14 +115,14 @@ def heard(lines: LineStream, epoch: int) -> Counter[int]:
     return Counter(lines.indices(epoch * lines.epoch_size, lines.epoch_size))
 
 
-def test_a_source_of_weight_2_is_heard_twice_an_epoch():
+def test_a_source_of_weight_2_is_heard_twice_an_epoch() -> None:
     lines = stream(5, source_of=[0, 0, 0, 1, 1], weights=[1.0, 2.0])
     assert lines.epoch_size == 3 + 2 * 2
     for epoch in range(3):
         assert heard(lines, epoch) == {0: 1, 1: 1, 2: 1, 3: 2, 4: 2}
 
 
-def test_a_source_of_weight_one_half_is_heard_in_two_halves():
+def test_a_source_of_weight_one_half_is_heard_in_two_halves() -> None:
     lines = stream(11, source_of=[0] + [1] * 10, weights=[1.0, 0.5])
     first, second, third = (heard(lines, epoch) for epoch in range(3))
     assert lines.epoch_size == 1 + 5
@@ -130,7 +130,7 @@ def test_a_source_of_weight_one_half_is_heard_in_two_halves():
     assert third == first
 
 
-def test_a_source_of_weight_one_and_a_half_adds_a_different_half_each_epoch():
+def test_a_source_of_weight_one_and_a_half_adds_a_different_half_each_epoch() -> None:
     lines = stream(10, weights=[1.5])
     first, second = (heard(lines, epoch) for epoch in range(2))
     assert lines.epoch_size == 15
@@ -138,7 +138,7 @@ def test_a_source_of_weight_one_and_a_half_adds_a_different_half_each_epoch():
     assert first + second == Counter(dict.fromkeys(range(10), 3))
 
 
-def test_an_odd_number_of_lines_at_weight_one_half_is_covered_in_three_epochs():
+def test_an_odd_number_of_lines_at_weight_one_half_is_covered_in_three_epochs() -> None:
     # Half of 5 is 2.5, heard as 2: lines 0-1, 2-3, 4-0 of the source's own order.
     lines = stream(5, weights=[0.5])
     total = heard(lines, 0) + heard(lines, 1) + heard(lines, 2)
@@ -146,7 +146,7 @@ def test_an_odd_number_of_lines_at_weight_one_half_is_covered_in_three_epochs():
     assert sorted(total.values()) == [1, 1, 1, 1, 2]
 
 
-def test_weights_that_leave_no_line_are_refused():
+def test_weights_that_leave_no_line_are_refused() -> None:
     with pytest.raises(TextError, match=r"text\.weights = \[0\.1\] leave no line in an epoch"):
         stream(3, weights=[0.1])
 
@@ -154,20 +154,20 @@ def test_weights_that_leave_no_line_are_refused():
 # ------------------------------------------------------------------------------------------------- lines and prompts
 
 
-def test_eos_ends_whole_lines_only():
+def test_eos_ends_whole_lines_only() -> None:
     lines = stream([[5, 6], [7, 8, 9]], truncated=[False, True])
     assert [lines.row(0), lines.row(1)] == [[5, 6, EOS], [7, 8, 9]]
     assert stream([[5, 6]], eos=None).row(0) == [5, 6]
 
 
-def test_a_batch_is_padded_on_the_right_and_pads_are_not_real():
+def test_a_batch_is_padded_on_the_right_and_pads_are_not_real() -> None:
     lines = stream([[5, 6], [7, 8, 9, 10]])
     batch = lines.batch(0, 2)
     rows = {tuple(ids): real for ids, real in zip(batch.input_ids.tolist(), batch.is_real.tolist(), strict=True)}
     assert rows == {(5, 6, EOS, 0, 0): [True] * 3 + [False] * 2, (7, 8, 9, 10, EOS): [True] * 5}
 
 
-def test_a_prompt_is_the_first_tokens_of_a_line_never_eos():
+def test_a_prompt_is_the_first_tokens_of_a_line_never_eos() -> None:
     lines = stream([[5, 6], [7, 8, 9, 10]])
     batch = lines.prompts(0, 2, 3)
     rows = {tuple(ids): real for ids, real in zip(batch.input_ids.tolist(), batch.is_real.tolist(), strict=True)}
@@ -177,7 +177,7 @@ def test_a_prompt_is_the_first_tokens_of_a_line_never_eos():
 # ----------------------------------------------------------------------------------------------------------- packed
 
 
-def test_packed_rows_are_the_lines_end_to_end_and_only_the_tail_is_lost():
+def test_packed_rows_are_the_lines_end_to_end_and_only_the_tail_is_lost() -> None:
     rows = [list(range(10 * i, 10 * i + n)) for i, n in enumerate([3, 7, 1, 5, 4], start=1)]
     lines = stream(rows)
     packed = PackedStream(lines, 4)
@@ -191,7 +191,7 @@ def test_packed_rows_are_the_lines_end_to_end_and_only_the_tail_is_lost():
         assert batch.input_ids.flatten().tolist() == whole[:24]
 
 
-def test_a_packed_row_knows_where_its_lines_begin():
+def test_a_packed_row_knows_where_its_lines_begin() -> None:
     rows = [[10, 11, 12], [20, 21], [30]]
     packed = PackedStream(stream(rows), 9)
     batch = packed.batch(0, 1)
@@ -206,7 +206,7 @@ def test_a_packed_row_knows_where_its_lines_begin():
     ]
 
 
-def test_packed_batches_are_the_same_however_they_are_split():
+def test_packed_batches_are_the_same_however_they_are_split() -> None:
     rows = [[i] * n for i, n in enumerate([3, 7, 1, 5, 4], start=10)]
     packed = PackedStream(stream(rows), 4)
     whole = packed.batch(3, 11)
@@ -215,7 +215,7 @@ def test_packed_batches_are_the_same_however_they_are_split():
     assert torch.equal(whole.documents, torch.cat([part.documents for part in parts]))
 
 
-def test_packed_rows_stay_exact_where_fractional_weights_make_epochs_of_different_length():
+def test_packed_rows_stay_exact_where_fractional_weights_make_epochs_of_different_length() -> None:
     # Half of these two lines is one line an epoch: 7 tokens with EOS, or 3.
     lines = stream([[10] * 6, [20, 21]], weights=[0.5])
     packed = PackedStream(lines, 3)
@@ -225,7 +225,7 @@ def test_packed_rows_stay_exact_where_fractional_weights_make_epochs_of_differen
         assert batch.is_real.all()
 
 
-def test_an_epoch_that_does_not_fill_a_packed_row_is_refused():
+def test_an_epoch_that_does_not_fill_a_packed_row_is_refused() -> None:
     with pytest.raises(TextError, match=r"An epoch of 6 tokens does not fill one row of text\.max_length = 7"):
         PackedStream(stream([[5, 6], [7, 8]]), 7)
 
@@ -273,7 +273,7 @@ def conditions(phase: str, alone: int) -> dict[str, list[Place]]:
 
 
 @pytest.mark.parametrize("mode", ["lines", "packed"])
-def test_every_condition_hears_the_same_clm_batches_in_the_same_order(build: Callable[..., Streams], mode: str):
+def test_every_condition_hears_the_same_clm_batches_in_the_same_order(build: Callable[..., Streams], mode: str) -> None:
     heard_by = {}
     for name, steps in conditions("clm", 12).items():  # 2 clm in 3 steps: 12 of 18
         streams = build(text={"mode": mode})
@@ -282,7 +282,7 @@ def test_every_condition_hears_the_same_clm_batches_in_the_same_order(build: Cal
     assert heard_by["alone"] == heard_by["cycle"] == heard_by["blocked"]
 
 
-def test_every_condition_is_asked_the_same_prompts_in_the_same_order(build: Callable[..., Streams]):
+def test_every_condition_is_asked_the_same_prompts_in_the_same_order(build: Callable[..., Streams]) -> None:
     asked = {}
     for name, steps in conditions("ppo", 6).items():
         streams = build()
@@ -291,7 +291,9 @@ def test_every_condition_is_asked_the_same_prompts_in_the_same_order(build: Call
     assert asked["alone"] == asked["cycle"] == asked["blocked"]
 
 
-def test_another_phase_in_the_cycle_moves_neither_what_is_heard_nor_what_is_asked(build: Callable[..., Streams]):
+def test_another_phase_in_the_cycle_moves_neither_what_is_heard_nor_what_is_asked(
+    build: Callable[..., Streams],
+) -> None:
     streams = build()
     two, three = places(18), places(24, cycle={"clm": 2, "talk": 1, "ppo": 1})
     for phase, count in (("clm", 12), ("ppo", 6)):
@@ -307,7 +309,7 @@ def test_another_phase_in_the_cycle_moves_neither_what_is_heard_nor_what_is_aske
         assert batches[0] == batches[1]
 
 
-def test_every_speaking_phase_is_asked_the_same_lines_in_an_order_of_its_own(build: Callable[..., Streams]):
+def test_every_speaking_phase_is_asked_the_same_lines_in_an_order_of_its_own(build: Callable[..., Streams]) -> None:
     streams = build()
     own = {phase: streams.prompts(phase) for phase in ("ppo", "talk", "recast")}
     # ppo's order is that of every run so far
@@ -328,7 +330,7 @@ def test_every_speaking_phase_is_asked_the_same_lines_in_an_order_of_its_own(bui
     )
 
 
-def test_a_steps_batch_does_not_depend_on_the_steps_before_it(build: Callable[..., Streams]):
+def test_a_steps_batch_does_not_depend_on_the_steps_before_it(build: Callable[..., Streams]) -> None:
     walked, fresh, run = build(), build(), places(400)
     for at in run[::7]:
         walked.clm_batch(at)
@@ -340,7 +342,7 @@ def test_a_steps_batch_does_not_depend_on_the_steps_before_it(build: Callable[..
     assert torch.equal(*asked)
 
 
-def test_a_single_stream_gives_each_step_the_next_batch_whatever_its_phase(build: Callable[..., Streams]):
+def test_a_single_stream_gives_each_step_the_next_batch_whatever_its_phase(build: Callable[..., Streams]) -> None:
     streams = build(text={"single_stream": True})
     for at in places(12, cycle={"clm": 2, "talk": 1, "ppo": 1}):
         numbers = streams.clm.indices(4 * at.step, 4)
@@ -352,7 +354,7 @@ def test_a_single_stream_gives_each_step_the_next_batch_whatever_its_phase(build
             assert streams.prompt_batch(at.phase, at).input_ids.tolist() == [row[:4] for row in rows]
 
 
-def test_prompts_have_an_order_of_their_own(build: Callable[..., Streams]):
+def test_prompts_have_an_order_of_their_own(build: Callable[..., Streams]) -> None:
     streams = build()
     assert isinstance(streams.clm, LineStream)
     prompts = streams.prompts("ppo")
@@ -360,7 +362,7 @@ def test_prompts_have_an_order_of_their_own(build: Callable[..., Streams]):
     assert sorted(prompts.indices(0, prompts.epoch_size)) == list(range(len(prompts.rows)))
 
 
-def test_prompts_begin_with_bos_and_hold_no_eos_at_their_end(build: Callable[..., Streams], tokenizer):
+def test_prompts_begin_with_bos_and_hold_no_eos_at_their_end(build: Callable[..., Streams], tokenizer) -> None:
     # The lines are longer than 4 tokens; BOS is the tokenizer's </s>, which is also its EOS.
     batch = build().prompt_batch("ppo", first_of("ppo"))
     assert batch.input_ids.shape == (4, 4)
@@ -368,14 +370,16 @@ def test_prompts_begin_with_bos_and_hold_no_eos_at_their_end(build: Callable[...
     assert (batch.input_ids[:, 1:] != tokenizer.eos_token_id).all()
 
 
-def test_prompts_of_lines_shorter_than_a_prompt_are_whole_lines_without_eos(build: Callable[..., Streams], tokenizer):
+def test_prompts_of_lines_shorter_than_a_prompt_are_whole_lines_without_eos(
+    build: Callable[..., Streams], tokenizer
+) -> None:
     streams = build(text={"min_chars": 1, "heldout_every": None}, prompt_tokens=9, dataset=["a", "b", "c", "d"])
     batch = streams.prompt_batch("ppo", first_of("ppo"))
     assert batch.input_ids.shape == (4, 2)
     assert sorted(tokenizer.convert_ids_to_tokens(batch.input_ids[:, 1].tolist())) == ["a", "b", "c", "d"]
 
 
-def test_prompt_sources_are_read_beside_the_text(build: Callable[..., Streams], tmp_path: Path, tokenizer):
+def test_prompt_sources_are_read_beside_the_text(build: Callable[..., Streams], tmp_path: Path, tokenizer) -> None:
     path = tmp_path / "prompts.txt"
     path.write_text("\n".join(f"quando viene la zia numero {i} a casa" for i in range(20)) + "\n")
     streams = build(text={"prompt_sources": [str(path)], "heldout_every": None})
@@ -385,7 +389,7 @@ def test_prompt_sources_are_read_beside_the_text(build: Callable[..., Streams], 
     assert streams.manifest["prompts"][0]["kept"] == 20
 
 
-def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams], text_file: Path):
+def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams], text_file: Path) -> None:
     streams = build(text={"max_lines": 300, "max_length": 20})
     (report,) = streams.manifest["clm"]
     rows = [streams.clm.row(i) for i in range(300)]
@@ -399,14 +403,14 @@ def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams]
     assert report["truncated"] == sum(row[-1] != EOS for row in rows) > 0
 
 
-def test_a_packed_text_is_not_truncated(build: Callable[..., Streams]):
+def test_a_packed_text_is_not_truncated(build: Callable[..., Streams]) -> None:
     streams = build(text={"mode": "packed", "max_length": 20})
     assert max(len(streams.clm.lines.rows[i]) for i in range(300)) > 20
     assert streams.clm_batch(first_of("clm")).input_ids.shape == (4, 20)
     assert max(len(streams.prompts("ppo").rows[i]) for i in range(300)) == 20
 
 
-def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokenizer):
+def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokenizer) -> None:
     streams = build(text={"max_length": 256})
     for lines in (streams.clm, streams.prompts("ppo"), streams.prompts("talk")):
         texts = tokenizer.batch_decode([lines.rows[i].tolist() for i in range(len(lines.rows))], True)
@@ -415,12 +419,12 @@ def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokeni
 
 
 @pytest.mark.parametrize("text", [{"mode": "packed"}, {"prompt_sources": ["prompts.txt"]}], ids=["packed", "prompts"])
-def test_a_single_stream_excludes_packing_and_prompts_from_elsewhere(build: Callable[..., Streams], text):
+def test_a_single_stream_excludes_packing_and_prompts_from_elsewhere(build: Callable[..., Streams], text) -> None:
     with pytest.raises(RecipeError, match=r"text\.single_stream cuts prompts from the lines of the clm stream"):
         build(text={"single_stream": True, **text})
 
 
-def test_under_a_fractional_weight_packed_epochs_hold_each_its_own_lines():
+def test_under_a_fractional_weight_packed_epochs_hold_each_its_own_lines() -> None:
     # weight 0.5: epoch 0 hears one of the lines (2 or 6 tokens), epoch 1 the other; rows of 2 tokens: 1 + 3 rows in all
     lines = stream([[5, 6], [7, 8, 9, 10, 11, 12]], weights=[0.5], eos=None)
     packed = PackedStream(lines, 2)

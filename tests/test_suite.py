@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import italian_lines
 
-from bambino import BambinoTrainer, measures_of
+from bambino import BambinoTrainer, Recipe, measures_of
 from bambino.analysis.acquisition import load_order
 from bambino.analysis.results import load_results
 from bambino.cli.main import main
@@ -48,7 +49,9 @@ def text(text_file: Path) -> list[str]:
     return [str(text_file)]
 
 
-def test_every_test_in_the_folder_is_run_and_saved(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
+def test_every_test_in_the_folder_is_run_and_saved(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     assert main(["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(out)]) == 0
     results = load_results(out)
@@ -60,30 +63,34 @@ def test_every_test_in_the_folder_is_run_and_saved(baby_folder: Path, tests_fold
     assert f"All scores: {out / 'results.json'}" in capsys.readouterr().out
 
 
-def test_a_limit_holds_for_every_test(baby_folder: Path, tests_folder: Path):
+def test_a_limit_holds_for_every_test(baby_folder: Path, tests_folder: Path) -> None:
     results = evaluate(str(baby_folder), Plan(data=str(tests_folder), max_items=2)).results
     assert [task.main.items for task in results.tasks.values()] == [2, 2, 2, 2]
 
 
-def test_only_the_tests_asked_for_are_run(baby_folder: Path, tests_folder: Path):
+def test_only_the_tests_asked_for_are_run(baby_folder: Path, tests_folder: Path) -> None:
     results = evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["forms"])).results
     assert list(results.tasks) == ["pairs/forms"]
 
 
-def test_tests_of_a_suite_that_the_data_lack_are_left_out_by_name(baby_folder: Path, tests_folder: Path):
+def test_tests_of_a_suite_that_the_data_lack_are_left_out_by_name(baby_folder: Path, tests_folder: Path) -> None:
     results = evaluate(str(baby_folder), Plan(data=str(tests_folder), suite="paper")).results
     assert list(results.tasks) == ["tasks/ironita"]
     assert results.left_out.keys() == {"blimp", "sentipolc", "textual_entailment", "haspeede", "eventi", "facta"}
     assert results.left_out["blimp"] == f"no file for it in {tests_folder}"
 
 
-def test_an_unknown_test_is_refused_with_those_that_exist(baby_folder: Path, tests_folder: Path, capsys):
+def test_an_unknown_test_is_refused_with_those_that_exist(
+    baby_folder: Path, tests_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--data", str(tests_folder), "--tasks", "[from]", "--output_dir", "out"]
     assert main(["evaluate", str(baby_folder), *words]) == 2
     assert "there is no test from. There are: agreement, forms" in capsys.readouterr().err
 
 
-def test_the_untrained_baby_stands_beside_the_trained_one(baby_folder: Path, tests_folder: Path, tmp_path: Path):
+def test_the_untrained_baby_stands_beside_the_trained_one(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path
+) -> None:
     plan = Plan(data=str(tests_folder), tasks=["ironita"])
     folder = tmp_path / "untrained"
     evaluate(str(baby_folder), plan).results.save(folder)
@@ -95,7 +102,7 @@ def test_the_untrained_baby_stands_beside_the_trained_one(baby_folder: Path, tes
 
 def test_what_has_no_score_by_item_stands_beside_the_untrained_babys_without_a_gain(
     baby_folder: Path, parent_folder: Path, text: list[str], tmp_path: Path
-):
+) -> None:
     plan = Plan(l2_text=text, parent=str(parent_folder), heldout_every=10, max_lines=4, prompts=3)
     evaluate(str(baby_folder), plan).results.save(tmp_path / "untrained")
     results = evaluate(str(baby_folder), replace(plan, untrained=str(tmp_path / "untrained"))).results
@@ -106,7 +113,9 @@ def test_what_has_no_score_by_item_stands_beside_the_untrained_babys_without_a_g
     assert gains["bits_per_byte/l2/gain"] == 0.0
 
 
-def test_a_task_that_no_reference_can_do_is_called_uninformative(baby_folder: Path, tests_folder: Path, tmp_path: Path):
+def test_a_task_that_no_reference_can_do_is_called_uninformative(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "reference"
     evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["ironita"])).results.save(folder)
     plan = Plan(data=str(tests_folder), tasks=["ironita", "forms"], references=[str(folder)])
@@ -116,8 +125,8 @@ def test_a_task_that_no_reference_can_do_is_called_uninformative(baby_folder: Pa
 
 
 def test_text_gives_fluency_in_both_languages_and_a_parent_hears_the_baby(
-    baby_folder: Path, parent_folder: Path, text: list[str], tmp_path: Path, capsys
-):
+    baby_folder: Path, parent_folder: Path, text: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     english = tmp_path / "english.txt"
     english.write_text("\n".join(f"the cat number {i} sees a house" for i in range(60)), encoding="utf-8")
     out = tmp_path / "out"
@@ -133,7 +142,9 @@ def test_text_gives_fluency_in_both_languages_and_a_parent_hears_the_baby(
     assert said["examples"][0]["human"]
 
 
-def test_a_run_is_evaluated_with_its_own_parent_and_curves(make_recipe, text: list[str], parent_folder: Path):
+def test_a_run_is_evaluated_with_its_own_parent_and_curves(
+    make_recipe: Callable[..., Recipe], text: list[str], parent_folder: Path
+) -> None:
     recipe = make_recipe(
         "--evaluation.eval_steps", "3", "--evaluation.texts", f"{{it: [{text[0]}], en: [{text[0]}]}}"
     )  # fmt: skip
@@ -150,8 +161,8 @@ def test_a_run_is_evaluated_with_its_own_parent_and_curves(make_recipe, text: li
 
 
 def test_every_checkpoint_of_a_run_is_measured_with_the_baby_before_it(
-    make_recipe, text: list[str], tmp_path: Path, capsys
-):
+    make_recipe: Callable[..., Recipe], text: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     english = tmp_path / "english.txt"
     english.write_text("\n".join(f"{line} there you are" for line in italian_lines(60, seed=5)), encoding="utf-8")
     texts = f"{{it: [{text[0]}], en: [{english}]}}"
@@ -185,7 +196,9 @@ def test_every_checkpoint_of_a_run_is_measured_with_the_baby_before_it(
     assert gain.value == pytest.approx(before - after)  # fewer bits are better
 
 
-def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, text: list[str], tmp_path: Path, capsys):
+def test_two_runs_are_compared_at_equal_gain_and_by_their_results(
+    make_recipe: Callable[..., Recipe], text: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = []
     for name, cycle in (("heard", "{clm: 1}"), ("both", "{clm: 10, ppo: 2}")):
         texts = f"{{it: [{text[0]}], en: [{text[0]}]}}"
@@ -212,7 +225,9 @@ def test_two_runs_are_compared_at_equal_gain_and_by_their_results(make_recipe, t
     assert "2 runs against 1" in capsys.readouterr().err
 
 
-def test_what_is_left_of_a_run_is_measured_at_its_own_age(make_recipe, text: list[str], tmp_path: Path):
+def test_what_is_left_of_a_run_is_measured_at_its_own_age(
+    make_recipe: Callable[..., Recipe], text: list[str], tmp_path: Path
+) -> None:
     recipe = make_recipe("--save_steps", "2", "--save_total_limit", "9")
     BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
     run, folder = Path(recipe.output_dir), Path(recipe.output_dir, "evaluation")
@@ -235,8 +250,12 @@ def test_what_is_left_of_a_run_is_measured_at_its_own_age(make_recipe, text: lis
 
 
 def test_an_interrupted_evaluation_keeps_what_it_has(
-    baby_folder: Path, tests_folder: Path, tmp_path: Path, monkeypatch, capsys
-):
+    baby_folder: Path,
+    tests_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
@@ -252,20 +271,24 @@ def test_an_interrupted_evaluation_keeps_what_it_has(
     assert "What was measured" not in capsys.readouterr().out  # that was of another evaluation
 
 
-def test_checkpoints_are_a_runs(baby_folder: Path, tmp_path: Path, capsys):
+def test_checkpoints_are_a_runs(baby_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--l2_text", "[x.txt]", "--checkpoints", "true", "--output_dir", str(tmp_path / "out")]
     assert main(["evaluate", str(baby_folder), *words]) == 2
     assert "is no run directory" in capsys.readouterr().err
 
 
-def test_a_run_without_evaluations_has_no_curves_and_says_so(make_recipe, text: list[str]):
+def test_a_run_without_evaluations_has_no_curves_and_says_so(
+    make_recipe: Callable[..., Recipe], text: list[str]
+) -> None:
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe, measures=measures_of(recipe)).train()
     results = evaluate(recipe.output_dir, Plan(l2_text=text, heldout_every=10, max_lines=2, prompts=0)).results
     assert "has no evaluation" in results.left_out["forgetting"]
 
 
-def test_the_order_of_acquisition_is_compared_with_a_childs(make_recipe, text: list[str], tmp_path: Path):
+def test_the_order_of_acquisition_is_compared_with_a_childs(
+    make_recipe: Callable[..., Recipe], text: list[str], tmp_path: Path
+) -> None:
     pairs = tmp_path / "pairs.jsonl"
     uids = [phenomenon.pairs[0] for phenomenon in load_order("it").phenomena[:3]]
     items = [{"sentence_good": "il gatto", "sentence_bad": "il la gatto", "UID": uid} for uid in uids]
@@ -278,7 +301,9 @@ def test_the_order_of_acquisition_is_compared_with_a_childs(make_recipe, text: l
     assert "no measure 'bits_per_byte/en'" in results.left_out["forgetting"]
 
 
-def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsys):
+def test_a_run_that_has_not_ended_is_refused_with_the_way_out(
+    make_recipe: Callable[..., Recipe], capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = make_recipe()
     trainer = BambinoTrainer(args=recipe, measures=measures_of(recipe))
     trainer.stop_requested = True
@@ -308,15 +333,17 @@ def test_a_run_that_has_not_ended_is_refused_with_the_way_out(make_recipe, capsy
         (["--data", "tests"], "Say where the results shall go: --output_dir results/NAME"),
     ],
 )
-def test_wrong_options_are_answered_before_a_model_is_loaded(words: list[str], said: str, capsys):
+def test_wrong_options_are_answered_before_a_model_is_loaded(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = [] if words == ["--data", "tests"] else ["--output_dir", "out"]
     assert main(["evaluate", "nowhere", *words, *out]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_measured(
-    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys
-):
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
     words = ["--data", str(tests_folder), "--output_dir", str(tmp_path / "file" / "out")]
     assert main(["evaluate", str(baby_folder), *words]) == 2
@@ -326,8 +353,8 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_measur
 
 
 def test_files_that_are_no_tests_and_lines_that_cannot_be_used_are_named(
-    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys
-):
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tests_folder / "labelled.jsonl").write_text('{"text": "il gatto", "label": 1}\n')
     text = tmp_path / "latin.txt"
     text.write_bytes("\n".join(italian_lines(9)).encode() + "\n\nperché no\n".encode("latin-1"))
@@ -344,8 +371,8 @@ def test_files_that_are_no_tests_and_lines_that_cannot_be_used_are_named(
 
 
 def test_data_that_cannot_be_used_are_refused_before_anything_is_measured(
-    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys
-):
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = tests_folder / "zz.jsonl"
     broken.write_text('{"sentence_good": "il gatto", "sentence_bad": "la gatto"}\n{"sentence_good": "il cane"}\n')
     words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(tmp_path / "out")]
@@ -360,8 +387,8 @@ def test_data_that_cannot_be_used_are_refused_before_anything_is_measured(
 
 
 def test_the_untrained_baby_may_have_been_silent_more_often(
-    baby_folder: Path, text: list[str], parent_folder, tmp_path
-):
+    baby_folder: Path, text: list[str], parent_folder: Path, tmp_path: Path
+) -> None:
     words = ["evaluate", str(baby_folder), "--l2_text", f"[{text[0]}]", "--parent", str(parent_folder)]
     few = ["--heldout_every", "10", "--max_lines", "4", "--prompts", "3", "--pro_drop", "true"]
     assert main([*words, *few, "--output_dir", str(tmp_path / "one")]) == 0
@@ -374,7 +401,9 @@ def test_the_untrained_baby_may_have_been_silent_more_often(
     assert "speech/perplexity_ratio/baby/untrained" in names
 
 
-def test_what_was_said_before_does_not_stay_beside_new_results(baby_folder: Path, text: list[str], tmp_path: Path):
+def test_what_was_said_before_does_not_stay_beside_new_results(
+    baby_folder: Path, text: list[str], tmp_path: Path
+) -> None:
     words = ["--l2_text", f"[{text[0]}]", "--heldout_every", "10", "--max_lines", "4", "--output_dir", str(tmp_path)]
     assert main(["evaluate", str(baby_folder), *words, "--prompts", "2"]) == 0
     assert (tmp_path / "speech.json").is_file()
@@ -382,7 +411,9 @@ def test_what_was_said_before_does_not_stay_beside_new_results(baby_folder: Path
     assert not (tmp_path / "speech.json").exists()
 
 
-def test_the_average_leaves_out_uninformative_tasks(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
+def test_the_average_leaves_out_uninformative_tasks(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mood = [{"text": line, "irony": i % 2, "split": "test"} for i, line in enumerate(italian_lines(6, seed=9))]
     (tests_folder / "haspeede2.jsonl").write_text(
         "".join(json.dumps({"text": row["text"], "label": row["irony"], "split": "test"}) + "\n" for row in mood)
@@ -406,7 +437,7 @@ def test_the_average_leaves_out_uninformative_tasks(baby_folder: Path, tests_fol
 
 def test_a_reference_tells_of_classification_alone(
     baby_folder: Path, tests_folder: Path, text: list[str], tmp_path: Path
-):
+) -> None:
     words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--l2_text", f"[{text[0]}]"]
     few = ["--heldout_every", "10", "--max_lines", "4", "--prompts", "2"]
     assert main([*words, *few, "--output_dir", str(tmp_path / "one")]) == 0
@@ -415,7 +446,9 @@ def test_a_reference_tells_of_classification_alone(
     assert [name for name, task in tasks.items() if "uninformative" in task.verdict] == ["tasks/ironita"]
 
 
-def test_results_of_other_data_or_options_do_not_compare(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
+def test_results_of_other_data_or_options_do_not_compare(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--tasks", "[agreement]"]
     assert main([*words, "--output_dir", str(tmp_path / "sum")]) == 0
     assert main([*words, "--output_dir", str(tmp_path / "byte"), "--normalization", "byte"]) == 0
@@ -442,8 +475,14 @@ def test_results_of_other_data_or_options_do_not_compare(baby_folder: Path, test
     ],
 )
 def test_a_model_that_is_not_there_is_named_before_anything_is_measured(
-    model: str | None, parent: str | None, said: str, baby_folder: Path, text: list[str], tmp_path: Path, capsys
-):
+    model: str | None,
+    parent: str | None,
+    said: str,
+    baby_folder: Path,
+    text: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     words = ["--l2_text", f"[{text[0]}]", "--heldout_every", "10", "--output_dir", str(tmp_path / "out")]
     more = [] if parent is None else ["--parent", parent]
     assert main(["evaluate", model or str(baby_folder), *words, *more]) == 2
@@ -451,19 +490,19 @@ def test_a_model_that_is_not_there_is_named_before_anything_is_measured(
     assert (out, err) == ("", said)
 
 
-def test_the_model_comes_first(capsys):
+def test_the_model_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--data", "tests"]) == 2
     assert "arguments are required: MODEL" in capsys.readouterr().err
 
 
-def test_suites_are_told_in_the_help(capsys):
+def test_suites_are_told_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in suites())
     assert "  sentipolc2016.jsonl         sentipolc\n" in shown
 
 
-def test_plans_can_be_made_from_python():
+def test_plans_can_be_made_from_python() -> None:
     with pytest.raises(PlanError, match="prompts = -1"):
         Plan(l2_text=["it.txt"], prompts=-1)
     assert Plan(data="tests", suite="quick", max_items=500).limit == 200
@@ -471,7 +510,9 @@ def test_plans_can_be_made_from_python():
     assert Plan(data="tests", suite="paper", tasks=["mine"]).wanted == ["mine"]
 
 
-def test_two_results_are_compared_from_the_command_line(baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys):
+def test_two_results_are_compared_from_the_command_line(
+    baby_folder: Path, tests_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("one", "other"):
         evaluate(str(baby_folder), Plan(data=str(tests_folder), tasks=["forms"])).results.save(tmp_path / name)
     assert main(["compare", str(tmp_path / "one"), str(tmp_path / "other")]) == 0
@@ -484,7 +525,9 @@ def test_two_results_are_compared_from_the_command_line(baby_folder: Path, tests
     assert "There are no results at" in capsys.readouterr().err
 
 
-def test_the_tests_become_tasks_of_lm_eval(tests_folder: Path, tmp_path: Path, capsys):
+def test_the_tests_become_tasks_of_lm_eval(
+    tests_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["lm-eval-tasks", "--data", str(tests_folder), "--output_dir", str(tmp_path / "tasks")]) == 0
     written = {path.stem for path in (tmp_path / "tasks").glob("*.yaml")}
     assert {

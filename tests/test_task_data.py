@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import yaml
@@ -44,7 +45,7 @@ GLAD, SAD = {"text": "Che bello!", "mood": "glad"}, {"text": "Uffa.", "mood": "s
 
 
 @pytest.mark.parametrize("name", task_names())
-def test_every_shipped_task_loads_and_asks_in_at_least_three_ways_with_distinct_options(name):
+def test_every_shipped_task_loads_and_asks_in_at_least_three_ways_with_distinct_options(name) -> None:
     task = load_task(name)
     assert task.name == name
     assert task.citation
@@ -58,7 +59,7 @@ def test_every_shipped_task_loads_and_asks_in_at_least_three_ways_with_distinct_
         assert all(any(f"{{{field}" in text for field in task.cut) for text in template.prompts.values())
 
 
-def test_the_paper_s_tasks_their_stand_in_and_their_english_counterparts_are_shipped():
+def test_the_paper_s_tasks_their_stand_in_and_their_english_counterparts_are_shipped() -> None:
     italian = {"sentipolc", "ironita", "haspeede", "textual_entailment", "eventi", "facta"}
     italian |= {"rte3_it", "itacola", "xcopa_it"}
     english = {"sst2", "irony_en", "hate_en", "rte_en", "cola", "copa"}
@@ -66,7 +67,7 @@ def test_the_paper_s_tasks_their_stand_in_and_their_english_counterparts_are_shi
     assert {name for name in task_names() if load_task(name).language == "en"} == english
 
 
-def test_a_task_that_is_not_there():
+def test_a_task_that_is_not_there() -> None:
     with pytest.raises(TaskError, match=r"no task 'mood'\. Shipped: cola, copa"):
         load_task("mood")
     with pytest.raises(TaskError, match=r"no task definition at nowhere\.yaml"):
@@ -92,7 +93,7 @@ TEMPLATE = DEFINITION["templates"][0]
         ({"local": {"source": "mood.jsonl", "split": "test", "colour": "red"}}, "colour"),
     ],
 )
-def test_a_definition_that_cannot_work_is_refused(changes, problem, tmp_path):
+def test_a_definition_that_cannot_work_is_refused(changes, problem, tmp_path: Path) -> None:
     path = definition(tmp_path, **changes)
     with pytest.raises(TaskError, match=problem) as caught:
         load_task(path)
@@ -107,7 +108,7 @@ def items_of(tmp_path, *rows, max_items=None, **changes):
     return load_items(load_task(definition(tmp_path, **changes)), tmp_path, max_items)
 
 
-def test_items_of_the_evaluated_split_and_the_majority_of_the_other(tmp_path):
+def test_items_of_the_evaluated_split_and_the_majority_of_the_other(tmp_path: Path) -> None:
     train = [{**SAD, "split": "train"}, {**SAD, "split": "train"}, {**GLAD, "split": "train"}]
     data = items_of(tmp_path, *train, b"", {**GLAD, "split": "test"}, {**SAD, "split": "test"}, {**GLAD, "split": "x"})
     assert [(item.fields["text"], item.label, item.group) for item in data.items] == [
@@ -119,14 +120,16 @@ def test_items_of_the_evaluated_split_and_the_majority_of_the_other(tmp_path):
     assert len(data.sha256) == 64
 
 
-def test_a_file_without_splits_is_read_whole_by_the_names_it_uses_and_bom_and_newlines_do_no_harm(tmp_path):
+def test_a_file_without_splits_is_read_whole_by_the_names_it_uses_and_bom_and_newlines_do_no_harm(
+    tmp_path: Path,
+) -> None:
     joined = {"full_text": " Che\nbello! ", "glad": 1, "sad": 0}
     data = items_of(tmp_path, b"\xef\xbb\xbf" + json.dumps(joined).encode(), SAD)
     assert [(item.fields["text"], item.label) for item in data.items] == [("Che bello!", 0), ("Uffa.", 1)]
     assert data.train_majority is None
 
 
-def test_max_items_are_spread_evenly(tmp_path):
+def test_max_items_are_spread_evenly(tmp_path: Path) -> None:
     rows = [{**(GLAD if i < 4 else SAD), "text": str(i)} for i in range(9)]
     items = items_of(tmp_path, *rows, max_items=4).items
     assert [item.fields["text"] for item in items] == ["0", "2", "4", "6"]  # 0, 9/4, 18/4, 27/4
@@ -150,19 +153,19 @@ def test_max_items_are_spread_evenly(tmp_path):
         (b'["Uffa.", "sad"]', "no JSON object"),
     ],
 )
-def test_a_line_that_is_no_item_is_named(line, problem, tmp_path):
+def test_a_line_that_is_no_item_is_named(line, problem, tmp_path: Path) -> None:
     with pytest.raises(TextError) as caught:
         items_of(tmp_path, GLAD, b"", line, SAD)
     assert str(caught.value).startswith(f"{tmp_path / 'mood.jsonl'}, line 3: ")
     assert problem in str(caught.value)
 
 
-def test_a_bad_label_in_the_training_split_is_named_too(tmp_path):
+def test_a_bad_label_in_the_training_split_is_named_too(tmp_path: Path) -> None:
     with pytest.raises(TextError, match=r"line 3: unknown label 'angry'"):
         items_of(tmp_path, GLAD | {"split": "test"}, SAD | {"split": "test"}, {"split": "train", "mood": "angry"})
 
 
-def test_no_file_no_item_and_nothing_to_tell_apart(tmp_path):
+def test_no_file_no_item_and_nothing_to_tell_apart(tmp_path: Path) -> None:
     task = load_task(definition(tmp_path))
     with pytest.raises(TextError, match=r"There is no mood\.jsonl in .*, which the task mood reads"):
         load_items(task, tmp_path)
@@ -176,7 +179,7 @@ def test_no_file_no_item_and_nothing_to_tell_apart(tmp_path):
         items_of(tmp_path, GLAD, GLAD)
 
 
-def test_data_is_a_file_a_folder_or_a_folder_of_languages(tmp_path):
+def test_data_is_a_file_a_folder_or_a_folder_of_languages(tmp_path: Path) -> None:
     task = load_task(definition(tmp_path))
     assert find_data(task, tmp_path) is None
     (tmp_path / "it").mkdir()
@@ -198,7 +201,7 @@ def fake_hub(monkeypatch, load):
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load))
 
 
-def test_items_from_the_hub_by_the_names_used_there(tmp_path, monkeypatch):
+def test_items_from_the_hub_by_the_names_used_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = {"validation": [{"text": "A.", "answer": "sad"}, {"text": "B.", "answer": "glad"}]}
     splits["train"] = [{"text": "C.", "answer": "sad"}]
 
@@ -215,7 +218,9 @@ def test_items_from_the_hub_by_the_names_used_there(tmp_path, monkeypatch):
     assert load_items(load_task(definition(tmp_path, hub=HUB)), None).sha256 != data.sha256
 
 
-def test_a_hub_that_cannot_be_reached_or_a_missing_package_says_what_to_do(tmp_path, monkeypatch):
+def test_a_hub_that_cannot_be_reached_or_a_missing_package_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def load(*_, **__):
         raise ConnectionError("offline")
 
@@ -231,7 +236,7 @@ def test_a_hub_that_cannot_be_reached_or_a_missing_package_says_what_to_do(tmp_p
 # -------------------------------------------------------------------------------------------------------------- prompts
 
 
-def test_questions_of_copa_by_hand(tmp_path):
+def test_questions_of_copa_by_hand(tmp_path: Path) -> None:
     row = {
         "premise": "L'uomo cadde.",
         "choice1": "Si fece male.",
@@ -256,7 +261,7 @@ def test_questions_of_copa_by_hand(tmp_path):
         load_items(task, unasked)
 
 
-def test_fields_can_be_put_into_a_sentence_and_braces_in_them_are_text():
+def test_fields_can_be_put_into_a_sentence_and_braces_in_them_are_text() -> None:
     assert f"{FieldText('È vero?!'):unended}" == "È vero"
     assert f"{FieldText('È vero.'):lower}" == "è vero."
     assert f"{FieldText(''):lower}|{FieldText(''):unended}" == "|"
@@ -275,7 +280,7 @@ TAGGED = (
 )
 
 
-def test_tokens_in_their_sentences_as_uinauil_writes_them(tmp_path):
+def test_tokens_in_their_sentences_as_uinauil_writes_them(tmp_path: Path) -> None:
     task = load_task("eventi")
     data = load_items(task, write(tmp_path / "eventi.jsonl", *TAGGED))
     labels = list(task.labels)
@@ -294,7 +299,7 @@ def test_tokens_in_their_sentences_as_uinauil_writes_them(tmp_path):
     assert filled(task, third, data.items[8]).options == tuple(labels)
 
 
-def test_max_items_are_sentences_in_tagging(tmp_path):
+def test_max_items_are_sentences_in_tagging(tmp_path: Path) -> None:
     path = write(tmp_path / "eventi.jsonl", *TAGGED, *TAGGED)
     assert len(load_items(load_task("eventi"), path, max_items=2).items) == 12  # sentences 0 and 2
 
@@ -310,7 +315,7 @@ def test_max_items_are_sentences_in_tagging(tmp_path):
         ({"tokens": [3], "labels": ["O"]}, "token must be a text, not 3"),
     ],
 )
-def test_a_sentence_that_cannot_be_tagged_is_named(row, problem, tmp_path):
+def test_a_sentence_that_cannot_be_tagged_is_named(row, problem, tmp_path: Path) -> None:
     with pytest.raises(TextError) as caught:
         load_items(load_task("eventi"), write(tmp_path / "eventi.jsonl", TAGGED[0], row))
     assert f"line 2: {problem}" in str(caught.value)

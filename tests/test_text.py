@@ -44,7 +44,7 @@ def load(content: bytes | str, tmp_path: Path, name: str = "text.txt", **setting
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
-def test_a_line_that_is_not_utf8_is_skipped_and_counted(tmp_path: Path):
+def test_a_line_that_is_not_utf8_is_skipped_and_counted(tmp_path: Path) -> None:
     corpus = load(b"uno due\n\xff\xfe tre\nquattro\n", tmp_path)
     assert corpus.lines == ["uno due", "quattro"]
     report = corpus.reports[0]
@@ -52,63 +52,63 @@ def test_a_line_that_is_not_utf8_is_skipped_and_counted(tmp_path: Path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_a_utf16_file_is_refused_with_a_hint_at_its_encoding(tmp_path: Path, encoding: str):
+def test_a_utf16_file_is_refused_with_a_hint_at_its_encoding(tmp_path: Path, encoding: str) -> None:
     with pytest.raises(TextError, match=r"text\.txt has no usable line.*another encoding"):
         load("il gatto\nil cane\n".encode(encoding), tmp_path)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path):
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     assert load(b"\xef\xbb\xbfuno\ndue\n", tmp_path).lines == ["uno", "due"]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-def test_lines_end_as_on_unix_windows_or_old_macs(tmp_path: Path, end: bytes):
+def test_lines_end_as_on_unix_windows_or_old_macs(tmp_path: Path, end: bytes) -> None:
     corpus = load(end.join([b"uno", b"due", b"tre"]), tmp_path)
     assert (corpus.lines, corpus.reports[0].lines) == (["uno", "due", "tre"], 3)
 
 
-def test_a_unicode_line_separator_or_form_feed_does_not_end_a_line(tmp_path: Path):
+def test_a_unicode_line_separator_or_form_feed_does_not_end_a_line(tmp_path: Path) -> None:
     assert load("uno\u2028due\x0ctre\n", tmp_path).lines == ["uno\u2028due\x0ctre"]
 
 
-def test_lines_are_stripped_and_empty_ones_counted(tmp_path: Path):
+def test_lines_are_stripped_and_empty_ones_counted(tmp_path: Path) -> None:
     corpus = load("  uno \n\n \t\ndue\n", tmp_path)
     assert (corpus.lines, corpus.reports[0].dropped) == (["uno", "due"], {"empty": 2})
 
 
-def test_an_empty_file_is_refused(tmp_path: Path):
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TextError, match=r"text\.txt is empty"):
         load("", tmp_path)
 
 
-def test_a_file_without_a_usable_line_is_refused_with_the_reasons(tmp_path: Path):
+def test_a_file_without_a_usable_line_is_refused_with_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(TextError, match=r"no usable line: 3 read, dropped .*'shorter than 9 characters': 2"):
         load("uno\n\ndue\n", tmp_path, min_chars=9)
 
 
-def test_one_source_without_a_usable_line_is_refused_also_beside_a_good_one(tmp_path: Path):
+def test_one_source_without_a_usable_line_is_refused_also_beside_a_good_one(tmp_path: Path) -> None:
     good, bad = write(tmp_path / "good.txt", "uno\n"), write(tmp_path / "bad.txt", "\n")
     with pytest.raises(TextError, match=r"bad\.txt has no usable line"):
         load_corpus([good, bad])
 
 
-def test_no_source_at_all_is_refused_with_what_to_type():
+def test_no_source_at_all_is_refused_with_what_to_type() -> None:
     with pytest.raises(TextError, match=r"--text\.sources"):
         load_corpus([])
 
 
-def test_a_missing_path_is_named(tmp_path: Path):
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(TextError, match=r"There is no text at .*nowhere\.txt"):
         load_corpus([str(tmp_path / "nowhere.txt")])
 
 
-def test_a_folder_without_text_is_named(tmp_path: Path):
+def test_a_folder_without_text_is_named(tmp_path: Path) -> None:
     write(tmp_path / "notes.md", "uno\n")
     with pytest.raises(TextError, match=r"holds no \.txt or \.jsonl file"):
         load_corpus([str(tmp_path)])
 
 
-def test_json_that_no_parser_can_hold_is_counted_like_other_bad_json(tmp_path: Path):
+def test_json_that_no_parser_can_hold_is_counted_like_other_bad_json(tmp_path: Path) -> None:
     too_long, too_deep = '{"text": ' + "9" * 5_000 + "}", "[" * 100_000
     path = write(tmp_path / "a.jsonl", f'{too_long}\n{too_deep}\n{{"text": "tre"}}\n')
     corpus = load_corpus([path])
@@ -116,14 +116,14 @@ def test_json_that_no_parser_can_hold_is_counted_like_other_bad_json(tmp_path: P
     assert corpus.reports[0].dropped == {"no JSON object with a text in 'text'": 2}
 
 
-def test_a_json_document_is_no_text_and_a_file_of_another_ending_is(tmp_path: Path):
+def test_a_json_document_is_no_text_and_a_file_of_another_ending_is(tmp_path: Path) -> None:
     document = write(tmp_path / "corpus.JSON", '[{"text": "uno"}]')
     with pytest.raises(TextError, match=r"corpus\.JSON is a JSON document.*an object a line, in a \.jsonl file"):
         load_corpus([document])
     assert load_corpus([write(tmp_path / "notes.md", "uno\n")]).lines == ["uno"]
 
 
-def test_a_folder_is_read_file_by_file_in_order_of_path(tmp_path: Path):
+def test_a_folder_is_read_file_by_file_in_order_of_path(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     write(tmp_path / "b" / "one.txt", b"\xef\xbb\xbfquattro\n")
     write(tmp_path / "a.txt", "uno\ndue\n")
@@ -135,7 +135,7 @@ def test_a_folder_is_read_file_by_file_in_order_of_path(tmp_path: Path):
     assert (corpus.reports[0].lines, corpus.reports[0].kept) == (4, 4)
 
 
-def test_a_jsonl_line_without_a_text_in_its_field_is_counted(tmp_path: Path):
+def test_a_jsonl_line_without_a_text_in_its_field_is_counted(tmp_path: Path) -> None:
     lines = ['{"text": "uno"}', '{"body": "x"}', "not json", '["text"]', '"text"', "3", "null", '{"text": 3}', ""]
     corpus = load("\n".join([*lines, '{"text": null}']) + "\n", tmp_path, "text.jsonl")
     assert corpus.lines == ["uno"]
@@ -143,21 +143,21 @@ def test_a_jsonl_line_without_a_text_in_its_field_is_counted(tmp_path: Path):
     assert corpus.reports[0].dropped == {"no JSON object with a text in 'text'": 9}
 
 
-def test_the_jsonl_field_is_a_setting(tmp_path: Path):
+def test_the_jsonl_field_is_a_setting(tmp_path: Path) -> None:
     corpus = load('{"text": "uno", "body": "due"}\n', tmp_path, "text.jsonl", jsonl_field="body")
     assert corpus.lines == ["due"]
 
 
-def test_a_jsonl_file_without_the_field_is_refused_by_its_name(tmp_path: Path):
+def test_a_jsonl_file_without_the_field_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(TextError, match="no JSON object with a text in 'frase'"):
         load('{"text": "uno"}\n', tmp_path, "text.jsonl", jsonl_field="frase")
 
 
-def test_a_newline_inside_a_json_text_becomes_a_space(tmp_path: Path):
+def test_a_newline_inside_a_json_text_becomes_a_space(tmp_path: Path) -> None:
     assert load('{"text": "uno\\ndue\\n"}\n', tmp_path, "text.jsonl").lines == ["uno due"]
 
 
-def test_half_a_character_in_a_json_text_is_dropped_not_a_crash(tmp_path: Path):
+def test_half_a_character_in_a_json_text_is_dropped_not_a_crash(tmp_path: Path) -> None:
     content = '{"text": "met\\u00e0 \\ud83d"}\n{"text": "intero \\ud83d\\ude00"}\n'
     corpus = load(content, tmp_path, "text.jsonl", heldout_every=1000)
     assert corpus.lines == ["intero 😀"]
@@ -166,18 +166,18 @@ def test_half_a_character_in_a_json_text_is_dropped_not_a_crash(tmp_path: Path):
     assert load_heldout([source], heldout_every=None, max_lines=9) == ["intero 😀"]
 
 
-def test_lines_shorter_than_min_chars_are_counted_in_characters_not_bytes(tmp_path: Path):
+def test_lines_shorter_than_min_chars_are_counted_in_characters_not_bytes(tmp_path: Path) -> None:
     # "perché" has 6 characters and 7 bytes.
     corpus = load("perché\nperciò!\n", tmp_path, min_chars=7)
     assert (corpus.lines, corpus.reports[0].dropped) == (["perciò!"], {"shorter than 7 characters": 1})
 
 
-def test_the_manifest_names_the_bytes_that_were_read(tmp_path: Path):
+def test_the_manifest_names_the_bytes_that_were_read(tmp_path: Path) -> None:
     content = b"\xef\xbb\xbfuno\r\n\xff\r\n"
     assert load(content, tmp_path).reports[0].sha256 == hashlib.sha256(content).hexdigest()
 
 
-def test_texts_in_memory_are_counted_as_a_file_is():
+def test_texts_in_memory_are_counted_as_a_file_is() -> None:
     corpus = corpus_of(["uno\ndue", " tre ", "", "x", "\ud800y"], "mine", min_chars=2, heldout_every=1000)
     report = corpus.reports[0]
     assert corpus.lines == ["uno due", "tre"]
@@ -189,7 +189,7 @@ def test_texts_in_memory_are_counted_as_a_file_is():
     }
 
 
-def test_texts_in_memory_without_a_usable_one_are_refused():
+def test_texts_in_memory_without_a_usable_one_are_refused() -> None:
     with pytest.raises(TextError, match="mine has no usable text: 1 read"):
         corpus_of([""], "mine")
 
@@ -207,7 +207,9 @@ KEEPER = next(
     max_lines=st.none() | st.integers(1, 5),
     is_jsonl=st.booleans(),
 )
-def test_every_line_read_is_either_kept_or_counted_as_dropped(lines, min_chars, heldout_every, max_lines, is_jsonl):
+def test_every_line_read_is_either_kept_or_counted_as_dropped(
+    lines, min_chars, heldout_every, max_lines, is_jsonl
+) -> None:
     lines = [line.replace(b"\n", b"").replace(b"\r", b"") for line in lines]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("text.jsonl" if is_jsonl else "text.txt")
@@ -224,7 +226,7 @@ def test_every_line_read_is_either_kept_or_counted_as_dropped(lines, min_chars, 
 # --------------------------------------------------------------------------------------------------------- held out
 
 
-def test_a_line_is_held_out_when_its_sha256_is_0_modulo_n_and_is_never_trained_on(tmp_path: Path):
+def test_a_line_is_held_out_when_its_sha256_is_0_modulo_n_and_is_never_trained_on(tmp_path: Path) -> None:
     expected = [line for line in LINES if sha256(line) % 7 == 0]
     path = write(tmp_path / "text.txt", "".join(f"  {line}\r\n" for line in LINES))
     corpus = choose_lines(load_corpus([path], heldout_every=7), seed=0, max_lines=None, max_words=None)
@@ -234,7 +236,7 @@ def test_a_line_is_held_out_when_its_sha256_is_0_modulo_n_and_is_never_trained_o
     assert corpus.reports[0].dropped == {"held out": len(expected)}
 
 
-def test_a_line_is_held_out_wherever_it_stands(tmp_path: Path):
+def test_a_line_is_held_out_wherever_it_stands(tmp_path: Path) -> None:
     held = next(line for line in LINES if sha256(line) % 7 == 0)
     as_json = write(tmp_path / "a.jsonl", json.dumps({"text": f"{held}\n"}) + "\n" + json.dumps({"text": "altro"}))
     as_text = write(tmp_path / "b.txt", f"\t{held} \naltro\n")
@@ -243,7 +245,7 @@ def test_a_line_is_held_out_wherever_it_stands(tmp_path: Path):
     assert corpus_of([held, "altro"], "mine", heldout_every=7).lines == ["altro"]
 
 
-def test_dev_and_test_are_disjoint_halves_of_what_is_held_out_by_a_second_hash(tmp_path: Path):
+def test_dev_and_test_are_disjoint_halves_of_what_is_held_out_by_a_second_hash(tmp_path: Path) -> None:
     path = write(tmp_path / "text.txt", "\n".join(LINES))
     held, dev, test = (
         load_heldout([path], heldout_every=3, split=split, max_lines=999) for split in ("all", "dev", "test")
@@ -255,19 +257,19 @@ def test_dev_and_test_are_disjoint_halves_of_what_is_held_out_by_a_second_hash(t
     assert len(test) > 20
 
 
-def test_without_a_heldout_rule_evaluation_takes_all_lines_that_hold_text(tmp_path: Path):
+def test_without_a_heldout_rule_evaluation_takes_all_lines_that_hold_text(tmp_path: Path) -> None:
     path = write(tmp_path / "text.txt", "uno\n\n \nd\0ue\ntre\n")
     assert load_heldout([path], heldout_every=None, max_lines=9) == ["uno", "tre"]
 
 
-def test_a_text_without_a_held_out_line_is_refused_with_the_rule(tmp_path: Path):
+def test_a_text_without_a_held_out_line_is_refused_with_the_rule(tmp_path: Path) -> None:
     kept = [line for line in LINES if sha256(line) % 7 != 0]
     path = write(tmp_path / "text.txt", "\n".join(kept))
     with pytest.raises(TextError, match=r"no held-out line \(sha256 of the line modulo 7 is 0, split dev\)"):
         load_heldout([path], heldout_every=7, split="dev", max_lines=9)
 
 
-def test_at_most_max_lines_are_held_out_spread_evenly():
+def test_at_most_max_lines_are_held_out_spread_evenly() -> None:
     # Of 7 items 3: numbers 0 * 7 // 3 = 0, 7 // 3 = 2, 14 // 3 = 4.
     assert spread(list("abcdefg"), 3) == ["a", "c", "e"]
     assert spread(list("abc"), 3) == ["a", "b", "c"]
@@ -284,7 +286,7 @@ def words_corpus(*lines: str, source_of: list[int] | None = None) -> Corpus:
     )
 
 
-def test_max_lines_keeps_so_many_lines_in_their_order():
+def test_max_lines_keeps_so_many_lines_in_their_order() -> None:
     lines = [str(i) for i in range(50)]
     chosen = choose_lines(words_corpus(*lines), seed=3, max_lines=20, max_words=None)
     assert len(chosen.lines) == 20
@@ -294,46 +296,46 @@ def test_max_lines_keeps_so_many_lines_in_their_order():
     assert chosen.reports[0].dropped == {"over the budget": 30}
 
 
-def test_a_budget_beyond_the_text_keeps_everything():
+def test_a_budget_beyond_the_text_keeps_everything() -> None:
     chosen = choose_lines(words_corpus("a", "b"), seed=3, max_lines=9, max_words=9)
     assert (chosen.lines, chosen.reports[0].dropped) == (["a", "b"], {})
 
 
-def test_max_words_keeps_as_many_lines_as_fit():
+def test_max_words_keeps_as_many_lines_as_fit() -> None:
     # 3 words a line: three lines are 9 words, a fourth would make 12.
     chosen = choose_lines(words_corpus(*["a b c"] * 8), seed=3, max_lines=None, max_words=11)
     assert chosen.reports[0].kept == 3
     assert chosen.reports[0].words == 9
 
 
-def test_max_words_may_be_met_exactly():
+def test_max_words_may_be_met_exactly() -> None:
     chosen = choose_lines(words_corpus(*["a b c"] * 8), seed=3, max_lines=None, max_words=12)
     assert chosen.reports[0].words == 12
 
 
-def test_of_two_budgets_the_tighter_holds():
+def test_of_two_budgets_the_tighter_holds() -> None:
     assert len(choose_lines(words_corpus(*["a b"] * 8), seed=3, max_lines=2, max_words=10).lines) == 2
     assert len(choose_lines(words_corpus(*["a b"] * 8), seed=3, max_lines=5, max_words=6).lines) == 3
 
 
-def test_a_budget_below_the_first_line_is_refused():
+def test_a_budget_below_the_first_line_is_refused() -> None:
     with pytest.raises(TextError, match=r"text\.max_words = 2 is less than the first line's 3 words"):
         choose_lines(words_corpus("a b c", "d e f"), seed=0, max_lines=None, max_words=2)
 
 
-def test_a_larger_budget_of_the_same_seed_keeps_what_a_smaller_one_keeps():
+def test_a_larger_budget_of_the_same_seed_keeps_what_a_smaller_one_keeps() -> None:
     lines = [str(i) for i in range(50)]
     small, large = (set(choose_lines(words_corpus(*lines), seed=3, max_lines=n, max_words=None).lines) for n in (9, 30))
     assert small < large
 
 
-def test_what_is_kept_depends_on_the_seed():
+def test_what_is_kept_depends_on_the_seed() -> None:
     lines = [str(i) for i in range(50)]
     one, other = (choose_lines(words_corpus(*lines), seed=seed, max_lines=9, max_words=None).lines for seed in (1, 2))
     assert one != other
 
 
-def test_a_budget_is_counted_per_source():
+def test_a_budget_is_counted_per_source() -> None:
     corpus = words_corpus("a b", "c", "d e f", "g", source_of=[0, 0, 1, 1])
     chosen = choose_lines(corpus, seed=0, max_lines=3, max_words=None)
     for s, report in enumerate(chosen.reports):
@@ -374,29 +376,29 @@ def tokens_of(
 
 
 @pytest.mark.parametrize("template", [None, "$A", "<s> $A", "$A </s>", "<s> $A </s>"])
-def test_a_row_begins_with_one_bos_and_ends_without_eos_whatever_the_tokenizer_does(template: str | None):
+def test_a_row_begins_with_one_bos_and_ends_without_eos_whatever_the_tokenizer_does(template: str | None) -> None:
     tokens, _, report = tokens_of("ciao", letters(template=template))
     assert tokens == ["<s>", "c", "i", "a", "o"]
     assert report.tokens == 6  # and the EOS that will follow
 
 
 @pytest.mark.parametrize(("template", "expected"), [("$A", "ciao"), ("<s> $A", "<s>ciao"), ("<s> $A </s>", "<s>ciao")])
-def test_without_prepend_bos_the_tokenizer_decides(template: str, expected: str):
+def test_without_prepend_bos_the_tokenizer_decides(template: str, expected: str) -> None:
     tokens, _, _ = tokens_of("ciao", letters(template=template), prepend_bos=False)
     assert "".join(tokens) == expected
 
 
 @pytest.mark.parametrize("template", ["$A", "$A </s>", "</s> $A", "</s> $A </s>"])
-def test_a_tokenizer_without_bos_begins_with_its_eos(template: str):
+def test_a_tokenizer_without_bos_begins_with_its_eos(template: str) -> None:
     assert tokens_of("ciao", letters(bos=None, template=template))[0] == ["</s>", "c", "i", "a", "o"]
 
 
 @pytest.mark.parametrize("template", ["$A", "<e> $A", "$A <e>", "<e> $A <e>"])
-def test_a_tokenizer_whose_bos_is_its_eos_begins_with_one(template: str):
+def test_a_tokenizer_whose_bos_is_its_eos_begins_with_one(template: str) -> None:
     assert tokens_of("ciao", letters(bos="<e>", eos="<e>", template=template))[0] == ["<e>", "c", "i", "a", "o"]
 
 
-def test_a_tokenizer_with_neither_bos_nor_eos_nor_pad_gives_the_bare_text():
+def test_a_tokenizer_with_neither_bos_nor_eos_nor_pad_gives_the_bare_text() -> None:
     tokens, _, report = tokens_of("ciao", letters(bos=None, eos=None, pad=None), append_eos=False)
     assert tokens == ["c", "i", "a", "o"]
     assert report.tokens == 4
@@ -412,7 +414,9 @@ def test_a_tokenizer_with_neither_bos_nor_eos_nor_pad_gives_the_bare_text():
         ("abcdefgh", "<s>abcde", True, 6),
     ],
 )
-def test_a_line_is_truncated_when_it_and_its_eos_do_not_fit(line: str, expected: str, truncated: bool, trained_on: int):
+def test_a_line_is_truncated_when_it_and_its_eos_do_not_fit(
+    line: str, expected: str, truncated: bool, trained_on: int
+) -> None:
     tokens, is_truncated, report = tokens_of(line, letters(), max_length=6)
     assert ("".join(tokens), is_truncated) == (expected, truncated)
     assert (report.tokens, report.truncated) == (trained_on, int(truncated))
@@ -421,24 +425,24 @@ def test_a_line_is_truncated_when_it_and_its_eos_do_not_fit(line: str, expected:
 @pytest.mark.parametrize(
     ("line", "expected", "truncated"), [("abcde", "<s>abcde", False), ("abcdef", "<s>abcde", True)]
 )
-def test_without_append_eos_a_line_of_max_length_is_whole(line: str, expected: str, truncated: bool):
+def test_without_append_eos_a_line_of_max_length_is_whole(line: str, expected: str, truncated: bool) -> None:
     tokens, is_truncated, report = tokens_of(line, letters(), max_length=6, append_eos=False)
     assert ("".join(tokens), is_truncated, report.tokens) == (expected, truncated, 6)
 
 
-def test_without_max_length_nothing_is_cut():
+def test_without_max_length_nothing_is_cut() -> None:
     tokens, is_truncated, report = tokens_of("abc" * 300, letters())
     assert (len(tokens), is_truncated, report.tokens) == (901, False, 902)
 
 
-def test_tokens_are_counted_per_source():
+def test_tokens_are_counted_per_source() -> None:
     corpus = words_corpus("abc", "abcdefgh", "ab", source_of=[0, 1, 1])
     tokenize(corpus, letters(), max_length=6, append_eos=True, prepend_bos=True)
     # <s>abc</s> | <s>abcde and <s>ab</s>
     assert [(report.tokens, report.truncated) for report in corpus.reports] == [(5, 0), (10, 1)]
 
 
-def test_rows_come_back_as_they_went_in():
+def test_rows_come_back_as_they_went_in() -> None:
     rows = TokenRows(np.array([1, 2, 3, 4]), np.array([0, 1, 4]), np.array([False, False]))
     assert len(rows) == 2
     assert [row.tolist() for row in (rows[0], rows[1])] == [[1], [2, 3, 4]]
@@ -447,7 +451,7 @@ def test_rows_come_back_as_they_went_in():
 # ---------------------------------------------------------------------------------------------------------- batches
 
 
-def test_pads_stand_right_or_left_and_are_not_real():
+def test_pads_stand_right_or_left_and_are_not_real() -> None:
     right, left = pad([[5, 6, 7], [8]], 9), pad([[5, 6, 7], [8]], 9, "left")
     assert right.input_ids.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert right.is_real.tolist() == [[True, True, True], [True, False, False]]
@@ -455,23 +459,23 @@ def test_pads_stand_right_or_left_and_are_not_real():
     assert left.is_real.tolist() == [[True, True, True], [False, False, True]]
 
 
-def test_targets_are_real_tokens_after_a_real_token():
+def test_targets_are_real_tokens_after_a_real_token() -> None:
     assert pad([[5, 6, 7], [8]], 9).is_target.tolist() == [[False, True, True], [False, False, False]]
     assert pad([[5, 6, 7], [8, 9]], 9, "left").is_target.tolist() == [[False, True, True], [False, False, True]]
 
 
-def test_a_pad_that_looks_like_a_token_is_no_target():
+def test_a_pad_that_looks_like_a_token_is_no_target() -> None:
     # The release's mistake: pad = EOS, and the pads were learned. The real EOS (1) is a target, pads (1) are not.
     assert pad([[5, 6, 7, 1], [8, 1]], 1).is_target.tolist() == [[False, True, True, True], [False, True, False, False]]
 
 
-def test_in_a_packed_row_the_first_token_of_a_line_is_no_target():
+def test_in_a_packed_row_the_first_token_of_a_line_is_no_target() -> None:
     documents = torch.tensor([[0, 0, 0, 1, 2, 2]])
     batch = TokenBatch(torch.arange(6)[None], torch.ones(1, 6, dtype=torch.bool), documents)
     assert batch.is_target.tolist() == [[False, True, True, False, False, True]]
 
 
-def test_some_rows_of_a_batch_keep_their_masks_and_documents():
+def test_some_rows_of_a_batch_keep_their_masks_and_documents() -> None:
     documents = torch.tensor([[0, 0], [0, 1]])
     batch = TokenBatch(torch.tensor([[1, 2], [3, 4]]), torch.tensor([[True, True], [True, False]]), documents)
     part = batch.rows(slice(1, 2))
@@ -480,7 +484,7 @@ def test_some_rows_of_a_batch_keep_their_masks_and_documents():
     assert part.documents.tolist() == [[0, 1]]
 
 
-def test_a_text_that_spells_a_special_token_is_read_as_characters():
+def test_a_text_that_spells_a_special_token_is_read_as_characters() -> None:
     tokenizer = make_tokenizer()
     (row,) = encode(tokenizer, ["il gatto </s> e <pad>"])
     assert row.count(tokenizer.eos_token_id) == 1  # the start token

@@ -11,7 +11,7 @@ from bambino.errors import CurveError
 from bambino.report.tables import trade_off_table
 
 
-def test_l1_loss_at_equal_l2_gain_by_hand():
+def test_l1_loss_at_equal_l2_gain_by_hand() -> None:
     l1, l2 = english(2.0, 2.2, 2.8), italian(4.0, 3.0, 2.0)
     assert paid_for(l1, l2, 0) == Paid(0, 0)
     paid = paid_for(l1, l2, 0.5)  # half way to the second evaluation
@@ -22,12 +22,12 @@ def test_l1_loss_at_equal_l2_gain_by_hand():
     assert paid_for(l1, l2, 2.1) is None
 
 
-def test_a_gain_counts_when_it_is_first_made():
+def test_a_gain_counts_when_it_is_first_made() -> None:
     paid = paid_for(english(2.0, 2.1, 2.5, 2.9), italian(4.0, 3.0, 3.5, 2.0), 1)
     assert (paid.l1_loss, paid.words) == (pytest.approx(0.1), 50)
 
 
-def test_two_runs_at_equal_gain_by_hand():
+def test_two_runs_at_equal_gain_by_hand() -> None:
     # one loses 0.2 per unit of gain and gains 2; other loses 0.5 per unit and gains 1: on 0 to 1 the mean gap is -0.15
     one = (english(2.0, 2.4), italian(4.0, 2.0))
     other = (english(2.0, 2.5), italian(4.0, 3.0))
@@ -45,7 +45,7 @@ def test_two_runs_at_equal_gain_by_hand():
 
 
 @given(st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), min_size=2, max_size=6))
-def test_every_gain_in_common_has_a_loss_for_both_runs(points):
+def test_every_gain_in_common_has_a_loss_for_both_runs(points) -> None:
     one = (english(2.0, *(2 - loss for loss, _ in points)), italian(4.0, *(4 - gain for _, gain in points)))
     other = (english(2.0, 2.5), italian(4.0, 3.0))
     result = trade_off(one, other)
@@ -53,14 +53,14 @@ def test_every_gain_in_common_has_a_loss_for_both_runs(points):
         assert len(result.gains) == len(result.one) == len(result.other)
 
 
-def test_the_front_by_hand():
+def test_the_front_by_hand() -> None:
     points = [(1.0, 0.5), (2.0, 0.4), (0.5, 0.1), (0.4, 0.1), (2.0, 0.4)]
     # (1, 0.5) gains less and loses more than (2, 0.4); (0.4, 0.1) gains less than (0.5, 0.1); equal points stay
     assert front(points) == [2, 1, 4]
     assert front([]) == []
 
 
-def test_the_end_of_a_run_by_hand():
+def test_the_end_of_a_run_by_hand() -> None:
     assert end_point(english(2.0, 2.6, 2.5), italian(4.0, 3.5, 3.0)) == (1.0, 0.5)
 
 
@@ -76,7 +76,7 @@ def printed(table):
     return [line.split() for line in captured.get().splitlines()]
 
 
-def test_a_table_of_one_pair_of_runs_by_hand():
+def test_a_table_of_one_pair_of_runs_by_hand() -> None:
     table, said = trade_off_table([ONE], [OTHER], "clm", "bambino")
     rows = printed(table)
     assert ["0.250", "0.050", "0.125", "-0.075", "6", "12"] in rows
@@ -84,7 +84,7 @@ def test_a_table_of_one_pair_of_runs_by_hand():
     assert said == "Mean L1 loss over all gains, one - other: -0.150 bits per byte (one pair of runs: no interval)."
 
 
-def test_a_table_over_seeds_by_hand():
+def test_a_table_over_seeds_by_hand() -> None:
     # second pair: ONE against one that loses 0.3 per unit. Gaps -0.15 and -0.1: t = 5, one degree of freedom, p 0.126
     steeper = (english(2.0, 2.6), italian(4.0, 2.0))
     table, said = trade_off_table([ONE, ONE], [OTHER, steeper], "clm", "bambino")
@@ -94,6 +94,6 @@ def test_a_table_over_seeds_by_hand():
     assert "p 0.13 (t, 2 pairs of runs)" in said
 
 
-def test_runs_without_a_gain_in_common_are_refused():
+def test_runs_without_a_gain_in_common_are_refused() -> None:
     with pytest.raises(CurveError, match="pair 2 have no L2 gain in common"):
         trade_off_table([ONE, ONE], [OTHER, (english(2.0, 2.5), italian(4.0, 4.1))], "clm", "bambino")

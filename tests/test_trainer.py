@@ -83,7 +83,9 @@ def raised_on_l2(make_recipe: Make) -> str:
 # --------------------------------------------------------------------------------------------- models and datasets
 
 
-def test_models_may_be_passed_as_objects_paths_or_in_the_recipe(make_recipe: Make, baby_folder: Path, parent_folder):
+def test_models_may_be_passed_as_objects_paths_or_in_the_recipe(
+    make_recipe: Make, baby_folder: Path, parent_folder: Path
+) -> None:
     by_recipe = make_recipe(output_dir="recipe")
     trained(by_recipe)
     nothing = ("--baby.model", "null", "--parent.model", "null")
@@ -96,8 +98,8 @@ def test_models_may_be_passed_as_objects_paths_or_in_the_recipe(make_recipe: Mak
 
 
 def test_a_path_passed_in_is_opened_at_the_revision_that_the_recipe_records(
-    make_recipe: Make, baby_folder, monkeypatch
-):
+    make_recipe: Make, baby_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = []
     load_lm = bambino.models.participants.load_lm
     monkeypatch.setattr(
@@ -108,7 +110,7 @@ def test_a_path_passed_in_is_opened_at_the_revision_that_the_recipe_records(
     assert tuple(opened) == recorded == ("v1", "v2")
 
 
-def test_models_that_never_were_on_disk_come_with_their_tokenizers(make_recipe: Make):
+def test_models_that_never_were_on_disk_come_with_their_tokenizers(make_recipe: Make) -> None:
     tokenizers = make_tokenizer(), make_tokenizer(vocab_size=400)
     recipe = make_recipe("--baby.model", "null", "--parent.model", "null")
     models = tiny_lm("gpt2", len(tokenizers[0])), tiny_lm("llama", len(tokenizers[1]))
@@ -116,7 +118,9 @@ def test_models_that_never_were_on_disk_come_with_their_tokenizers(make_recipe: 
     assert AutoTokenizer.from_pretrained(f"{recipe.output_dir}/model").get_vocab() == tokenizers[0].get_vocab()
 
 
-def test_a_dataset_of_strings_or_of_rows_is_heard_like_the_file_with_its_lines(make_recipe: Make, text_file: Path):
+def test_a_dataset_of_strings_or_of_rows_is_heard_like_the_file_with_its_lines(
+    make_recipe: Make, text_file: Path
+) -> None:
     lines = text_file.read_text(encoding="utf-8").splitlines()
     by_file, strings, rows = (make_recipe(output_dir=name) for name in ("file", "strings", "rows"))
     field = make_recipe("--text.jsonl_field", "frase", output_dir="field")
@@ -130,7 +134,7 @@ def test_a_dataset_of_strings_or_of_rows_is_heard_like_the_file_with_its_lines(m
     assert bits_of(other) != bits_of(by_file)
 
 
-def test_a_run_of_clm_alone_needs_no_parent(make_recipe: Make):
+def test_a_run_of_clm_alone_needs_no_parent(make_recipe: Make) -> None:
     recipe = make_recipe(*CLM_ONLY)
     trained(recipe)
     rows = rows_of(recipe)
@@ -140,12 +144,12 @@ def test_a_run_of_clm_alone_needs_no_parent(make_recipe: Make):
     assert not (Path(recipe.output_dir) / "constants").exists()
 
 
-def test_a_run_with_ppo_needs_a_parent(make_recipe: Make):
+def test_a_run_with_ppo_needs_a_parent(make_recipe: Make) -> None:
     with pytest.raises(ModelError, match=r"^parent\.model is not given"):
         BambinoTrainer(args=make_recipe("--parent.model", "null"))
 
 
-def test_a_run_with_rewards_of_ones_own_needs_no_parent(make_recipe: Make):
+def test_a_run_with_rewards_of_ones_own_needs_no_parent(make_recipe: Make) -> None:
     recipe = make_recipe("--parent.model", "null", "--evaluation.eval_steps", "6", "--evaluation.utterances", "2")
     own = {"reward_funcs": lambda completions, **_: [float(len(text)) for text in completions]}
     trained(recipe, measures=measures_of(recipe), **own)
@@ -156,7 +160,7 @@ def test_a_run_with_rewards_of_ones_own_needs_no_parent(make_recipe: Make):
     assert "| parent | none |" in (Path(recipe.output_dir) / "model" / "README.md").read_text()
 
 
-def test_one_object_cannot_be_baby_and_parent(make_recipe: Make, baby_folder: Path):
+def test_one_object_cannot_be_baby_and_parent(make_recipe: Make, baby_folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(baby_folder)
     with pytest.raises(ModelError, match="it is the very object that is the baby"):
         BambinoTrainer(model, model, args=make_recipe())
@@ -164,7 +168,7 @@ def test_one_object_cannot_be_baby_and_parent(make_recipe: Make, baby_folder: Pa
     BambinoTrainer(model, copy.deepcopy(model), args=make_recipe())
 
 
-def test_a_baby_passed_in_half_precision_is_trained_in_fp32(make_recipe: Make, baby_folder: Path):
+def test_a_baby_passed_in_half_precision_is_trained_in_fp32(make_recipe: Make, baby_folder: Path) -> None:
     baby = AutoModelForCausalLM.from_pretrained(baby_folder, dtype=torch.bfloat16)
     recipe = make_recipe("--max_steps", "1")
     trainer = trained(recipe, baby)
@@ -173,14 +177,14 @@ def test_a_baby_passed_in_half_precision_is_trained_in_fp32(make_recipe: Make, b
     assert saved.dtype == torch.float32
 
 
-def test_another_precision_in_the_same_process_is_explained(make_recipe: Make):
+def test_another_precision_in_the_same_process_is_explained(make_recipe: Make) -> None:
     BambinoTrainer(args=make_recipe())
     with pytest.raises(RecipeError, match=r"mixed_precision = bf16 cannot be had.*in a process of its own") as caught:
         BambinoTrainer(args=make_recipe("--mixed_precision", "bf16"))
     assert caught.value.key == "mixed_precision"
 
 
-def test_parent_and_reference_never_move_and_the_baby_does(make_recipe: Make):
+def test_parent_and_reference_never_move_and_the_baby_does(make_recipe: Make) -> None:
     trainer = BambinoTrainer(args=make_recipe())
     parent, baby = weights_of(trainer.parent), weights_of(trainer.baby.lm)
     trainer.train()
@@ -189,7 +193,7 @@ def test_parent_and_reference_never_move_and_the_baby_does(make_recipe: Make):
     assert not any(weight.equal(baby[name]) for name, weight in weights_of(trainer.baby.lm).items())
 
 
-def test_zero_steps_leave_the_baby_as_it_came(make_recipe: Make, baby_folder: Path):
+def test_zero_steps_leave_the_baby_as_it_came(make_recipe: Make, baby_folder: Path) -> None:
     recipe = make_recipe("--max_steps", "0")
     trained(recipe)
     assert bits_of(recipe) == (baby_folder / "model.safetensors").read_bytes()
@@ -198,7 +202,7 @@ def test_zero_steps_leave_the_baby_as_it_came(make_recipe: Make, baby_folder: Pa
 # ---------------------------------------------------------------------------------------------------------- rewards
 
 
-def test_rewards_of_several_functions_are_added_and_their_columns_logged(make_recipe: Make):
+def test_rewards_of_several_functions_are_added_and_their_columns_logged(make_recipe: Make) -> None:
     def length(prompts: list[str], completions: list[str], **kwargs: Any) -> list[float]:
         kwargs["log_extra"]("length", [len(text) for text in completions])
         kwargs["log_metric"]("mine", 7.0)
@@ -222,7 +226,7 @@ def test_rewards_of_several_functions_are_added_and_their_columns_logged(make_re
     assert [row["ppo/mine"] for row in steps] == [7.0, 7.0]
 
 
-def test_rewards_all_alike_are_called_dead(make_recipe: Make):
+def test_rewards_all_alike_are_called_dead(make_recipe: Make) -> None:
     for values, is_dead in (([2.0] * 4, 1.0), ([2.0, 2.0, 2.0, 2.5], 0.0)):
         recipe = make_recipe("--max_steps", "3", output_dir=f"dead-{is_dead}")
         trained(recipe, reward_funcs=lambda prompts, completions, values=values, **_: values)
@@ -235,7 +239,7 @@ def test_rewards_all_alike_are_called_dead(make_recipe: Make):
 # ---------------------------------------------------------------------------------------------------------- refused
 
 
-def test_a_baby_that_knows_l2_better_than_its_parent_is_refused(make_recipe: Make, baby_folder: Path):
+def test_a_baby_that_knows_l2_better_than_its_parent_is_refused(make_recipe: Make, baby_folder: Path) -> None:
     italian = raised_on_l2(make_recipe)
     swapped = make_recipe("--parent.must_know_l2", "true", output_dir="swapped")
     with pytest.raises(ModelError) as caught:
@@ -260,19 +264,19 @@ def test_a_baby_that_knows_l2_better_than_its_parent_is_refused(make_recipe: Mak
         ("rollout.max_new_tokens", ("--rollout.prompt_tokens", "30", "--rollout.max_new_tokens", "35"), 65),
     ],
 )
-def test_rows_longer_than_the_babys_context_are_refused(make_recipe: Make, key, settings, needed):
+def test_rows_longer_than_the_babys_context_are_refused(make_recipe: Make, key, settings, needed) -> None:
     with pytest.raises(RecipeError) as caught:
         BambinoTrainer(args=make_recipe(*settings))
     assert caught.value.key == key
     assert str(caught.value) == f"{key}: rows of {needed} tokens do not fit the baby's context of 64. Use less."
 
 
-def test_rows_that_fill_the_babys_context_are_heard_and_said(make_recipe: Make):
+def test_rows_that_fill_the_babys_context_are_heard_and_said(make_recipe: Make) -> None:
     fit = ("--text.max_length", "64", "--text.mode", "packed", "--rollout.prompt_tokens", "4")
     trained(make_recipe(*fit, "--rollout.max_new_tokens", "60", "--max_steps", "3"))
 
 
-def test_a_second_train_does_not_write_over_the_first(make_recipe: Make):
+def test_a_second_train_does_not_write_over_the_first(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "1")
     trainer = trained(recipe)
     with pytest.raises(RuntimeError, match="already holds a run"):
@@ -289,7 +293,7 @@ def strict_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run_and_says_where_and_why(make_recipe: Make):
+def test_a_loss_that_is_not_a_number_stops_the_run_and_says_where_and_why(make_recipe: Make) -> None:
     recipe = make_recipe("--clm.learning_rate", "1e30", "--save_steps", "1")
     failure = Path(recipe.output_dir) / "failure.json"
     with pytest.raises(TrainingError) as caught:
@@ -305,7 +309,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_says_where_and_why(make_r
     assert not (Path(recipe.output_dir) / "model").exists()
 
 
-def test_a_reward_that_is_not_a_number_stops_the_run_and_shows_what_was_said(make_recipe: Make):
+def test_a_reward_that_is_not_a_number_stops_the_run_and_shows_what_was_said(make_recipe: Make) -> None:
     recipe = make_recipe()
     with pytest.raises(TrainingError, match=r"^Stopped at step 2: ppo: a reward is not finite\."):
         trained(recipe, reward_funcs=lambda prompts, completions, **_: [1.0, math.nan, 2.0, math.inf])
@@ -315,7 +319,7 @@ def test_a_reward_that_is_not_a_number_stops_the_run_and_shows_what_was_said(mak
     assert len(content["texts"]) == 4
 
 
-def test_a_measure_that_is_not_a_number_is_saved_and_comes_back(make_recipe: Make):
+def test_a_measure_that_is_not_a_number_is_saved_and_comes_back(make_recipe: Make) -> None:
     recipe = make_recipe("--evaluation.eval_steps", "6")
     assert math.isnan(trained(recipe, measures=[Weight(math.nan)]).state.last_evaluation["eval/weight/mean"])
     row = rows_of(recipe)[-1]
@@ -329,7 +333,7 @@ def test_a_measure_that_is_not_a_number_is_saved_and_comes_back(make_recipe: Mak
 # ------------------------------------------------------------------------------------------------------- what is left
 
 
-def test_a_saved_model_opens_with_auto_classes_and_gives_the_same_logits(make_recipe: Make, tmp_path: Path):
+def test_a_saved_model_opens_with_auto_classes_and_gives_the_same_logits(make_recipe: Make, tmp_path: Path) -> None:
     trainer = trained(make_recipe("--max_steps", "3"))
     trainer.save_model(tmp_path / "there")
     ids = torch.tensor([[1, 5, 9, 30, 2]])
@@ -341,7 +345,7 @@ def test_a_saved_model_opens_with_auto_classes_and_gives_the_same_logits(make_re
             assert AutoTokenizer.from_pretrained(folder).get_vocab() == trainer.processing_class.get_vocab()
 
 
-def test_saving_into_a_folder_leaves_what_else_lies_there(make_recipe: Make, tmp_path: Path):
+def test_saving_into_a_folder_leaves_what_else_lies_there(make_recipe: Make, tmp_path: Path) -> None:
     trainer = BambinoTrainer(args=make_recipe())
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -356,7 +360,7 @@ def test_saving_into_a_folder_leaves_what_else_lies_there(make_recipe: Make, tmp
     assert {path.name for path in mine.iterdir()} == {"thesis.txt", *first}
 
 
-def test_saving_keeps_a_readme_that_is_not_a_model_card_of_ours(make_recipe: Make, tmp_path: Path):
+def test_saving_keeps_a_readme_that_is_not_a_model_card_of_ours(make_recipe: Make, tmp_path: Path) -> None:
     trainer = BambinoTrainer(args=make_recipe())
     trainer.save_model(tmp_path / "ours")
     card = (tmp_path / "ours" / "README.md").read_text(encoding="utf-8")
@@ -369,7 +373,9 @@ def test_saving_keeps_a_readme_that_is_not_a_model_card_of_ours(make_recipe: Mak
     assert (tmp_path / "theirs" / "README.md").read_text() == "My project."
 
 
-def test_a_model_may_be_saved_in_the_working_directory(make_recipe: Make, tmp_path: Path, monkeypatch):
+def test_a_model_may_be_saved_in_the_working_directory(
+    make_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     BambinoTrainer(args=make_recipe()).save_model(".")
@@ -377,7 +383,7 @@ def test_a_model_may_be_saved_in_the_working_directory(make_recipe: Make, tmp_pa
 
 
 @pytest.mark.parametrize("place", ["", "/checkpoints", "/constants"])
-def test_saving_where_the_run_keeps_what_it_goes_on_from_is_refused(make_recipe: Make, place: str):
+def test_saving_where_the_run_keeps_what_it_goes_on_from_is_refused(make_recipe: Make, place: str) -> None:
     recipe = make_recipe("--max_steps", "1")
     trainer = trained(recipe)
     before = {path: path.read_bytes() for path in Path(recipe.output_dir).rglob("*") if path.is_file()}
@@ -386,7 +392,9 @@ def test_saving_where_the_run_keeps_what_it_goes_on_from_is_refused(make_recipe:
     assert {path: path.read_bytes() for path in Path(recipe.output_dir).rglob("*") if path.is_file()} == before
 
 
-def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(make_recipe: Make, text_file: Path):
+def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(
+    make_recipe: Make, text_file: Path
+) -> None:
     recipe = make_recipe("--evaluation.eval_steps", "6")
     last = trained(recipe, measures=[Weight()]).state.last_evaluation
     card = (Path(recipe.output_dir) / "model" / "README.md").read_text(encoding="utf-8")
@@ -400,7 +408,7 @@ def test_the_model_card_says_what_the_model_was_made_from_and_what_was_measured(
     assert f"| weight/mean | {last['eval/weight/mean']:.4g} |" in card
 
 
-def test_the_card_in_a_checkpoint_says_at_which_step_it_was_measured(make_recipe: Make):
+def test_the_card_in_a_checkpoint_says_at_which_step_it_was_measured(make_recipe: Make) -> None:
     recipe = make_recipe("--evaluation.eval_steps", "2", "--save_steps", "3", "--save_total_limit", "9")
     trained(recipe, measures=[Weight()])
     card = (Path(recipe.output_dir) / "checkpoints" / "step-0000003" / "model" / "README.md").read_text()
@@ -411,7 +419,9 @@ def test_the_card_in_a_checkpoint_says_at_which_step_it_was_measured(make_recipe
     assert "| evaluation at step 6 | |" in (Path(recipe.output_dir) / "model" / "README.md").read_text()
 
 
-def test_pushing_uploads_the_saved_model_to_a_private_repository(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+def test_pushing_uploads_the_saved_model_to_a_private_repository(
+    make_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
 
     class FakeHub:
@@ -434,7 +444,7 @@ def test_pushing_uploads_the_saved_model_to_a_private_repository(make_recipe: Ma
 # -------------------------------------------------------------------------------------------------------- evaluation
 
 
-def test_evaluate_measures_the_baby_and_changes_nothing(make_recipe: Make, text_file: Path, tmp_path: Path):
+def test_evaluate_measures_the_baby_and_changes_nothing(make_recipe: Make, text_file: Path, tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text('{"sentence_good": "il gatto vede il mare", "sentence_bad": "gatto il vede mare il"}\n')
     settings = ("--evaluation.texts", f"{{it: [{text_file}]}}", "--evaluation.pairs", f"{{order: {pairs}}}")
@@ -451,7 +461,7 @@ def test_evaluate_measures_the_baby_and_changes_nothing(make_recipe: Make, text_
     assert not Path(trainer.args.output_dir).exists()
 
 
-def test_evaluations_come_at_step_0_at_every_interval_and_at_the_end_and_change_no_bits(make_recipe: Make):
+def test_evaluations_come_at_step_0_at_every_interval_and_at_the_end_and_change_no_bits(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "5", "--evaluation.eval_steps", "2", "--evaluation.utterances", "2")
     last = trained(recipe, measures=measures_of(recipe)).state.last_evaluation
     rows = [row for row in rows_of(recipe) if row["kind"] == "evaluation"]
@@ -464,7 +474,7 @@ def test_evaluations_come_at_step_0_at_every_interval_and_at_the_end_and_change_
     assert bits_of(plain) == bits_of(recipe)
 
 
-def test_every_score_of_every_measure_is_a_number_of_the_row_and_what_was_said_is_logged(make_recipe: Make):
+def test_every_score_of_every_measure_is_a_number_of_the_row_and_what_was_said_is_logged(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "1", "--evaluation.eval_steps", "1")
     other = Weight(3.0)
     other.name = "other"
@@ -481,7 +491,7 @@ def test_every_score_of_every_measure_is_a_number_of_the_row_and_what_was_said_i
     assert made_of["evaluation"] == {"weight": {"sha256": "abc"}, "other": {}}
 
 
-def test_a_measure_on_lines_that_are_trained_on_is_warned_of(make_recipe: Make):
+def test_a_measure_on_lines_that_are_trained_on_is_warned_of(make_recipe: Make) -> None:
     rows: list[dict[str, Any]] = []
     recipe = make_recipe("--max_steps", "0")
     trained(recipe, measures=[Weight(), Weight(trained_on=True)], on_row=rows.append)
@@ -508,7 +518,9 @@ def written_by(recipe: Recipe) -> set[str]:
     return {re.sub(r"^(eval/bits_per_byte|eval/pairs|eval/tasks)/[^<]+$", r"\1/<name>", key) for key in keys}
 
 
-def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(make_recipe: Make, text_file, tmp_path):
+def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
+    make_recipe: Make, text_file: Path, tmp_path: Path
+) -> None:
     pairs = tmp_path / "pairs.jsonl"
     pair = '{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede", "UID": "%s"}\n'
     pairs.write_text(pair % "order" + pair % "again")
@@ -531,7 +543,7 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(m
     assert defined() - written == set(), "defined in docs/metrics.md and never written"
 
 
-def test_rows_of_each_phase_have_the_numbers_of_that_phase(make_recipe: Make):
+def test_rows_of_each_phase_have_the_numbers_of_that_phase(make_recipe: Make) -> None:
     recipe = make_recipe()
     trained(recipe)
     rows = rows_of(recipe)
@@ -552,7 +564,7 @@ def test_rows_of_each_phase_have_the_numbers_of_that_phase(make_recipe: Make):
     assert rows[2]["ppo/kl_coef"] == 0.2
 
 
-def test_everything_logged_is_passed_on(make_recipe: Make):
+def test_everything_logged_is_passed_on(make_recipe: Make) -> None:
     passed: list[dict[str, Any]] = []
     recipe = make_recipe("--evaluation.eval_steps", "3", "--evaluation.utterances", "2")
     trained(recipe, on_row=passed.append, measures=measures_of(recipe))
@@ -561,7 +573,7 @@ def test_everything_logged_is_passed_on(make_recipe: Make):
     assert said == rows_of(recipe, "utterances")
 
 
-def test_a_warm_up_and_a_linear_fall_show_in_the_learning_rates(make_recipe: Make):
+def test_a_warm_up_and_a_linear_fall_show_in_the_learning_rates(make_recipe: Make) -> None:
     recipe = make_recipe("--clm.warmup_updates", "2", "--clm.lr_scheduler_type", "linear")
     trained(recipe)
     rates = [row["clm/learning_rate"] for row in rows_of(recipe) if row["phase"] == "clm"]
@@ -569,7 +581,7 @@ def test_a_warm_up_and_a_linear_fall_show_in_the_learning_rates(make_recipe: Mak
     assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 5e-4])
 
 
-def test_tokens_and_flops_are_counted(make_recipe: Make):
+def test_tokens_and_flops_are_counted(make_recipe: Make) -> None:
     recipe = make_recipe("--text.mode", "packed", "--rollout.max_new_tokens", "1", "--ppo.reference", "none")
     trainer = trained(recipe)
     rows = rows_of(recipe)
@@ -600,7 +612,9 @@ def test_tokens_and_flops_are_counted(make_recipe: Make):
     assert rows[2]["total/flops"] - rows[1]["total/flops"] == sampling + learning + reward
 
 
-def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+def test_flops_of_reference_check_and_skipped_updates_are_counted(
+    make_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = (
         "--schedule.cycle",
         "{ppo: 1}",
@@ -626,7 +640,7 @@ def test_flops_of_reference_check_and_skipped_updates_are_counted(make_recipe: M
     assert flops("skipped", 3) == pytest.approx(7)
 
 
-def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch):
+def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(10_000))
     monkeypatch.setattr(
         bambino.runs.costs.time, "perf_counter", lambda: float(next(now))
@@ -646,14 +660,14 @@ def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypat
     assert last["total/seconds"] == 4
 
 
-def test_without_a_reference_no_kl_is_reported_and_its_weight_does_not_move(make_recipe: Make):
+def test_without_a_reference_no_kl_is_reported_and_its_weight_does_not_move(make_recipe: Make) -> None:
     recipe = make_recipe("--ppo.reference", "none", "--ppo.kl_horizon", "10")
     trainer = trained(recipe)
     assert trainer.phases["ppo"].kl_coef == 0.2
     assert not any("kl" in key for row in rows_of(recipe) for key in row if key != "ppo/approx_kl")
 
 
-def test_update_norm_and_cosine_by_hand():
+def test_update_norm_and_cosine_by_hand() -> None:
     layer = nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[1.0, 1.0]]))
@@ -668,7 +682,7 @@ def test_update_norm_and_cosine_by_hand():
     assert meter.cosine([torch.tensor([[4.0, -3.0]])]) == 0.0
 
 
-def test_the_clm_update_norm_is_the_distance_the_weights_went(make_recipe: Make):
+def test_the_clm_update_norm_is_the_distance_the_weights_went(make_recipe: Make) -> None:
     recipe = make_recipe(*CLM_ONLY, "--max_steps", "1")
     trainer = BambinoTrainer(args=recipe)
     before = copy.deepcopy(trainer.baby.lm)
@@ -678,7 +692,7 @@ def test_the_clm_update_norm_is_the_distance_the_weights_went(make_recipe: Make)
     assert rows_of(recipe)[0]["clm/update_norm"] == pytest.approx(distance)
 
 
-def test_the_exact_kl_is_measured_at_the_last_ppo_step_of_a_cycle(make_recipe: Make):
+def test_the_exact_kl_is_measured_at_the_last_ppo_step_of_a_cycle(make_recipe: Make) -> None:
     # 1 clm and 2 ppo steps a cycle; at the first ppo step the reference is the baby itself, so its KL would be 0
     settings = ("--schedule.cycle", "{clm: 1, ppo: 2}", "--ppo.reference", "phase_start")
     recipe = make_recipe(*settings, "--ppo.learning_rate", "1e-2")
@@ -688,7 +702,9 @@ def test_the_exact_kl_is_measured_at_the_last_ppo_step_of_a_cycle(make_recipe: M
     assert steps[2]["ppo/kl_exact"] > 0
 
 
-def test_the_run_names_the_models_that_were_used_not_those_of_the_recipe(make_recipe: Make, baby_folder, parent_folder):
+def test_the_run_names_the_models_that_were_used_not_those_of_the_recipe(
+    make_recipe: Make, baby_folder: Path, parent_folder: Path
+) -> None:
     recipe = make_recipe("--baby.model", "some/baby", "--parent.model", "some/parent", "--max_steps", "1")
     trained(recipe, str(baby_folder), AutoModelForCausalLM.from_pretrained(parent_folder))
     run = Path(recipe.output_dir)
@@ -697,7 +713,7 @@ def test_the_run_names_the_models_that_were_used_not_those_of_the_recipe(make_re
     assert str(baby_folder) in (run / "model" / "README.md").read_text()
 
 
-def test_prompts_are_evaluated_on_the_held_out_texts_of_a_dataset(make_recipe: Make):
+def test_prompts_are_evaluated_on_the_held_out_texts_of_a_dataset(make_recipe: Make) -> None:
     texts = italian_lines(200, seed=7)
     recipe = make_recipe("--evaluation.utterances", "5", "--max_steps", "1", "--text.sources", "[]")
     measures = measures_of(recipe, dataset=texts)
@@ -710,7 +726,7 @@ def test_prompts_are_evaluated_on_the_held_out_texts_of_a_dataset(make_recipe: M
     assert all(any(text.startswith(prompt) for text in heldout) for prompt in prompts)
 
 
-def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make_recipe: Make, tmp_path: Path):
+def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make_recipe: Make, tmp_path: Path) -> None:
     text = tmp_path / "it.txt"
     text.write_text("\n".join(line for line in italian_lines(40) if not is_heldout(line, 10)), encoding="utf-8")
     settings = ("--text.sources", f"[{text}]", "--evaluation.utterances", "3", "--max_steps", "1")
@@ -722,7 +738,7 @@ def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make
         measures_of(make_recipe(*settings, "--evaluation.eval_steps", "1"))
 
 
-def test_a_tokenizer_without_eos_is_warned_of_where_eos_should_be_appended(make_recipe: Make):
+def test_a_tokenizer_without_eos_is_warned_of_where_eos_should_be_appended(make_recipe: Make) -> None:
     tokenizer, rows = make_tokenizer(eos=None), []
     trained(make_recipe(*CLM_ONLY, "--max_steps", "0"), processing_class=tokenizer, on_row=rows.append)
     assert [row["text"] for row in rows if row["kind"] == "warning"] == [

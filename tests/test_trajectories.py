@@ -12,7 +12,7 @@ from bambino.recipe.file import shipped
 
 
 @pytest.mark.parametrize("recipe", OVERRIDES)
-def test_a_recipe_gives_the_numbers_that_were_committed(recipe: str, tmp_path: Path):
+def test_a_recipe_gives_the_numbers_that_were_committed(recipe: str, tmp_path: Path) -> None:
     found, committed = trajectory(recipe, tmp_path), json.loads((FOLDER / f"{recipe}.json").read_text("utf-8"))
     for row, wanted in zip(found, committed, strict=True):
         named = ("kind", "step", "phase")
@@ -21,5 +21,5 @@ def test_a_recipe_gives_the_numbers_that_were_committed(recipe: str, tmp_path: P
         assert row == pytest.approx(wanted, rel=1e-3, abs=1e-5)
 
 
-def test_every_shipped_recipe_has_a_trajectory():
+def test_every_shipped_recipe_has_a_trajectory() -> None:
     assert set(shipped()) == set(OVERRIDES)

@@ -48,18 +48,18 @@ def result(
         ),
     ],
 )
-def test_a_verdict_compares_intervals_with_what_needs_no_reading(changes, words, above):
+def test_a_verdict_compares_intervals_with_what_needs_no_reading(changes, words, above) -> None:
     one = result(**changes)
     assert in_words("tasks/mood", one.scores) == words
     assert is_above_chance(one) is above
 
 
-def test_rounding_does_not_make_a_difference():
+def test_rounding_does_not_make_a_difference() -> None:
     assert not is_above_chance(result(value=0.5, low=0.5 + 1e-16 * 4, high=0.5 + 1e-16 * 4))
     assert in_words("tasks/mood", result(value=0.5, low=0.5 + 4e-16, high=0.5 + 4e-16).scores).startswith("not dist")
 
 
-def test_a_task_is_uninformative_when_no_reference_is_above_chance():
+def test_a_task_is_uninformative_when_no_reference_is_above_chance() -> None:
     above, not_above = result(), result(low=0.45)
     assert uninformative([not_above, not_above])
     assert not uninformative([not_above, above])
@@ -70,7 +70,7 @@ def test_a_task_is_uninformative_when_no_reference_is_above_chance():
         uninformative([])
 
 
-def test_uninformative_tasks_are_marked_once_and_untried_ones_are_left_alone():
+def test_uninformative_tasks_are_marked_once_and_untried_ones_are_left_alone() -> None:
     baby = [
         result("tasks/a", verdict="above chance"),
         result("tasks/b", verdict="above chance"),
@@ -86,7 +86,7 @@ def test_uninformative_tasks_are_marked_once_and_untried_ones_are_left_alone():
     assert with_verdicts(marked, references) == marked
 
 
-def test_averages_leave_uninformative_tasks_out_by_hand():
+def test_averages_leave_uninformative_tasks_out_by_hand() -> None:
     results = [
         result("a", value=0.6),
         result("b", value=0.8, items=(1.0, 1.0, 0.6, 0.8)),
@@ -100,7 +100,7 @@ def test_averages_leave_uninformative_tasks_out_by_hand():
     assert average(results, "x", left_out={"a", "b", "d"}) is None
 
 
-def test_an_average_weighs_tasks_not_items():
+def test_an_average_weighs_tasks_not_items() -> None:
     many = result("a", value=1.0, items=[1.0] * 200)
     few = result("b", value=0.0, items=[0.0] * 20)
     mean = average([many, few], "x")
@@ -108,7 +108,7 @@ def test_an_average_weighs_tasks_not_items():
     assert (mean.interval.low, mean.interval.high) == (0.5, 0.5)
 
 
-def test_the_untrained_baby_and_the_gain_over_it_are_scores_of_their_own():
+def test_the_untrained_baby_and_the_gain_over_it_are_scores_of_their_own() -> None:
     trained = result(items=(1.0, 1.0, 1.0, 0.0), value=0.75)
     untrained = result(items=(1.0, 0.0, 0.0, 0.0), value=0.25, low=0.0, high=0.5)
     joined = with_baseline(trained, untrained)
