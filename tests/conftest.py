@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -40,7 +41,7 @@ ENDINGS = ["nel giardino della città.", "perché è già tardi.", "con la nonna
 
 
 @pytest.fixture(autouse=True)
-def _fresh_accelerator_state():
+def _fresh_accelerator_state() -> Iterator[None]:
     """Accelerate keeps its precision for the life of a process; each test chooses its own."""
     yield
     AcceleratorState._reset_state(reset_partial_state=True)

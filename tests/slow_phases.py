@@ -10,6 +10,7 @@ import statistics
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from bambino.models.reference import Reference
 from bambino.phases.learner import Learner
@@ -34,7 +35,7 @@ class Slow:
         with torch.no_grad():
             self._remember(copy.deepcopy(reference.lm).double().eval(), rewards, kl_coef)
 
-    def read(self, lm, i: int) -> tuple[list[Tensor], list[Tensor]]:
+    def read(self, lm: PreTrainedModel, i: int) -> tuple[list[Tensor], list[Tensor]]:
         """Logits before each token of utterance i, and hidden states; the model sees ids and nothing else."""
         ids = torch.tensor([self.prompts[i] + self.said[i]])
         logits, hidden = lm(input_ids=ids).logits[0], lm.base_model(input_ids=ids).last_hidden_state[0]
@@ -50,7 +51,7 @@ class Slow:
         head = self.baby.value_head
         return (head.weight[0] * hidden).sum() + head.bias[0]
 
-    def _remember(self, reference, rewards: list[float], kl_coef: float) -> None:
+    def _remember(self, reference: PreTrainedModel, rewards: list[float], kl_coef: float) -> None:
         """Old log-probs and values, the reference's log-probs; from them advantages and returns."""
         config = self.config
         self.allowed, self.old, self.old_values, self.ref = [], [], [], []

@@ -26,7 +26,9 @@ def test_both_monolinguals_score_0_and_so_does_who_lost_both() -> None:
 
 
 @given(st.floats(0, 8), st.floats(0, 8), st.floats(0, 1), st.floats(0.1, 10))
-def test_the_bilingual_score_is_bounded_rises_with_either_language_and_knows_no_unit(l1, l2, better, unit) -> None:
+def test_the_bilingual_score_is_bounded_rises_with_either_language_and_knows_no_unit(
+    l1: float, l2: float, better: float, unit: float
+) -> None:
     score = bilingual_score(l1, l2, SCALES)
     assert 0 <= score <= 1
     assert bilingual_score(l1 - better, l2, SCALES) >= score - 1e-12
@@ -44,7 +46,7 @@ def test_a_measure_that_does_not_tell_the_monolinguals_apart_is_refused() -> Non
         Scale(2.0, 2.0).share(1.0)
 
 
-def measured(l1, l2, sha256="same"):
+def measured(l1: list[float], l2: list[float], sha256: str = "same") -> dict[str, TaskResult]:
     """Results on both texts from bits per byte line by line."""
     texts = {"bits_per_byte/l1": l1, "bits_per_byte/l2": l2}
     return {

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -167,8 +168,8 @@ class PowerCut:
         monkeypatch.setattr(checkpoint, "save_file", self.wrap(checkpoint.save_file, half=self.write_half))
         monkeypatch.setattr(Path, "write_text", self.wrap(Path.write_text, half=lambda p, _, **__: p.write_bytes(b"{")))
 
-    def wrap(self, operation, half=None):
-        def operate(*args, **kwargs):
+    def wrap(self, operation: Callable[..., Any], half: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        def operate(*args: Any, **kwargs: Any) -> Any:
             self.count += 1
             if self.count == self.at:
                 if self.is_half_done and half is not None:

@@ -3,6 +3,7 @@
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from conftest import FAMILIES, italian_lines, make_tokenizer, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, word_tokenizer
 from test_task_data import TAGGED, definition, write
 from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino.errors import TextError
 from bambino.evaluation.zero_shot import classification
@@ -22,6 +23,7 @@ from bambino.evaluation.zero_shot.prompts import shortened
 from bambino.evaluation.zero_shot.ranking import ranking
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task
+from bambino.measures import TaskResult
 from bambino.scoring import texts as text_scores
 from bambino.speaking.speaker import Speaker
 from bambino.text.tokens import encode, encode_from
@@ -29,19 +31,19 @@ from bambino.text.tokens import encode, encode_from
 # -------------------------------------------------------------------------------------------------------- log-probs
 
 
-def made_up_choices(count, seed=0):
+def made_up_choices(count: int, seed: int = 0) -> list[Choice]:
     random_ = random.Random(seed)
     lines = italian_lines(count, seed=seed)
     options = ["gatto", "gatto nero", "il", "perché", "mare", "mareggiata lunga"]
     return [Choice(line[: random_.randint(1, 40)], tuple(random_.sample(options, 3))) for line in lines]
 
 
-def expected(lm, tokenizer, choices):
+def expected(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, choices: list[Choice]) -> list[list[float]]:
     """Each option scored as a text of its own, by the model's own forward."""
     return [[alone(lm, tokenizer, choice.prompt, f" {option}") for option in choice.options] for choice in choices]
 
 
-def alone(lm, tokenizer, prompt, option):
+def alone(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str, option: str) -> float:
     """Tokens that end after the prompt, their log-probs from a plain forward of the whole row."""
     (row,) = encode(tokenizer, [prompt + option])
     ends = tokenizer(prompt + option, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
@@ -52,7 +54,7 @@ def alone(lm, tokenizer, prompt, option):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_prompt_read_once_gives_what_each_text_alone_gives(family) -> None:
+def test_a_prompt_read_once_gives_what_each_text_alone_gives(family: str) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer()
     choices = made_up_choices(12)
     scores = choice_log_probs(lm, tokenizer, choices)
@@ -60,7 +62,9 @@ def test_a_prompt_read_once_gives_what_each_text_alone_gives(family) -> None:
 
 
 @pytest.mark.parametrize("tokenizer", [make_tokenizer(bos=None, eos=None), make_tokenizer(prepends_bos=True)])
-def test_likewise_without_a_start_token_and_with_one_that_the_tokenizer_prepends(tokenizer) -> None:
+def test_likewise_without_a_start_token_and_with_one_that_the_tokenizer_prepends(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     lm, choices = sharp_lm("llama"), [*made_up_choices(6), Choice("", ("il gatto", "il", "mare"))]
     scores = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(scores, expected(lm, tokenizer, choices), rtol=1e-4, atol=1e-4)
@@ -88,7 +92,7 @@ def test_a_model_that_cannot_share_a_prompt_gives_the_same(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("bound", [1, 30, 200])
-def test_neither_the_order_nor_the_batches_change_anything(bound, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_the_order_nor_the_batches_change_anything(bound: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer, choices = sharp_lm("opt"), make_tokenizer(), made_up_choices(20)
     scores = choice_log_probs(lm, tokenizer, choices)
     order = random.Random(1).sample(range(20), 20)
@@ -201,21 +205,21 @@ KNOWN = {
 """Word -> probability of glad and of sad after it; the rest is spread evenly."""
 
 
-def known_model(context=64):
+def known_model(context: int = 64) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     rows = [[(1 - glad - sad) / 7] * 7 + [glad, sad] for glad, sad in KNOWN.values()]
     return bigram_lm(torch.tensor(rows), context), word_tokenizer(*list(KNOWN)[1:])
 
 
-def known_task(tmp_path, **changes):
+def known_task(tmp_path: Path, **changes: Any) -> Any:
     templates = [{"prompt": "{text}", "premise": "c", "options": {"glad": "glad", "sad": "sad"}}]
     return load_task(definition(tmp_path, **{"templates": templates, **changes}))
 
 
-def known_file(tmp_path, *items):
+def known_file(tmp_path: Path, *items: tuple[str, str]) -> Path:
     return write(tmp_path / "mood.jsonl", *({"text": text, "mood": mood} for text, mood in items))
 
 
-def values(result):
+def values(result: TaskResult) -> dict[str, float]:
     return {score.name: score.value for score in result.scores}
 
 
@@ -278,7 +282,7 @@ def test_the_item_scores_average_to_the_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
-def test_a_uniform_model_scores_exactly_chance_on_options_of_equal_length(family, tmp_path: Path) -> None:
+def test_a_uniform_model_scores_exactly_chance_on_options_of_equal_length(family: str, tmp_path: Path) -> None:
     tokenizer = make_tokenizer()
     lm = uniform_lm(family, len(tokenizer))
     options = {"glad": "cane", "sad": "pane"}

@@ -96,7 +96,7 @@ def test_a_judgement_of_the_end_goes_to_eos() -> None:
 
 
 @pytest.mark.parametrize("span", [(0, 0, 1.0), (-1, 2, 1.0), (2, 1, 1.0), (0, 9, 1.0)])
-def test_a_span_outside_the_utterance_is_refused(span) -> None:
+def test_a_span_outside_the_utterance_is_refused(span: tuple[int, int, float]) -> None:
     tokenizer = TOKENIZERS["bytes"]
     rollout = rollout_of([[1]], [tokenizer("gatto")["input_ids"]])
     with pytest.raises(RewardError, match=r"lies outside the utterance's 5 bytes, or is empty"):

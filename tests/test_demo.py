@@ -9,6 +9,7 @@ import re
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markupsafe import escape
@@ -70,7 +71,7 @@ def content(folder: Path) -> dict:
     return json.loads((folder / "demo.json").read_text(encoding="utf-8"))
 
 
-def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos) -> None:
+def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos: dict[str, Any]) -> None:
     first, second = content(demos["first"]), content(demos["second"])
     first["results"] = [run for run in first["results"] if run["seed"] == 3]
     for run in (*first["results"], *second["results"]):
@@ -78,7 +79,7 @@ def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos) -> None:
     assert first == second
 
 
-def test_base_models_are_trained_once(demos) -> None:
+def test_base_models_are_trained_once(demos: dict[str, Any]) -> None:
     assert "Training two models from scratch: English baby and Italian parent." in demos["first screen"]
     folder = demos["cache"] / "demo" / cache_key(TINY, 3)
     screen = io.StringIO()
@@ -87,7 +88,9 @@ def test_base_models_are_trained_once(demos) -> None:
     assert screen.getvalue() == f"Baby and parent are there from an earlier demo: {folder}.\n"
 
 
-def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_age_of_all(demos) -> None:
+def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_age_of_all(
+    demos: dict[str, Any],
+) -> None:
     results = content(demos["first"])["results"]
     assert [(run["condition"], run["seed"]) for run in results] == [(c, s) for c in CONDITIONS for s in (3, 4)]
     assert [len(run["ages"]) for run in results] == [1, 1] + 6 * [3]
@@ -96,7 +99,7 @@ def test_every_condition_and_seed_is_there_and_the_untrained_baby_is_the_first_a
         assert run["ages"][0] == untrained["ages"][0]
 
 
-def test_clm_and_bambino_hear_the_same_batches(demos) -> None:
+def test_clm_and_bambino_hear_the_same_batches(demos: dict[str, Any]) -> None:
     base = next((demos["cache"] / "demo").iterdir())
     heard = {}
     for condition in ("clm", "bambino"):
@@ -110,7 +113,7 @@ def test_clm_and_bambino_hear_the_same_batches(demos) -> None:
     assert heard["clm"] == heard["bambino"]
 
 
-def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(demos) -> None:
+def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(demos: dict[str, Any]) -> None:
     base = next((demos["cache"] / "demo").iterdir())
     for role, language in (("l1", "en"), ("l2", "it")):
         lines = (base / "test-set" / f"{role}.txt").read_text(encoding="utf-8").splitlines()
@@ -126,7 +129,7 @@ def test_the_excess_is_over_the_grammars_own_bits_on_the_same_sentences(demos) -
         assert run["ages"][0]["numbers"][f"{role}/excess"] == pytest.approx(measured - truth)
 
 
-def test_the_page_stands_alone_and_holds_the_tables_the_plot_and_what_was_said(demos) -> None:
+def test_the_page_stands_alone_and_holds_the_tables_the_plot_and_what_was_said(demos: dict[str, Any]) -> None:
     page = (demos["first"] / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r'(?:src|href)="(?!#)', page)
     assert not re.search(r"(?<!xmlns:)(?:<script|@import|<link)", page)
@@ -140,7 +143,7 @@ def test_the_page_stands_alone_and_holds_the_tables_the_plot_and_what_was_said(d
     assert "± " in result_rows(results, TINY)[1][1]
 
 
-def test_the_screen_holds_both_tables_and_the_path_of_the_page(demos) -> None:
+def test_the_screen_holds_both_tables_and_the_path_of_the_page(demos: dict[str, Any]) -> None:
     screen = re.sub(r"\s+", " ", demos["first screen"])
     assert all(condition in screen for condition in CONDITIONS)
     assert "English baby" in screen
@@ -149,7 +152,7 @@ def test_the_screen_holds_both_tables_and_the_path_of_the_page(demos) -> None:
     assert f"The page: {demos['first']}/index.html" in screen
 
 
-def test_the_screen_and_the_page_hold_one_prompt_at_every_age(demos) -> None:
+def test_the_screen_and_the_page_hold_one_prompt_at_every_age(demos: dict[str, Any]) -> None:
     results = [_result(run) for run in content(demos["first"])["results"]]
     ages = growing_up(results, 3, 0)
     assert len(ages) == 3  # before, halfway, at the end

@@ -2,14 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import italian_lines, tiny_lm
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino import BambinoTrainer, Recipe
 from bambino.errors import ModelError, TextError
@@ -18,6 +20,7 @@ from bambino.evaluation.minimal_pairs import score_pairs
 from bambino.evaluation.pair_files import load_pairs
 from bambino.evaluation.speech.generation import distinct_n, longest_repeat
 from bambino.evaluation.zero_shot.classification import Classification
+from bambino.measures import Measure
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.runs.record import read_run
 from bambino.scoring.perplexity import mean_log, perplexities
@@ -27,7 +30,7 @@ from bambino.speaking.utterances import Utterances
 from bambino.text.lines import load_heldout
 
 
-def write_pairs(path, *items):
+def write_pairs(path: Path, *items: dict[str, str]) -> Path:
     path.write_text("\n".join(map(json.dumps, items)), encoding="utf-8")
     return path
 
@@ -49,7 +52,7 @@ def write_pairs(path, *items):
         (["a  b\nc"], 3, 1.0),
     ],
 )
-def test_distinct_n_by_hand(utterances, n, expected) -> None:
+def test_distinct_n_by_hand(utterances: list[str], n: int, expected: float) -> None:
     assert distinct_n(utterances, n) == pytest.approx(expected)
 
 
@@ -66,7 +69,7 @@ def test_distinct_n_by_hand(utterances, n, expected) -> None:
         ("a b c d a b c e a b", 3),
     ],
 )
-def test_longest_repeat_by_hand(utterance, expected) -> None:
+def test_longest_repeat_by_hand(utterance: str, expected: int) -> None:
     assert longest_repeat(utterance) == expected
 
 
@@ -80,15 +83,15 @@ def test_mean_log_leaves_infinite_perplexities_out() -> None:
 
 
 @pytest.fixture
-def pairs_file(tmp_path):
+def pairs_file(tmp_path: Path) -> Path:
     lines = italian_lines(12, seed=8)
     items = [{"sentence_good": line, "sentence_bad": " ".join(reversed(line.split()))} for line in lines]
     return write_pairs(tmp_path / "pairs.jsonl", *items)
 
 
 @pytest.fixture
-def evaluated_recipe(make_recipe, text_file, pairs_file):
-    def make(*overrides, **settings):
+def evaluated_recipe(make_recipe: Callable[..., Recipe], text_file: Path, pairs_file: Path) -> Callable[..., Recipe]:
+    def make(*overrides: str, **settings: Any) -> Recipe:
         return make_recipe(
             *("--evaluation.texts", json.dumps({"it": [str(text_file)]})),
             *("--evaluation.pairs", json.dumps({"order": str(pairs_file)})),
@@ -100,26 +103,26 @@ def evaluated_recipe(make_recipe, text_file, pairs_file):
     return make
 
 
-def evaluation_of(recipe):
+def evaluation_of(recipe: Recipe) -> tuple[list[Measure], Speaker]:
     """The recipe's measures, what they find of a baby as a row, and the baby."""
     measures = measures_of(recipe)
     return measures, Speaker(*loaded(recipe.baby, "baby"))
 
 
-def loaded(config, role):
+def loaded(config: Any, role: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     lm = load_lm(config, role)
     return lm, load_tokenizer(config, role, lm)
 
 
-def row_of(measures, baby):
+def row_of(measures: Sequence[Measure], baby: Speaker) -> dict[str, float]:
     return {score.name: score.value for measure in measures for score in measure(baby).scores}
 
 
-def said_in(measures, baby):
+def said_in(measures: Sequence[Measure], baby: Speaker) -> list[dict[str, Any]]:
     return next(measure for measure in measures if measure.name == "speech")(baby).said
 
 
-def test_two_evaluations_of_the_same_baby_give_the_same_numbers(evaluated_recipe) -> None:
+def test_two_evaluations_of_the_same_baby_give_the_same_numbers(evaluated_recipe: Callable[..., Recipe]) -> None:
     measures, baby = evaluation_of(evaluated_recipe())
     baby.lm.train()  # dropout would show
     first, second = ([measure(baby) for measure in measures] for _ in range(2))
@@ -130,7 +133,7 @@ def test_two_evaluations_of_the_same_baby_give_the_same_numbers(evaluated_recipe
     assert all(other[name] != row_of(measures, baby)[name] for name in ("bits_per_byte/it", "pairs/order"))
 
 
-def test_an_evaluation_leaves_the_mode_and_the_global_randomness_alone(evaluated_recipe) -> None:
+def test_an_evaluation_leaves_the_mode_and_the_global_randomness_alone(evaluated_recipe: Callable[..., Recipe]) -> None:
     measures, baby = evaluation_of(evaluated_recipe())
     baby.lm.train()
     row_of(measures, baby)  # opens the parent
@@ -145,7 +148,9 @@ def test_an_evaluation_leaves_the_mode_and_the_global_randomness_alone(evaluated
     assert all(p.grad is None for p in baby.lm.parameters())
 
 
-def test_what_an_evaluation_measures(evaluated_recipe, text_file: Path, pairs_file) -> None:
+def test_what_an_evaluation_measures(
+    evaluated_recipe: Callable[..., Recipe], text_file: Path, pairs_file: Path
+) -> None:
     recipe = evaluated_recipe("--evaluation.max_lines", "5", "--evaluation.max_pairs", "4")
     measures, baby = evaluation_of(recipe)
     row, said = row_of(measures, baby), said_in(measures, baby)
@@ -165,7 +170,7 @@ def test_what_an_evaluation_measures(evaluated_recipe, text_file: Path, pairs_fi
 
 
 def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_same_length(
-    evaluated_recipe, text_file: Path
+    evaluated_recipe: Callable[..., Recipe], text_file: Path
 ) -> None:
     recipe = evaluated_recipe()
     measures, baby = evaluation_of(recipe)
@@ -181,7 +186,7 @@ def test_prompts_are_held_out_lines_and_the_human_perplexity_is_of_cuts_of_the_s
     assert human == pytest.approx(sum(map(math.log, found)) / 6)
 
 
-def test_scope_and_until_of_the_evaluation_are_its_own(evaluated_recipe) -> None:
+def test_scope_and_until_of_the_evaluation_are_its_own(evaluated_recipe: Callable[..., Recipe]) -> None:
     alone = evaluated_recipe("--evaluation.scope", "utterance", "--evaluation.until", "last_word")
     measures, baby = evaluation_of(alone)
     row, said = row_of(measures, baby), said_in(measures, baby)
@@ -196,7 +201,7 @@ def test_scope_and_until_of_the_evaluation_are_its_own(evaluated_recipe) -> None
 
 
 def test_silent_utterances_are_counted_because_their_perplexity_is_left_out(
-    evaluated_recipe, monkeypatch: pytest.MonkeyPatch
+    evaluated_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measures, baby = evaluation_of(evaluated_recipe())
     said = Utterances(["Il"] * 4, [" gatto", "", "  ", " cane"], ["Il gatto", "Il", "Il  ", "Il cane"], [True] * 4)
@@ -209,7 +214,7 @@ def test_silent_utterances_are_counted_because_their_perplexity_is_left_out(
 
 @pytest.mark.parametrize("heldout_every", ["null", "10"])
 def test_evaluating_on_lines_that_are_trained_on_is_warned_of(
-    evaluated_recipe, text_file: Path, tmp_path: Path, heldout_every
+    evaluated_recipe: Callable[..., Recipe], text_file: Path, tmp_path: Path, heldout_every: str
 ) -> None:
     other = tmp_path / "other.txt"
     other.write_text("\n".join(italian_lines(60, seed=9)), encoding="utf-8")
@@ -229,7 +234,7 @@ def test_nothing_to_evaluate_measures_nothing(make_recipe: Callable[..., Recipe]
 
 
 def test_a_parent_is_opened_only_when_the_baby_first_speaks_and_only_where_none_is_given(
-    evaluated_recipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    evaluated_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     recipe = evaluated_recipe()
     parent = Speaker(*loaded(recipe.parent, "parent"))
@@ -252,7 +257,7 @@ def test_bad_evaluation_input_is_refused_when_measures_are_made(
         measures_of(make_recipe("--evaluation.texts", texts))
 
 
-def test_prompts_that_nobody_evaluates_on_are_not_asked_for(evaluated_recipe) -> None:
+def test_prompts_that_nobody_evaluates_on_are_not_asked_for(evaluated_recipe: Callable[..., Recipe]) -> None:
     settings = ("--evaluation.utterances", "6", "--text.min_chars", "100000")
     measures, baby = evaluation_of(evaluated_recipe(*settings, "--evaluation.eval_steps", "null"))
     with pytest.raises(TextError, match="No held-out line has 100000 characters"):
@@ -273,7 +278,7 @@ def test_a_shipped_task_is_followed_by_its_three_measures(make_recipe: Callable[
     assert all((score.value, score.chance) == values[score.name] for score in brief.scores)
 
 
-def test_evaluating_at_every_step_does_not_change_what_is_learned(evaluated_recipe) -> None:
+def test_evaluating_at_every_step_does_not_change_what_is_learned(evaluated_recipe: Callable[..., Recipe]) -> None:
     weights = []
     for i, every in enumerate(("null", "1")):
         tau = ("--feedback.parent_perplexity.tau", "null")
@@ -286,7 +291,7 @@ def test_evaluating_at_every_step_does_not_change_what_is_learned(evaluated_reci
     assert all(torch.equal(p, weights[1][name]) for name, p in weights[0].items())
 
 
-def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe) -> None:
+def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe: Callable[..., Recipe]) -> None:
     recipe = evaluated_recipe("--evaluation.eval_steps", "6")
     trainer = BambinoTrainer(args=recipe, measures=measures_of(recipe))
     before = trainer.evaluate()
@@ -295,7 +300,7 @@ def test_evaluate_on_a_trainer_measures_the_baby_as_it_is(evaluated_recipe) -> N
     assert last["eval/bits_per_byte/it"] != before["eval/bits_per_byte/it"]
 
 
-def test_what_the_baby_says_does_not_depend_on_the_batch_size(evaluated_recipe) -> None:
+def test_what_the_baby_says_does_not_depend_on_the_batch_size(evaluated_recipe: Callable[..., Recipe]) -> None:
     said = [
         [one["utterance"] for one in said_in(*evaluation_of(evaluated_recipe("--batch_size", size)))]
         for size in ("4", "6")

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,16 +15,18 @@ from bambino.analysis.forgetting import ForgettingSettings, forgetting, forgetti
 from bambino.errors import CurveError, RunDirectoryError
 
 
-def curve(name, *values, steps=None, words=None):
+def curve(
+    name: str, *values: float, steps: tuple[int, ...] | None = None, words: tuple[float, ...] | None = None
+) -> Curve:
     steps = steps or tuple(10 * i for i in range(len(values)))
     return Curve(name, steps, words or tuple(5.0 * step for step in steps), values)
 
 
-def english(*values):
+def english(*values: float) -> Curve:
     return curve("bits_per_byte/en", *values)
 
 
-def italian(*values):
+def italian(*values: float) -> Curve:
     return curve("bits_per_byte/it", *values)
 
 
@@ -48,7 +52,7 @@ values = st.lists(st.floats(0.1, 9), min_size=2, max_size=6)
 
 
 @given(values)
-def test_forgetting_is_at_least_minus_the_backward_transfer_and_equal_with_two_evaluations(levels) -> None:
+def test_forgetting_is_at_least_minus_the_backward_transfer_and_equal_with_two_evaluations(levels: list[float]) -> None:
     found = forgetting(english(*levels), italian(*levels))
     assert found.average_forgetting >= -found.backward_transfer
     two = forgetting(english(levels[0], levels[-1]), italian(levels[0], levels[-1]))
@@ -83,7 +87,7 @@ def test_when_a_level_is_reached_by_hand() -> None:
 
 
 @given(values, st.floats(0.1, 9))
-def test_a_level_is_reached_if_and_only_if_the_best_value_is_as_good(levels, level) -> None:
+def test_a_level_is_reached_if_and_only_if_the_best_value_is_as_good(levels: list[float], level: float) -> None:
     it = italian(*levels)
     reached = reach(it, level)
     assert (reached is not None) == (min(levels) <= level)
@@ -93,7 +97,9 @@ def test_a_level_is_reached_if_and_only_if_the_best_value_is_as_good(levels, lev
 # ------------------------------------------------------------------------------------------------- run directories
 
 
-def run_directory(path, rows, sources=({"words": 50, "tokens": 100},)):
+def run_directory(
+    path: Path, rows: Sequence[Any], sources: Sequence[dict[str, Any]] = ({"words": 50, "tokens": 100},)
+) -> Path:
     path.mkdir(exist_ok=True)
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     (path / "metrics.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -101,7 +107,7 @@ def run_directory(path, rows, sources=({"words": 50, "tokens": 100},)):
     return path
 
 
-def evaluation(step, en, it, **other):
+def evaluation(step: int, en: float, it: float, **other: float) -> dict[str, Any]:
     return {
         "kind": "evaluation",
         "step": step,
@@ -153,7 +159,7 @@ def test_forgetting_of_a_run_directory_by_hand(tmp_path: Path) -> None:
         ([ROWS[1]], "has no evaluation. Train with evaluation.eval_steps"),
     ],
 )
-def test_logs_that_cannot_be_read_are_named(rows, message, tmp_path: Path) -> None:
+def test_logs_that_cannot_be_read_are_named(rows: list[Any], message: str, tmp_path: Path) -> None:
     with pytest.raises((CurveError, RunDirectoryError), match=message):
         read_curves(run_directory(tmp_path / "run", rows))
 

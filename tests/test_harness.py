@@ -3,12 +3,14 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from conftest import FAMILIES, italian_lines, make_tokenizer
 from known_models import sharp_lm, uniform_lm, word_tokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino.errors import HarnessError, TextError
 from bambino.evaluation.harness import Harness, HarnessConfig, with_start
@@ -27,13 +29,13 @@ PAIRS = [
 
 
 @pytest.fixture(autouse=True)
-def _data_sets_in_the_tests_own_folder(tmp_path, monkeypatch):
+def _data_sets_in_the_tests_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     pytest.importorskip("lm_eval")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-def lm_eval_scores(lm, tokenizer, folder, *tasks):
+def lm_eval_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, *tasks: str) -> Any:
     """Task -> log-likelihoods of its options, one list per item."""
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
@@ -50,7 +52,7 @@ def lm_eval_scores(lm, tokenizer, folder, *tasks):
 
 @pytest.mark.parametrize("prepends_bos", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_log_prob_of_a_pair_is_lm_evals(family, prepends_bos, tmp_path: Path) -> None:
+def test_every_log_prob_of_a_pair_is_lm_evals(family: str, prepends_bos: bool, tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer(prepends_bos=prepends_bos)
     assert write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", "")) == ["it_order", "it_same", "it_form"]
     theirs = lm_eval_scores(lm, tokenizer, tmp_path, "it")
@@ -62,7 +64,7 @@ def test_every_log_prob_of_a_pair_is_lm_evals(family, prepends_bos, tmp_path: Pa
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_log_prob_of_an_option_is_lm_evals(family, tmp_path: Path) -> None:
+def test_every_log_prob_of_an_option_is_lm_evals(family: str, tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer()
     choices = [Choice(f"{line}?", ("sì", "no", "il gatto")) for line in LINES[:4]]
     write_choice_task(tmp_path, "risposte", choices, [0, 1, 2, 0])

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,11 +14,12 @@ from bambino.analysis.curves import Curve
 from bambino.errors import CurveError, OrderError
 from bambino.evaluation.speech.generation import Said
 from bambino.evaluation.speech.pro_drop import FINITE, PRONOUNS, FiniteVerb, finite_verbs, overt_subjects
+from bambino.measures import TaskResult
 from bambino.nursery.knobs import Language
 from bambino.nursery.phenomena import phenomena
 
 
-def value(result, name):
+def value(result: TaskResult, name: str) -> float:
     return next(score.value for score in result.scores if score.name == name)
 
 
@@ -77,7 +79,7 @@ def test_when_a_phenomenon_is_acquired() -> None:
 
 
 @pytest.mark.parametrize("language", ["it", "en"])
-def test_the_orders_that_come_along_name_pairs_of_the_nursery_and_their_sources(language) -> None:
+def test_the_orders_that_come_along_name_pairs_of_the_nursery_and_their_sources(language: str) -> None:
     order = load_order(language)
     assert order.language == language
     assert order.sources
@@ -88,7 +90,7 @@ def test_the_orders_that_come_along_name_pairs_of_the_nursery_and_their_sources(
     assert len({p.stage for p in order.phenomena}) >= 3
 
 
-def write_order(path, **changes):
+def write_order(path: Path, **changes: Any) -> Path:
     content = {"language": "it", "stages": [{"early": ["a"]}, {"late": ["b", "c"]}], "sources": ["x"], "checked": "no"}
     path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
     return path
@@ -106,7 +108,7 @@ def write_order(path, **changes):
         ({"stages": [{"early": ["a"]}, {"early": ["b"]}]}, "early is named twice"),
     ],
 )
-def test_an_order_that_cannot_be_read_is_named(changes, message, tmp_path: Path) -> None:
+def test_an_order_that_cannot_be_read_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = write_order(tmp_path / "order.yaml", **changes)
     with pytest.raises(OrderError, match=message) as caught:
         load_order(path)
@@ -125,7 +127,7 @@ def test_a_missing_order_and_what_is_no_yaml(tmp_path: Path) -> None:
         load_order(path)
 
 
-def run_directory(path, accuracies, prefix="eval/pairs/"):
+def run_directory(path: Path, accuracies: dict[str, list[float]], prefix: str = "eval/pairs/") -> Path:
     """accuracies: UID -> one accuracy per evaluation, ten steps apart."""
     path.mkdir(exist_ok=True)
     count = len(next(iter(accuracies.values())))
@@ -139,7 +141,7 @@ def run_directory(path, accuracies, prefix="eval/pairs/"):
 
 
 @pytest.mark.parametrize("prefix", ["eval/pairs/", "eval/pairs/nursery/"])
-def test_the_order_of_a_run_by_hand(prefix, tmp_path: Path) -> None:
+def test_the_order_of_a_run_by_hand(prefix: str, tmp_path: Path) -> None:
     order = load_order(write_order(tmp_path / "order.yaml"))
     run = run_directory(tmp_path / "run", {"a": [0.5, 1, 1], "b": [0.5, 0.5, 1], "c": [0.5, 0.6, 1]}, prefix)
     result = acquisition_order(run, order)
@@ -187,7 +189,7 @@ def test_phenomena_that_were_not_evaluated_are_named_and_two_are_needed(tmp_path
         ("corro e tu corri", []),  # not in the list
     ],
 )
-def test_finite_verbs_and_their_pronouns_by_hand(text, expected) -> None:
+def test_finite_verbs_and_their_pronouns_by_hand(text: str, expected: list[FiniteVerb]) -> None:
     assert finite_verbs(Said("", text, True)) == expected
 
 

@@ -1,6 +1,7 @@
 """The language identifier on corpora of one word, its laws, and words judged as a reader would."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from bambino.evaluation.speech.generation import Said, count_words
 from bambino.evaluation.speech.language_id import END, START, CharacterModel, LanguageIdentifier, LanguageIdSettings
 from bambino.evaluation.speech.vocabulary import attestation, novel_words, spelling, vocabulary
+from bambino.measures import Score
 
 
-def value(scores, name):
+def value(scores: Sequence[Score], name: str) -> float:
     return next(score.value for score in scores if score.name == name)
 
 
@@ -43,7 +45,7 @@ words = st.text(alphabet="abè'", min_size=1, max_size=8)
 
 @given(st.dictionaries(words, st.integers(1, 5), min_size=1), st.text(alphabet="abè'", max_size=6), st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
-def test_the_next_character_has_probability_1_in_all(corpus, before, order) -> None:
+def test_the_next_character_has_probability_1_in_all(corpus: dict[str, int], before: str, order: int) -> None:
     model = CharacterModel(corpus, alphabet=4, order=order)
     history = (START + before)[-(order - 1) :] if order > 1 else ""
     assert sum(model._prob(history, character) for character in "abè'" + END) == pytest.approx(1)
@@ -51,7 +53,7 @@ def test_the_next_character_has_probability_1_in_all(corpus, before, order) -> N
 
 @given(st.lists(words, min_size=1), st.lists(words, min_size=1), words)
 @settings(max_examples=60, deadline=None)
-def test_swapping_the_corpora_swaps_the_verdict(one, other, word) -> None:
+def test_swapping_the_corpora_swaps_the_verdict(one: list[str], other: list[str], word: str) -> None:
     forth = LanguageIdentifier.train(["a", *one], ["b", *other])
     back = LanguageIdentifier.train(["b", *other], ["a", *one])
     assert forth.l1_probability(word) == pytest.approx(1 - back.l1_probability(word))

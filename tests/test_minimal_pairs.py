@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import FAMILIES, italian_lines, make_tokenizer, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_tokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino.errors import ModelError
 from bambino.evaluation.minimal_pairs import MinimalPairs, PairScores, score_pairs
@@ -16,7 +17,7 @@ from bambino.scoring import texts as text_scores
 from bambino.speaking.speaker import Speaker
 
 
-def agreeing_model():
+def agreeing_model() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """After il comes gatto with 3/4 and casa with 1/4, after la the other way round; all else is even."""
     words = ("il", "la", "gatto", "casa")
     probs = torch.full((5, 5), 0.2)
@@ -95,7 +96,7 @@ def test_given_a_prefix_only_the_form_counts() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("tokens_per_forward", [1, 4096])
 def test_identical_logits_score_one_half_whatever_the_lengths_and_batches(
-    family, tokens_per_forward, monkeypatch: pytest.MonkeyPatch
+    family: str, tokens_per_forward: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens_per_forward)
     lm, tokenizer = uniform_lm(family, 320), make_tokenizer()
@@ -114,7 +115,7 @@ def test_identical_logits_score_one_half_whatever_the_lengths_and_batches(
 
 @pytest.mark.parametrize("tokens_per_forward", [1, 30, 4096])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_rounding_does_not_decide_a_tie(family, tokens_per_forward, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounding_does_not_decide_a_tie(family: str, tokens_per_forward: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # two tokens with the same rows in embeddings and head: which of them stands in a sentence makes no difference,
     # but the sentences are read in different columns and batches
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens_per_forward)
@@ -172,7 +173,7 @@ def test_a_pair_that_differs_only_in_how_the_start_token_is_handled() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_it_does_not_matter_who_prepends_the_start_token(family) -> None:
+def test_it_does_not_matter_who_prepends_the_start_token(family: str) -> None:
     lm = sharp_lm(family)
     ours, theirs = (score_pairs(lm, make_tokenizer(prepends_bos=prepends), many_pairs()) for prepends in (False, True))
     assert (ours.good == theirs.good).all()
@@ -180,7 +181,7 @@ def test_it_does_not_matter_who_prepends_the_start_token(family) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_padding_batch_order_and_shared_beginnings_change_nothing(family, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_padding_batch_order_and_shared_beginnings_change_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer, pairs = sharp_lm(family), make_tokenizer(), many_pairs()
     scores = score_pairs(lm, tokenizer, pairs)
     backwards = score_pairs(lm, tokenizer, pairs[::-1])
@@ -267,7 +268,7 @@ def test_a_result_says_what_it_depends_on() -> None:
 
 
 @pytest.mark.parametrize(("good", "bad", "verdict"), [("a", "b", "below chance"), ("b", "a", "above chance")])
-def test_a_verdict_needs_the_whole_interval(good, bad, verdict) -> None:
+def test_a_verdict_needs_the_whole_interval(good: str, bad: str, verdict: str) -> None:
     lm, tokenizer = unigram_lm([0.25, 0.25, 0.5]), word_tokenizer("a", "b")
     result = MinimalPairs("letters", PairSet([Pair(good, bad, "")] * 9, "memory", ""))(Speaker(lm, tokenizer))
     assert result.verdict == verdict

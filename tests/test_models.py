@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,15 @@ from conftest import FAMILIES, make_tokenizer, tiny_lm
 from known_models import sharp_lm
 from safetensors.torch import load_file, save_file
 from tokenizers import pre_tokenizers
-from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, LlamaForCausalLM
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    CohereConfig,
+    Gemma2Config,
+    GraniteConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from bambino import BambinoTrainer, Recipe
@@ -26,28 +35,28 @@ from bambino.scoring.forward import token_log_probs
 from bambino.text.batches import TokenBatch, pad
 
 
-def weights_of(lm):
+def weights_of(lm: PreTrainedModel) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in lm.named_parameters()}
 
 
-def small(family, **more):
+def small(family: Callable[..., Any], **more: Any) -> PreTrainedModel:
     """A random model of a configuration's class."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     return AutoModelForCausalLM.from_config(family(vocab_size=320, bos_token_id=1, eos_token_id=1, **sizes, **more))
 
 
-def capped_lm():
+def capped_lm() -> PreTrainedModel:
     """A Gemma 2, which soft-caps its logits at 0.5."""
     return small(Gemma2Config, num_key_value_heads=1, head_dim=16, final_logit_softcapping=0.5)
 
 
-def divided_lm():
+def divided_lm() -> PreTrainedModel:
     """A Granite, which divides its logits by 8."""
     return small(GraniteConfig, num_key_value_heads=2, logits_scaling=8.0, pad_token_id=0)
 
 
-def scaled_lm():
+def scaled_lm() -> PreTrainedModel:
     """A Cohere, which multiplies its logits by logit_scale = 1/16."""
     return small(CohereConfig)
 
@@ -66,13 +75,13 @@ def test_a_saved_model_loads_as_it_was_in_fp32(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ["baby", "parent"])
-def test_no_model_given(role) -> None:
+def test_no_model_given(role: str) -> None:
     with pytest.raises(ModelError, match=rf"^{role}\.model is not given.*--{role}\.model PATH"):
         load_lm(ModelConfig(None), role)
 
 
 @pytest.mark.parametrize("path", ["/no/such/folder", "./nowhere", "~/nowhere-at-all", "a/b/c"])
-def test_a_missing_path(path) -> None:
+def test_a_missing_path(path: Path) -> None:
     with pytest.raises(ModelError, match=rf"^parent\.model = {path}: there is no such folder\.$"):
         load_lm(ModelConfig(path), "parent")
 
@@ -128,7 +137,7 @@ def test_a_model_that_lacks_weights_is_refused_not_filled_with_random_ones(tmp_p
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_model_without_tokenizer(family, tmp_path: Path) -> None:
+def test_a_model_without_tokenizer(family: str, tmp_path: Path) -> None:
     # for some families Transformers makes up an empty tokenizer instead of failing
     lm = tiny_lm(family)
     lm.save_pretrained(tmp_path)
@@ -138,7 +147,7 @@ def test_a_model_without_tokenizer(family, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_tokenizer_is_the_same_after_training_saving_and_loading(
-    family, tmp_path: Path, make_recipe: Callable[..., Recipe]
+    family: str, tmp_path: Path, make_recipe: Callable[..., Recipe]
 ) -> None:
     # A byte-level BPE of its own: <pad>, </s>; beside a Qwen 2, AutoTokenizer would make a Qwen2Tokenizer of it.
     made, folder = make_tokenizer(), tmp_path / "baby"
@@ -165,7 +174,9 @@ def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("build", [capped_lm, scaled_lm, divided_lm])
-def test_a_model_that_caps_or_scales_its_logits_is_read_as_it_reads_itself(build, tmp_path: Path) -> None:
+def test_a_model_that_caps_or_scales_its_logits_is_read_as_it_reads_itself(
+    build: Callable[[], PreTrainedModel], tmp_path: Path
+) -> None:
     build().save_pretrained(tmp_path)
     lm = load_lm(ModelConfig(str(tmp_path)), "parent").eval()
     row = [1, 20, 30, 40, 50, 60]
@@ -181,12 +192,12 @@ def test_a_model_that_caps_or_scales_its_logits_is_read_as_it_reads_itself(build
 class Doubling(LlamaForCausalLM):
     """Its logits are twice what its head says."""
 
-    def forward(self, *args, **kwargs):
+    def forward(self, *args: Any, **kwargs: Any) -> CausalLMOutputWithPast:
         found = super().forward(*args, **kwargs)
         return CausalLMOutputWithPast(logits=2 * found.logits)
 
 
-def doubling_lm():
+def doubling_lm() -> PreTrainedModel:
     return Doubling(tiny_lm("llama").config)
 
 
@@ -205,7 +216,7 @@ def test_a_model_that_other_columns_move_by_rounding_passes_the_head_check() -> 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_head_check_passes_plain_models_and_leaves_their_mode(family) -> None:
+def test_the_head_check_passes_plain_models_and_leaves_their_mode(family: str) -> None:
     lm = sharp_lm(family, dropout=0.5).train()
     check_head(lm, "baby")
     assert lm.training
@@ -239,7 +250,7 @@ def test_a_baby_that_knows_the_text_better_than_its_parent_is_refused(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_babys_logits_and_values_are_the_models_own_at_the_targets(family) -> None:
+def test_the_babys_logits_and_values_are_the_models_own_at_the_targets(family: str) -> None:
     lm = sharp_lm(family)
     baby = Baby(lm)
     torch.manual_seed(0)
@@ -275,7 +286,7 @@ def test_forward_flops_by_hand() -> None:
 # ------------------------------------------------------------------------------------------------------------ reference
 
 
-def moved(lm):
+def moved(lm: PreTrainedModel) -> PreTrainedModel:
     """The model after an update: every weight one larger."""
     with torch.no_grad():
         for p in lm.parameters():
@@ -354,7 +365,9 @@ def test_a_moving_reference_takes_its_weights_back() -> None:
 
 
 @pytest.mark.parametrize(("kind", "moves"), [("initial", False), ("phase_start", True), ("ema", True)])
-def test_references_move_in_a_run_as_their_kind_says(kind, moves, make_recipe: Callable[..., Recipe]) -> None:
+def test_references_move_in_a_run_as_their_kind_says(
+    kind: str, moves: bool, make_recipe: Callable[..., Recipe]
+) -> None:
     trainer = BambinoTrainer(args=make_recipe("--ppo.reference", kind, "--max_steps", "3"))
     first = weights_of(trainer.baby.lm)
     trainer.train()
@@ -367,7 +380,7 @@ def test_references_move_in_a_run_as_their_kind_says(kind, moves, make_recipe: C
     [("initial", False, True), ("phase_start", True, False), ("ema", True, False), ("none", False, False)],
 )
 def test_every_checkpoint_holds_a_reference_that_moves_and_the_run_one_that_never_does(
-    kind, moving, constant, make_recipe: Callable[..., Recipe]
+    kind: str, moving: bool, constant: bool, make_recipe: Callable[..., Recipe]
 ) -> None:
     trainer = BambinoTrainer(args=make_recipe("--ppo.reference", kind))
     names = dict(trainer.baby.lm.named_parameters()).keys()

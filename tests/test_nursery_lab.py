@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,13 +46,13 @@ def kept(folder: Path, name: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory) -> Path:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     do_all(folder, tuple(LAB_CONDITIONS))
     return folder
 
 
-def test_every_condition_leaves_a_small_file_with_its_code_and_settings(done) -> None:
+def test_every_condition_leaves_a_small_file_with_its_code_and_settings(done: Path) -> None:
     files = {path.stem for path in (done / "out").iterdir()}
     assert files == {"base-1", *(f"{name}-1-2" for name in LAB_CONDITIONS)}
     for name in LAB_CONDITIONS:
@@ -65,14 +66,14 @@ def test_every_condition_leaves_a_small_file_with_its_code_and_settings(done) ->
     assert list(models) == ["baby", "parent", "parent30", "parent10"]
 
 
-def test_clm_flops_costs_what_bambino_costs_to_half_a_step(done) -> None:
+def test_clm_flops_costs_what_bambino_costs_to_half_a_step(done: Path) -> None:
     cost = {name: kept(done, name)["numbers"]["tflops"] for name in ("clm", "bambino", "clm-flops")}
     # Steps differ a little in their tokens; one of clm's 20 steps is 5 %.
     assert cost["clm-flops"] == pytest.approx(cost["bambino"], abs=0.05 * cost["clm"])
     assert cost["clm-flops"] > cost["clm"]
 
 
-def test_parents_differ_and_the_oracle_reads_nothing(done) -> None:
+def test_parents_differ_and_the_oracle_reads_nothing(done: Path) -> None:
     heard = {name: kept(done, name) for name in LAB_CONDITIONS}
     four = ("bambino", "bambino-oracle", "bambino-parent30", "bambino-parent10")
     assert len({heard[name]["numbers"]["l2/excess"] for name in four}) == 4
@@ -81,11 +82,11 @@ def test_parents_differ_and_the_oracle_reads_nothing(done) -> None:
 
 
 def test_a_lab_stopped_anywhere_goes_on_to_the_same_numbers(
-    done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log_step, steps = RunLog.step, []
 
-    def stumble(self, step, phase, row):
+    def stumble(self: RunLog, step: int, phase: str, row: dict[str, Any]) -> None:
         log_step(self, step, phase, row)
         steps.append(phase)
         if len(steps) in (4, 17, 31):  # in the baby, in clm, in bambino
@@ -106,8 +107,8 @@ def test_a_lab_stopped_anywhere_goes_on_to_the_same_numbers(
         assert again == whole
 
 
-def test_what_is_whole_is_not_done_again(done, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_):
+def test_what_is_whole_is_not_done_again(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> None:
         raise AssertionError
 
     monkeypatch.setattr(nursery_lab, "train_base", never)
@@ -115,7 +116,7 @@ def test_what_is_whole_is_not_done_again(done, monkeypatch: pytest.MonkeyPatch) 
     do_all(done, ("clm", "bambino"))
 
 
-def test_a_lab_keeps_its_design(done) -> None:
+def test_a_lab_keeps_its_design(done: Path) -> None:
     with pytest.raises(SystemExit, match="another design"):
         Lab(done / "lab", done / "out", Design())
 
@@ -163,7 +164,7 @@ def test_the_best_trial_comes_first() -> None:
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| clm-2", "| clm-1"]
 
 
-def test_the_tables_of_a_whole_lab(done) -> None:
+def test_the_tables_of_a_whole_lab(done: Path) -> None:
     text = show(done / "out")
     assert "| 1 | parent10 |" in text
     assert "| at the end | untrained | clm | ppo | bambino | clm-flops |" in text

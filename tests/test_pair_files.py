@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from bambino.evaluation.pair_files import Pair, load_pair_set, load_pairs, load_
 GOOD_LINE = {"sentence_good": "il gatto", "sentence_bad": "la gatto", "UID": "agreement"}
 
 
-def write_lines(path, *items):
+def write_lines(path: Path, *items: Any) -> Path:
     path.write_text("\n".join(item if isinstance(item, str) else json.dumps(item) for item in items), encoding="utf-8")
     return path
 
@@ -75,7 +76,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
         ('{"sentence_good": "il\\u0000", "sentence_bad": "la gatto"}', "NUL"),
     ],
 )
-def test_a_line_that_is_no_pair_is_named(line, problem, tmp_path: Path) -> None:
+def test_a_line_that_is_no_pair_is_named(line: str, problem: str, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "pairs.jsonl", GOOD_LINE, "", line)
     with pytest.raises(TextError) as caught:
         load_pairs(path)
@@ -118,8 +119,8 @@ def test_a_line_without_a_term_is_named(tmp_path: Path) -> None:
         load_terms(tmp_path / "nowhere.jsonl")
 
 
-def fake_hub(asked):
-    def load_dataset(name, configuration):
+def fake_hub(asked: list[tuple[str, str]]) -> Any:
+    def load_dataset(name: str, configuration: str) -> dict[str, list[dict[str, str]]]:
         asked.append((name, configuration))
         if name == "jumelet/nowhere":
             raise ConnectionError("offline")

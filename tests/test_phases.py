@@ -6,6 +6,7 @@ import copy
 import math
 import statistics
 from dataclasses import dataclass, replace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -146,7 +147,9 @@ VARIANTS = {
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("parts", [1, 2])
-def test_ppo_step_equals_a_slow_implementation_at_every_update(variant, parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ppo_step_equals_a_slow_implementation_at_every_update(
+    variant: str, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     family, ppo_settings, rollout_settings = VARIANTS[variant]
     learner = make_learner(
         family,
@@ -178,7 +181,7 @@ def spy_on_losses(phase: PPOPhase) -> list[float]:
     losses: list[float] = []
     take = phase.updates.take
 
-    def spy(*args, **kwargs):
+    def spy(*args: Any, **kwargs: Any) -> Any:
         report = take(*args, **kwargs)
         losses.append(report["loss"])
         return report
@@ -188,7 +191,7 @@ def spy_on_losses(phase: PPOPhase) -> list[float]:
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4])
-def test_reference_log_probs_kl_and_means_equal_the_slow_implementation(parts) -> None:
+def test_reference_log_probs_kl_and_means_equal_the_slow_implementation(parts: int) -> None:
     learner = make_learner(gradient_accumulation_steps=parts)
     rollout, reference = speak(learner), make_reference()
     slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)
@@ -225,7 +228,7 @@ def test_the_reference_never_moves_and_the_baby_does() -> None:
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_ppo_in_parts_has_the_gradient_of_the_whole(parts) -> None:
+def test_ppo_in_parts_has_the_gradient_of_the_whole(parts: int) -> None:
     reference = make_reference()
     gradients, reports = [], []
     for n in (1, parts):
@@ -293,7 +296,7 @@ PACKED = TokenBatch(  # LINES in another order, two to a row
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
 @pytest.mark.parametrize("parts", [1, 2, 4])
-def test_clm_step_equals_one_line_at_a_time(family, parts) -> None:
+def test_clm_step_equals_one_line_at_a_time(family: str, parts: int) -> None:
     learner = make_learner(family, gradient_accumulation_steps=parts)
     loss, gradient = slow_clm(learner, LINES)
     metrics = clm_step(learner, pad(LINES, 0), keep_gradient=True)
@@ -305,7 +308,7 @@ def test_clm_step_equals_one_line_at_a_time(family, parts) -> None:
 
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
-def test_packed_rows_are_learned_from_like_lines(family) -> None:
+def test_packed_rows_are_learned_from_like_lines(family: str) -> None:
     learner = make_learner(family)
     loss, gradient = slow_clm(learner, [LINES[2], LINES[0], LINES[3]])
     metrics = clm_step(learner, PACKED, keep_gradient=True)
@@ -316,7 +319,7 @@ def test_packed_rows_are_learned_from_like_lines(family) -> None:
 
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
-def test_packed_rows_and_lines_have_the_same_per_token_log_probs(family) -> None:
+def test_packed_rows_and_lines_have_the_same_per_token_log_probs(family: str) -> None:
     lm = sharp_lm(family, VOCABULARY, seed=1)
     lines, packed = token_log_probs(lm, pad(LINES, 0)), token_log_probs(lm, PACKED)
     assert_close(packed[0, :9], lines[2, :9])
@@ -421,7 +424,7 @@ def test_an_update_whose_mean_ratio_is_just_below_the_threshold_is_made() -> Non
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(bad) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(bad: float) -> None:
     learner, reference = make_learner(), make_reference()
     rollout, weights = speak(learner), weights_of(learner.baby)
     with pytest.raises(TrainingError, match="ppo: the loss is") as caught:
@@ -449,7 +452,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_move() -
 
 
 @pytest.mark.parametrize("parts", [1, 4])
-def test_check_sampler_measures_the_gap_and_the_kl_over_the_whole_vocabulary(parts) -> None:
+def test_check_sampler_measures_the_gap_and_the_kl_over_the_whole_vocabulary(parts: int) -> None:
     learner, reference = make_learner("gpt2", gradient_accumulation_steps=parts), make_reference("gpt2")
     rollout = speak(learner)
     slow = Slow(learner, rollout, REWARDS, reference, KL_COEF)

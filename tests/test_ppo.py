@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def real(*lengths: int, width: int) -> torch.Tensor:
 # ---------------------------------------------------------------------------------------------------------- rewards
 
 
-def test_token_rewards_are_the_kl_penalty_and_the_reward_on_the_last_real_token():
+def test_token_rewards_are_the_kl_penalty_and_the_reward_on_the_last_real_token() -> None:
     # kl_coef 0.1. Row 0: log-ratios 1, -2, 3, so penalties -0.1, +0.2, -0.3; its reward 5 makes the last 4.7.
     # Row 1 (two tokens): log-ratios 2, -1, so -0.2 and +0.1; its reward -3 makes the second -2.9.
     # Row 2 (one token) -> None: log-ratio 0; its reward 7.
@@ -57,7 +58,9 @@ def test_token_rewards_leave_their_arguments_alone() -> None:
 
 @quick
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=6), numbers, st.floats(0, 2, width=32))
-def test_token_rewards_sum_to_the_reward_less_the_weighted_log_ratio(pairs, reward, kl_coef) -> None:
+def test_token_rewards_sum_to_the_reward_less_the_weighted_log_ratio(
+    pairs: list[tuple[float, float]], reward: float, kl_coef: float
+) -> None:
     log_probs, ref = torch.tensor(pairs, dtype=torch.float64).T[:, None]
     is_real = torch.ones(1, len(pairs)).bool()
     result = token_rewards(at_last_token(torch.tensor([reward]).double(), is_real), log_probs, ref, is_real, kl_coef)
@@ -92,7 +95,7 @@ rows = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8)
 
 @quick
 @given(rows)
-def test_gae_with_gamma_and_lam_1_is_the_sum_of_rewards_to_come_less_the_value(row) -> None:
+def test_gae_with_gamma_and_lam_1_is_the_sum_of_rewards_to_come_less_the_value(row: list[tuple[float, float]]) -> None:
     rewards, values = torch.tensor(row, dtype=torch.float64).T[:, None]
     to_come = torch.tensor([[sum(r for r, _ in row[u:]) for u in range(len(row))]], dtype=torch.float64)
     assert_close(gae(rewards, values, torch.ones_like(rewards).bool(), 1.0, 1.0), to_come - values)
@@ -100,7 +103,9 @@ def test_gae_with_gamma_and_lam_1_is_the_sum_of_rewards_to_come_less_the_value(r
 
 @quick
 @given(st.lists(rows, min_size=1, max_size=4), st.floats(0, 1), st.floats(0, 1))
-def test_gae_of_a_padded_batch_is_that_of_each_row_alone(batch, gamma, lam) -> None:
+def test_gae_of_a_padded_batch_is_that_of_each_row_alone(
+    batch: list[list[tuple[float, float]]], gamma: float, lam: float
+) -> None:
     width = max(map(len, batch))
     padded = torch.full((2, len(batch), width), NAN, dtype=torch.float64)
     for i, row in enumerate(batch):
@@ -124,13 +129,13 @@ def test_whiten_adds_1e_8_to_the_variance() -> None:
 
 
 @pytest.mark.parametrize("same", [[4.0], [5.0, 5.0, 5.0]])
-def test_whiten_makes_a_single_number_and_equal_numbers_0(same) -> None:
+def test_whiten_makes_a_single_number_and_equal_numbers_0(same: list[float]) -> None:
     assert_close(whiten(torch.tensor(same)), torch.zeros(len(same)))
 
 
 @quick
 @given(st.lists(numbers, min_size=2, max_size=20).filter(lambda x: max(x) - min(x) > 0.1), numbers, st.floats(1, 9))
-def test_whiten_forgets_shift_and_scale(x, shift, scale) -> None:
+def test_whiten_forgets_shift_and_scale(x: Any, shift: float, scale: float) -> None:
     x = torch.tensor(x, dtype=torch.float64)
     result = whiten(x)
     assert float(result.mean()) == pytest.approx(0, abs=1e-9)
@@ -175,7 +180,7 @@ def test_value_loss_takes_the_worse_of_the_value_and_the_clipped_value() -> None
 
 @quick
 @given(st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=8), st.floats(0.01, 0.9))
-def test_both_losses_are_never_below_the_unclipped_ones(triples, clip) -> None:
+def test_both_losses_are_never_below_the_unclipped_ones(triples: list[tuple[float, float, float]], clip: float) -> None:
     new, old, third = torch.tensor(triples, dtype=torch.float64).T
     new, old = new / 5, old / 5  # ratios up to e^4
     assert (policy_loss(new, old, third, clip) >= -third * (new - old).exp()).all()
@@ -200,14 +205,14 @@ def test_gradient_of_entropy_by_hand_with_a_token_outside_the_support() -> None:
     assert_close(logits.grad, torch.tensor([[-0.25, 0.125, 0.125, 0.0]]) * LN2)
 
 
-def test_exact_kl_by_hand():
+def test_exact_kl_by_hand() -> None:
     # (1/2, 1/2) from (1/4, 3/4) -> None: 1/2 ln 2 + 1/2 ln 2/3 = 1/2 ln 4/3; the other way: 1/4 ln 1/2 + 3/4 ln 3/2
     log_policy = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).log()
     expected = torch.tensor([0.5 * math.log(4 / 3), -0.25 * LN2 + 0.75 * math.log(1.5)])
     assert_close(exact_kl(log_policy, log_policy.flip(0)), expected)
 
 
-def test_exact_kl_with_tokens_outside_the_support():
+def test_exact_kl_with_tokens_outside_the_support() -> None:
     # (1/2, 1/4, 1/4) from (1/4, 1/4, 1/2): 1/2 ln 2 + 0 - 1/4 ln 2 = 1/4 ln 2
     # (1/2, 1/2, 0) from (1/4, 1/4, 1/2): ln 2;  (1/2, 1/2, 0) from (1/8, 7/8, 0) -> None: 1/2 ln 4 + 1/2 ln 4/7
     log_policy = torch.tensor([[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]).log()
@@ -221,7 +226,7 @@ logit_rows = st.lists(st.tuples(numbers, numbers), min_size=2, max_size=12)
 
 @quick
 @given(logit_rows)
-def test_entropy_and_kl_stay_within_their_bounds_and_kl_from_oneself_is_0(row) -> None:
+def test_entropy_and_kl_stay_within_their_bounds_and_kl_from_oneself_is_0(row: list[tuple[float, float]]) -> None:
     mine, other = torch.tensor(row, dtype=torch.float64).T[:, None].log_softmax(-1)
     assert -1e-12 <= float(entropy(mine)) <= math.log(len(row)) + 1e-12
     assert float(exact_kl(mine, other)) >= -1e-12
@@ -251,5 +256,5 @@ def test_the_mean_log_ratio_of_samples_approaches_the_exact_kl() -> None:
         (-3.0, 0.199872),  # sampled KLs can be negative
     ],
 )
-def test_adapted_kl_coef_by_hand(kl, expected) -> None:
+def test_adapted_kl_coef_by_hand(kl: float, expected: float) -> None:
     assert adapted_kl_coef(0.2, kl, target=6.0, horizon=10_000, batch_size=32) == pytest.approx(expected, rel=1e-12)

@@ -110,7 +110,7 @@ def test_ppo_finds_the_best_arm_of_each_of_two_bandits() -> None:
 
 
 @pytest.mark.parametrize("family", ["opt", "gpt2"])
-def test_under_a_kl_penalty_ppo_reaches_the_closed_form_optimum(family) -> None:
+def test_under_a_kl_penalty_ppo_reaches_the_closed_form_optimum(family: str) -> None:
     rewards, kl_coef, prompt = torch.tensor([0.0, 1.0, 0.5, 0.0, -1.0, 0.3, 0.0, 0.8]), 0.5, [BOS, 3]
     learner, first = learn(
         sharp_lm(family, 8, seed=1),

@@ -7,7 +7,7 @@ from conftest import FAMILIES, tiny_lm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_models import sharp_lm
-from transformers import AutoModelForCausalLM, BloomConfig
+from transformers import AutoModelForCausalLM, BloomConfig, PreTrainedModel
 
 from bambino.scoring import forward as scoring
 from bambino.scoring import texts as text_scores
@@ -17,7 +17,7 @@ from bambino.scoring.texts import row_log_probs
 ROWS = [[1, 20, 30, 40], [1, 20, 35], [1, 20, 30, 40], [1], [1, 20, 30], [1, 20, 30, 41, 50]]
 
 
-def plain_log_probs(lm, row: list[int]) -> list[float]:
+def plain_log_probs(lm: PreTrainedModel, row: list[int]) -> list[float]:
     """Zero, then log p of tokens 1, 2, ... of one row, by the model's own forward."""
     with torch.no_grad():
         logits = lm(input_ids=torch.tensor([row])).logits[0]
@@ -67,7 +67,7 @@ def test_rows_of_one_token_predict_nothing() -> None:
     st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=12),
     st.integers(1, 12),
 )
-def test_following_the_ancestors_of_an_edge_spells_the_row(rows, width) -> None:
+def test_following_the_ancestors_of_an_edge_spells_the_row(rows: list[list[int]], width: int) -> None:
     forest = grow(rows, width)
     edges = iter(forest.edge_of)
     for row in rows:
@@ -84,14 +84,14 @@ def test_following_the_ancestors_of_an_edge_spells_the_row(rows, width) -> None:
 @pytest.mark.parametrize(
     ("one", "other", "expected"), [([], [1], 0), ([1], [2], 0), ([1, 2], [1, 3], 1), ([1, 2], [1, 2, 3], 2)]
 )
-def test_common_prefix(one, other, expected) -> None:
+def test_common_prefix(one: list[int], other: list[int], expected: int) -> None:
     assert common_prefix(one, other) == common_prefix(other, one) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("columns", "tokens"), [(96, 4096), (5, 12), (4, 1)])
 def test_rows_on_trees_score_as_if_each_were_read_alone(
-    family, columns, tokens, monkeypatch: pytest.MonkeyPatch
+    family: str, columns: int, tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_scores, "TREE_COLUMNS", columns)
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", tokens)
@@ -136,7 +136,7 @@ def test_scores_need_no_memory_for_all_logits(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("rows", [ROWS * 3, [[1, k, k + 1, k + 2] for k in range(2, 40)]])
-def test_several_threads_read_what_one_reads(rows, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_threads_read_what_one_reads(rows: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_scores, "TREE_COLUMNS", 4)
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 8)
     lm, threads = sharp_lm("llama"), torch.get_num_threads()

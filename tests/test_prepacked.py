@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from conftest import FAMILIES, make_tokenizer, tiny_lm
 from torch import nn
+from transformers import PreTrainedModel
 
 from bambino.scoring import texts as text_scores
 from bambino.scoring.forward import token_log_probs
@@ -28,7 +31,7 @@ def replaced(lm: nn.Module) -> list[str]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_packed_layers_give_the_same_log_probs_and_are_gone_afterwards(family) -> None:
+def test_packed_layers_give_the_same_log_probs_and_are_gone_afterwards(family: str) -> None:
     lm = tiny_lm(family)
     plain = token_log_probs(lm, ROWS)
     with prepacked(lm):
@@ -85,7 +88,7 @@ def test_autocast_keeps_its_precision() -> None:
 def test_many_texts_are_read_with_packed_weights_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
-    def watched(lm):
+    def watched(lm: PreTrainedModel) -> Any:
         asked.append(True)
         return prepacked(lm)
 

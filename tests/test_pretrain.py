@@ -6,12 +6,14 @@ import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import FAMILIES, italian_lines
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from bambino import BambinoTrainer
 from bambino.cli.main import main
 from bambino.errors import RecipeError, RunDirectoryError
 from bambino.losses.clm import clm_loss
@@ -39,7 +41,9 @@ def tiny(text_file: Path, tmp_path: Path) -> Callable[..., Recipe]:
 
 
 @pytest.mark.parametrize("architecture", FAMILIES)
-def test_each_architecture_learns_and_opens_with_auto_model(architecture: str, tiny, tmp_path: Path) -> None:
+def test_each_architecture_learns_and_opens_with_auto_model(
+    architecture: str, tiny: Callable[..., Recipe], tmp_path: Path
+) -> None:
     rows = []
     pretrain(tiny("--shape.architecture", architecture), on_row=rows.append)
     losses = [row["clm/loss"] for row in rows if row["kind"] == "step"]
@@ -57,13 +61,13 @@ def test_each_architecture_learns_and_opens_with_auto_model(architecture: str, t
     assert tokenizer.decode(tokenizer("perché no? 日本")["input_ids"]) == "perché no? 日本"
 
 
-def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tiny) -> None:
-    def weights(trainer) -> torch.Tensor:
+def test_a_run_stopped_and_resumed_ends_in_the_same_bits(tiny: Callable[..., Recipe]) -> None:
+    def weights(trainer: BambinoTrainer) -> torch.Tensor:
         return torch.cat([p.detach().flatten() for p in trainer.baby.lm.parameters()])
 
     whole = weights(pretrain(tiny(output_dir="whole")))
 
-    def stop(row) -> None:
+    def stop(row: dict[str, Any]) -> None:
         stopped.stop_requested = row.get("step") == 7
 
     stopped = newborn_trainer(tiny(output_dir="parts"), on_row=stop)
@@ -78,14 +82,14 @@ def newborn(recipe: Recipe, lines: list[str] | None = None) -> Path:
     return Path(recipe.output_dir) / "newborn"
 
 
-def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny) -> None:
+def test_the_same_seed_gives_the_same_newborn_and_another_seed_another(tiny: Callable[..., Recipe]) -> None:
     def bits(name: str, seed: str) -> bytes:
         return (newborn(tiny("--seed", seed, output_dir=name)) / "model.safetensors").read_bytes()
 
     assert bits("one", "1") == bits("again", "1") != bits("two", "2")
 
 
-def test_the_tokenizer_is_trained_on_training_lines_only(tiny) -> None:
+def test_the_tokenizer_is_trained_on_training_lines_only(tiny: Callable[..., Recipe]) -> None:
     # Of the lines only one is long enough; it has too little in it for 320 - 258 merges.
     lines = [*["il cane e il gatto " * 2] * 3, *[line[:30] for line in italian_lines(40)]]
     settings = ("--text.heldout_every", "null", "--text.max_length", "4")
@@ -121,13 +125,13 @@ def test_the_loss_by_hand() -> None:
         (["--baby.model", "some"], "baby.model"),
     ],
 )
-def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: str, tiny) -> None:
+def test_what_cannot_be_raised_from_scratch_is_refused(words: list[str], key: str, tiny: Callable[..., Recipe]) -> None:
     with pytest.raises(RecipeError) as error:
         newborn_trainer(tiny(*words))
     assert error.value.key == key
 
 
-def test_a_newborn_of_somebody_elses_is_left_alone(tiny, tmp_path: Path) -> None:
+def test_a_newborn_of_somebody_elses_is_left_alone(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
     (tmp_path / "run" / "newborn").mkdir(parents=True)
     (tmp_path / "run" / "newborn" / "photo.txt").write_text("mine")
     with pytest.raises(RunDirectoryError, match="holds newborn already"):

@@ -47,7 +47,7 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, baby_folder: Path,
     return tmp_path
 
 
-def test_every_command_runs_and_the_resumed_run_is_done(newcomer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_runs_and_the_resumed_run_is_done(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in commands():
         if {"--resume", "--help"} & set(words):
             assert main(words) == 0
@@ -56,7 +56,7 @@ def test_every_command_runs_and_the_resumed_run_is_done(newcomer, capsys: pytest
     assert (newcomer / "runs" / "first" / "model" / "model.safetensors").is_file()
 
 
-def test_the_nursery_commands_write_what_pretrain_reads(newcomer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_nursery_commands_write_what_pretrain_reads(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(commands("nursery")) == 3
     for words in commands("nursery"):
         fewer = [{"100000": "2000", "50": "1"}.get(word, word) for word in words]
@@ -68,7 +68,9 @@ def test_the_nursery_commands_write_what_pretrain_reads(newcomer, capsys: pytest
     assert (newcomer / "runs" / "english-baby" / "model" / "model.safetensors").is_file()
 
 
-def test_the_evaluation_commands_run_on_the_run_of_the_first_page(newcomer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_evaluation_commands_run_on_the_run_of_the_first_page(
+    newcomer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pair = {"sentence_good": "il gatto vede", "sentence_bad": "la gatto vede", "UID": "gender"}
     (newcomer / "tests").mkdir()
     (newcomer / "tests" / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
@@ -96,13 +98,13 @@ def test_the_demo_is_the_first_of_the_two_make_targets() -> None:
     assert commands("demo") == [["demo", "#", "--size", "small,", "--seeds", "5,", "--language", "invented"]]
 
 
-def test_the_wrong_key_is_answered_as_the_readme_says(newcomer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_wrong_key_is_answered_as_the_readme_says(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "paper", "--ppo.kl_coeff", "0.1"]) == 2
     assert capsys.readouterr().err.strip() in README
 
 
 @pytest.mark.parametrize("run", ["second", "curious"])
-def test_the_python_runs(newcomer, run) -> None:
+def test_the_python_runs(newcomer: Path, run: str) -> None:
     block = next(block for block in code_blocks() if "BambinoTrainer(" in block and f"runs/{run}" in block)
     short = block.replace(f'"runs/{run}"', f'"runs/{run}", *{SHORTER!r}')
     assert short != block
@@ -110,7 +112,7 @@ def test_the_python_runs(newcomer, run) -> None:
     assert (newcomer / "runs" / run / "model").is_dir()
 
 
-def test_the_files_a_run_leaves_are_those_the_readme_lists(newcomer) -> None:
+def test_the_files_a_run_leaves_are_those_the_readme_lists(newcomer: Path) -> None:
     words = next(words for words in commands() if "--output_dir" in words)
     assert main([*words, *SHORTER]) == 0
     listed = re.findall(r"^ {8}(?: {0,})([\w.]+/?) {2,}", README, flags=re.MULTILINE)

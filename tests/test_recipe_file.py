@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -193,7 +195,7 @@ def test_any_name_and_number_survives_dumping(output_dir: str, source: str, rate
     ],
 )
 def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_spelling(
-    tmp_path: Path, text, key, line, hint
+    tmp_path: Path, text: str, key: str, line: int, hint: str
 ) -> None:
     error = refusal(tmp_path, text)
     assert error.key == key
@@ -219,7 +221,7 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_spelling(
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_with_its_line_and_what_it_should_be(
-    tmp_path: Path, text, key, line, wanted
+    tmp_path: Path, text: str, key: str, line: int, wanted: str
 ) -> None:
     error = refusal(tmp_path, text)
     assert error.key == key
@@ -292,7 +294,9 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_line_and_what_it_should_b
         ("evaluation:\n  eval_steps: 0\n", "evaluation.eval_steps = 0 is too small. Use 1 or more.", 2),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_with_key_value_way_out_and_line(tmp_path: Path, text, message, line) -> None:
+def test_a_value_that_cannot_be_is_refused_with_key_value_way_out_and_line(
+    tmp_path: Path, text: str, message: str, line: int
+) -> None:
     assert str(refusal(tmp_path, text)) == f"{message}\n             ({tmp_path}/mine.yaml, line {line})"
 
 
@@ -537,7 +541,9 @@ def test_phases_of_ones_own_may_be_named_when_they_are_handed_in() -> None:
         ("clm:\n  label_smoothing: 0.1\n", "clm.label_smoothing", 2, "Leave it out."),
     ],
 )
-def test_a_setting_of_an_earlier_version_is_told_its_new_place(tmp_path: Path, text, key, line, place) -> None:
+def test_a_setting_of_an_earlier_version_is_told_its_new_place(
+    tmp_path: Path, text: str, key: str, line: int, place: str
+) -> None:
     error = refusal(tmp_path, text)
     assert (error.key, error.where) == (key, f"{tmp_path}/mine.yaml, line {line}")
     assert error.problem.startswith(f"There is no setting {key}. ")
@@ -564,7 +570,7 @@ def test_a_setting_of_an_earlier_version_is_told_its_new_place(tmp_path: Path, t
         ),
     ],
 )
-def test_settings_made_in_python_are_checked_as_those_of_a_file(make, message: str) -> None:
+def test_settings_made_in_python_are_checked_as_those_of_a_file(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         make()
     assert str(caught.value) == message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def old_run(folder: Path, scope: str) -> Path:
 
 
 @pytest.mark.parametrize(("scope", "part"), [("whole", "_with_prompt"), ("utterance", "")])
-def test_a_run_of_an_earlier_version_is_read_by_todays_names(scope, part, tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_is_read_by_todays_names(scope: str, part: str, tmp_path: Path) -> None:
     run = read_run(old_run(tmp_path / "run", scope))
     assert run.format == 1
     assert run.settings["schedule"]["kind"] == "cycle"  # refused in a recipe now, and read all the same
@@ -99,7 +100,7 @@ def test_committed_results_of_an_earlier_version_are_read_by_todays_names(tmp_pa
 
 
 def test_results_of_an_earlier_version_compare_with_new_ones(tmp_path: Path) -> None:
-    def score(name, value):
+    def score(name: str, value: float) -> dict[str, Any]:
         return {"name": name, "value": value, "unit": "share", "items": 2, "interval": None, "chance": 0.5}
 
     scores = [score("blimp/accuracy", 0.5), score("blimp/accuracy/passive", 1.0)]

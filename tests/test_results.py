@@ -166,7 +166,7 @@ def test_an_item_without_a_number_survives_the_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", ["sha256", "normalization", "max_items", "limit", "parent", "l1"])
-def test_results_that_were_measured_otherwise_do_not_compare(setting) -> None:
+def test_results_that_were_measured_otherwise_do_not_compare(setting: str) -> None:
     one, other = results("a", [1.0, 0.0], [2.0, 3.0]), results("b", [1.0, 1.0], [1.0, 2.0])
     one.tasks["it"].settings[setting], other.tasks["it"].settings[setting] = "this", "that"
     message = f"it of a and b do not compare: {setting} is this and that"

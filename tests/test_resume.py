@@ -127,7 +127,9 @@ def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Calla
     [pytest.param(settings, id=name) for name, settings in VARIANTS.items()]
     + [pytest.param(settings, id=name, marks=pytest.mark.slow) for name, settings in MORE_VARIANTS.items()],
 )
-def test_a_run_stopped_after_every_step_ends_in_the_same_bits(make_recipe: Callable[..., Recipe], settings) -> None:
+def test_a_run_stopped_after_every_step_ends_in_the_same_bits(
+    make_recipe: Callable[..., Recipe], settings: tuple[str, ...]
+) -> None:
     whole = never_stopped(make_recipe, *SIX_STEPS, *settings)
     stopped = make_recipe(*SIX_STEPS, *settings, output_dir="stopped")
     train(stopped, stop_after=1)

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from conftest import make_tokenizer, tiny_lm
 from hypothesis import given
 from hypothesis import strategies as st
 from known_models import bigram_lm, unigram_lm, word_tokenizer
+from transformers import PreTrainedModel
 
 from bambino import BambinoTrainer, Recipe
 from bambino.errors import RewardError
@@ -23,7 +25,7 @@ from bambino.scoring.perplexity import perplexities, without_cut_word
 from bambino.speaking.utterances import Utterances
 
 
-def plain_perplexity(lm, ids, counted_from=1):
+def plain_perplexity(lm: PreTrainedModel, ids: list[int], counted_from: int = 1) -> float:
     """exp of the mean loss over tokens counted_from, counted_from + 1, ..., by the model's own loss."""
     labels = torch.tensor([ids])
     labels[:, :counted_from] = -100
@@ -31,17 +33,17 @@ def plain_perplexity(lm, ids, counted_from=1):
         return math.exp(lm(input_ids=torch.tensor([ids]), labels=labels).loss.item())
 
 
-def counting_parent(**settings):
+def counting_parent(**settings: Any) -> ParentPerplexity:
     """A parent to whom the words due, quattro, otto have perplexity 2, 4 and 8."""
     lm = unigram_lm([0.125, 0.5, 0.25, 0.125])
     return ParentPerplexity(lm, word_tokenizer("due", "quattro", "otto"), ParentPerplexityConfig(**settings))
 
 
-def hear(reward, *texts):
+def hear(reward: Any, *texts: str) -> list[float]:
     return reward(prompts=[""] * len(texts), completions=list(texts)).values
 
 
-def asked(*rewards, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -> Answer:
+def asked(*rewards: Any, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -> Answer:
     """What some rewards make of what was said."""
     kinds = [Kind(reward_name(reward), reward, weight=w) for reward, w in zip(rewards, weights, strict=False)]
     return answer_of(kinds, said, lambda lm, tokens: None)
@@ -58,7 +60,7 @@ def asked(*rewards, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -
         (1000.0, 1.50),  # 5 / (1 + exp(0.85)) = 5 / 3.3396
     ],
 )
-def test_the_papers_reward_by_hand(perplexity, expected) -> None:
+def test_the_papers_reward_by_hand(perplexity: float, expected: float) -> None:
     assert reversed_sigmoid(perplexity, alpha=5.0, beta=0.001, tau=150.0) == pytest.approx(expected, abs=0.005)
 
 
@@ -67,13 +69,13 @@ def test_the_reward_is_half_of_alpha_at_tau_exactly() -> None:
 
 
 @given(st.floats(1, 30_000), st.floats(0.1, 3_000))
-def test_the_reward_falls_as_perplexity_rises(perplexity, more) -> None:
+def test_the_reward_falls_as_perplexity_rises(perplexity: float, more: float) -> None:
     low, high = (reversed_sigmoid(p, 5.0, 0.001, 150.0) for p in (perplexity, perplexity + more))
     assert 5.0 > low > high > 0.0
 
 
 @pytest.mark.parametrize("perplexity", [1e6, 1e300, math.inf])
-def test_a_huge_perplexity_earns_nothing_and_does_not_overflow(perplexity) -> None:
+def test_a_huge_perplexity_earns_nothing_and_does_not_overflow(perplexity: float) -> None:
     assert reversed_sigmoid(perplexity, 5.0, 0.001, 150.0) == pytest.approx(0.0, abs=1e-300)
 
 
@@ -181,7 +183,7 @@ def test_until_last_word_leaves_a_cut_word_out() -> None:
         ("", "", ""),
     ],
 )
-def test_the_text_without_its_cut_word(prompt, text, expected) -> None:
+def test_the_text_without_its_cut_word(prompt: str, text: str, expected: str) -> None:
     assert without_cut_word(prompt, text) == expected
 
 
@@ -265,17 +267,17 @@ def test_the_state_survives_json() -> None:
 # ------------------------------------------------------------------------------------------------------------ in a run
 
 
-def utterance_rows(recipe, kind="ppo"):
+def utterance_rows(recipe: Recipe, kind: str = "ppo") -> list[dict[str, Any]]:
     lines = (Path(recipe.output_dir) / "utterances.jsonl").read_text(encoding="utf-8").splitlines()
     return [row for row in map(json.loads, lines) if row["kind"] == kind]
 
 
-def metric_rows(recipe):
+def metric_rows(recipe: Recipe) -> list[dict[str, Any]]:
     lines = (Path(recipe.output_dir) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [row for row in map(json.loads, lines) if row.get("phase") == "ppo"]
 
 
-def length(prompts, completions, **kwargs):
+def length(prompts: list[str], completions: list[str], **kwargs: Any) -> list[float]:
     """A reward as written for TRL."""
     return [float(len(completion)) for completion in completions]
 
@@ -291,7 +293,16 @@ def test_a_trl_reward_function_works_as_it_is(make_recipe: Callable[..., Recipe]
 
 
 def test_several_reward_functions_are_summed_and_may_log(make_recipe: Callable[..., Recipe]) -> None:
-    def vowels(*, completions, texts, prompts, has_ended, log_extra, log_metric, **kwargs):
+    def vowels(
+        *,
+        completions: list[str],
+        texts: list[str],
+        prompts: list[str],
+        has_ended: list[bool],
+        log_extra: Any,
+        log_metric: Any,
+        **kwargs: Any,
+    ) -> list[float]:
         assert [p + c for p, c in zip(prompts, completions, strict=True)] == texts
         assert len(has_ended) == len(texts)
         counts = [sum(character in "aeiou" for character in c) for c in completions]
@@ -312,10 +323,10 @@ def uttered(*completions: str) -> Utterances:
 
 
 def test_a_reward_that_gives_none_adds_nothing_for_that_utterance() -> None:
-    def sometimes(prompts, completions, **_):
+    def sometimes(prompts: list[str], completions: list[str], **_: Any) -> list[float | None]:
         return [None, 2.0]
 
-    def always(prompts, completions, **_):
+    def always(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
         return [1.0, 1.0]
 
     said = uttered("a", "b")
@@ -329,14 +340,14 @@ def test_a_reward_that_gives_none_adds_nothing_for_that_utterance() -> None:
     [np.float32, np.float64, int, torch.tensor, lambda x: torch.tensor([x])],
     ids=["np32", "np64", "int", "0d", "1d"],
 )
-def test_numbers_of_any_kind_become_floats(kind) -> None:
+def test_numbers_of_any_kind_become_floats(kind: Callable[[int], Any]) -> None:
     scores = asked(lambda **_: [kind(1), kind(2)], said=uttered("a", "b")).rewards
     assert scores == [1.0, 2.0]
     assert [type(score) for score in scores] == [float, float]
 
 
 def test_a_run_logs_what_rewards_give_as_arrays_and_tensors(make_recipe: Callable[..., Recipe]) -> None:
-    def length(prompts, completions, log_extra, log_metric, **_):
+    def length(prompts: list[str], completions: list[str], log_extra: Any, log_metric: Any, **_: Any) -> list[float]:
         lengths = np.array([len(c) for c in completions], dtype=np.float32)
         log_extra("length", lengths)
         log_extra("half", torch.from_numpy(lengths) / 2)
@@ -360,8 +371,8 @@ def test_a_run_logs_what_rewards_give_as_arrays_and_tensors(make_recipe: Callabl
         (3.0, "The reward strange gave something else than numbers: 'float' object is not iterable"),
     ],
 )
-def test_a_reward_that_does_not_give_a_number_each_is_named(answer, problem) -> None:
-    def strange(prompts, completions, **_):
+def test_a_reward_that_does_not_give_a_number_each_is_named(answer: Any, problem: str) -> None:
+    def strange(prompts: list[str], completions: list[str], **_: Any) -> Any:
         return answer
 
     with pytest.raises(RewardError) as caught:
@@ -370,12 +381,12 @@ def test_a_reward_that_does_not_give_a_number_each_is_named(answer, problem) -> 
 
 
 def test_spans_are_added_up_and_counted_like_scores() -> None:
-    def dense(completions, **_):
+    def dense(completions: list[str], **_: Any) -> Spans:
         return Spans([[(0, 1, 0.5), (1, 2, -2.0)], []])
 
     assert asked(dense, said=uttered("ab", "c"), weights=(2.0,)).rewards == [-3.0, 0.0]
 
-    def too_few(completions, **_):
+    def too_few(completions: list[str], **_: Any) -> Spans:
         return Spans([[]])
 
     with pytest.raises(RewardError, match="The reward too_few gave spans of 1 utterances for 2"):
@@ -383,10 +394,10 @@ def test_spans_are_added_up_and_counted_like_scores() -> None:
 
 
 def test_several_kinds_say_what_each_gave() -> None:
-    def one(**_):
+    def one(**_: Any) -> list[float]:
         return [1.0, 3.0]
 
-    def other(**_):
+    def other(**_: Any) -> list[float]:
         return [0.0, -1.0]
 
     metrics = asked(one, other, said=uttered("a", "b"), weights=(1.0, 5.0)).metrics
@@ -408,7 +419,7 @@ def test_repetition_is_the_share_of_the_commonest_word(said: str, expected: floa
 
 
 def test_a_column_without_a_value_each_is_named() -> None:
-    def strange(prompts, completions, log_extra, **_):
+    def strange(prompts: list[str], completions: list[str], log_extra: Any, **_: Any) -> Any:
         log_extra("vowels", [1])
         return [0.0, 0.0]
 

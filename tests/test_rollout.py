@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from conftest import FAMILIES, make_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 from known_models import bigram_lm, sharp_lm, unigram_lm
+from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from bambino.models.baby import Baby
@@ -29,7 +32,7 @@ TOLERANCE = 1e-5
 """fp32, in nats: two orders of summation over a few hundred terms; a wrong position costs 0.1 and more."""
 
 
-def baby_of(lm, seed=5):
+def baby_of(lm: PreTrainedModel, seed: int = 5) -> Baby:
     """A baby with a value head that is not zero."""
     baby = Baby(lm)
     torch.manual_seed(seed)
@@ -38,7 +41,7 @@ def baby_of(lm, seed=5):
     return baby
 
 
-def padded(rows, side, left, right):
+def padded(rows: list[list[int]], side: Any, left: int, right: int) -> TokenBatch:
     batch = pad(rows, 0, side)
     return TokenBatch(
         torch.nn.functional.pad(batch.input_ids, (left, right), value=3),
@@ -46,20 +49,20 @@ def padded(rows, side, left, right):
     )
 
 
-def numbers(rows, width, step=0):
+def numbers(rows: int, width: int, step: int = 0) -> Tensor:
     return uniforms(rows, width, seed=11, stream="test", step=step)
 
 
-def sampled(baby, prompts, uniform, config, eos):
+def sampled(baby: Baby, prompts: TokenBatch, uniform: Tensor, config: RolloutConfig, eos: int | None) -> Rollout:
     return sample(baby.lm, prompts, uniform, config, eos, values_of=baby.values)
 
 
-def utterance(rollout, row):
+def utterance(rollout: Rollout, row: int) -> list[int]:
     return rollout.utterance_ids[row][rollout.is_real[row]].tolist()
 
 
 @torch.no_grad()
-def plain_forward(baby, prompt, said, temperature=1.0):
+def plain_forward(baby: Baby, prompt: list[int], said: list[int], temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """Log-probs and values of an utterance by the model's own forward over the row without pads."""
     lm = copy.deepcopy(baby.lm).eval()
     output = lm(input_ids=torch.tensor([prompt + said]), output_hidden_states=True)
@@ -73,7 +76,7 @@ def plain_forward(baby, prompt, said, temperature=1.0):
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_samplers_log_probs_and_values_are_those_of_a_plain_full_forward(family, padding) -> None:
+def test_the_samplers_log_probs_and_values_are_those_of_a_plain_full_forward(family: str, padding: str) -> None:
     baby = baby_of(sharp_lm(family, dropout=0.4)).train()
     config = RolloutConfig(temperature=0.8)
     rollout = sampled(baby, padded(PROMPTS, *PADDINGS[padding]), numbers(4, 6), config, eos=None)
@@ -87,7 +90,7 @@ def test_the_samplers_log_probs_and_values_are_those_of_a_plain_full_forward(fam
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_law_holds_up_to_the_eos_of_each_row(family) -> None:
+def test_the_law_holds_up_to_the_eos_of_each_row(family: str) -> None:
     baby = baby_of(sharp_lm(family))
     first = sampled(baby, pad(PROMPTS, 0, "left"), numbers(4, 8), RolloutConfig(), eos=None)
     eos = utterance(first, 1)[3]  # a token that some row is known to say
@@ -103,7 +106,7 @@ def test_the_law_holds_up_to_the_eos_of_each_row(family) -> None:
 
 @pytest.mark.parametrize("padding", ["left", "extra both"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_law_holds_under_bf16_autocast(family, padding) -> None:
+def test_the_law_holds_under_bf16_autocast(family: str, padding: str) -> None:
     baby = baby_of(sharp_lm(family, dropout=0.4)).train()
     with torch.autocast("cpu", torch.bfloat16):
         rollout = sampled(baby, padded(PROMPTS, *PADDINGS[padding]), numbers(4, 6), RolloutConfig(), eos=None)
@@ -116,7 +119,7 @@ def test_the_law_holds_under_bf16_autocast(family, padding) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_batch_says_what_its_rows_say_alone(family) -> None:
+def test_a_batch_says_what_its_rows_say_alone(family: str) -> None:
     baby, random = baby_of(sharp_lm(family)), numbers(4, 6)
     together = sampled(baby, pad(PROMPTS, 0, "left"), random, RolloutConfig(), eos=None)
     for i, prompt in enumerate(PROMPTS):
@@ -151,7 +154,7 @@ def test_rows_take_every_field_along() -> None:
 # ------------------------------------------------------------------------------------------------------------ stopping
 
 
-def chain(**follows):
+def chain(**follows: int) -> Baby:
     """Tokens 0 pad, 1 EOS, 2 a, 3 b, 4 c; after each comes what `follows` says, else a; never a pad."""
     probs = torch.zeros(5, 5)
     for i, letter in enumerate(["pad", "eos", "a", "b", "c"]):
@@ -289,7 +292,7 @@ def test_log_policy_renormalizes_over_the_support_in_fp32() -> None:
         (1, 0.99, [3]),
     ],
 )
-def test_truncated_support_by_hand(top_k, top_p, kept) -> None:
+def test_truncated_support_by_hand(top_k: int | None, top_p: float | None, kept: list[int]) -> None:
     log_probs = torch.tensor([[0.3, 0.05, 0.2, 0.45]]).log()
     assert truncated_support(log_probs, top_k, top_p)[0].nonzero()[:, 0].tolist() == kept
 
@@ -309,7 +312,9 @@ def test_ties_at_the_edge_of_the_support_go_to_the_lower_ids() -> None:
         (RolloutConfig(top_k=2, temperature=0.5), [0, 1], [0.25 / 0.34, 0.09 / 0.34]),
     ],
 )
-def test_truncated_sampling_keeps_the_log_probs_of_what_it_drew_from(config, kept, shares) -> None:
+def test_truncated_sampling_keeps_the_log_probs_of_what_it_drew_from(
+    config: RolloutConfig, kept: list[int], shares: list[float]
+) -> None:
     baby = baby_of(unigram_lm([0.5, 0.3, 0.15, 0.05]))
     rollout = sampled(baby, pad([[0]] * 50, 0), numbers(50, 4), config, eos=None)
     assert rollout.tokens.unique().tolist() == kept
@@ -364,7 +369,7 @@ def test_spaces_before_punctuation_stay_as_the_baby_said_them() -> None:
 
 
 @pytest.mark.parametrize("character", ["è", "我", "\N{GRINNING FACE}"])
-def test_a_character_that_the_token_limit_cuts_is_trimmed(character) -> None:
+def test_a_character_that_the_token_limit_cuts_is_trimmed(character: str) -> None:
     data = character.encode()
     for kept in range(1, len(data)):
         assert said(byte_ids(b"il"), byte_ids(b" caff" + data[:kept])) == ("il", " caff")
@@ -380,7 +385,7 @@ def test_a_broken_character_before_eos_is_the_babys_own_and_is_kept() -> None:
 
 
 @pytest.mark.parametrize("character", ["è", "我", "\N{GRINNING FACE}"])
-def test_a_prompt_cut_inside_a_character_gives_the_whole_character_to_the_completion(character) -> None:
+def test_a_prompt_cut_inside_a_character_gives_the_whole_character_to_the_completion(character: str) -> None:
     data = character.encode()
     for cut in range(1, len(data)):
         prompt, rest = byte_ids(b"caff" + data[:cut]), byte_ids(data[cut:] + b" nero")
@@ -399,7 +404,7 @@ def test_an_utterance_that_is_only_eos_is_empty() -> None:
 
 @given(st.text(max_size=12), st.integers(0, 40), st.integers(1, 40))
 def test_wherever_prompt_and_utterance_are_cut_the_text_is_a_prefix_without_its_cut_character(
-    text, first, second
+    text: str, first: int, second: int
 ) -> None:
     data = text.replace("\ufffd", "").encode()
     prompt, utterance = byte_ids(data[:first]), byte_ids(data[first : first + second])

@@ -11,6 +11,7 @@ from transformers import (
     BloomConfig,
     MistralConfig,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -30,7 +31,7 @@ def plain_log_probs(lm: PreTrainedModel, row: list[int]) -> torch.Tensor:
     return logits.log_softmax(-1)[torch.arange(len(row) - 1), torch.tensor(row[1:])]
 
 
-def byte_tokenizer():
+def byte_tokenizer() -> PreTrainedTokenizerFast:
     """Exactly the 256 bytes; byte 0, which the level spells "Ā", doubles as BOS."""
     return make_tokenizer(bos="Ā", eos=None, pad=None, vocab_size=256)
 
@@ -40,7 +41,7 @@ def byte_tokenizer():
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("vocab_size", [320, 501])
-def test_a_uniform_lm_has_perplexity_exactly_its_vocabulary(family, vocab_size) -> None:
+def test_a_uniform_lm_has_perplexity_exactly_its_vocabulary(family: str, vocab_size: int) -> None:
     tokenizer = make_tokenizer()
     for score in score_texts(uniform_lm(family, vocab_size), tokenizer, ["il gatto", "è già tardi, perché?"]):
         assert score.perplexity == pytest.approx(vocab_size)
@@ -66,7 +67,7 @@ def test_a_uniform_byte_model_needs_eight_bits_per_byte() -> None:
 
 
 @pytest.mark.parametrize("vocab_size", [256, 300, 320])
-def test_bits_per_byte_do_not_depend_on_how_a_byte_model_is_tokenized(vocab_size) -> None:
+def test_bits_per_byte_do_not_depend_on_how_a_byte_model_is_tokenized(vocab_size: int) -> None:
     # each byte costs 10 bits in whatever token it comes: p(token of n bytes) = 1024^-n; the rest of the mass is BOS's
     tokenizer = byte_tokenizer() if vocab_size == 256 else make_tokenizer(vocab_size=vocab_size)
     probs = [0.0] * len(tokenizer)
@@ -98,7 +99,7 @@ def test_a_perplexity_too_large_for_a_float_is_infinite() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("left", "right"), [(0, 0), (3, 0), (0, 3), (5, 2)])
-def test_token_log_probs_are_a_plain_forwards_whatever_the_padding(family, left, right) -> None:
+def test_token_log_probs_are_a_plain_forwards_whatever_the_padding(family: str, left: int, right: int) -> None:
     lm = sharp_lm(family)
     for side in ("left", "right"):
         batch = pad(ROWS, 0, side)
@@ -113,7 +114,7 @@ def test_token_log_probs_are_a_plain_forwards_whatever_the_padding(family, left,
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_batch_of_32_scores_like_32_batches_of_1(family, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_32_scores_like_32_batches_of_1(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer, lines = sharp_lm(family), make_tokenizer(), [" ".join(x.split()[:8]) for x in italian_lines(32)]
     together = score_texts(lm, tokenizer, lines)
     for line, score in zip(lines, together, strict=True):
@@ -126,7 +127,7 @@ def test_a_batch_of_32_scores_like_32_batches_of_1(family, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_packed_rows_score_each_line_as_if_alone(family) -> None:
+def test_packed_rows_score_each_line_as_if_alone(family: str) -> None:
     lm = sharp_lm(family)
     batch = pad([ROWS[0] + ROWS[1] + ROWS[3], ROWS[2] + ROWS[3][:1]], 0)
     documents = torch.tensor([[0] * 6 + [1] * 3 + [2] * 2, [4] * 9 + [5] + [-1]])
@@ -203,7 +204,7 @@ def test_only_tokens_that_end_after_the_offset_count() -> None:
 
 
 @pytest.mark.parametrize("prepends_bos", [False, True])
-def test_offsets_are_right_whether_or_not_the_tokenizer_prepends_its_start_token(prepends_bos) -> None:
+def test_offsets_are_right_whether_or_not_the_tokenizer_prepends_its_start_token(prepends_bos: bool) -> None:
     lm, tokenizer = sharp_lm("gpt2"), make_tokenizer(prepends_bos=prepends_bos)
     text = "il gatto vede"
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -222,7 +223,7 @@ def test_offsets_count_across_windows() -> None:
 
 
 @pytest.mark.parametrize("spelled", ["ciao</s>", "ciao</s></s>", "</s>ciao", "ciao</s>a", "</s>", "</s></s>"])
-def test_a_text_that_spells_a_special_token_is_scored_with_an_offset_too(spelled) -> None:
+def test_a_text_that_spells_a_special_token_is_scored_with_an_offset_too(spelled: str) -> None:
     lm, tokenizer = sharp_lm("opt"), make_tokenizer()
     (whole,) = score_texts(lm, tokenizer, [spelled])
     (from_start,) = score_texts(lm, tokenizer, [spelled], count_from=[0])

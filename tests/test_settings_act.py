@@ -454,7 +454,9 @@ def runs(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _trained_baby(places: dict[str, str], runs: Callable[[dict[str, Any]], Outcome], tmp_path_factory) -> None:
+def _trained_baby(
+    places: dict[str, str], runs: Callable[[dict[str, Any]], Outcome], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A baby that has heard some L2, for the check of the parent."""
     folder = tmp_path_factory.mktemp("trained")
     run(filled(BASE | ONLY_CLM | {"max_steps": 20}, places), folder)
@@ -464,7 +466,9 @@ def _trained_baby(places: dict[str, str], runs: Callable[[dict[str, Any]], Outco
 # ------------------------------------------------------------------------------------------------------------ tests
 
 
-def test_the_same_recipe_gives_the_same_run_to_the_last_bit(runs, places, tmp_path: Path) -> None:
+def test_the_same_recipe_gives_the_same_run_to_the_last_bit(
+    runs: Callable[[dict[str, Any]], Outcome], places: dict[str, str], tmp_path: Path
+) -> None:
     one, other = runs({}), run(filled(BASE, places), tmp_path)
     assert (one.fingerprint, one.steps, one.said, one.files) == (
         other.fingerprint,
@@ -479,7 +483,7 @@ def test_every_case_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_setting_acts(setting: str, runs) -> None:
+def test_a_setting_acts(setting: str, runs: Callable[[dict[str, Any]], Outcome]) -> None:
     assert setting in CASES, f"{setting} is in Recipe but not in CASES: show by a run what it does"
     case = CASES[setting]
     default = next(value for name, value in _defaults() if name == setting)
@@ -499,7 +503,9 @@ def _defaults() -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "feedback."))])
-def test_a_ppo_setting_leaves_what_came_before_feedback_alone(setting: str, runs) -> None:
+def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
+    setting: str, runs: Callable[[dict[str, Any]], Outcome]
+) -> None:
     # Two clm steps, then the first four utterances.
     case = CASES[setting]
     base = runs(case.context)
@@ -526,14 +532,16 @@ def test_a_ppo_setting_leaves_what_came_before_feedback_alone(setting: str, runs
     ids=lambda settings: "-".join(settings),
 )
 def test_saving_logging_and_evaluating_change_no_bit_of_the_baby_nor_of_its_metrics(
-    settings: dict[str, Any], runs
+    settings: dict[str, Any], runs: Callable[[dict[str, Any]], Outcome]
 ) -> None:
     base, changed = runs({}), runs(settings)
     assert (changed.fingerprint, changed.said) == (base.fingerprint, base.said)
     assert changed.steps == base.steps
 
 
-def test_computing_a_batch_in_parts_changes_the_weights_by_rounding_only(runs) -> None:
+def test_computing_a_batch_in_parts_changes_the_weights_by_rounding_only(
+    runs: Callable[[dict[str, Any]], Outcome],
+) -> None:
     # A Llama, which has no dropout. Adam's epsilon is large so that rounding in a gradient of about 0 stays small.
     settings = {"baby.model": "<llama baby>", "clm.adam_epsilon": 1e-3, "ppo.adam_epsilon": 1e-3}
     whole, parts = runs(settings), runs({**settings, "gradient_accumulation_steps": 4})
@@ -543,7 +551,9 @@ def test_computing_a_batch_in_parts_changes_the_weights_by_rounding_only(runs) -
         torch.testing.assert_close(parts.weights[name], tensor, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_a_shared_optimizer_takes_its_betas_from_clm_and_each_phases_learning_rate(runs) -> None:
+def test_a_shared_optimizer_takes_its_betas_from_clm_and_each_phases_learning_rate(
+    runs: Callable[[dict[str, Any]], Outcome],
+) -> None:
     shared = {"optimizers": "shared"}
     base = runs(shared).fingerprint
     for name, value in (("adam_beta1", 0.5), ("adam_beta2", 0.9), ("adam_epsilon", 1e-3), ("weight_decay", 0.1)):

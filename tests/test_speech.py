@@ -16,10 +16,11 @@ from bambino.evaluation.speech.continuations import SpeechSettings, parent_says
 from bambino.evaluation.speech.generation import Said, overlap, variety, words_of
 from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.speech import Speech
+from bambino.measures import TaskResult
 from bambino.speaking.speaker import Speaker
 
 
-def value(result, name):
+def value(result: TaskResult, name: str) -> float:
     return next(score.value for score in result.scores if score.name == name)
 
 
@@ -35,7 +36,7 @@ def value(result, name):
         ("", []),
     ],
 )
-def test_the_words_of_a_text_by_hand(text, expected) -> None:
+def test_the_words_of_a_text_by_hand(text: str, expected: list[str]) -> None:
     assert words_of(text) == expected
 
 
@@ -52,7 +53,9 @@ def test_the_words_of_a_text_by_hand(text, expected) -> None:
         ("", "", True, []),
     ],
 )
-def test_the_words_said_are_those_that_end_after_the_prompt(prompt, text, has_ended, expected) -> None:
+def test_the_words_said_are_those_that_end_after_the_prompt(
+    prompt: str, text: str, has_ended: bool, expected: list[str]
+) -> None:
     assert Said(prompt, text, has_ended).words == expected
 
 
@@ -70,7 +73,7 @@ word_lists = st.lists(st.sampled_from("abc"), max_size=6)
 
 
 @given(word_lists, word_lists, st.integers(1, 3))
-def test_overlap_is_symmetric_bounded_and_1_with_itself(one, other, n) -> None:
+def test_overlap_is_symmetric_bounded_and_1_with_itself(one: list[str], other: list[str], n: int) -> None:
     assert overlap(one, other, n) == overlap(other, one, n)
     assert 0 <= overlap(one, other, n) <= 1
     assert overlap(one, one, n) == (1 if len(one) >= n else 0)
@@ -119,14 +122,14 @@ LINES = ["bb cc " * 4, "cc bb " * 5, "bb bb cc cc bb cc bb", "cc cc cc cc cc cc 
 SMALL = SpeechSettings(prompt_tokens=3, utterance_tokens=4, batch_size=3)
 
 
-def always(token):
+def always(token: int) -> Speaker:
     """A speaker that says one word for ever: ids are <s>, aa, bb, cc."""
     probs = torch.zeros(4, 4)
     probs[:, token] = 1
     return Speaker(bigram_lm(probs), TOKENIZER)
 
 
-def parent_that_likes_aa():
+def parent_that_likes_aa() -> Speaker:
     return Speaker(unigram_lm([0.0, 0.5, 0.25, 0.25]), TOKENIZER)
 
 

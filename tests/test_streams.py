@@ -14,6 +14,7 @@ import torch
 from conftest import italian_lines, make_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from bambino.errors import RecipeError, TextError
 from bambino.randomness import permutation
@@ -234,12 +235,12 @@ def test_an_epoch_that_does_not_fill_a_packed_row_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
+def tokenizer() -> PreTrainedTokenizerFast:
     return make_tokenizer()
 
 
 @pytest.fixture
-def build(text_file: Path, tokenizer) -> Callable[..., Streams]:
+def build(text_file: Path, tokenizer: PreTrainedTokenizerFast) -> Callable[..., Streams]:
     """build(text={...}, ...): the streams of a run of batches of 4."""
 
     def build_from(
@@ -362,7 +363,9 @@ def test_prompts_have_an_order_of_their_own(build: Callable[..., Streams]) -> No
     assert sorted(prompts.indices(0, prompts.epoch_size)) == list(range(len(prompts.rows)))
 
 
-def test_prompts_begin_with_bos_and_hold_no_eos_at_their_end(build: Callable[..., Streams], tokenizer) -> None:
+def test_prompts_begin_with_bos_and_hold_no_eos_at_their_end(
+    build: Callable[..., Streams], tokenizer: PreTrainedTokenizerFast
+) -> None:
     # The lines are longer than 4 tokens; BOS is the tokenizer's </s>, which is also its EOS.
     batch = build().prompt_batch("ppo", first_of("ppo"))
     assert batch.input_ids.shape == (4, 4)
@@ -371,7 +374,7 @@ def test_prompts_begin_with_bos_and_hold_no_eos_at_their_end(build: Callable[...
 
 
 def test_prompts_of_lines_shorter_than_a_prompt_are_whole_lines_without_eos(
-    build: Callable[..., Streams], tokenizer
+    build: Callable[..., Streams], tokenizer: PreTrainedTokenizerFast
 ) -> None:
     streams = build(text={"min_chars": 1, "heldout_every": None}, prompt_tokens=9, dataset=["a", "b", "c", "d"])
     batch = streams.prompt_batch("ppo", first_of("ppo"))
@@ -379,7 +382,9 @@ def test_prompts_of_lines_shorter_than_a_prompt_are_whole_lines_without_eos(
     assert sorted(tokenizer.convert_ids_to_tokens(batch.input_ids[:, 1].tolist())) == ["a", "b", "c", "d"]
 
 
-def test_prompt_sources_are_read_beside_the_text(build: Callable[..., Streams], tmp_path: Path, tokenizer) -> None:
+def test_prompt_sources_are_read_beside_the_text(
+    build: Callable[..., Streams], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
     path = tmp_path / "prompts.txt"
     path.write_text("\n".join(f"quando viene la zia numero {i} a casa" for i in range(20)) + "\n")
     streams = build(text={"prompt_sources": [str(path)], "heldout_every": None})
@@ -410,7 +415,7 @@ def test_a_packed_text_is_not_truncated(build: Callable[..., Streams]) -> None:
     assert max(len(streams.prompts("ppo").rows[i]) for i in range(300)) == 20
 
 
-def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokenizer) -> None:
+def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokenizer: PreTrainedTokenizerFast) -> None:
     streams = build(text={"max_length": 256})
     for lines in (streams.clm, streams.prompts("ppo"), streams.prompts("talk")):
         texts = tokenizer.batch_decode([lines.rows[i].tolist() for i in range(len(lines.rows))], True)
@@ -419,7 +424,9 @@ def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokeni
 
 
 @pytest.mark.parametrize("text", [{"mode": "packed"}, {"prompt_sources": ["prompts.txt"]}], ids=["packed", "prompts"])
-def test_a_single_stream_excludes_packing_and_prompts_from_elsewhere(build: Callable[..., Streams], text) -> None:
+def test_a_single_stream_excludes_packing_and_prompts_from_elsewhere(
+    build: Callable[..., Streams], text: dict[str, Any]
+) -> None:
     with pytest.raises(RecipeError, match=r"text\.single_stream cuts prompts from the lines of the clm stream"):
         build(text={"single_stream": True, **text})
 

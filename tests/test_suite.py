@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import italian_lines
@@ -256,7 +257,7 @@ def test_an_interrupted_evaluation_keeps_what_it_has(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(*_, **__):
+    def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(tmp_path)]

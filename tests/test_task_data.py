@@ -3,7 +3,9 @@
 import json
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,13 +28,13 @@ DEFINITION = {
 }
 
 
-def definition(tmp_path, **changes):
+def definition(tmp_path: Path, **changes: Any) -> Path:
     path = tmp_path / "mood.yaml"
     path.write_text(yaml.safe_dump({**DEFINITION, **changes}, allow_unicode=True), encoding="utf-8")
     return path
 
 
-def write(path, *rows):
+def write(path: Path, *rows: Any) -> Path:
     lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
     path.write_bytes(b"\n".join(lines) + b"\n")
     return path
@@ -45,7 +47,7 @@ GLAD, SAD = {"text": "Che bello!", "mood": "glad"}, {"text": "Uffa.", "mood": "s
 
 
 @pytest.mark.parametrize("name", task_names())
-def test_every_shipped_task_loads_and_asks_in_at_least_three_ways_with_distinct_options(name) -> None:
+def test_every_shipped_task_loads_and_asks_in_at_least_three_ways_with_distinct_options(name: str) -> None:
     task = load_task(name)
     assert task.name == name
     assert task.citation
@@ -93,7 +95,7 @@ TEMPLATE = DEFINITION["templates"][0]
         ({"local": {"source": "mood.jsonl", "split": "test", "colour": "red"}}, "colour"),
     ],
 )
-def test_a_definition_that_cannot_work_is_refused(changes, problem, tmp_path: Path) -> None:
+def test_a_definition_that_cannot_work_is_refused(changes: dict[str, Any], problem: str, tmp_path: Path) -> None:
     path = definition(tmp_path, **changes)
     with pytest.raises(TaskError, match=problem) as caught:
         load_task(path)
@@ -103,7 +105,7 @@ def test_a_definition_that_cannot_work_is_refused(changes, problem, tmp_path: Pa
 # ---------------------------------------------------------------------------------------------------------------- items
 
 
-def items_of(tmp_path, *rows, max_items=None, **changes):
+def items_of(tmp_path: Path, *rows: Any, max_items: int | None = None, **changes: Any) -> Any:
     write(tmp_path / "mood.jsonl", *rows)
     return load_items(load_task(definition(tmp_path, **changes)), tmp_path, max_items)
 
@@ -153,7 +155,7 @@ def test_max_items_are_spread_evenly(tmp_path: Path) -> None:
         (b'["Uffa.", "sad"]', "no JSON object"),
     ],
 )
-def test_a_line_that_is_no_item_is_named(line, problem, tmp_path: Path) -> None:
+def test_a_line_that_is_no_item_is_named(line: bytes, problem: str, tmp_path: Path) -> None:
     with pytest.raises(TextError) as caught:
         items_of(tmp_path, GLAD, b"", line, SAD)
     assert str(caught.value).startswith(f"{tmp_path / 'mood.jsonl'}, line 3: ")
@@ -197,7 +199,7 @@ def test_data_is_a_file_a_folder_or_a_folder_of_languages(tmp_path: Path) -> Non
 HUB = {"source": "someone/mood", "config": "it", "split": "validation", "train_split": "train", "label": "answer"}
 
 
-def fake_hub(monkeypatch, load):
+def fake_hub(monkeypatch: pytest.MonkeyPatch, load: Callable[..., Any]) -> None:
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load))
 
 
@@ -205,7 +207,7 @@ def test_items_from_the_hub_by_the_names_used_there(tmp_path: Path, monkeypatch:
     splits = {"validation": [{"text": "A.", "answer": "sad"}, {"text": "B.", "answer": "glad"}]}
     splits["train"] = [{"text": "C.", "answer": "sad"}]
 
-    def load(source, config, *, split, revision):
+    def load(source: str, config: Any, *, split: str, revision: str) -> Any:
         assert (source, config, revision) == ("someone/mood", "it", None)
         return splits[split]
 
@@ -221,7 +223,7 @@ def test_items_from_the_hub_by_the_names_used_there(tmp_path: Path, monkeypatch:
 def test_a_hub_that_cannot_be_reached_or_a_missing_package_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(*_, **__):
+    def load(*_: Any, **__: Any) -> Any:
         raise ConnectionError("offline")
 
     task = load_task(definition(tmp_path, hub=HUB))
@@ -315,7 +317,7 @@ def test_max_items_are_sentences_in_tagging(tmp_path: Path) -> None:
         ({"tokens": [3], "labels": ["O"]}, "token must be a text, not 3"),
     ],
 )
-def test_a_sentence_that_cannot_be_tagged_is_named(row, problem, tmp_path: Path) -> None:
+def test_a_sentence_that_cannot_be_tagged_is_named(row: dict[str, Any], problem: str, tmp_path: Path) -> None:
     with pytest.raises(TextError) as caught:
         load_items(load_task("eventi"), write(tmp_path / "eventi.jsonl", TAGGED[0], row))
     assert f"line 2: {problem}" in str(caught.value)

@@ -208,7 +208,7 @@ KEEPER = next(
     is_jsonl=st.booleans(),
 )
 def test_every_line_read_is_either_kept_or_counted_as_dropped(
-    lines, min_chars, heldout_every, max_lines, is_jsonl
+    lines: list[bytes], min_chars: int, heldout_every: int | None, max_lines: int | None, is_jsonl: bool
 ) -> None:
     lines = [line.replace(b"\n", b"").replace(b"\r", b"") for line in lines]
     with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.table import Table
 from test_forgetting import curve, english, italian
 
 from bambino.analysis.trade_offs import Paid, end_point, front, paid_for, trade_off
@@ -45,7 +46,7 @@ def test_two_runs_at_equal_gain_by_hand() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), min_size=2, max_size=6))
-def test_every_gain_in_common_has_a_loss_for_both_runs(points) -> None:
+def test_every_gain_in_common_has_a_loss_for_both_runs(points: list[tuple[float, float]]) -> None:
     one = (english(2.0, *(2 - loss for loss, _ in points)), italian(4.0, *(4 - gain for _, gain in points)))
     other = (english(2.0, 2.5), italian(4.0, 3.0))
     result = trade_off(one, other)
@@ -69,7 +70,7 @@ ONE = (english(2.0, 2.4), italian(4.0, 2.0))
 OTHER = (english(2.0, 2.5), italian(4.0, 3.0))
 
 
-def printed(table):
+def printed(table: Table) -> list[list[str]]:
     console = Console(width=120)
     with console.capture() as captured:
         console.print(table)

@@ -264,7 +264,9 @@ def test_a_baby_that_knows_l2_better_than_its_parent_is_refused(make_recipe: Mak
         ("rollout.max_new_tokens", ("--rollout.prompt_tokens", "30", "--rollout.max_new_tokens", "35"), 65),
     ],
 )
-def test_rows_longer_than_the_babys_context_are_refused(make_recipe: Make, key, settings, needed) -> None:
+def test_rows_longer_than_the_babys_context_are_refused(
+    make_recipe: Make, key: str, settings: tuple[str, ...], needed: int
+) -> None:
     with pytest.raises(RecipeError) as caught:
         BambinoTrainer(args=make_recipe(*settings))
     assert caught.value.key == key

@@ -1,5 +1,7 @@
 """Judging results: above chance, uninformative tasks, averages, gain over the untrained baby."""
 
+from typing import Any
+
 import pytest
 
 from bambino.analysis.verdicts import average, in_words, is_above_chance, uninformative, with_baseline, with_verdicts
@@ -7,14 +9,24 @@ from bambino.errors import ResultsError
 from bambino.measures import Interval, Score, TaskResult
 
 
-def share(name, value, low=None, high=None, chance=0.5):
+def share(
+    name: str, value: float, low: float | None = None, high: float | None = None, chance: float | None = 0.5
+) -> Score:
     interval = None if low is None else Interval(low, high)
     return Score(name, value, "share", 4, interval, chance)
 
 
 def result(
-    task="tasks/mood", value=0.6, low=0.52, high=0.7, *, shortest=0.5, items=(1.0, 0.0, 1.0, 0.4), sha="x", verdict=""
-):
+    task: str = "tasks/mood",
+    value: float = 0.6,
+    low: float | None = 0.52,
+    high: float | None = 0.7,
+    *,
+    shortest: float = 0.5,
+    items: tuple[float, ...] = (1.0, 0.0, 1.0, 0.4),
+    sha: str = "x",
+    verdict: str = "",
+) -> TaskResult:
     main = task
     scores = [
         share(main, value, low, high),
@@ -48,7 +60,9 @@ def result(
         ),
     ],
 )
-def test_a_verdict_compares_intervals_with_what_needs_no_reading(changes, words, above) -> None:
+def test_a_verdict_compares_intervals_with_what_needs_no_reading(
+    changes: dict[str, Any], words: str, above: bool
+) -> None:
     one = result(**changes)
     assert in_words("tasks/mood", one.scores) == words
     assert is_above_chance(one) is above
