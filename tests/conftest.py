@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -33,6 +34,8 @@ logging.set_verbosity_error()
 logging.disable_progress_bar()
 torch.set_num_threads(1)
 
+T = TypeVar("T")
+
 FAMILIES = ("opt", "gpt2", "llama", "qwen2", "gpt_neox")
 
 NOUNS = ["gatto", "cane", "bambino", "libro", "fiore", "treno", "pane", "sole", "mare", "cuore"]
@@ -45,6 +48,12 @@ def _fresh_accelerator_state() -> Iterator[None]:
     """Accelerate keeps its precision for the life of a process; each test chooses its own."""
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def there(value: T | None) -> T:
+    """A value that the test knows to be there."""
+    assert value is not None
+    return value
 
 
 def italian_lines(count: int, seed: int = 0) -> list[str]:
@@ -88,9 +97,7 @@ def make_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad)
 
 
-def tiny_lm(
-    family: str, vocab_size: int = 320, seed: int = 0, context: int = 64, **settings: object
-) -> PreTrainedModel:
+def tiny_lm(family: str, vocab_size: int = 320, seed: int = 0, context: int = 64, **settings: Any) -> PreTrainedModel:
     """A random model of a family: width 32, two layers, in eval mode."""
     shared = {"vocab_size": vocab_size, "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
     wide = {

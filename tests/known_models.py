@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from conftest import tiny_lm
@@ -58,7 +59,7 @@ def sharp_lm(family: str, vocab_size: int = 320, seed: int = 0, *, dropout: floa
     names |= {"llama": ("attention_dropout",), "qwen2": ("attention_dropout",)}
     names |= {"gpt_neox": ("attention_dropout", "hidden_dropout")}
     # tiny_lm fixes OPT's dropout itself
-    settings = {name: dropout for name in names[family] if (family, name) != ("opt", "dropout")}
+    settings: dict[str, Any] = {name: dropout for name in names[family] if (family, name) != ("opt", "dropout")}
     lm = tiny_lm(family, vocab_size, seed, **settings)
     if family == "opt":
         for module in [lm.model.decoder, *lm.model.decoder.layers]:

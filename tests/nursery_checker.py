@@ -79,8 +79,8 @@ def _adjectives() -> dict[str, set[tuple[str, str]]]:
     for stem in FOUR:
         hard = stem + "h" if stem[-1] in "cg" and stem not in ("grig", "vecch") else stem
         soft = stem + "i" if stem in ("grig", "vecch") else stem
-        for form, kind in ((soft + "o", "m sg"), (soft + "a", "f sg"), (hard + "i", "m pl")):
-            found.setdefault(form, set()).add((kind[0], kind[2:]))
+        for form, agreement in ((soft + "o", ("m", "sg")), (soft + "a", ("f", "sg")), (hard + "i", ("m", "pl"))):
+            found.setdefault(form, set()).add(agreement)
         found.setdefault((soft if soft != stem else hard) + "e", set()).add(("f", "pl"))
     for stem in TWO:
         found[stem + "e"], found[stem + "i"] = {("m", "sg"), ("f", "sg")}, {("m", "pl"), ("f", "pl")}

@@ -7,8 +7,10 @@ from __future__ import annotations
 import copy
 import math
 import statistics
+from typing import Any
 
 import torch
+from conftest import there
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -17,7 +19,7 @@ from bambino.phases.learner import Learner
 from bambino.speaking.rollout import Rollout
 
 
-def flat(rows: list[list]) -> list:
+def flat(rows: list[list[Any]]) -> list[Any]:
     return [item for row in rows for item in row]
 
 
@@ -33,7 +35,7 @@ class Slow:
         self.prompts = [prompts.input_ids[i][prompts.is_real[i]].tolist() for i in range(len(rewards))]
         self.said = [rollout.utterance_ids[i][rollout.is_real[i]].tolist() for i in range(len(rewards))]
         with torch.no_grad():
-            self._remember(copy.deepcopy(reference.lm).double().eval(), rewards, kl_coef)
+            self._remember(copy.deepcopy(there(reference.lm)).double().eval(), rewards, kl_coef)
 
     def read(self, lm: PreTrainedModel, i: int) -> tuple[list[Tensor], list[Tensor]]:
         """Logits before each token of utterance i, and hidden states; the model sees ids and nothing else."""
@@ -44,7 +46,7 @@ class Slow:
 
     def policy(self, logits: Tensor, allowed: list[int]) -> Tensor:
         """Log-probs over the allowed tokens."""
-        total = sum(logits[j].exp() for j in allowed)
+        total = sum((logits[j].exp() for j in allowed), torch.zeros((), dtype=logits.dtype))
         return torch.stack([logits[j] - total.log() for j in allowed])
 
     def value(self, hidden: Tensor) -> Tensor:
@@ -102,8 +104,8 @@ class Slow:
                 value_loss = 0.5 * worse**2
                 entropy = -(log_probs.exp() * log_probs).sum()
                 losses.append(policy + config.vf_coef * value_loss - config.entropy_coef * entropy)
-        loss = sum(losses) / len(losses)
-        loss.backward()
+        loss = sum(losses, torch.zeros((), dtype=losses[0].dtype)) / len(losses)
+        torch.autograd.backward(loss)
         return loss.detach()
 
 
@@ -114,7 +116,7 @@ def slow_clm(learner: Learner, lines: list[list[int]]) -> tuple[float, dict[str,
     for ids in lines:
         log_probs = lm(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
         losses += [-log_probs[t - 1, ids[t]] for t in range(1, len(ids))]
-    loss = sum(losses) / len(losses)
+    loss = sum(losses, torch.zeros((), dtype=losses[0].dtype)) / len(losses)
     loss.backward()
     return loss.item(), gradient_of(lm)
 

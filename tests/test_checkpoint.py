@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import there
+from safetensors.torch import save_file
 from torch import Tensor
 
 import bambino.files
@@ -165,7 +167,7 @@ class PowerCut:
         monkeypatch.setattr(os, "fsync", self.wrap(os.fsync))
         monkeypatch.setattr(os, "replace", self.wrap(os.replace))
         monkeypatch.setattr(shutil, "rmtree", self.wrap(shutil.rmtree, half=self.remove_half))
-        monkeypatch.setattr(checkpoint, "save_file", self.wrap(checkpoint.save_file, half=self.write_half))
+        monkeypatch.setattr(checkpoint, "save_file", self.wrap(save_file, half=self.write_half))
         monkeypatch.setattr(Path, "write_text", self.wrap(Path.write_text, half=lambda p, _, **__: p.write_bytes(b"{")))
 
     def wrap(self, operation: Callable[..., Any], half: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -207,7 +209,7 @@ def test_a_process_that_dies_at_any_file_operation_leaves_a_whole_checkpoint(
                 pass
             else:
                 break
-        found = checkpoint.load_latest(folder, no_warning)
+        found = there(checkpoint.load_latest(folder, no_warning))
         found_steps.append(found.state["step"])
         assert_is_checkpoint_of(found_steps[-1], found)
         save(folder, 3, keep)  # the next process can write it
@@ -243,7 +245,7 @@ def test_a_step_is_not_written_twice_because_the_checkpoint_in_place_would_be_lo
 ) -> None:
     recipe = make_recipe("--save_steps", "1", "--max_steps", "3", "--save_total_limit", "1")
     written = []
-    replace_folder = checkpoint.replace_folder
+    replace_folder = bambino.files.replace_folder
 
     def watch(part: Path, path: Path) -> None:
         written.append(path.name)
@@ -252,7 +254,7 @@ def test_a_step_is_not_written_twice_because_the_checkpoint_in_place_would_be_lo
     monkeypatch.setattr(checkpoint, "replace_folder", watch)
     monkeypatch.setattr(bambino.files, "replace_folder", watch)
 
-    def stop_after_two(row: dict) -> None:
+    def stop_after_two(row: dict[str, Any]) -> None:
         trainer.stop_requested = row["step"] == 2
 
     trainer = BambinoTrainer(args=recipe, on_row=stop_after_two)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import FAMILIES, italian_lines, make_tokenizer, tiny_lm
+from conftest import FAMILIES, italian_lines, make_tokenizer, there, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, word_tokenizer
 from test_task_data import TAGGED, definition, write
 from tokenizers import Tokenizer, models
@@ -298,7 +298,7 @@ def test_a_uniform_model_scores_exactly_chance_on_options_of_equal_length(family
         assert score.value == pytest.approx(score.chance, abs=1e-12)
         if "macro_f1" not in score.name:
             assert score.chance == 0.5
-            assert (score.interval.low, score.interval.high) == pytest.approx((0.5, 0.5), abs=1e-12)
+            assert (there(score.interval).low, there(score.interval).high) == pytest.approx((0.5, 0.5), abs=1e-12)
     assert result.verdict.startswith("not distinguishable from chance; accuracy below the majority class")
 
 
@@ -378,11 +378,11 @@ def test_auc_by_hand() -> None:
     score = ranking("x/auc", np.array([-1.0, -2.0, -4.0, -2.0, -3.0]), np.array([True, True, True, False, False]))
     assert score.value == pytest.approx(3.5 / 6)
     assert (score.items, score.chance) == (5, 0.5)
-    assert score.interval.low < 3.5 / 6 < score.interval.high
+    assert there(score.interval).low < 3.5 / 6 < there(score.interval).high
     flat = ranking("x/auc", np.zeros(6), np.array([True] * 4 + [False] * 2))
-    assert (flat.value, flat.interval.low, flat.interval.high) == (0.5, 0.5, 0.5)
+    assert (flat.value, there(flat.interval).low, there(flat.interval).high) == (0.5, 0.5, 0.5)
     perfect = ranking("x/auc", np.array([1.0, 1.0, 0.0]), np.array([True, True, False]))
-    assert (perfect.value, perfect.interval.low, perfect.interval.high) == (1.0, 1.0, 1.0)
+    assert (perfect.value, there(perfect.interval).low, there(perfect.interval).high) == (1.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="both kinds"):
         ranking("x/auc", np.zeros(2), np.array([True, True]))
 

@@ -14,8 +14,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import there
 from test_trainer import raised_on_l2
 from transformers.utils import logging
 
@@ -254,7 +256,7 @@ def test_a_hub_name_is_announced_because_without_a_network_it_takes_long(
 
 
 def test_swapped_models_are_refused(make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    italian, plain = raised_on_l2(make_recipe), make_recipe().baby.model
+    italian, plain = raised_on_l2(make_recipe), there(make_recipe().baby.model)
     swapped = ["--baby.model", italian, "--parent.model", plain, "--parent.must_know_l2", "true"]
     said = complaint(["train", write(make_recipe(), tmp_path), *swapped], capsys)
     assert "Are baby.model and parent.model swapped" in said
@@ -318,7 +320,8 @@ def test_a_run_may_be_made_of_settings_alone_or_of_settings_that_win_over_a_reci
     recipe = make_recipe(output_dir="ignored")
     chosen = str(tmp_path / "chosen")
     assert main(["train", write(recipe, tmp_path), "--output_dir", chosen, "--max_steps=1"]) == 0
-    settings = ["--baby.model", recipe.baby.model, "--parent.model", recipe.parent.model, "--batch_size", "4"]
+    models = ["--baby.model", there(recipe.baby.model), "--parent.model", there(recipe.parent.model)]
+    settings = [*models, "--batch_size", "4"]
     settings += ["--text.sources", json.dumps(recipe.text.sources), "--text.max_length", "40", "--max_steps", "1"]
     settings += ["--parent.must_know_l2", "false", "--evaluation.utterances", "0"]
     assert main(["train", *settings, "--output_dir", str(tmp_path / "alone")]) == 0
@@ -332,7 +335,7 @@ def test_a_stopped_run_goes_on_from_where_it_stopped(
 ) -> None:
     recipe = make_recipe("--logging_steps", "1")
 
-    def stop(row: dict) -> None:
+    def stop(row: dict[str, Any]) -> None:
         trainer.stop_requested = row["step"] == 4
 
     trainer = BambinoTrainer(args=recipe, on_row=stop)
@@ -385,7 +388,7 @@ def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(
     assert out.splitlines()[-1] == (
         f"Stopped after step {steps}. Go on with: bambino train --resume {recipe.output_dir}"
     )
-    found = checkpoint.load_latest(Path(recipe.output_dir) / "checkpoints", pytest.fail)
+    found = there(checkpoint.load_latest(Path(recipe.output_dir) / "checkpoints", pytest.fail))
     assert found.state["step"] == steps
     assert not (Path(recipe.output_dir) / "model").exists()
 
@@ -542,8 +545,8 @@ def test_env_says_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_recipes(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", tmp_path, ROOT]
-    subprocess.run(build, check=True)
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
+    subprocess.run([*build, "-w", tmp_path, ROOT], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"bambino/recipes/{name}.yaml" for name in shipped()} <= set(names)

@@ -67,8 +67,9 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return found | {"first": folder / "first", "second": folder / "second", "first screen": screen.getvalue()}
 
 
-def content(folder: Path) -> dict:
-    return json.loads((folder / "demo.json").read_text(encoding="utf-8"))
+def content(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
+    return found
 
 
 def test_two_demos_from_scratch_are_the_same_but_for_the_seconds(demos: dict[str, Any]) -> None:
@@ -106,9 +107,15 @@ def test_clm_and_bambino_hear_the_same_batches(demos: dict[str, Any]) -> None:
         folder = (demos["first"] / "runs" / f"{condition}-3").resolve()
         recipe = Run(CONDITIONS[condition], TINY, 3, base, base / "test-set", folder).recipe()
         schedule = Schedule(recipe.schedule, recipe.max_steps)
-        streams = build_streams(recipe, AutoTokenizer.from_pretrained(recipe.baby.model), schedule)
-        steps = [step for step in range(recipe.max_steps) if schedule.phase(step) == "clm"]
-        heard[condition] = [streams.clm_batch(step).input_ids.tolist() for step in steps]
+        streams = build_streams(
+            recipe.text,
+            AutoTokenizer.from_pretrained(recipe.baby.model),
+            seed=recipe.seed,
+            batch_size=recipe.batch_size,
+            prompt_tokens=recipe.rollout.prompt_tokens,
+        )
+        places = [schedule.at(step) for step in range(recipe.max_steps)]
+        heard[condition] = [streams.clm_batch(at).input_ids.tolist() for at in places if at.phase == "clm"]
     assert len(heard["clm"]) == 20
     assert heard["clm"] == heard["bambino"]
 
@@ -163,7 +170,7 @@ def test_the_screen_and_the_page_hold_one_prompt_at_every_age(demos: dict[str, A
     assert all(str(escape(said)) in page for age in ages for _, said in age)
 
 
-def _result(run: dict) -> Result:
+def _result(run: dict[str, Any]) -> Result:
     ages = [Age(age["step"], age["numbers"], [tuple(said) for said in age["sayings"]]) for age in run["ages"]]
     return Result(run["condition"], run["seed"], ages, run["numbers"], run["phenomena"], run["human_perplexity"])
 
@@ -234,9 +241,10 @@ class Unspaced:
 
 
 def test_words_are_the_grammars_where_there_are_no_spaces() -> None:
+    unspaced: Any = Unspaced()
     # ka|to|ri|।: the prompt ends inside "to"; the danda is a mark.
-    assert words_said(Unspaced(), "kat", "ori।", True) == ["to", "ri"]
-    assert words_said(Unspaced(), "kat", "ori", False) == ["to"]
+    assert words_said(unspaced, "kat", "ori।", True) == ["to", "ri"]
+    assert words_said(unspaced, "kat", "ori", False) == ["to"]
 
 
 def test_languages_are_named_with_their_knobs() -> None:
@@ -248,7 +256,7 @@ def test_prompts_and_utterances_are_as_long_as_the_tokenizer_needs() -> None:
     assert (rollout_of(90).prompt_tokens, rollout_of(90).max_new_tokens) == (21, 120)
 
 
-def base_scores(baby: tuple[float, float], parent: tuple[float, float]) -> dict:
+def base_scores(baby: tuple[float, float], parent: tuple[float, float]) -> dict[str, dict[str, dict[str, float]]]:
     """Scores of both base models in (l1, l2)."""
     rows = {"baby": baby, "parent": parent}
     return {name: {role: {"pairs": p} for role, p in zip(("l1", "l2"), row, strict=True)} for name, row in rows.items()}

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import pytest
+from conftest import there
 from rich.console import Console
 
 from bambino import Recipe
@@ -72,7 +73,7 @@ def test_one_step_says_nothing_of_speed() -> None:
 
 def test_numbers_of_both_phases_stay_and_missing_ones_are_left_out() -> None:
     progress = Progress(Recipe())
-    progress.take(step_row(1, 1.0, 10, **{"clm/loss": 3.14159, "clm/update_norm": 0.01234}))
+    progress.take(step_row(1, 1.0, 10, "clm", **{"clm/loss": 3.14159, "clm/update_norm": 0.01234}))
     progress.take(step_row(2, 1.0, 10, "ppo", **{"ppo/reward": 2.5, "ppo/kl": 0.06, "ppo/kl_coef": 0.2}))
     assert progress.phase == "ppo"
     assert progress.numbers() == [
@@ -97,7 +98,7 @@ def test_utterances_are_shown_in_turn() -> None:
     progress = Progress(Recipe())
     rows = [SAID | {"utterance": str(i)} for i in range(4)]
     progress.take({"kind": "utterances", "step": 6, "rows": rows})
-    assert progress.said["utterance"] == "2"  # 6 modulo 4
+    assert there(progress.said)["utterance"] == "2"  # 6 modulo 4
 
 
 def test_a_warning_changes_no_number() -> None:
@@ -143,7 +144,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_plain_lines_come_every_logging_steps_and_at_the_end() -> None:
-    rows = [step_row(step, float(step), 10 * step, **{"clm/loss": 10.0 / step}) for step in range(1, 6)]
+    rows = [step_row(step, float(step), 10 * step, "clm", **{"clm/loss": 10.0 / step}) for step in range(1, 6)]
     assert plain(rows, max_steps=5, logging_steps=2) == (
         "step 2/5 clm  clm loss 5.000  tokens/s 10  left 0:03\n"
         "step 4/5 clm  clm loss 2.500  tokens/s 10  left 0:01\n"
@@ -161,7 +162,10 @@ def test_an_utterance_is_printed_once() -> None:
 
 
 def test_evaluations_and_warnings_are_printed_as_they_come() -> None:
-    rows = [{"kind": "evaluation", "step": 3, "eval/pairs/it": 0.5}, {"kind": "warning", "text": "[red]mind[/red]"}]
+    rows: list[dict[str, Any]] = [
+        {"kind": "evaluation", "step": 3, "eval/pairs/it": 0.5},
+        {"kind": "warning", "text": "[red]mind[/red]"},
+    ]
     assert plain(rows, logging_steps=100) == "step 3: pairs/it 0.500\nwarning: [red]mind[/red]\n"
 
 
@@ -182,7 +186,7 @@ def test_dead_rewards_are_warned_of_with_the_way_out() -> None:
 def test_the_panel_shows_step_phase_numbers_evaluation_utterance_and_warning() -> None:
     rows = [
         {"kind": "evaluation", "step": 0, "eval/bits_per_byte/it": 2.125},
-        step_row(1, 1.0, 100, **{"clm/loss": 4.5}),
+        step_row(1, 1.0, 100, "clm", **{"clm/loss": 4.5}),
         {"kind": "utterances", "step": 2, "rows": [SAID]},
         step_row(2, 3.0, 200, "ppo", **{"ppo/reward": 2.5}),
         {"kind": "warning", "text": "[mind] the step"},
@@ -197,7 +201,7 @@ def test_the_panel_shows_step_phase_numbers_evaluation_utterance_and_warning() -
 
 def test_the_panel_shows_every_number_on_a_narrow_terminal() -> None:
     metrics = ("clm/loss", "ppo/reward", "ppo/kl", "ppo/kl_coef", "ppo/entropy", "clm/update_norm", "ppo/update_norm")
-    rows = [step_row(1, 1.0, 1), step_row(2, 2.0, 2, **dict.fromkeys(metrics, 0.5))]
+    rows = [step_row(1, 1.0, 1), step_row(2, 2.0, 2, "clm", **dict.fromkeys(metrics, 0.5))]
     text = live(rows, width=40)
     for label in ("clm loss", "reward", "KL", "kl_coef", "entropy", "clm update", "ppo update", "tokens/s", "left"):
         assert f"{label} " in text

@@ -30,7 +30,7 @@ from bambino.speaking.utterances import Utterances
 from bambino.text.lines import load_heldout
 
 
-def write_pairs(path: Path, *items: dict[str, str]) -> Path:
+def write_pairs(path: Path, *items: dict[str, Any]) -> Path:
     path.write_text("\n".join(map(json.dumps, items)), encoding="utf-8")
     return path
 
@@ -109,7 +109,7 @@ def evaluation_of(recipe: Recipe) -> tuple[list[Measure], Speaker]:
     return measures, Speaker(*loaded(recipe.baby, "baby"))
 
 
-def loaded(config: Any, role: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+def loaded(config: Any, role: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     lm = load_lm(config, role)
     return lm, load_tokenizer(config, role, lm)
 
@@ -220,7 +220,7 @@ def test_evaluating_on_lines_that_are_trained_on_is_warned_of(
     other.write_text("\n".join(italian_lines(60, seed=9)), encoding="utf-8")
     texts = json.dumps({"it": [str(text_file.parent)], "other": [str(other)]})
     settings = ("--evaluation.texts", texts, "--text.heldout_every", heldout_every, "--max_steps", "0")
-    rows = []
+    rows: list[dict[str, Any]] = []
     recipe = evaluated_recipe(*settings, "--evaluation.eval_steps", "1")
     BambinoTrainer(args=recipe, measures=measures_of(recipe), on_row=rows.append).train()
     warnings = [row["text"] for row in rows if row["kind"] == "warning"]

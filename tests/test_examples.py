@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 
 from bambino import BambinoTrainer, Recipe
 from bambino.cli.main import main
+from bambino.feedback.answers import Spans
 from bambino.feedback.rewards import Kind, answer_of
 from bambino.speaking.utterances import Utterances
 
@@ -72,7 +74,7 @@ def test_a_phase_of_ones_own_resumes_to_the_same_bits(
 
     finish_step = own_phase.BambinoTrainer.train
 
-    def stopped(self: BambinoTrainer, resume_from_checkpoint: bool = False):
+    def stopped(self: BambinoTrainer, resume_from_checkpoint: bool = False) -> Any:
         self.session.log.on_row = lambda row: setattr(self, "stop_requested", row.get("step") == stop_after)
         return finish_step(self, resume_from_checkpoint)
 
@@ -95,7 +97,9 @@ def test_rewards_of_ones_own_give_numbers_and_pieces() -> None:
     # "il" and "gatt" end in consonants, "è" and "qui?" in vowels; "perché" and "no" in vowels
     assert answer.metrics == {"feedback/questions": 0.5, "feedback/vowels_at_the_end": 1.0}
     assert answer.rewards == [1 + 0, 0 + 2]
-    assert answer.by_kind[1][1].per_utterance[0] == [(1, 3, -1.0), (4, 8, -1.0), (9, 11, 1.0), (12, 16, 1.0)]
+    pieces = answer.by_kind[1][1]
+    assert isinstance(pieces, Spans)
+    assert pieces.per_utterance[0] == [(1, 3, -1.0), (4, 8, -1.0), (9, 11, 1.0), (12, 16, 1.0)]
 
 
 def test_rewards_of_ones_own_reach_the_babys_tokens(make_recipe: Callable[..., Recipe]) -> None:

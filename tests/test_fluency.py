@@ -1,7 +1,7 @@
 """Bits per byte as a result with an interval."""
 
 import pytest
-from conftest import make_tokenizer, tiny_lm
+from conftest import make_tokenizer, there, tiny_lm
 from known_models import unigram_lm, word_tokenizer
 
 from bambino.errors import TextError
@@ -23,7 +23,7 @@ def test_bits_per_byte_by_hand() -> None:
     )
     assert score.value == pytest.approx(4 / 5)
     # resampled: twice the first line 2/3, twice the second 1
-    assert (score.interval.low, score.interval.high) == (pytest.approx(2 / 3), pytest.approx(1))
+    assert (there(score.interval).low, there(score.interval).high) == pytest.approx((2 / 3, 1))
     # Per line, bits over the mean of 2.5 bytes a line: 2 / 2.5, so that the mean over lines is the score.
     assert result.item_scores["bits_per_byte/it"] == pytest.approx([0.8, 0.8])
 

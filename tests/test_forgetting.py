@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import there
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,14 +77,14 @@ def test_curves_that_do_not_belong_together_are_refused() -> None:
 
 def test_when_a_level_is_reached_by_hand() -> None:
     it = curve("bits_per_byte/it", 4.0, 3.0, 3.5, 2.0, steps=(0, 10, 20, 30), words=(0.0, 100.0, 200.0, 300.0))
-    assert (reach(it, 4.5).step, reach(it, 4.5).words) == (0, 0)
-    assert (reach(it, 3.75).step, reach(it, 3.75).words) == (2.5, 25)
-    assert reach(it, 3.0).step == 10
-    assert reach(it, 2.75).step == pytest.approx(25)
+    assert (there(reach(it, 4.5)).step, there(reach(it, 4.5)).words) == (0, 0)
+    assert (there(reach(it, 3.75)).step, there(reach(it, 3.75)).words) == (2.5, 25)
+    assert there(reach(it, 3.0)).step == 10
+    assert there(reach(it, 2.75)).step == pytest.approx(25)
     assert reach(it, 1.9) is None
     pairs = curve("pairs/it", 0.5, 0.5, 0.7)
-    assert reach(pairs, 0.6).step == pytest.approx(15)
-    assert reach(pairs, 0.5).step == 0
+    assert there(reach(pairs, 0.6)).step == pytest.approx(15)
+    assert there(reach(pairs, 0.5)).step == 0
 
 
 @given(values, st.floats(0.1, 9))
@@ -107,7 +108,7 @@ def run_directory(
     return path
 
 
-def evaluation(step: int, en: float, it: float, **other: float) -> dict[str, Any]:
+def evaluation(step: int, en: float, it: float, **other: float | None) -> dict[str, Any]:
     return {
         "kind": "evaluation",
         "step": step,

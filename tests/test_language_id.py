@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
+from conftest import there
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,7 +118,9 @@ def test_shares_of_words_by_hand() -> None:
     looks = [value(scores, f"speech/{name}_words/baby") for name in ("l1", "l2", "unsure")]
     assert sum(looks) == pytest.approx(1)
     assert looks[0] >= 3 / 8
-    assert all(score.interval.low <= score.value <= score.interval.high and score.items == 8 for score in scores)
+    assert all(
+        there(score.interval).low <= score.value <= there(score.interval).high and score.items == 8 for score in scores
+    )
 
 
 def test_silence_has_no_share_of_words() -> None:

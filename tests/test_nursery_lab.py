@@ -38,9 +38,9 @@ def do_all(folder: Path, names: tuple[str, ...], save_steps: int = 5) -> Lab:
     return lab
 
 
-def kept(folder: Path, name: str) -> dict:
+def kept(folder: Path, name: str) -> dict[str, Any]:
     """A run's small file, but for the seconds."""
-    found = json.loads((folder / "out" / f"{name}-1-2.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((folder / "out" / f"{name}-1-2.json").read_text(encoding="utf-8"))
     del found["numbers"]["seconds"]
     return found
 
@@ -141,7 +141,7 @@ def test_tuning_bases_are_not_reported(tmp_path: Path) -> None:
         main(["run", "--lab", str(tmp_path / "lab"), "--out", str(tmp_path), "--bases", "11"])
 
 
-def made_up(name: str, base: int, seed: int, value: float) -> dict:
+def made_up(name: str, base: int, seed: int, value: float) -> dict[str, Any]:
     """A small file whose every number is `value`."""
     numbers = {measure.name: value for measure in MEASURES}
     return {"name": name, "condition": name, "base": base, "seed": seed, "language": "it", "numbers": numbers}

@@ -6,7 +6,9 @@ import hashlib
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nursery_checker import check_english, check_italian
@@ -19,7 +21,7 @@ from bambino.nursery.phenomena import phenomena
 DOUBLETS = 12
 LINES = {"en": 12_000, "it": 12_000, "qel": 25_000}
 """What the 3-gram model reads."""
-CHECKS = {"it": check_italian, "en": check_english, "qel": check_qelu}
+CHECKS: dict[str, Callable[[str], Any]] = {"it": check_italian, "en": check_english, "qel": check_qelu}
 UNSEEN_BY_CHECKER = ("it_subject_verb_person", "it_clitic_gender", "it_clitic_number", "en_pronoun_number")
 """Phenomena that the checker has no rule for."""
 

@@ -130,7 +130,7 @@ def fake_hub(asked: list[tuple[str, str]]) -> Any:
 
 
 def test_multiblimp_by_hub_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked: list[tuple[str, str]] = []
     monkeypatch.setitem(sys.modules, "datasets", fake_hub(asked))
     data = load_pair_set("jumelet/multiblimp:ita")
     assert asked == [("jumelet/multiblimp", "ita")]

@@ -79,7 +79,8 @@ def learn(
 @torch.no_grad()
 def next_token(lm: PreTrainedModel, prompt: list[int]) -> Tensor:
     """Probability of each token after a prompt."""
-    return lm(input_ids=torch.tensor([prompt])).logits[0, -1].softmax(-1)
+    logits: Tensor = lm(input_ids=torch.tensor([prompt])).logits[0, -1]
+    return logits.softmax(-1)
 
 
 def optimum(reference: Tensor, rewards: Tensor, kl_coef: float) -> Tensor:

@@ -6,7 +6,7 @@ import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ def tiny(text_file: Path, tmp_path: Path) -> Callable[..., Recipe]:
 def test_each_architecture_learns_and_opens_with_auto_model(
     architecture: str, tiny: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     pretrain(tiny("--shape.architecture", architecture), on_row=rows.append)
     losses = [row["clm/loss"] for row in rows if row["kind"] == "step"]
     # Random weights spread 1 over 320 tokens.
@@ -146,7 +146,8 @@ def test_a_shape_that_does_not_fit_is_refused() -> None:
 
 def test_sizes_have_the_parameters_in_their_names() -> None:
     # A GPT-2 layer has 12 h^2 weights, biases left out: 4 layers of 128: 0.8 M; 6 of 256: 4.7 M; 8 of 384: 14.2 M.
-    for name, millions in (("1m", 0.8), ("5m", 4.7), ("14m", 14.2)):
+    sizes: list[tuple[Literal["1m", "5m", "14m"], float]] = [("1m", 0.8), ("5m", 4.7), ("14m", 14.2)]
+    for name, millions in sizes:
         shape = ShapeConfig(size=name)
         assert 12 * shape.width**2 * shape.layers / 1e6 == pytest.approx(millions, abs=0.05)
 

@@ -37,7 +37,12 @@ class EchoConfig(FeedbackConfig):
 
     ngram: AtLeastOne = 3
 
+    def make(self, parent: Any) -> Any:
+        raise NotImplementedError
 
+
+WITHOUT_SEED: dict[str, Any] = {"seed": None}
+PPO_AS_A_DICT: dict[str, Any] = {"ppo": {"epochs": 1}}
 OWN = {"echo": EchoConfig}
 
 
@@ -125,6 +130,7 @@ def test_the_papers_recipe_has_the_papers_numbers() -> None:
     recipe = load_recipe("paper")
     assert (recipe.schedule.cycle, recipe.batch_size) == ({"clm": 10, "ppo": 2}, 32)
     paper = recipe.feedback["parent_perplexity"]
+    assert isinstance(paper, ParentPerplexityConfig)
     assert (paper.alpha, paper.beta, paper.tau, paper.for_) == (5.0, 0.001, 150.0, "ppo")
     assert (recipe.rollout.prompt_tokens, recipe.rollout.max_new_tokens, recipe.rollout.temperature) == (8, 16, 1.0)
     assert (recipe.clm.learning_rate, recipe.ppo.learning_rate) == (1.41e-5, 1.41e-5)
@@ -561,8 +567,8 @@ def test_a_setting_of_an_earlier_version_is_told_its_new_place(
         (lambda: PPOConfig(epochs=0), "ppo.epochs = 0 is too small. Use 1 or more."),
         (lambda: PPOConfig(epochs=True), "ppo.epochs: expected an int. Got value: True"),
         (lambda: CLMConfig(learning_rate=float("nan")), "clm.learning_rate = nan is not finite. Give a number."),
-        (lambda: Recipe(seed=None), "seed cannot be null. Leave it out to keep its default."),
-        (lambda: Recipe(ppo={"epochs": 1}), "ppo: expected a PPOConfig. Got value: {'epochs': 1}"),
+        (lambda: Recipe(**WITHOUT_SEED), "seed cannot be null. Leave it out to keep its default."),
+        (lambda: Recipe(**PPO_AS_A_DICT), "ppo: expected a PPOConfig. Got value: {'epochs': 1}"),
         (lambda: dataclasses.replace(Recipe(), batch_size=-1), "batch_size = -1 is too small. Use 1 or more."),
         (
             lambda: ParentPerplexityConfig(tau=0.0),

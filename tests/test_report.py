@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from bambino.report.page import Items, Page, Plot, Sayings, Section, Table, Words, write_page
@@ -59,10 +61,15 @@ PANELS = [
 
 def test_a_line_is_the_mean_of_its_runs_and_a_band_reaches_from_the_lowest_to_the_highest() -> None:
     bits, share, log, _ = draw(PANELS, [(10, 12)], "step").axes
-    assert bits.lines[0].get_xydata().tolist() == [[0, 4.0], [12, 1.25]]
+    assert np.asarray(bits.lines[0].get_xydata()).tolist() == [[0, 4.0], [12, 1.25]]
     (band,) = bits.collections
     # Along the lowest values and back along the highest.
-    assert {tuple(point) for point in band.get_paths()[0].vertices.tolist()} == {(0, 3), (12, 1), (0, 5), (12, 1.5)}
+    assert {tuple(point) for point in np.asarray(band.get_paths()[0].vertices).tolist()} == {
+        (0, 3),
+        (12, 1),
+        (0, 5),
+        (12, 1.5),
+    }
     assert not share.collections  # one run has no band
     assert share.get_ylim()[0] <= -1 < 10 <= share.get_ylim()[1]
     assert share.lines[1].get_ydata() == [2.0, 2.0]
@@ -71,7 +78,8 @@ def test_a_line_is_the_mean_of_its_runs_and_a_band_reaches_from_the_lowest_to_th
 
 def test_stretches_are_shaded_in_every_panel() -> None:
     for axes in draw(PANELS, [(10, 12), (22, 24)], "step").axes[:3]:
-        assert [(patch.get_x(), patch.get_width()) for patch in axes.patches] == [(10, 2), (22, 2)]
+        patches: Any = axes.patches
+        assert [(patch.get_x(), patch.get_width()) for patch in patches] == [(10, 2), (22, 2)]
 
 
 def test_the_same_figure_is_the_same_bytes(tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ def results(model: str, right: list[float], loss: list[float]) -> Results:
 
 
 def shown(table: Table) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    console.print(table)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    screen = io.StringIO()
+    Console(file=screen, width=200).print(table)
+    return screen.getvalue()
 
 
 def test_results_come_back_from_disk_as_they_were(tmp_path: Path) -> None:

@@ -356,7 +356,14 @@ def kill_and_resume(
     make_recipe: Callable[..., Recipe], tmp_path: Path, moments: list[tuple[str, float]], max_steps: int
 ) -> list[tuple[str, int, bool]]:
     """Kill a run at each moment, finish it, and compare it with a run that was left alone."""
-    settings = ("--schedule.cycle", "{clm: 2, ppo: 2}", "--max_steps", str(max_steps), "--save_steps", "1")
+    settings: tuple[str, ...] = (
+        "--schedule.cycle",
+        "{clm: 2, ppo: 2}",
+        "--max_steps",
+        str(max_steps),
+        "--save_steps",
+        "1",
+    )
     settings += (f"{PARENT}.tau", "null", f"{PARENT}.beta_times_tau", "3", "--ppo.reference", "phase_start")
     killed, screen = make_recipe(*settings, output_dir="killed"), tmp_path / "screen.txt"
     recipe_file = tmp_path / "recipe.yaml"

@@ -2,14 +2,14 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import make_tokenizer, tiny_lm
+from conftest import make_tokenizer, there, tiny_lm
 from hypothesis import given
 from hypothesis import strategies as st
 from known_models import bigram_lm, unigram_lm, word_tokenizer
@@ -39,8 +39,9 @@ def counting_parent(**settings: Any) -> ParentPerplexity:
     return ParentPerplexity(lm, word_tokenizer("due", "quattro", "otto"), ParentPerplexityConfig(**settings))
 
 
-def hear(reward: Any, *texts: str) -> list[float]:
-    return reward(prompts=[""] * len(texts), completions=list(texts)).values
+def hear(reward: Any, *texts: str) -> Sequence[float]:
+    scores: Scores = reward(prompts=[""] * len(texts), completions=list(texts))
+    return scores.values
 
 
 def asked(*rewards: Any, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -> Answer:
@@ -103,7 +104,7 @@ def test_the_parents_perplexity_is_a_plain_computation_with_bos_prepended() -> N
     lm = tiny_lm("gpt2", len(tokenizer), seed=2)
     prompts, completions = ["il gatto", "la città"], [" vede il cane", " è già"]
     reward = ParentPerplexity(lm, tokenizer, ParentPerplexityConfig())
-    seen = {}
+    seen: dict[str, Any] = {}
     counted = []
     rewards = reward(
         prompts=prompts,
@@ -128,7 +129,7 @@ def test_the_text_is_scored_as_one_piece_not_as_two() -> None:
     assert together != tokenizer(prompt)["input_ids"] + tokenizer(completion)["input_ids"]
     reward = ParentPerplexity(lm, tokenizer, ParentPerplexityConfig())
     for texts in (None, ["perché"]):
-        seen = {}
+        seen: dict[str, Any] = {}
         reward(prompts=[prompt], completions=[completion], texts=texts, log_extra=seen.__setitem__)
         expected = plain_perplexity(lm, [tokenizer.bos_token_id, *together])
         assert seen["parent_perplexity"] == pytest.approx([expected], rel=1e-5)
@@ -158,7 +159,7 @@ def test_until_last_word_leaves_a_cut_word_out() -> None:
     due_due, cut = "due due", "due due otto"
     parent = counting_parent()
 
-    def found(text: str, has_ended: bool, until: str) -> float:
+    def found(text: str, has_ended: bool, until: Any) -> float:
         return perplexities(parent.parent, parent.tokenizer, ["due"], [text], [has_ended], until=until).values[0]
 
     assert found(cut, False, "cut") == pytest.approx(2 ** (5 / 3), rel=1e-5)
@@ -189,7 +190,7 @@ def test_the_text_without_its_cut_word(prompt: str, text: str, expected: str) ->
 
 def test_an_empty_utterance_earns_nothing_when_the_utterance_is_judged() -> None:
     reward = counting_parent(scope="utterance", tau=4.0)
-    seen = {}
+    seen: dict[str, Any] = {}
     rewards = reward(prompts=["due", "due"], completions=["", " quattro"], log_extra=seen.__setitem__).values
     assert seen["parent_perplexity"] == [math.inf, pytest.approx(4.0)]
     assert rewards == [0.0, pytest.approx(2.5)]
@@ -311,7 +312,8 @@ def test_several_reward_functions_are_summed_and_may_log(make_recipe: Callable[.
         return [100.0 * count for count in counts]
 
     recipe = make_recipe()
-    BambinoTrainer(args=recipe, reward_funcs=[length, vowels]).train()
+    rewards: Any = [length, vowels]
+    BambinoTrainer(args=recipe, reward_funcs=rewards).train()
     rows = utterance_rows(recipe)
     assert [row["reward"] for row in rows] == [len(row["utterance"]) + 100 * row["vowels"] for row in rows]
     most = [max(row["vowels"] for row in rows[i : i + 4]) for i in (0, 4)]
@@ -347,7 +349,7 @@ def test_numbers_of_any_kind_become_floats(kind: Callable[[int], Any]) -> None:
 
 
 def test_a_run_logs_what_rewards_give_as_arrays_and_tensors(make_recipe: Callable[..., Recipe]) -> None:
-    def length(prompts: list[str], completions: list[str], log_extra: Any, log_metric: Any, **_: Any) -> list[float]:
+    def length(prompts: list[str], completions: list[str], log_extra: Any, log_metric: Any, **_: Any) -> Any:
         lengths = np.array([len(c) for c in completions], dtype=np.float32)
         log_extra("length", lengths)
         log_extra("half", torch.from_numpy(lengths) / 2)
@@ -356,7 +358,8 @@ def test_a_run_logs_what_rewards_give_as_arrays_and_tensors(make_recipe: Callabl
         return torch.from_numpy(lengths)
 
     recipe = make_recipe()
-    BambinoTrainer(args=recipe, reward_funcs=length).train()
+    reward: Any = length
+    BambinoTrainer(args=recipe, reward_funcs=reward).train()
     for row in utterance_rows(recipe):
         assert row["reward"] == row["length"] == 2 * row["half"] == len(row["utterance"])
         assert row["nothing"] is None
@@ -441,12 +444,14 @@ def test_what_is_rewarded_changes_what_is_learned(make_recipe: Callable[..., Rec
 
 def test_the_weights_of_parent_and_initial_reference_never_move(make_recipe: Callable[..., Recipe]) -> None:
     trainer = BambinoTrainer(args=make_recipe())
-    parent = {name: p.clone() for name, p in trainer.parent.state_dict().items()}
+    ppo: Any = trainer.phases["ppo"]
+    parent_lm = there(trainer.parent)
+    parent = {name: p.clone() for name, p in parent_lm.state_dict().items()}
     first_baby = {name: p.clone() for name, p in trainer.baby.lm.state_dict().items()}
     trainer.train()
-    assert all(torch.equal(p, parent[name]) for name, p in trainer.parent.state_dict().items())
-    assert trainer.phases["ppo"].reference.lm is not None
-    assert all(torch.equal(p, first_baby[name]) for name, p in trainer.phases["ppo"].reference.lm.state_dict().items())
+    assert all(torch.equal(p, parent[name]) for name, p in parent_lm.state_dict().items())
+    assert ppo.reference.lm is not None
+    assert all(torch.equal(p, first_baby[name]) for name, p in ppo.reference.lm.state_dict().items())
     assert all(not torch.equal(p, first_baby[name]) for name, p in trainer.baby.lm.named_parameters())
-    frozen = [*trainer.parent.parameters(), *trainer.phases["ppo"].reference.lm.parameters()]
+    frozen = [*parent_lm.parameters(), *ppo.reference.lm.parameters()]
     assert not any(p.requires_grad or p.grad is not None for p in frozen)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import italian_lines, make_tokenizer, tiny_lm
+from conftest import italian_lines, make_tokenizer, there, tiny_lm
 from transformers import AutoModelForCausalLM
 
 import bambino.runs.provenance
@@ -132,7 +132,7 @@ def test_a_directory_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )
-    holder.stdout.readline()
+    there(holder.stdout).readline()
     with pytest.raises(RunDirectoryError) as caught:
         RunDirectory(tmp_path)
     assert str(caught.value) == f"{tmp_path} is in use by another process. Wait for it or use another output_dir."

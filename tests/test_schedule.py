@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from bambino.recipe.schedule import Schedule, learning_rate
 from bambino.recipe.settings import PhaseConfig, ScheduleConfig
 
 
-def phases(max_steps: int, **settings: object) -> str:
+def phases(max_steps: int, **settings: Any) -> str:
     """The phases of a run as a word: c for clm, p for ppo."""
     schedule = Schedule(ScheduleConfig(**settings), max_steps)
     return "".join(schedule.at(step).phase[0] for step in range(max_steps))
@@ -96,7 +98,7 @@ def test_a_block_begins_at_step_0_and_wherever_the_step_before_was_another_phase
     assert [at.progress for at in places[:3]] == [0, 1 / 9, 2 / 9]
 
 
-def rates(total: int, **settings: object) -> list[float]:
+def rates(total: int, **settings: Any) -> list[float]:
     return [learning_rate(PhaseConfig(learning_rate=1.0, **settings), update, total) for update in range(total)]
 
 
@@ -120,11 +122,11 @@ def test_cosine_falls_by_half_a_wave_after_warmup() -> None:
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine"])
-def test_the_learning_rate_is_zero_past_the_end_and_never_negative(shape: str) -> None:
+def test_the_learning_rate_is_zero_past_the_end_and_never_negative(shape: Any) -> None:
     config = PhaseConfig(learning_rate=1.0, lr_scheduler_type=shape)
     assert [learning_rate(config, update, 4) for update in (4, 5, 400)] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("shape", ["constant", "linear", "cosine"])
-def test_a_run_that_ends_within_its_warmup_only_rises(shape: str) -> None:
+def test_a_run_that_ends_within_its_warmup_only_rises(shape: Any) -> None:
     assert rates(2, warmup_updates=4, lr_scheduler_type=shape) == [0.25, 0.5]

@@ -27,7 +27,7 @@ ROWS = [[1, 20, 30, 40, 50, 60], [1, 7, 9], [1, 5, 5, 5, 5, 5, 5, 5, 11], [1, 30
 def plain_log_probs(lm: PreTrainedModel, row: list[int]) -> torch.Tensor:
     """Log-probs of tokens 1, 2, ... of one row without pads, by the model's own forward."""
     with torch.no_grad():
-        logits = lm(input_ids=torch.tensor([row])).logits[0]
+        logits: torch.Tensor = lm(input_ids=torch.tensor([row])).logits[0]
     return logits.log_softmax(-1)[torch.arange(len(row) - 1), torch.tensor(row[1:])]
 
 

@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
         section, _, last = name.rpartition(".")
         fields = given.setdefault(section, {}) if section else top
         fields["for_" if last == "for" else last] = value
-    made = {name: SECTIONS[name](**fields) for name, fields in given.items()}
+    made: dict[str, Any] = {name: SECTIONS[name](**fields) for name, fields in given.items()}
     kinds = {name.removeprefix("feedback."): made.pop(name) for name in list(made) if name.startswith("feedback.")}
     return Recipe(**top, **made, feedback=kinds)
 
@@ -499,7 +500,8 @@ def test_a_setting_acts(setting: str, runs: Callable[[dict[str, Any]], Outcome])
 def _defaults() -> list[tuple[str, Any]]:
     recipe = Recipe()
     tops = [(name, getattr(recipe, name)) for name in SETTINGS if "." not in name]
-    return tops + [(f"{s}.{written(k)}", v) for s, c in SECTIONS.items() for k, v in dataclasses.asdict(c()).items()]
+    sections: dict[str, Any] = {name: make() for name, make in SECTIONS.items()}
+    return tops + [(f"{s}.{written(k)}", v) for s, c in sections.items() for k, v in dataclasses.asdict(c).items()]
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "feedback."))])
@@ -548,7 +550,7 @@ def test_computing_a_batch_in_parts_changes_the_weights_by_rounding_only(
     assert (whole.largest_forward, parts.largest_forward) == (4, 1)
     assert completions(parts) == completions(whole)
     for name, tensor in whole.weights.items():
-        torch.testing.assert_close(parts.weights[name], tensor, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(parts.weights[name], tensor, msg=partial("{}: {}".format, name))
 
 
 def test_a_shared_optimizer_takes_its_betas_from_clm_and_each_phases_learning_rate(

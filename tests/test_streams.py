@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import italian_lines, make_tokenizer
+from conftest import italian_lines, make_tokenizer, there
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
@@ -196,7 +196,7 @@ def test_a_packed_row_knows_where_its_lines_begin() -> None:
     rows = [[10, 11, 12], [20, 21], [30]]
     packed = PackedStream(stream(rows), 9)
     batch = packed.batch(0, 1)
-    ids, documents = batch.input_ids[0].tolist(), batch.documents[0].tolist()
+    ids, documents = batch.input_ids[0].tolist(), there(batch.documents)[0].tolist()
     lines: dict[int, list[int]] = {}
     for token, document in zip(ids, documents, strict=True):
         lines.setdefault(document, []).append(token)
@@ -213,7 +213,7 @@ def test_packed_batches_are_the_same_however_they_are_split() -> None:
     whole = packed.batch(3, 11)
     parts = [PackedStream(stream(rows), 4).batch(3 + i, 1) for i in range(11)]
     assert torch.equal(whole.input_ids, torch.cat([part.input_ids for part in parts]))
-    assert torch.equal(whole.documents, torch.cat([part.documents for part in parts]))
+    assert torch.equal(there(whole.documents), torch.cat([there(part.documents) for part in parts]))
 
 
 def test_packed_rows_stay_exact_where_fractional_weights_make_epochs_of_different_length() -> None:
@@ -346,6 +346,7 @@ def test_a_steps_batch_does_not_depend_on_the_steps_before_it(build: Callable[..
 def test_a_single_stream_gives_each_step_the_next_batch_whatever_its_phase(build: Callable[..., Streams]) -> None:
     streams = build(text={"single_stream": True})
     for at in places(12, cycle={"clm": 2, "talk": 1, "ppo": 1}):
+        assert isinstance(streams.clm, LineStream)
         numbers = streams.clm.indices(4 * at.step, 4)
         rows = [streams.clm.row(i) for i in numbers]
         if at.phase == "clm":
@@ -397,6 +398,7 @@ def test_prompt_sources_are_read_beside_the_text(
 def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams], text_file: Path) -> None:
     streams = build(text={"max_lines": 300, "max_length": 20})
     (report,) = streams.manifest["clm"]
+    assert isinstance(streams.clm, LineStream)
     rows = [streams.clm.row(i) for i in range(300)]
     assert report["path"] == str(text_file)
     assert report["sha256"] == hashlib.sha256(text_file.read_bytes()).hexdigest()
@@ -410,6 +412,7 @@ def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams]
 
 def test_a_packed_text_is_not_truncated(build: Callable[..., Streams]) -> None:
     streams = build(text={"mode": "packed", "max_length": 20})
+    assert isinstance(streams.clm, PackedStream)
     assert max(len(streams.clm.lines.rows[i]) for i in range(300)) > 20
     assert streams.clm_batch(first_of("clm")).input_ids.shape == (4, 20)
     assert max(len(streams.prompts("ppo").rows[i]) for i in range(300)) == 20
@@ -418,6 +421,7 @@ def test_a_packed_text_is_not_truncated(build: Callable[..., Streams]) -> None:
 def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokenizer: PreTrainedTokenizerFast) -> None:
     streams = build(text={"max_length": 256})
     for lines in (streams.clm, streams.prompts("ppo"), streams.prompts("talk")):
+        assert isinstance(lines, LineStream)
         texts = tokenizer.batch_decode([lines.rows[i].tolist() for i in range(len(lines.rows))], True)
         assert set(texts) < set(italian_lines(400, seed=3))
         assert all(int(hashlib.sha256(text.encode()).hexdigest(), 16) % 10 for text in texts)

@@ -32,7 +32,7 @@ def tests_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "tests"
     folder.mkdir()
 
-    def write(name: str, items: list[dict[str, object]]) -> None:
+    def write(name: str, items: list[dict[str, Any]]) -> None:
         text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -236,7 +236,8 @@ def test_what_is_left_of_a_run_is_measured_at_its_own_age(
 
     def steps() -> list[int]:
         assert main(words) == 0
-        return json.loads((folder / "curves.json").read_text(encoding="utf-8"))["steps"]
+        found: list[int] = json.loads((folder / "curves.json").read_text(encoding="utf-8"))["steps"]
+        return found
 
     assert steps() == [0, 2, 4, 6]
     shutil.rmtree(run / "checkpoints" / "step-0000006")  # the trained model was saved at step 6 too
@@ -308,7 +309,6 @@ def test_a_run_that_has_not_ended_is_refused_with_the_way_out(
     recipe = make_recipe()
     trainer = BambinoTrainer(args=recipe, measures=measures_of(recipe))
     trainer.stop_requested = True
-    trainer.on_row = lambda row: setattr(trainer, "stop_requested", True)
     trainer.train()
     assert main(["evaluate", recipe.output_dir, "--l2_text", "[x.txt]"]) == 2
     assert "is a run without a trained model" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_o
 from bambino.evaluation.zero_shot.task_data import find_data, load_items
 from bambino.evaluation.zero_shot.task_definitions import FieldText, load_task, task_names
 
-DEFINITION = {
+DEFINITION: dict[str, Any] = {
     "name": "mood",
     "language": "it",
     "citation": "nobody",
@@ -207,7 +207,7 @@ def test_items_from_the_hub_by_the_names_used_there(tmp_path: Path, monkeypatch:
     splits = {"validation": [{"text": "A.", "answer": "sad"}, {"text": "B.", "answer": "glad"}]}
     splits["train"] = [{"text": "C.", "answer": "sad"}]
 
-    def load(source: str, config: Any, *, split: str, revision: str) -> Any:
+    def load(source: str, config: Any, *, split: str, revision: str | None) -> Any:
         assert (source, config, revision) == ("someone/mood", "it", None)
         return splits[split]
 
@@ -272,7 +272,7 @@ def test_fields_can_be_put_into_a_sentence_and_braces_in_them_are_text() -> None
 
 # -------------------------------------------------------------------------------------------------------------- tagging
 
-TAGGED = (
+TAGGED: tuple[dict[str, Any], ...] = (
     {
         "id": "a_0",
         "tokens": ["Ieri", "ha", "cominciato", "a", "piovere", "."],

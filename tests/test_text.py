@@ -6,11 +6,12 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import italian_lines, make_tokenizer
+from conftest import italian_lines, make_tokenizer, there
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import processors
@@ -35,7 +36,7 @@ def write(path: Path, content: bytes | str) -> str:
     return str(path)
 
 
-def load(content: bytes | str, tmp_path: Path, name: str = "text.txt", **settings: object) -> Corpus:
+def load(content: bytes | str, tmp_path: Path, name: str = "text.txt", **settings: Any) -> Corpus:
     """The corpus of one file, without a budget, its report filled in."""
     corpus = load_corpus([write(tmp_path / name, content)], **settings)
     return choose_lines(corpus, seed=0, max_lines=None, max_words=None)
@@ -481,7 +482,7 @@ def test_some_rows_of_a_batch_keep_their_masks_and_documents() -> None:
     part = batch.rows(slice(1, 2))
     assert part.input_ids.tolist() == [[3, 4]]
     assert part.is_real.tolist() == [[True, False]]
-    assert part.documents.tolist() == [[0, 1]]
+    assert there(part.documents).tolist() == [[0, 1]]
 
 
 def test_a_text_that_spells_a_special_token_is_read_as_characters() -> None:

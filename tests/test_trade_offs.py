@@ -1,6 +1,7 @@
 """What runs pay in L1 for equal gains in L2, by hand and by its laws."""
 
 import pytest
+from conftest import there
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -15,31 +16,34 @@ from bambino.report.tables import trade_off_table
 def test_l1_loss_at_equal_l2_gain_by_hand() -> None:
     l1, l2 = english(2.0, 2.2, 2.8), italian(4.0, 3.0, 2.0)
     assert paid_for(l1, l2, 0) == Paid(0, 0)
-    paid = paid_for(l1, l2, 0.5)  # half way to the second evaluation
-    assert (paid.l1_loss, paid.words) == (pytest.approx(0.1), 25)
-    paid = paid_for(l1, l2, 1.5)  # half way from 0.2 to 0.8
-    assert (paid.l1_loss, paid.words) == (pytest.approx(0.5), 75)
-    assert paid_for(l1, l2, 2).l1_loss == pytest.approx(0.8)
+    paid = there(paid_for(l1, l2, 0.5))  # half way to the second evaluation
+    assert paid.l1_loss == pytest.approx(0.1)
+    assert paid.words == 25
+    paid = there(paid_for(l1, l2, 1.5))  # half way from 0.2 to 0.8
+    assert paid.l1_loss == pytest.approx(0.5)
+    assert paid.words == 75
+    assert there(paid_for(l1, l2, 2)).l1_loss == pytest.approx(0.8)
     assert paid_for(l1, l2, 2.1) is None
 
 
 def test_a_gain_counts_when_it_is_first_made() -> None:
-    paid = paid_for(english(2.0, 2.1, 2.5, 2.9), italian(4.0, 3.0, 3.5, 2.0), 1)
-    assert (paid.l1_loss, paid.words) == (pytest.approx(0.1), 50)
+    paid = there(paid_for(english(2.0, 2.1, 2.5, 2.9), italian(4.0, 3.0, 3.5, 2.0), 1))
+    assert paid.l1_loss == pytest.approx(0.1)
+    assert paid.words == 50
 
 
 def test_two_runs_at_equal_gain_by_hand() -> None:
     # one loses 0.2 per unit of gain and gains 2; other loses 0.5 per unit and gains 1: on 0 to 1 the mean gap is -0.15
     one = (english(2.0, 2.4), italian(4.0, 2.0))
     other = (english(2.0, 2.5), italian(4.0, 3.0))
-    result = trade_off(one, other)
+    result = there(trade_off(one, other))
     assert result.gains[0] == 0
     assert result.gains[-1] == pytest.approx(1)
-    assert (result.one[-1].l1_loss, result.other[-1].l1_loss) == (pytest.approx(0.2), pytest.approx(0.5))
+    assert (result.one[-1].l1_loss, result.other[-1].l1_loss) == pytest.approx((0.2, 0.5))
     assert (result.one[-1].words, result.other[-1].words) == (25, 50)
     assert result.mean_gap == pytest.approx(-0.15)
-    assert trade_off(other, one).mean_gap == pytest.approx(0.15)
-    assert trade_off(one, one).mean_gap == 0
+    assert there(trade_off(other, one)).mean_gap == pytest.approx(0.15)
+    assert there(trade_off(one, one)).mean_gap == 0
     assert trade_off(one, (english(2.0, 2.5), italian(4.0, 4.1))) is None
     with pytest.raises(CurveError, match="same measures"):
         trade_off(one, (english(2.0, 2.5), curve("pairs/it", 0.5, 0.6)))

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import italian_lines, make_tokenizer, tiny_lm
+from conftest import italian_lines, make_tokenizer, there, tiny_lm
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import bambino.models.participants
 import bambino.runs.costs
@@ -23,8 +23,10 @@ from bambino import BambinoTrainer, Recipe, RecipeError, load_recipe
 from bambino.errors import ModelError, RunDirectoryError, TextError, TrainingError
 from bambino.evaluation.in_training import measures_of
 from bambino.measures import Score, TaskResult
+from bambino.models.loading import load_lm
 from bambino.phases.ppo import PPOPhase
 from bambino.phases.updates import UpdateMeter
+from bambino.recipe.settings import ModelConfig
 from bambino.runs import checkpoint
 from bambino.runs.costs import forward_flops
 from bambino.speaking.speaker import Speaker
@@ -40,8 +42,8 @@ def rows_of(recipe: Recipe, log: str = "metrics") -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def trained(recipe: Recipe, *models: Any, **arguments: Any) -> BambinoTrainer:
-    trainer = BambinoTrainer(*models, args=recipe, **arguments)
+def trained(recipe: Recipe, baby: Any = None, parent: Any = None, **arguments: Any) -> BambinoTrainer:
+    trainer = BambinoTrainer(baby, parent, recipe, **arguments)
     trainer.train()
     return trainer
 
@@ -101,10 +103,12 @@ def test_a_path_passed_in_is_opened_at_the_revision_that_the_recipe_records(
     make_recipe: Make, baby_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    load_lm = bambino.models.participants.load_lm
-    monkeypatch.setattr(
-        bambino.models.participants, "load_lm", lambda *a: (opened.append(a[0].revision), load_lm(*a))[1]
-    )
+
+    def load(config: ModelConfig, *more: Any) -> Any:
+        opened.append(config.revision)
+        return load_lm(config, *more)
+
+    monkeypatch.setattr(bambino.models.participants, "load_lm", load)
     trainer = BambinoTrainer(str(baby_folder), args=make_recipe("--baby.revision", "v1", "--parent.revision", "v2"))
     recorded = trainer.args.baby.revision, trainer.args.parent.revision
     assert tuple(opened) == recorded == ("v1", "v2")
@@ -186,10 +190,11 @@ def test_another_precision_in_the_same_process_is_explained(make_recipe: Make) -
 
 def test_parent_and_reference_never_move_and_the_baby_does(make_recipe: Make) -> None:
     trainer = BambinoTrainer(args=make_recipe())
-    parent, baby = weights_of(trainer.parent), weights_of(trainer.baby.lm)
+    parent, baby = weights_of(there(trainer.parent)), weights_of(trainer.baby.lm)
     trainer.train()
-    assert are_equal(weights_of(trainer.parent), parent)
-    assert are_equal(weights_of(trainer.phases["ppo"].reference.lm), baby)
+    assert are_equal(weights_of(there(trainer.parent)), parent)
+    ppo: Any = trainer.phases["ppo"]
+    assert are_equal(weights_of(ppo.reference.lm), baby)
     assert not any(weight.equal(baby[name]) for name, weight in weights_of(trainer.baby.lm).items())
 
 
@@ -306,7 +311,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_says_where_and_why(make_r
     assert (content["step"], content["error"]) == (1, "clm: the loss is nan")
     assert len(content["input_ids"]) >= 1
     assert len(rows_of(recipe)) == 1
-    found = checkpoint.load_latest(Path(recipe.output_dir) / "checkpoints", pytest.fail)
+    found = there(checkpoint.load_latest(Path(recipe.output_dir) / "checkpoints", pytest.fail))
     assert found.state["step"] == 1
     assert not (Path(recipe.output_dir) / "model").exists()
 
@@ -424,7 +429,7 @@ def test_the_card_in_a_checkpoint_says_at_which_step_it_was_measured(make_recipe
 def test_pushing_uploads_the_saved_model_to_a_private_repository(
     make_recipe: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
+    calls: list[tuple[Any, ...]] = []
 
     class FakeHub:
         def __init__(self, token: str | None) -> None:
@@ -528,12 +533,19 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     pairs.write_text(pair % "order" + pair % "again")
     item = '{"text": "che bello", "irony": %d, "split": "test"}\n'
     (tmp_path / "ironita2018.jsonl").write_text(item % 0 + item % 1)
-    settings = ("--evaluation.eval_steps", "3", "--evaluation.utterances", "2", "--save_steps", "2")
+    settings: tuple[str, ...] = ("--evaluation.eval_steps", "3", "--evaluation.utterances", "2", "--save_steps", "2")
     settings += ("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
     settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
     settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
     parent = "--feedback.parent_perplexity"
-    calibrated = (f"{parent}.tau", "null", f"{parent}.beta_times_tau", "3", f"{parent}.scope", "utterance")
+    calibrated: tuple[str, ...] = (
+        f"{parent}.tau",
+        "null",
+        f"{parent}.beta_times_tau",
+        "3",
+        f"{parent}.scope",
+        "utterance",
+    )
     calibrated += ("--feedback.missing_eos.weight", "1.0")
     written: set[str] = set()
     given_prompt = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
@@ -594,10 +606,12 @@ def test_tokens_and_flops_are_counted(make_recipe: Make) -> None:
 
     said = [row for row in rows_of(recipe, "utterances") if row["step"] == 3]
     texts = [row["prompt"] + row["utterance"] for row in said]
-    parent_tokens = sum(len(ids) + 1 for ids in trainer.parent_processing_class(texts)["input_ids"])  # BOS before each
+    parent_tokens = sum(
+        len(ids) + 1 for ids in there(trainer.parent_processing_class)(texts)["input_ids"]
+    )  # BOS before each
     assert rows[2]["total/parent_tokens"] == parent_tokens
 
-    def split(lm: nn.Module) -> tuple[int, int]:
+    def split(lm: PreTrainedModel) -> tuple[int, int]:
         """Parameters of body and head; embeddings, of tokens only, and tied head are one matrix."""
         head = lm.get_output_embeddings().weight.numel()
         return sum(p.numel() for p in lm.parameters()) - head, head
@@ -609,7 +623,7 @@ def test_tokens_and_flops_are_counted(make_recipe: Make) -> None:
     sampling = 2 * body * 20 + 2 * head * 4
     # four epochs, forward and backward, and the check of the sampler, a forward
     learning = (3 * 4 + 1) * (2 * body * 20 + 2 * head * 4)
-    parent_body, parent_head = split(trainer.parent)
+    parent_body, parent_head = split(there(trainer.parent))
     reward = 2 * (parent_body + parent_head) * parent_tokens
     assert rows[2]["total/flops"] - rows[1]["total/flops"] == sampling + learning + reward
 
@@ -634,7 +648,7 @@ def test_flops_of_reference_check_and_skipped_updates_are_counted(
         recipe = make_recipe(*settings, "--ppo.minibatch_size", "2", output_dir=output_dir)
         trainer = trained(recipe, reward_funcs=lambda completions, **_: [float(len(c)) for c in completions])
         forward = forward_flops(trainer.baby.lm, 20, 4)  # 4 prompts of 4 tokens, one token said after each
-        return rows_of(recipe)[0]["total/flops"] / forward
+        return float(rows_of(recipe)[0]["total/flops"] / forward)
 
     # sampling 1, reference 1, two epochs 3 each, the check 1 of the baby and 1 of the reference
     assert flops("all", 0) == pytest.approx(10)
@@ -644,9 +658,8 @@ def test_flops_of_reference_check_and_skipped_updates_are_counted(
 
 def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(10_000))
-    monkeypatch.setattr(
-        bambino.runs.costs.time, "perf_counter", lambda: float(next(now))
-    )  # every part takes one second
+    # every part takes one second
+    monkeypatch.setattr("bambino.runs.costs.time.perf_counter", lambda: float(next(now)))
     settings = (*CLM_ONLY, "--max_steps", "2", "--evaluation.eval_steps", "1")
 
     def stop(row: dict[str, Any]) -> None:
@@ -665,7 +678,8 @@ def test_seconds_count_evaluations_also_over_a_stop(make_recipe: Make, monkeypat
 def test_without_a_reference_no_kl_is_reported_and_its_weight_does_not_move(make_recipe: Make) -> None:
     recipe = make_recipe("--ppo.reference", "none", "--ppo.kl_horizon", "10")
     trainer = trained(recipe)
-    assert trainer.phases["ppo"].kl_coef == 0.2
+    ppo: Any = trainer.phases["ppo"]
+    assert ppo.kl_coef == 0.2
     assert not any("kl" in key for row in rows_of(recipe) for key in row if key != "ppo/approx_kl")
 
 
@@ -741,7 +755,8 @@ def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make
 
 
 def test_a_tokenizer_without_eos_is_warned_of_where_eos_should_be_appended(make_recipe: Make) -> None:
-    tokenizer, rows = make_tokenizer(eos=None), []
+    tokenizer = make_tokenizer(eos=None)
+    rows: list[dict[str, Any]] = []
     trained(make_recipe(*CLM_ONLY, "--max_steps", "0"), processing_class=tokenizer, on_row=rows.append)
     assert [row["text"] for row in rows if row["kind"] == "warning"] == [
         "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
