@@ -44,13 +44,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    recipe = load_recipe(None, ["--text.sources", f"[{arguments.text}]", "--schedule.kind", "clm"])
+    recipe = load_recipe(None, ["--text.sources", f"[{arguments.text}]", "--schedule.cycle", "{clm: 1}"])
     model = ModelConfig(arguments.baby)
     baby = Baby(load_lm(model, "baby"))
-    streams = build_streams(recipe, load_tokenizer(model, "baby", baby.lm), Schedule(recipe.schedule, 100))
+    tokenizer = load_tokenizer(model, "baby", baby.lm)
+    sizes = {"batch_size": recipe.batch_size, "prompt_tokens": recipe.rollout.prompt_tokens}
+    streams = build_streams(recipe.text, tokenizer, seed=recipe.seed, **sizes)
+    schedule = Schedule(recipe.schedule, arguments.batches)
     ratios, loss_gap, gradient_gap = [], 0.0, 0.0
     for step in range(arguments.batches):
-        batch = streams.clm_batch(step)
+        batch = streams.clm_batch(schedule.at(step))
         loss, gradient, seconds = loss_and_gradient(baby, batch)
         packed_loss, packed_gradient, packed_seconds = loss_and_gradient(baby, without_pads(batch))
         ratios.append(seconds / packed_seconds)

@@ -37,8 +37,8 @@ class RecastPhase:
         """Draw prompts, let the parent go on after each, hear it."""
         recipe, tokenizer = self.tools.recipe, self.tools.tokenizer
         prompts = self.tools.streams.prompt_batch(self.name, at)
-        rows = zip(prompts.input_ids, prompts.is_real, strict=True)
-        texts = [tokenizer.decode(ids[real], skip_special_tokens=True) for ids, real in rows]
+        pairs = zip(prompts.input_ids, prompts.is_real, strict=True)
+        texts = [tokenizer.decode(ids[real], skip_special_tokens=True) for ids, real in pairs]
         parent = self.tools.parent
         assert parent is not None, "this phase needs --parent.model"
         config = RolloutConfig(max_new_tokens=24)
@@ -48,8 +48,8 @@ class RecastPhase:
             self.words += sum(len(completion.split()) for completion in said.completions)
             lines = encode(tokenizer, said.texts, with_start=recipe.text.prepend_bos)
             report = self.updates.take(at.nth, [heard(pad(lines, 0))], with_dropout=True)
-        pairs = zip(said.prompts, said.completions, strict=True)
-        self.tools.log.utterances(self.name, at.step + 1, [{"prompt": p, "utterance": recast} for p, recast in pairs])
+        recasts = zip(said.prompts, said.completions, strict=True)
+        self.tools.log.utterances(self.name, at.step + 1, [{"prompt": p, "utterance": text} for p, text in recasts])
         return {f"recast/{name}": value for name, value in report.items()} | {"recast/words": self.words}
 
     def end_step(self) -> None:

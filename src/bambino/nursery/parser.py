@@ -38,10 +38,6 @@ class ChartParser:
         """P(the sentence is exactly these words), summed over all derivations."""
         return _Chart(self, words).ends(self.grammar.start, 0).get(len(words), 0.0)
 
-    def prefix_probability(self, words: tuple[str, ...]) -> float:
-        """P(the sentence begins with these words)."""
-        return self.next_words(words[:-1]).get(words[-1], 0.0) if words else 1.0
-
     def _next_words(self, words: tuple[str, ...]) -> dict[str, float]:
         return _Chart(self, words).following(self.grammar.start, 0)
 

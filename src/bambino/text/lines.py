@@ -158,14 +158,6 @@ def find_files(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> list
     return files
 
 
-def source_sha256(source: str | Path) -> str:
-    """Of a source's bytes (of all files of a folder, in order), as in its SourceReport."""
-    digest = hashlib.sha256()
-    for path in find_files(source):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def _read_source(source: str | Path, jsonl_field: str, report: SourceReport) -> list[str]:
     """All lines of a source that are text, stripped; what is not is counted in the report."""
     digest, lines, dropped = hashlib.sha256(), [], Counter[str]()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -92,34 +92,6 @@ class CharacterModel:
         return prob
 
 
-@dataclass(frozen=True)
-class WordShares:
-    """How some words were judged; the three sum to 1."""
-
-    l1: float
-    l2: float
-    unsure: float
-    words: int
-
-
-@dataclass(frozen=True)
-class LanguageIdReport:
-    """How well words of held-out lines were told apart, whose language is known from their corpus."""
-
-    right: dict[str, float]
-    """L1, L2 -> share of running words judged to be of their own language."""
-    wrong: dict[str, float]
-    """L1, L2 -> share judged to be of the other: for L2, the L1 share that pure L2 text would show."""
-    unsure: dict[str, float]
-    right_when_sure: float
-    """Share right among the words judged, both languages weighed equally."""
-    right_new_words: dict[str, float]
-    """L1, L2 -> `right` among different words that neither corpus held in training; NaN when there is none."""
-    in_both: dict[str, float]
-    """L1, L2 -> share of running words whose form both training corpora held."""
-    words: dict[str, int]
-
-
 @dataclass
 class LanguageIdentifier:
     """Two corpora's words and how they spell."""
@@ -166,46 +138,3 @@ class LanguageIdentifier:
         if probability >= self.settings.sure:
             return "L1"
         return "L2" if probability <= 1 - self.settings.sure else "unsure"
-
-    def shares(self, words: Sequence[str]) -> WordShares:
-        """How many of the words look like which language; NaN of no words."""
-        looks = Counter(self.language(word) for word in words)
-        part = {name: looks[name] / len(words) if words else math.nan for name in ("L1", "L2", "unsure")}
-        return WordShares(part["L1"], part["L2"], part["unsure"], len(words))
-
-    def evaluate(self, l1_lines: Iterable[str], l2_lines: Iterable[str]) -> LanguageIdReport:
-        """Tell the language of words of lines that training did not see.
-
-        Raises:
-            ValueError: lines of a language hold no word.
-        """
-        heard = {"L1": count_words(l1_lines).elements(), "L2": count_words(l2_lines).elements()}
-        words = {name: list(those) for name, those in heard.items()}
-        if empty := [name for name, those in words.items() if not those]:
-            raise ValueError(f"there is no word in the {empty[0]} lines to be evaluated on.")
-        shares = {name: self.shares(those) for name, those in words.items()}
-        new = {
-            name: self.shares([word for word in dict.fromkeys(those) if not self._was_heard(word)])
-            for name, those in words.items()
-        }
-        right = {"L1": shares["L1"].l1, "L2": shares["L2"].l2}
-        wrong = {"L1": shares["L1"].l2, "L2": shares["L2"].l1}
-        return LanguageIdReport(
-            right=right,
-            wrong=wrong,
-            unsure={name: share.unsure for name, share in shares.items()},
-            right_when_sure=_ratio(sum(right.values()), sum(right.values()) + sum(wrong.values())),
-            right_new_words={"L1": new["L1"].l1, "L2": new["L2"].l2},
-            in_both={
-                name: sum(word in self.l1_words and word in self.l2_words for word in those) / len(those)
-                for name, those in words.items()
-            },
-            words={name: len(those) for name, those in words.items()},
-        )
-
-    def _was_heard(self, word: str) -> bool:
-        return word in self.l1_words or word in self.l2_words
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan
