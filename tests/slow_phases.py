@@ -105,7 +105,7 @@ class Slow:
                 entropy = -(log_probs.exp() * log_probs).sum()
                 losses.append(policy + config.vf_coef * value_loss - config.entropy_coef * entropy)
         loss = sum(losses, torch.zeros((), dtype=losses[0].dtype)) / len(losses)
-        torch.autograd.backward(loss)
+        loss.backward()
         return loss.detach()
 
 

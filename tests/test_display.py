@@ -120,7 +120,7 @@ def test_one_line_leaves_out_an_opinion_that_is_none(perplexity: float | None) -
 
 
 def test_one_line_of_an_evaluation_has_no_reward() -> None:
-    said = {key: value for key, value in SAID.items() if key != "reward"}
+    said = {key: value for key, value in SAID.items() if key != "reward"} | {"kind": "evaluation"}
     assert one_line(said) == "il gatto → vede il mare   (evaluation at step 2, parent perplexity 1,234)"
 
 

@@ -162,7 +162,7 @@ def test_policy_loss_clips_only_what_would_go_further_the_same_way() -> None:
     advantages = torch.tensor([1.0, 1.0, -1.0, -1.0, 2.0, 0.0], dtype=torch.float64)
     loss = policy_loss(log_probs, old, advantages, 0.2)
     assert_close(loss.detach(), torch.tensor([-1.2, -0.5, 1.5, 0.8, -2.2, 0.0], dtype=torch.float64))
-    torch.autograd.backward(loss.sum())
+    loss.sum().backward()
     assert_close(log_probs.grad, torch.tensor([0.0, -0.5, 1.5, 0.0, -2.2, 0.0], dtype=torch.float64))
 
 
@@ -176,7 +176,7 @@ def test_value_loss_takes_the_worse_of_the_value_and_the_clipped_value() -> None
     returns = torch.tensor([1.0, 2.0, 0.0, 2.0], dtype=torch.float64)
     loss = value_loss(values, torch.ones(4, dtype=torch.float64), returns, 0.2)
     assert_close(loss.detach(), torch.tensor([0.125, 0.32, 0.32, 0.405], dtype=torch.float64))
-    torch.autograd.backward(loss.sum())
+    loss.sum().backward()
     assert_close(values.grad, torch.tensor([0.5, 0.0, 0.0, -0.9], dtype=torch.float64))
 
 
@@ -203,7 +203,7 @@ def test_gradient_of_entropy_by_hand_with_a_token_outside_the_support() -> None:
     # p = 1/2: -1/2 * 0.5 ln 2 = -0.25 ln 2;  p = 1/4: -1/4 * -0.5 ln 2 = 0.125 ln 2;  outside: 0
     logits = torch.tensor([[2.0, 1.0, 1.0, 7.0]]).log2().mul(LN2).requires_grad_()
     support = torch.tensor([[True, True, True, False]])
-    torch.autograd.backward(entropy(logits.masked_fill(~support, -INF).log_softmax(-1)).sum())
+    entropy(logits.masked_fill(~support, -INF).log_softmax(-1)).sum().backward()
     assert_close(logits.grad, torch.tensor([[-0.25, 0.125, 0.125, 0.0]]) * LN2)
 
 

@@ -444,14 +444,13 @@ def test_what_is_rewarded_changes_what_is_learned(make_recipe: Callable[..., Rec
 
 def test_the_weights_of_parent_and_initial_reference_never_move(make_recipe: Callable[..., Recipe]) -> None:
     trainer = BambinoTrainer(args=make_recipe())
-    ppo: Any = trainer.phases["ppo"]
-    parent_lm = there(trainer.parent)
-    parent = {name: p.clone() for name, p in parent_lm.state_dict().items()}
+    parent = {name: p.clone() for name, p in there(trainer.parent).state_dict().items()}
     first_baby = {name: p.clone() for name, p in trainer.baby.lm.state_dict().items()}
     trainer.train()
-    assert all(torch.equal(p, parent[name]) for name, p in parent_lm.state_dict().items())
+    assert all(torch.equal(p, parent[name]) for name, p in there(trainer.parent).state_dict().items())
+    ppo: Any = trainer.phases["ppo"]
     assert ppo.reference.lm is not None
     assert all(torch.equal(p, first_baby[name]) for name, p in ppo.reference.lm.state_dict().items())
     assert all(not torch.equal(p, first_baby[name]) for name, p in trainer.baby.lm.named_parameters())
-    frozen = [*parent_lm.parameters(), *ppo.reference.lm.parameters()]
+    frozen = [*there(trainer.parent).parameters(), *ppo.reference.lm.parameters()]
     assert not any(p.requires_grad or p.grad is not None for p in frozen)

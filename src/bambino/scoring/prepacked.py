@@ -53,7 +53,7 @@ def _can_be_packed(layer: nn.Module) -> bool:
         and layer.weight.dtype == torch.float32
         and layer.weight.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and torch.backends.mkldnn.is_available()
         and all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
     )
 
