@@ -48,9 +48,6 @@ TINY = Design(
 )
 
 
-pytestmark = pytest.mark.xdist_group("demo")  # what is dear is made in one process
-
-
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """A tiny demo of two seeds in two processes, and its first seed again, base models included, in this process."""
@@ -103,9 +100,10 @@ def test_clm_and_bambino_hear_the_same_batches(demos):
         folder = (demos["first"] / "runs" / f"{condition}-3").resolve()
         recipe = Run(CONDITIONS[condition], TINY, 3, base, base / "test-set", folder).recipe()
         schedule = Schedule(recipe.schedule, recipe.max_steps)
-        streams = build_streams(recipe, AutoTokenizer.from_pretrained(recipe.baby.model), schedule)
-        steps = [step for step in range(recipe.max_steps) if schedule.phase(step) == "clm"]
-        heard[condition] = [streams.clm_batch(step).input_ids.tolist() for step in steps]
+        tokenizer, sizes = AutoTokenizer.from_pretrained(recipe.baby.model), {"batch_size": recipe.batch_size}
+        streams = build_streams(recipe.text, tokenizer, seed=recipe.seed, prompt_tokens=4, **sizes)
+        places = [at for at in map(schedule.at, range(recipe.max_steps)) if at.phase == "clm"]
+        heard[condition] = [streams.clm_batch(at).input_ids.tolist() for at in places]
     assert len(heard["clm"]) == 20
     assert heard["clm"] == heard["bambino"]
 

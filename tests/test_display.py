@@ -11,7 +11,8 @@ from rich.console import Console
 from bambino import Recipe
 from bambino.cli.display import LiveDisplay, PlainDisplay, Progress, display_for, duration, one_line
 
-SAID = {"step": 2, "prompt": "il gatto", "utterance": " vede\nil mare", "reward": 2.345, "parent_perplexity": 1234.5}
+SAID: dict[str, Any] = {"step": 2, "kind": "ppo", "prompt": "il gatto", "utterance": " vede\nil mare"}
+SAID |= {"reward": 2.345, "parent_perplexity": 1234.5}
 
 
 def step_row(step: int, seconds: float, clm_tokens: int, phase: str = "clm", **metrics: float) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def test_one_line_leaves_out_an_opinion_that_is_none(perplexity: float | None):
 
 
 def test_one_line_of_an_evaluation_has_no_reward():
-    said = {key: value for key, value in SAID.items() if key != "reward"}
+    said = {key: value for key, value in SAID.items() if key != "reward"} | {"kind": "evaluation"}
     assert one_line(said) == "il gatto → vede il mare   (evaluation at step 2, parent perplexity 1,234)"
 
 
