@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/bambino demo
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install docs
 	$(BIN)/ruff format --check .

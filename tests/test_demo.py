@@ -49,9 +49,6 @@ TINY = Design(
 )
 
 
-pytestmark = pytest.mark.xdist_group("demo")  # what is dear is made in one process
-
-
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """A tiny demo of two seeds in two processes, and its first seed again, base models included, in this process."""

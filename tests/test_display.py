@@ -12,7 +12,8 @@ from rich.console import Console
 from bambino import Recipe
 from bambino.cli.display import LiveDisplay, PlainDisplay, Progress, display_for, duration, one_line
 
-SAID = {"step": 2, "prompt": "il gatto", "utterance": " vede\nil mare", "reward": 2.345, "parent_perplexity": 1234.5}
+SAID: dict[str, Any] = {"step": 2, "kind": "ppo", "prompt": "il gatto", "utterance": " vede\nil mare"}
+SAID |= {"reward": 2.345, "parent_perplexity": 1234.5}
 
 
 def step_row(step: int, seconds: float, clm_tokens: int, phase: str = "clm", **metrics: float) -> dict[str, Any]:

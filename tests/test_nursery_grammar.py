@@ -57,9 +57,6 @@ words:
 """
 
 
-pytestmark = pytest.mark.xdist_group("nursery grammar")  # what is dear is made in one process
-
-
 @pytest.fixture(scope="module")
 def tiny() -> Grammar:
     return Grammar(

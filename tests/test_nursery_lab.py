@@ -15,7 +15,6 @@ from bambino.experiments.nursery.results import MEASURES
 from bambino.experiments.nursery.tables import comparisons_markdown, trials_markdown
 from bambino.runs.log import RunLog
 
-pytestmark = pytest.mark.xdist_group("nursery lab")  # what is dear is made in one process
 TINY = Design(
     "tiny",
     base_lines=300,

@@ -64,9 +64,6 @@ def accuracy(model: Trigrams, grammar: Grammar, pairs: list[MinimalPair]) -> flo
     return sum(0.5 if good == bad else float(good > bad) for good, bad in scores) / len(scores)
 
 
-pytestmark = pytest.mark.xdist_group("nursery pairs")  # what is dear is made in one process
-
-
 @pytest.fixture(scope="module", params=["en", "it", "qel"])
 def language(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -521,15 +521,19 @@ def written_by(recipe: Recipe) -> set[str]:
     """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
     keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
     keys = {re.sub(r"^ppo/feedback/.+$", "ppo/feedback/<kind>", key) for key in keys}
-    keys = {re.sub(r"^(eval/pairs)/.+/.+$", r"\1/<name>/<paradigm>", key) for key in keys}
-    return {re.sub(r"^(eval/bits_per_byte|eval/pairs|eval/tasks)/[^<]+$", r"\1/<name>", key) for key in keys}
+    keys = {re.sub(r"^(eval/(?:bits_per_byte|pairs|tasks))/[^/]+", r"\1/<name>", key) for key in keys}
+    keys = {re.sub(r"/(term|field):.+$", r"/\1:<\1>", key) for key in keys}
+    return {re.sub(r"^(eval/pairs/<name>)/(?!shortest$|term:|field:).+$", r"\1/<paradigm>", key) for key in keys}
 
 
 def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     make_recipe: Make, text_file: Path, tmp_path: Path
 ) -> None:
     pairs = tmp_path / "pairs.jsonl"
-    pair = '{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede", "UID": "%s"}\n'
+    pair = (
+        '{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede", "UID": "%s", "linguistics_term": "order",'
+    )
+    pair += ' "field": "syntax"}\n'
     pairs.write_text(pair % "order" + pair % "again")
     item = '{"text": "che bello", "irony": %d, "split": "test"}\n'
     (tmp_path / "ironita2018.jsonl").write_text(item % 0 + item % 1)
