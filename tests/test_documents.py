@@ -15,8 +15,6 @@ DOCS = ROOT / "docs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 OF_NOW = [path for path in DOCUMENTS if path.name not in ("LOG.md", "CHANGELOG.md")]
 """The log and the changelog also name what was once there."""
-NOT_YET = {"docs/images/demo.png"}
-"""Named in documents and not there yet; empty when all work is in."""
 
 
 def each(paths: list[Path]) -> pytest.MarkDecorator:
@@ -132,7 +130,7 @@ def test_links_lead_somewhere_inside_the_repository(path: Path) -> None:
         file, _, anchor = target.partition("#")
         place = (path.parent / file).resolve() if file else path
         assert place.is_relative_to(ROOT), target
-        assert place.exists() or target in NOT_YET, target
+        assert place.exists(), target
         if anchor:
             assert anchor in headings(text_of(place)), target
 
@@ -143,7 +141,7 @@ def test_files_that_a_document_names_are_there(path: Path) -> None:
         n for piece in code(text_of(path)) for n in re.findall(r"(?<![\w/.-])(?:\w+/)+\w+\.(?:py|sh|yaml|md)\b", piece)
     }:
         places = (ROOT / name, SOURCES / "bambino" / name)
-        assert any(place.is_file() for place in places) or name in NOT_YET, name
+        assert any(place.is_file() for place in places), name
 
 
 @each(OF_NOW)
@@ -178,7 +176,7 @@ def test_settings_that_a_document_names_are_there(path: Path) -> None:
     sections = "|".join(sorted(known, key=len, reverse=True)).replace(".", r"\.")
     for section, name in re.findall(rf"(?<![\w./])(?:--)?({sections})\.([a-z]\w*)", "\n".join(code(text_of(path)))):
         if name not in ("py", "md", "json", "jsonl", "yaml", "txt"):
-            assert name in known[section] or f"{section}.{name}" in {*known, *NOT_YET}, f"{section}.{name}"
+            assert name in known[section] or f"{section}.{name}" in known, f"{section}.{name}"
 
 
 @each(DOCUMENTS)
@@ -202,22 +200,3 @@ def test_every_decision_has_one_number_and_a_line_in_the_list() -> None:
         re.MULTILINE,
     )
     assert [(int(number), title, file) for number, title, file in rows] == sorted(found)
-
-
-def test_what_is_not_there_yet_is_not_there() -> None:
-    named = "\n".join(text_of(path) for path in OF_NOW)
-    done = {name for name in NOT_YET if name not in named or (ROOT / name).exists()}
-    assert not done, f"take out of NOT_YET: {done}"
-
-
-def test_the_finders_find() -> None:
-    text = "See [a](b.md#c), [web](https://x.y), `losses/ppo.py` and\n```\n[no](no.md)\n```\n"
-    assert links(text) == ["b.md#c"]
-    assert code(text) == ["losses/ppo.py"]
-    assert headings("# A title, of two: words\n## 3. What?\n") == {"a-title-of-two-words", "3-what"}
-    assert exists("bambino.losses.ppo.policy_loss")
-    assert exists("bambino.speaking.rollout.Rollout.rows")
-    assert not exists("bambino.losses.ppo.no_such_loss")
-    assert "learning_rate" in settings()["ppo"], "inherited from PhaseConfig"
-    assert "tau" in settings()["feedback.parent_perplexity"]
-    assert "weight" in settings()["feedback.missing_eos"]

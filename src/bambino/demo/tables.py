@@ -126,11 +126,9 @@ def lesson(results: list[Result], design: Design) -> list[str]:
     by_condition = {one: [r.numbers for r in results if r.condition == one] for one in CONDITIONS}
     heard = {one: fmean(numbers["l2/excess"] for numbers in by_condition[one]) for one in CONDITIONS}
     first = {one: fmean(numbers["l1/excess"] for numbers in by_condition[one]) for one in CONDITIONS}
-    headline = (
-        "bambino is nearer to the true {l2} than clm here."
-        if heard["bambino"] < heard["clm"]
-        else "bambino does not beat clm here: hearing alone comes as near to the true {l2}, or nearer."
-    )
+    headline = "bambino does not beat clm here: hearing alone comes as near to the true {l2}, or nearer."
+    if round(heard["clm"] - heard["bambino"], 3) > 0:  # as many decimals as the table shows
+        headline = "bambino is nearer to the true {l2} than clm here."
     if seeds == 1:
         headline += " This is one seed; run --seeds 5 before believing a small difference."
     return [

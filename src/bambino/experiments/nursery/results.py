@@ -123,7 +123,8 @@ def verdicts(results: list[Result], design: Design, one: str = "bambino", other:
         mean = fmean(ones) - fmean(others)
         start = f"{design.named(measure.title)}: {one} {mean:+{measure.style}} against {other}"
         if found is None:
-            word = "better" if mean * measure.better > 0 else "not better"
+            is_shown = float(f"{mean:{measure.style}}") != 0
+            word = "Better" if is_shown and mean * measure.better > 0 else "Not better"
             sentences.append(f"{start}. {word}, but this is one seed: it may be chance.")
             continue
         half = (found.interval.high - found.interval.low) / 2
