@@ -550,3 +550,21 @@ def test_the_wheel_holds_the_recipes(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"bambino/recipes/{name}.yaml" for name in shipped()} <= set(names)
+    assert "bambino/py.typed" in names
+
+    # somewhere else, with nothing of the source tree but what the wheel holds
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    run = (
+        "from bambino.cli.main import main; import bambino, sys; print(bambino.__file__); sys.exit(main(sys.argv[1:]))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    ran = subprocess.run(
+        [sys.executable, "-c", run, "recipes", "real-small"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.startswith(str(tmp_path / "installed"))
+    assert "max_steps: 324" in ran.stdout
