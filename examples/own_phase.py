@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 
-from bambino import BambinoTrainer, Place, RolloutConfig, State, Tools, load_recipe
+from bambino import BambinoTrainer, Place, RolloutConfig, State, Tools, load_recipe, measures_of
+from bambino.errors import RecipeError
 from bambino.phases.clm import heard
 from bambino.speaking.speak import speak
 from bambino.text.batches import pad
@@ -25,7 +26,9 @@ class RecastPhase:
     updates_per_step = 1
 
     def __init__(self, tools: Tools) -> None:
-        self.tools = tools
+        if tools.parent is None:
+            raise RecipeError("parent.model", "The phase recast needs a parent. Set parent.model.")
+        self.tools, self.parent = tools, tools.parent
         self.updates = tools.learner.updates(self.name, tools.recipe.clm, self.updates_per_step)
         self.words = 0
         """Words that the parent wrote so far: a checkpoint holds it."""
@@ -39,15 +42,16 @@ class RecastPhase:
         prompts = self.tools.streams.prompt_batch(self.name, at)
         pairs = zip(prompts.input_ids, prompts.is_real, strict=True)
         texts = [tokenizer.decode(ids[real], skip_special_tokens=True) for ids, real in pairs]
-        parent = self.tools.parent
-        assert parent is not None, "this phase needs --parent.model"
+        parent, costs, lm = self.parent, self.tools.costs, self.tools.learner.baby.lm
         config = RolloutConfig(max_new_tokens=24)
-        with self.tools.costs.time(self.name):
+        with costs.time(self.name):
             rows = encode(parent.tokenizer, texts)
             said = speak(parent, rows, config, seed=recipe.seed, stream=self.name, step=at.step)
             self.words += sum(len(completion.split()) for completion in said.completions)
-            lines = encode(tokenizer, said.texts, with_start=recipe.text.prepend_bos)
-            report = self.updates.take(at.nth, [heard(pad(lines, 0))], with_dropout=True)
+            batch = pad(encode(tokenizer, said.texts, with_start=recipe.text.prepend_bos), 0)
+            report = self.updates.take(at.nth, [heard(batch)], with_dropout=True)
+        costs.read(parent.lm, sum(map(len, encode(parent.tokenizer, said.texts))))
+        costs.heard(lm, int(batch.is_real.sum()), int(batch.is_target.sum()))
         recasts = zip(said.prompts, said.completions, strict=True)
         self.tools.log.utterances(self.name, at.step + 1, [{"prompt": p, "utterance": text} for p, text in recasts])
         return {f"recast/{name}": value for name, value in report.items()} | {"recast/words": self.words}
@@ -79,7 +83,8 @@ def main(words: list[str] | None = None) -> None:
     settings += ["--output_dir", given.output_dir, "--max_steps", given.steps]
     settings += ["--schedule.cycle", "{clm: 8, recast: 1, ppo: 2}"]
     args = load_recipe("real-small", [*settings, *more], phases=PHASES)
-    BambinoTrainer(args=args, phases=PHASES).train(resume_from_checkpoint=given.resume)
+    trainer = BambinoTrainer(args=args, phases=PHASES, measures=measures_of(args))
+    trainer.train(resume_from_checkpoint=given.resume)
 
 
 if __name__ == "__main__":

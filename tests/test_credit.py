@@ -103,6 +103,19 @@ def test_a_span_outside_the_utterance_is_refused(span: tuple[int, int, float]) -
         credit(Spans([[span]]), rollout, tokenizer)
 
 
+def test_of_a_character_that_the_token_limit_cut_no_reward_knows_and_the_end_is_still_the_last_token() -> None:
+    tokenizer = TOKENIZERS["bytes"]
+    said = tokenizer("c漢")["input_ids"][:-1]
+    rollout = rollout_of([[tokenizer("a")["input_ids"][0]]], [said])
+    assert to_text(rollout, tokenizer).completions == ["c"]
+    assert credit(Spans([[Span(0, 1, 1.0), Span(1, 1, 5.0)]]), rollout, tokenizer).tolist() == [
+        [1.0, *[0.0] * (len(said) - 2), 5.0]
+    ]
+    assert len(said) > 1
+    with pytest.raises(RewardError, match="lies outside the utterance's 1 bytes"):
+        credit(Spans([[Span(0, 2, 1.0)]]), rollout, tokenizer)
+
+
 def test_feedback_that_is_text_rewards_no_tokens() -> None:
     with pytest.raises(RewardError, match="Recasts reward no tokens"):
         credit(Recasts(["il gatto"]), rollout_of([[1]], [[5]]), TOKENIZERS["bytes"])

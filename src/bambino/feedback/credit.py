@@ -38,11 +38,12 @@ def credit(feedback: Feedback, rollout: Rollout, tokenizer: PreTrainedTokenizerB
     if not isinstance(feedback, Spans):
         raise RewardError(f"{type(feedback).__name__} reward no tokens, so ppo cannot learn from them.")
     result = torch.zeros_like(rollout.log_probs)
-    prompts = to_text(rollout, tokenizer).prompts
-    for i, (spans, prompt) in enumerate(zip(feedback.per_utterance, prompts, strict=True)):
-        ends = utterance_ends(rollout, i, prompt, tokenizer)
+    said = to_text(rollout, tokenizer)
+    texts = zip(feedback.per_utterance, said.prompts, said.completions, strict=True)
+    for i, (spans, prompt, completion) in enumerate(texts):
+        ends, length = utterance_ends(rollout, i, prompt, tokenizer), len(completion.encode("utf-8"))
         for first, end, value in spans:
-            result[i, _token_of(first, end, ends)] += value
+            result[i, _token_of(first, end, ends, length)] += value
     return result
 
 
@@ -55,9 +56,9 @@ def utterance_ends(rollout: Rollout, row: int, prompt: str, tokenizer: PreTraine
     return [end - begins for end in accumulate(lengths)][len(before) :]
 
 
-def _token_of(first: int, end: int, ends: list[int]) -> int:
-    """The token that holds the last byte of a span, or ends the utterance."""
-    length = max(ends[-1], 0)
+def _token_of(first: int, end: int, ends: list[int], length: int) -> int:
+    """The token that holds the last byte of a span, or ends the utterance (of `length` bytes as a reward reads it:
+    tokens may end later, where the token limit cut a character)."""
     if not (0 <= first < end <= length or first == end == length):
         raise RewardError(f"The span ({first}, {end}) lies outside the utterance's {length} bytes, or is empty.")
     return len(ends) - 1 if first == end else bisect_left(ends, end)

@@ -105,7 +105,7 @@ def is_dead(rewards: Sequence[float], kinds: Sequence[Kind]) -> bool:
 
     Alike is equal, or within what a kind calls its `resolution` (a difference that says nothing), weighted.
     """
-    spread = sum(kind.weight * getattr(kind.reward, "resolution", 0.0) for kind in kinds)
+    spread = sum(abs(kind.weight) * getattr(kind.reward, "resolution", 0.0) for kind in kinds)
     return len(rewards) > 1 and max(rewards) - min(rewards) <= spread
 
 

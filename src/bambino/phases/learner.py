@@ -71,7 +71,7 @@ class Updates:
     ) -> dict[str, float]:
         """Take the phase's update number `number` (from 0): one backward per term and part, then one optimizer step.
 
-        The device is waited for once, before the optimizer steps.
+        What is reported is read once, before the optimizer steps (on a GPU, masks wait for the device as well).
 
         Args:
             with_dropout: read with the model's own dropout; else without.

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from bambino.errors import CheckpointError
 from bambino.models.baby import Baby
 from bambino.recipe.settings import PhaseConfig
 from bambino.text.batches import TokenBatch
@@ -52,7 +53,9 @@ class Optimizers:
         self._shared = None if shared is None else _adamw(shared, baby.parameters())
 
     def add(self, phase: str, config: PhaseConfig) -> AdamW:
-        """The optimizer of a phase."""
+        """The optimizer of a phase; each phase has one, made once."""
+        if phase in self.by_phase:
+            raise ValueError(f"The phase {phase} has its optimizer already: updates() is called once, in __init__.")
         self.by_phase[phase] = self._shared or _adamw(config, self.baby.parameters())
         return self.by_phase[phase]
 
@@ -73,8 +76,16 @@ class Optimizers:
         }
 
     def load_state(self, groups: dict[str, dict[str, Tensor]]) -> None:
-        """Take over what `state` gave, and nothing else."""
+        """Take over what `state` gave, and nothing else.
+
+        Raises:
+            CheckpointError: the groups are not those of these phases.
+        """
         parameters = dict(self.baby.named_parameters())
+        expected, found = ({*self.state()}, {group for group in groups if group.startswith("optimizer-")})
+        if expected != found:
+            problem = f"The checkpoint's optimizers are {sorted(found)}, those of this run's phases {sorted(expected)}."
+            raise CheckpointError(f"{problem} A phase calls updates() in its __init__, once.")
         for group, optimizer in self._distinct().items():
             optimizer.state.clear()
             for name, tensor in groups[f"optimizer-{group}"].items():

@@ -18,7 +18,7 @@ import yaml
 from bambino.errors import RecipeError
 from bambino.recipe.checks import Settings, types_of, written
 from bambino.recipe.names import Kinds, Names, nearest, setting_names
-from bambino.recipe.settings import Recipe
+from bambino.recipe.settings import FeedbackConfig, Recipe
 from bambino.recipe.values import compose, is_null, read_node, read_word
 
 __all__ = ["dump_recipe", "load_recipe", "read_settings", "setting_names", "shipped"]
@@ -49,6 +49,7 @@ def load_recipe(
     given.take_file(text, shown)
     given.take_words(overrides or [])
     recipe = given.build(Recipe)
+    given.refuse_no_kind(recipe)
     if phases is not None:
         given.locate(lambda: _check_phases(recipe, phases))
     return recipe
@@ -111,6 +112,8 @@ class _Given:
     """Dotted name -> value."""
     kinds: dict[str, str] = field(default_factory=dict)
     """Kind of feedback that is there -> its dotted name."""
+    is_emptied: bool = False
+    """Whether an override took a kind out, or named all there are."""
     lines: dict[str, str] = field(default_factory=dict)
     """Dotted name -> file and line that it came from; an override takes the line away."""
 
@@ -194,6 +197,7 @@ class _Given:
         for name in [name for name in (*self.values, *self.lines) if name == key or name.startswith(f"{key}.")]:
             self.values.pop(name, None)
             self.lines.pop(name, None)
+        self.is_emptied = key.startswith("feedback")
         self.kinds = {kind: name for kind, name in self.kinds.items() if not f"{name}.".startswith(f"{key}.")}
         if not is_out and node is not None:
             self._visit_section(key, node, "")
@@ -213,6 +217,13 @@ class _Given:
             }
         root: Root = self._make(cls, "", sections)
         return root
+
+    def refuse_no_kind(self, recipe: Recipe) -> None:
+        """Overrides that take out every kind mean no feedback, not the one that stands where none is named."""
+        if self.is_emptied and not self.kinds and FeedbackConfig.for_ in recipe.schedule.phases:
+            way_out = "Name one, or leave the phase out: --schedule.cycle '{clm: 1}'."
+            problem = f"feedback: no kind is left, so {FeedbackConfig.for_} has nothing to learn from. {way_out}"
+            raise RecipeError("feedback", problem)
 
     def _make(self, cls: Any, prefix: str, values: dict[str, Any] | None = None) -> Any:
         values = dict(values or {})

@@ -158,7 +158,7 @@ class ScheduleConfig(Settings):
     @property
     def phases(self) -> list[str]:
         """Names of all phases that have steps, in order."""
-        return list(dict.fromkeys([*self.warmup, *self.cycle]))
+        return list(dict.fromkeys([*(name for name, steps in self.warmup.items() if steps), *self.cycle]))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from transformers import PreTrainedModel
@@ -46,6 +46,12 @@ class Costs:
         seconds = time.perf_counter() - begin
         self._times[part] += seconds
         self.totals["seconds"] += seconds
+
+    def restore(self, totals: Mapping[str, float]) -> None:
+        """Go on from a checkpoint's totals; what was timed since counts for nothing."""
+        self.totals.clear()
+        self.totals.update(totals)
+        self._times.clear()
 
     def row(self) -> dict[str, float]:
         """time/PART since the last call, and total/NAME."""

@@ -44,7 +44,8 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
         RecipeError: naming the first setting or part that differs.
     """
     made_of = read_manifest(path)
-    then, now = _flat(_read_yaml(path / "recipe.yaml")), _flat(yaml.safe_load(dump_recipe(recipe)))
+    before_now = _read_yaml(path / "recipe.yaml"), yaml.safe_load(dump_recipe(recipe))
+    then, now = (_flat(settings) | _in_order(settings) for settings in before_now)
     for key in now | then:
         if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
             problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
@@ -56,6 +57,9 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
             problem = f"{it} is not what the run in {path} began with (data.json)."
             if part == "rewards":
                 problem += f" It began with {before}, this is {after}: pass the same reward_funcs to BambinoTrainer."
+            if part == "evaluation" and before.keys() != after.keys():
+                there = f" It began with {_names(before)}, this has {_names(after)}"
+                problem += f"{there}: pass the same measures to BambinoTrainer, such as measures_of(args)."
             raise RecipeError(key, problem)
 
 
@@ -123,6 +127,17 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
     return content
+
+
+def _names(measures: dict[str, Any]) -> str:
+    return ", ".join(measures) or "no measure"
+
+
+def _in_order(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are mappings whose order tells: phases come in the order that they are written in."""
+    schedule = settings.get("schedule", {})
+    names = {f"schedule.{name}": schedule[name] for name in ("warmup", "cycle") if name in schedule}
+    return {key: ", ".join(f"{phase}: {steps}" for phase, steps in value.items()) for key, value in names.items()}
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,13 +14,15 @@ from bambino.errors import RecipeError
 from bambino.feedback.rewards import Kind, Reward, reward_name
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.participants import ModelLike
-from bambino.phases.phase import MakePhase
+from bambino.phases.phase import MakePhase, Phase, Tools
 from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
 from bambino.speaking.speaker import Speaker
 
 
-def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: bool) -> Recipe:
-    """The recipe with what is really used: models and text passed in from Python, the feedback where none is named."""
+def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: bool, has_rewards: bool) -> Recipe:
+    """The recipe with what is really used: models and text passed in from Python, the feedback where none is named;
+    no feedback of the recipe's where reward functions take its place."""
+    feedback = args.feedback or {"parent_perplexity": ParentPerplexityConfig()}
 
     def name(given: ModelLike, config: ModelConfig) -> str | None:
         if given is None:
@@ -32,7 +34,7 @@ def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: 
         baby=replace(args.baby, model=name(model, args.baby)),
         parent=replace(args.parent, model=name(parent, args.parent)),
         text=replace(args.text, sources=[], weights=None) if has_dataset else args.text,
-        feedback=args.feedback or {"parent_perplexity": ParentPerplexityConfig()},
+        feedback={} if has_rewards else feedback,
     )
 
 
@@ -47,6 +49,19 @@ def phases_of(args: Recipe, known: Mapping[str, MakePhase]) -> dict[str, MakePha
             problem = f"schedule.cycle names the phase {name}. There are: {', '.join(known)}."
             raise RecipeError("schedule.cycle", f"{problem} One of your own goes to the trainer: phases={{...}}.")
     return {name: known[name] for name in args.schedule.phases}
+
+
+def made_of(name: str, make: MakePhase, tools: Tools) -> Phase:
+    """A phase of the schedule.
+
+    Raises:
+        RecipeError: it goes by another name than the schedule's, and so would its optimizer and its metrics.
+    """
+    phase = make(tools)
+    if phase.name != name:
+        problem = f"The phase {name} of the schedule calls itself {phase.name}."
+        raise RecipeError("schedule.cycle", f"{problem} Give it one name: the key in phases={{...}} and its `name`.")
+    return phase
 
 
 def feedback_of(args: Recipe) -> dict[str, FeedbackConfig]:

@@ -96,7 +96,12 @@ class Session:
 
     def _warn(self) -> None:
         """Of what may be run but is perhaps not meant."""
-        if heard := [measure.name for measure in self.measures if measure.depends_on.get("trained_on")]:
+        is_measured = self.args.evaluation.eval_steps is not None
+        if is_measured and not self.measures:
+            way_out = "Pass measures=measures_of(args) to BambinoTrainer, or set evaluation.eval_steps to null."
+            self.log.warn(f"evaluation.eval_steps is set, but there is nothing to measure the baby by. {way_out}")
+        heard = [measure.name for measure in self.measures if measure.depends_on.get("trained_on")]
+        if is_measured and heard:
             self.log.warn(f"text.heldout_every is null, so these measure lines trained on: {', '.join(heard)}.")
         if self.args.text.append_eos and self.tools.tokenizer.eos_token_id is None:
             self.log.warn(
@@ -164,6 +169,7 @@ class Session:
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
         path, step = self.run.path / "failure.json", self.state.step
-        content = {"step": step, "error": str(error), **error.details}
+        phase = self.tools.schedule.at(min(step, self.args.max_steps - 1)).phase
+        content = {"step": step, "phase": phase, "error": str(error), **error.details}
         path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         error.args = (f"Stopped at step {step}: {error}. What explains it is in {path}.",)

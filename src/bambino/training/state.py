@@ -91,8 +91,7 @@ class RunState:
         self.has_begun = True
         numbers, learner = found.state, self.learner
         self.step = numbers["step"]
-        self.costs.totals.clear()
-        self.costs.totals.update(numbers["totals"])
+        self.costs.restore(numbers["totals"])
         self.last_evaluation = {k: math.nan if v is None else v for k, v in numbers["last_evaluation"].items()}
         self.evaluated_at = numbers["evaluated_at"]
         learner.optimizers.clear()

@@ -29,7 +29,16 @@ from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
 from bambino.scoring.forward import reads_packed_rows
 from bambino.text.streams import build_streams
-from bambino.training.parts import accelerator_of, feedback_of, kinds_of, phases_of, resolved, speaker_of, texts_of
+from bambino.training.parts import (
+    accelerator_of,
+    feedback_of,
+    kinds_of,
+    made_of,
+    phases_of,
+    resolved,
+    speaker_of,
+    texts_of,
+)
 from bambino.training.publishing import Publisher
 from bambino.training.session import Session
 from bambino.training.state import RunState
@@ -66,7 +75,8 @@ class BambinoTrainer:
         phases: Mapping[str, MakePhase] | None = None,
         on_row: Callable[[Row], None] = lambda row: None,
     ) -> None:
-        args = self.args = resolved(args or Recipe(), model, parent, has_dataset=train_dataset is not None)
+        is_given = {"has_dataset": train_dataset is not None, "has_rewards": reward_funcs is not None}
+        args = self.args = resolved(args or Recipe(), model, parent, **is_given)
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
@@ -74,7 +84,7 @@ class BambinoTrainer:
         makers = phases_of(args, PHASES | dict(phases or {}))
         self.accelerator = accelerator_of(args)
 
-        needs_parent = reward_funcs is None and any(kind.needs_parent for kind in feedback_of(args).values())
+        needs_parent = any(kind.needs_parent for kind in feedback_of(args).values())
         passed = (model, processing_class, args.baby, parent, parent_processing_class, args.parent)
         participants = load_participants(*passed, needs_parent=needs_parent)
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
@@ -95,7 +105,7 @@ class BambinoTrainer:
         self.tools = Tools(
             args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log
         )
-        self.phases: dict[str, Phase] = {name: make(self.tools) for name, make in makers.items()}
+        self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         self.state = RunState(learner, self.phases, costs)
         self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
