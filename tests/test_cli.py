@@ -497,6 +497,13 @@ def test_rewards_of_ones_own_take_the_place_of_feedback(make_recipe: Make, tmp_p
         ("KINDS = {'a': 3}\n", "KINDS['a'] is 3. Give a frozen dataclass derived from bambino.FeedbackConfig."),
         (OWN.replace('"length"', '"repetition"'), "KINDS has repetition, a kind that bambino has."),
         ("REWARDS = [3]\n", "3 is no function."),
+        ("KINDS = [3]\n", "KINDS is [3]. It must be a dict with a name for each."),
+        ("PHASES = [3]\n", "PHASES is [3]. It must be a dict with a name for each."),
+        ("REWARDS = 3\n", "REWARDS is 3. It must be a list of functions."),
+        ("PHASES = {'ppo': print}\n", "PHASES has ppo, a phase that bambino has. Choose another name."),
+        (OWN.replace("def make", "def made"), "LengthConfig has no make(self, parent)."),
+        (OWN.replace(": float", ": complex | None"), "a recipe cannot give LengthConfig.per_word."),
+        (OWN.replace(": float", ": 'Path'"), "the types of its fields cannot be read: name 'Path' is not defined"),
     ],
 )
 def test_code_that_cannot_be_used_is_refused_with_its_place(
@@ -506,6 +513,12 @@ def test_code_that_cannot_be_used_is_refused_with_its_place(
     found = complaint(["train", "paper", "--code", code], capsys)
     assert found.startswith(f"--code {code}")
     assert said in found
+
+
+def test_code_runs_once_a_command(make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = own(tmp_path, OWN + "print('here')\n")
+    assert main(["train", write(make_recipe("--max_steps", "1"), tmp_path), "--code", code]) == 0
+    assert capsys.readouterr().out.count("here\n") == 1
 
 
 def test_code_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
