@@ -518,8 +518,9 @@ def test_a_setting_of_a_kind_that_has_no_default_must_be_given(tmp_path: Path) -
 
 
 def test_a_kind_that_makes_no_feedback_is_refused() -> None:
+    silent: Any = FeedbackConfig
     with pytest.raises(RecipeError, match=r"feedback.none: FeedbackConfig has no make\(self, parent\)."):
-        load_recipe(kinds={"none": FeedbackConfig})
+        load_recipe(kinds={"none": silent})
 
 
 @pytest.mark.parametrize(
