@@ -481,11 +481,46 @@ def test_a_run_with_code_is_resumed_with_it_and_says_so_without(
     assert main(["train", "--resume", recipe.output_dir, f"--code={code}"]) == 0
 
 
-def test_rewards_of_ones_own_take_the_place_of_feedback(make_recipe: Make, tmp_path: Path) -> None:
+def test_rewards_of_ones_own_take_the_place_of_feedback(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = make_recipe("--max_steps", "3", "--parent.model", "null")
     assert main(["train", write(recipe, tmp_path), "--code", own(tmp_path, REWARDS)]) == 0
     rows = (Path(recipe.output_dir) / "utterances.jsonl").read_text().splitlines()
     assert sorted(json.loads(row)["reward"] for row in rows) == [0.0, 1.0, 2.0, 3.0]
+    said = complaint(["train", "--resume", recipe.output_dir], capsys)
+    assert "was begun with --code or reward_funcs: its rewards are one." in said
+
+
+def test_a_word_that_is_wrong_on_resuming_is_not_blamed_on_code(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe("--max_steps", "1")
+    assert main(["train", write(recipe, tmp_path)]) == 0
+    capsys.readouterr()
+    wrong = [
+        ["--feedback.parent_perplexity.tau", "low"],
+        ["--schedule.cycle", "{clmm: 1}"],
+        ["--feedback.lenght", "{}"],
+    ]
+    for words in wrong:
+        assert "--code" not in complaint(["train", "--resume", recipe.output_dir, *words], capsys)
+
+
+def test_a_negative_number_is_a_value_in_any_notation(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write(make_recipe(), tmp_path)
+    for word in ("-1", "-1e-3", "-.5", "-1_0.5"):
+        said = complaint(["train", recipe, "--feedback.repetition.weight", word, "--ppo.epochs", "-0"], capsys)
+        assert said.startswith("ppo.epochs = 0 is too small.")
+    assert complaint(["train", recipe, "--ppo.lam", "-1e-3"], capsys).startswith("ppo.lam = -0.001 is too small.")
+
+
+def test_pretrain_takes_no_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = complaint(["pretrain", "pretrain-small", f"--code={own(tmp_path, REWARDS)}"], capsys)
+    assert said == "--code: a model from scratch learns by hearing alone. Leave --code out.\n"
+    assert "--code" not in shown(["pretrain", "--help"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -497,6 +532,13 @@ def test_rewards_of_ones_own_take_the_place_of_feedback(make_recipe: Make, tmp_p
         ("KINDS = {'a': 3}\n", "KINDS['a'] is 3. Give a frozen dataclass derived from bambino.FeedbackConfig."),
         (OWN.replace('"length"', '"repetition"'), "KINDS has repetition, a kind that bambino has."),
         ("REWARDS = [3]\n", "3 is no function."),
+        ("KINDS = [3]\n", "KINDS is [3]. It must be a dict with a name for each."),
+        ("PHASES = [3]\n", "PHASES is [3]. It must be a dict with a name for each."),
+        ("REWARDS = 3\n", "REWARDS is 3. It must be a list of functions."),
+        ("PHASES = {'ppo': print}\n", "PHASES has ppo, a phase that bambino has. Choose another name."),
+        (OWN.replace("def make", "def made"), "LengthConfig has no make(self, parent)."),
+        (OWN.replace(": float", ": complex | None"), "a recipe cannot give LengthConfig.per_word."),
+        (OWN.replace(": float", ": 'Path'"), "the types of its fields cannot be read: name 'Path' is not defined"),
     ],
 )
 def test_code_that_cannot_be_used_is_refused_with_its_place(
@@ -506,6 +548,12 @@ def test_code_that_cannot_be_used_is_refused_with_its_place(
     found = complaint(["train", "paper", "--code", code], capsys)
     assert found.startswith(f"--code {code}")
     assert said in found
+
+
+def test_code_runs_once_a_command(make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = own(tmp_path, OWN + "print('here')\n")
+    assert main(["train", write(make_recipe("--max_steps", "1"), tmp_path), "--code", code]) == 0
+    assert capsys.readouterr().out.count("here\n") == 1
 
 
 def test_code_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

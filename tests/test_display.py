@@ -102,6 +102,15 @@ def test_utterances_are_shown_in_turn() -> None:
     assert there(progress.said)["utterance"] == "2"  # 6 modulo 4
 
 
+def test_rows_without_seconds_or_utterances_are_taken() -> None:
+    progress = Progress(Recipe(max_steps=12))
+    progress.take({"kind": "utterances", "step": 1, "rows": []})
+    progress.take({"kind": "step", "step": 1, "phase": "recast"})
+    assert (progress.said, progress.step, progress.phase) == (None, 1, "recast")
+    progress.take(step_row(2, 3.0, 60))
+    assert (progress.tokens_per_second, progress.seconds_left) == (20.0, 30.0)
+
+
 def test_a_warning_changes_no_number() -> None:
     progress = Progress(Recipe())
     progress.take({"kind": "warning", "text": "mind the step"})

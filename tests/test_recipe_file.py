@@ -41,6 +41,13 @@ class EchoConfig(FeedbackConfig):
         raise NotImplementedError
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NeedsConfig(EchoConfig):
+    """A kind with a setting that must be given."""
+
+    path: str
+
+
 WITHOUT_SEED: dict[str, Any] = {"seed": None}
 PPO_AS_A_DICT: dict[str, Any] = {"ppo": {"epochs": 1}}
 OWN = {"echo": EchoConfig}
@@ -497,6 +504,37 @@ def test_wrong_kinds_and_wrong_settings_of_kinds_are_refused(
     with pytest.raises(RecipeError) as caught:
         load_recipe(path, kinds=OWN)
     assert (caught.value.problem, caught.value.where) == (message, f"{path}, line {line}")
+
+
+def test_a_setting_of_a_kind_that_has_no_default_must_be_given(tmp_path: Path) -> None:
+    kinds = {"needs": NeedsConfig}
+    path = tmp_path / "own.yaml"
+    path.write_text("feedback:\n  needs: {}\n")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, kinds=kinds)
+    assert caught.value.problem == "feedback.needs.path is not given, and it has no default."
+    assert caught.value.where == f"{path}, line 2"
+    assert load_recipe(path, ["--feedback.needs.path", "x"], kinds=kinds).feedback["needs"].to_dict()["path"] == "x"
+
+
+def test_a_kind_that_makes_no_feedback_is_refused() -> None:
+    silent: Any = FeedbackConfig
+    with pytest.raises(RecipeError, match=r"feedback.none: FeedbackConfig has no make\(self, parent\)."):
+        load_recipe(kinds={"none": silent})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ppo.kl_coef", "1_"], "ppo.kl_coef: expected a float. Got value: 1_"),
+        (["--batch_size", "1__0"], "batch_size: expected an int. Got value: 1__0"),
+        (["--schedule.cycle", "{[a]: 1}"], "schedule.cycle has a name that is a list or a mapping."),
+    ],
+)
+def test_what_is_almost_a_number_or_a_mapping_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(None, words)
+    assert caught.value.problem.startswith(message)
 
 
 def test_a_run_of_kinds_and_phases_that_are_not_here_can_be_looked_at(tmp_path: Path) -> None:

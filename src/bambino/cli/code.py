@@ -11,6 +11,7 @@ Code is never named in a recipe: who runs a recipe of somebody else's runs no co
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import traceback
@@ -22,9 +23,11 @@ from typing import Any
 
 from bambino.errors import UsageError
 from bambino.feedback.settings import KINDS
+from bambino.phases.kinds import PHASES
+from bambino.recipe.checks import is_readable, types_of
 from bambino.recipe.settings import FeedbackConfig
 
-NAMES = ("KINDS", "PHASES", "REWARDS")
+NAMES = {"KINDS": dict, "PHASES": dict, "REWARDS": list}
 
 
 @dataclass(frozen=True)
@@ -55,35 +58,60 @@ def load_code(path: str) -> Code:
     Raises:
         UsageError: it cannot be run, or defines something else.
     """
-    module = _run(Path(path).expanduser())
+    return _load(path, Path(path).expanduser().resolve())
+
+
+@functools.cache
+def _load(path: str, file: Path) -> Code:
+    """A file is run once, however often a command asks for what it defines."""
+    module = _run(path, file)
     if not any(hasattr(module, name) for name in NAMES):
         raise UsageError(f"--code {path} defines none of {', '.join(NAMES)}. `bambino train --help` says what each is.")
-    code = Code(dict(vars(module).get("KINDS", {})), dict(vars(module).get("PHASES", {})), vars(module).get("REWARDS"))
+    for name, wanted in NAMES.items():
+        given = vars(module).get(name, wanted())
+        if not isinstance(given, wanted):
+            way_out = "a list of functions" if wanted is list else "a dict with a name for each"
+            raise UsageError(f"--code {path}: {name} is {given!r}. It must be {way_out}.")
+    code = Code(vars(module).get("KINDS", {}), vars(module).get("PHASES", {}), vars(module).get("REWARDS"))
+    for name, own, ours, it in (("KINDS", code.kinds, KINDS, "kind"), ("PHASES", code.phases, PHASES, "phase")):
+        if taken := next((word for word in own if word in ours), None):
+            raise UsageError(f"--code {path}: {name} has {taken}, a {it} that bambino has. Choose another name.")
     for kind, settings in code.kinds.items():
-        is_settings = isinstance(settings, type) and issubclass(settings, FeedbackConfig) and is_dataclass(settings)
-        if not is_settings:
-            way_out = "Give a frozen dataclass derived from bambino.FeedbackConfig."
-            raise UsageError(f"--code {path}: KINDS[{kind!r}] is {settings!r}. {way_out}")
-        if kind in KINDS:
-            raise UsageError(f"--code {path}: KINDS has {kind}, a kind that bambino has. Choose another name.")
+        _check_kind(path, kind, settings)
     for what in (*code.phases.values(), *(code.rewards or [])):
         if not callable(what):
             raise UsageError(f"--code {path}: {what!r} is no function.")
     return code
 
 
-def _run(path: Path) -> ModuleType:
-    if not path.is_file():
+def _check_kind(path: str, kind: str, settings: object) -> None:
+    it = f"--code {path}: KINDS[{kind!r}]"
+    if not (isinstance(settings, type) and issubclass(settings, FeedbackConfig) and is_dataclass(settings)):
+        raise UsageError(f"{it} is {settings!r}. Give a frozen dataclass derived from bambino.FeedbackConfig.")
+    if settings.make is FeedbackConfig.make:
+        raise UsageError(f"{it}: {settings.__name__} has no make(self, parent). Let it give the feedback's function.")
+    try:
+        types = types_of(settings)
+    except (NameError, TypeError) as error:
+        raise UsageError(f"{it}: the types of its fields cannot be read: {error}") from None
+    for name, hint in types.items():
+        if not is_readable(hint):
+            takes = "int, float, str, bool, Literal of names, list or dict of these, each or None"
+            raise UsageError(f"{it}: a recipe cannot give {settings.__name__}.{name}. Settings are {takes}.")
+
+
+def _run(path: str, file: Path) -> ModuleType:
+    if not file.is_file():
         raise UsageError(f"--code {path}: there is no such file. Give a Python file.")
-    name = f"_code_{path.stem}"  # a name of its own, so that it hides no module
-    spec = importlib.util.spec_from_file_location(name, path)
+    name = f"_code_{file.stem}"  # a name of its own, so that it hides no module
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UsageError(f"--code {path}: not a Python file (its name must end in .py).")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever it raises is shown with its place
-        raise UsageError(f"--code {path} cannot be run: {_told(error, path)}") from error
+        raise UsageError(f"--code {path} cannot be run: {_told(error, file)}") from error
     return module
 
 

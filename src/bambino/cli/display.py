@@ -36,7 +36,7 @@ class Progress:
 
     def take(self, row: dict[str, Any]) -> None:
         """Read one row of the trainer's."""
-        if row["kind"] == "utterances":
+        if row["kind"] == "utterances" and row["rows"]:
             self.said = row["rows"][row["step"] % len(row["rows"])]
         elif row["kind"] in ("step", "evaluation"):
             self.step = row["step"]
@@ -44,7 +44,7 @@ class Progress:
         if row["kind"] == "step":
             self.phase = row["phase"]
             tokens = sum(row.get(f"total/{part}_tokens", 0) for part in ("clm", "prompt", "utterance"))
-            self._history.append((self.step, row["total/seconds"], tokens))
+            self._history.append((self.step, row.get("total/seconds", 0.0), tokens))
 
     @property
     def tokens_per_second(self) -> float | None:

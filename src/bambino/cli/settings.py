@@ -13,6 +13,7 @@ from bambino.recipe.checks import Settings, may_be_null, plain_type, types_of, w
 from bambino.recipe.docs import about, default_of, field_docs
 from bambino.recipe.names import Kinds, Names
 from bambino.recipe.settings import Recipe
+from bambino.recipe.values import FLOAT
 
 HOW_TO_WRITE = """Values are written as in YAML: 1e-3, true, null (off), '[a.txt, b.txt]', '{it: [a.txt], en: [b.txt]}'.
 --NAME VALUE and --NAME=VALUE are the same; of two, the last wins. A list or a mapping is replaced whole."""
@@ -78,13 +79,25 @@ def placeholder(hint: Any) -> str:
     return f"{text}|null" if may_be_null(hint) else text
 
 
+def _with_negatives(words: Sequence[str]) -> list[str]:
+    """The words, `--NAME -1e-3` as `--NAME=-1e-3`: argparse takes some negative numbers for options."""
+    joined: list[str] = []
+    for word in words:
+        is_negative = word.startswith("-") and FLOAT.fullmatch(word)
+        if is_negative and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def parse(parser: Parser, words: Sequence[str], names: Names) -> argparse.Namespace:
     """Read a command's words; one that is no option is told the nearest.
 
     Raises:
         RecipeError, UsageError
     """
-    given, rest = parser.parse_known_args(list(words), argparse.Namespace(settings=[]))
+    given, rest = parser.parse_known_args(_with_negatives(words), argparse.Namespace(settings=[]))
     for word in rest:
         if word.startswith("--"):
             names.refuse_option(word[2:].partition("=")[0])

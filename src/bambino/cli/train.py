@@ -15,6 +15,7 @@ from bambino.cli.console import DONE, STOPPED, Command, Parser, quieten_librarie
 from bambino.cli.settings import HOW_TO_WRITE, add_recipe, parse
 from bambino.errors import RecipeError, UsageError
 from bambino.feedback.settings import KINDS
+from bambino.phases.kinds import PHASES
 from bambino.recipe.file import shipped
 from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
@@ -57,7 +58,10 @@ def _make_parser(command: str, words: list[str]) -> Parser:
         "a Python file of yours that defines KINDS (a dict: name -> settings of a kind of feedback), PHASES (a dict: "
         "name -> maker of a phase) or REWARDS (a list of functions, in place of feedback); give it again with --resume"
     )
-    parser.add_argument("--code", metavar="FILE.py", help=own)
+    if command == "train":
+        parser.add_argument("--code", metavar="FILE.py", help=own)
+    else:
+        parser.set_defaults(code=None)
     add_recipe(parser, KINDS | _code(words).kinds)
     return parser
 
@@ -79,14 +83,35 @@ def _recipe_of(command: str, given: Namespace, code: Code) -> Recipe:
         raise UsageError("--resume: expected one argument. Write --resume RUN_DIRECTORY")
     if not path.is_file():
         raise RecipeError("", f"{given.resume} holds no run to resume (no recipe.yaml in it).")
-    read_manifest(path.parent)
+    manifest = read_manifest(path.parent)
     try:
+        if code.rewards is None:
+            _check_rewards(bambino.load_recipe(path, **own), manifest, given.resume)
         return bambino.load_recipe(path, [*given.settings, f"--output_dir={given.resume}"], **own)
     except RecipeError as error:
-        if given.code is None and error.key.startswith(("feedback.", "schedule.")):
+        if given.code is None and _is_of_code(error, manifest):
             hint = "If the run was begun with --code FILE.py, give that again."
             raise RecipeError(error.key, f"{error.problem}\n         {hint}", error.where) from None
         raise
+
+
+def _is_of_code(error: RecipeError, manifest: dict[str, Any]) -> bool:
+    """Whether the run's recipe names a kind or a phase that bambino has not."""
+    if not error.where:  # a word given now
+        return False
+    if error.key.startswith("feedback."):
+        return error.key.split(".")[1] not in KINDS
+    return error.key.startswith("schedule.") and not set(manifest.get("phases", [])) <= set(PHASES)
+
+
+def _check_rewards(recipe: Recipe, manifest: dict[str, Any], run: str) -> None:
+    """Refuse to go on without the rewards that a run was begun with in place of its recipe's."""
+    kinds = [kind for kind, settings in recipe.feedback.items() if settings.for_ in recipe.schedule.phases]
+    began = manifest.get("rewards", kinds)
+    if began != kinds:
+        problem = f"The run in {run} was begun with --code or reward_funcs: its rewards are {', '.join(began)}."
+        way_out = "Give the same --code FILE.py with these REWARDS, or the same reward_funcs to BambinoTrainer."
+        raise UsageError(f"{problem} {way_out}")
 
 
 def _run(command: str, given: Namespace) -> int:
@@ -94,7 +119,7 @@ def _run(command: str, given: Namespace) -> int:
 
     from bambino.cli.display import display_for
 
-    code = _code([] if given.code is None else ["--code", given.code])
+    code = Code() if given.code is None else load_code(given.code)
     recipe = _recipe_of(command, given, code)
     try:
         trainer, display = _trainer_of(command, recipe, code, display_for(recipe, Console()))
@@ -147,6 +172,8 @@ def _stop_on_signals(trainer: Any) -> None:
 
 def _command(name: str, about: str) -> Command:
     def read(words: list[str]) -> Namespace:
+        if name == "pretrain" and any(word.partition("=")[0] == "--code" for word in words):
+            raise UsageError("--code: a model from scratch learns by hearing alone. Leave --code out.")
         names = Names.of(Recipe, KINDS | _code(words).kinds, f"bambino {name}", BESIDE)
         return parse(_make_parser(name, words), words, names)
 

@@ -82,6 +82,13 @@ def _types_of(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
+def required(cls: type[Settings]) -> list[str]:
+    """Fields without a default."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(typing.cast(Any, cls))
+    return [field.name for field in fields if field.default is missing and field.default_factory is missing]
+
+
 def may_be_null(hint: Any) -> bool:
     return type(None) in typing.get_args(hint)
 
@@ -95,6 +102,22 @@ def plain_type(hint: Any) -> Any:
             (hint,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
         else:
             return hint
+
+
+def is_readable(hint: Any) -> bool:
+    """Whether YAML can give it: a number, text or truth, one of several names, lists and mappings of these, or null."""
+    try:
+        kind = plain_type(hint)
+    except ValueError:  # one of several types
+        return False
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return all(isinstance(arg, str) for arg in args)
+    if origin is list:
+        return is_readable(args[0])
+    if origin is dict:
+        return args[0] is str and is_readable(args[1])
+    return kind in (int, float, str, bool)
 
 
 def type_in_words(hint: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import yaml
 
-from bambino.recipe.checks import Settings, types_of
+from bambino.recipe.checks import Settings, required, types_of
 
 
 def field_docs(cls: type[Settings]) -> dict[str, str]:
@@ -30,7 +30,7 @@ def about(cls: type[Settings]) -> str:
 def default_of(cls: type[Settings], name: str) -> str:
     """A field's default as a recipe or the command line writes it, on one line."""
     (field,) = (field for field in dataclasses.fields(cast(Any, cls)) if field.name == name)
-    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+    if name in required(cls):
         return "none: it must be given"
     value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     if isinstance(value, str):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import yaml
 
 from bambino.errors import RecipeError
-from bambino.recipe.checks import Settings, types_of, written
+from bambino.recipe.checks import Settings, required, types_of, written
 from bambino.recipe.names import Kinds, Names, nearest, setting_names
 from bambino.recipe.settings import FeedbackConfig, Recipe
 from bambino.recipe.values import compose, is_null, read_node, read_word
@@ -45,6 +45,9 @@ def load_recipe(
         RecipeError: naming key, value, way out and, where it comes from the file, the line.
     """
     text, shown = ("", "") if path is None else _open(path)
+    for kind, settings in (kinds or {}).items():
+        if settings.make is FeedbackConfig.make:
+            raise RecipeError(f"feedback.{kind}", f"feedback.{kind}: {settings.__name__} has no make(self, parent).")
     given = _Given(Names.of(Recipe, kinds), reads_feedback=kinds is not None)
     given.take_file(text, shown)
     given.take_words(overrides or [])
@@ -230,6 +233,10 @@ class _Given:
         for name in types_of(cls):
             if prefix + written(name) in self.values:
                 values[name] = self.values[prefix + written(name)]
+        for name in required(cls):
+            if name not in values:
+                key = prefix + written(name)
+                raise RecipeError(key, f"{key} is not given, and it has no default.", self.lines.get(prefix[:-1], ""))
         return self.locate(lambda: cls(**values), prefix)
 
     def locate(self, do: Any, prefix: str = "") -> Any:

@@ -15,7 +15,7 @@ from bambino.errors import RecipeError
 from bambino.recipe.checks import plain_type
 
 INT = re.compile(r"[-+]?\d+(_\d+)*")
-FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|Inf|INF)|\.?(nan|NaN|NAN)")
+FLOAT = re.compile(r"[-+]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|Inf|INF)|\.?(nan|NaN|NAN)")
 
 
 def compose(text: str, name: str) -> yaml.Node | None:
@@ -46,6 +46,8 @@ def read_node(node: yaml.Node, hint: Any, key: str) -> Any:
     if isinstance(node, yaml.SequenceNode) and kind is list:
         return [read_node(item, args[0], key) for item in node.value]
     if isinstance(node, yaml.MappingNode) and kind is dict:
+        if any(not isinstance(name, yaml.ScalarNode) for name, _ in node.value):
+            raise RecipeError(key, f"{key} has a name that is a list or a mapping. Names are plain words.")
         names = [name.value for name, _ in node.value]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise RecipeError(key, f"{key} names {twice} twice. Keep one.")
