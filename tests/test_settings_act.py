@@ -295,6 +295,9 @@ CASES: dict[str, Case] = {
     "text.prepend_bos": Case([False], metric("clm/targets")),
     "text.heldout_every": Case([None, 3], metric("clm/loss")),
     "text.max_lines": Case([50], metric("clm/loss")),
+    "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
+    "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
+    "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
     "text.max_words": Case([500], metric("clm/loss")),
     "schedule.cycle": Case(
         [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],
