@@ -194,19 +194,25 @@ def test_one_seed_is_called_one_seed_and_a_loss_is_called_a_loss() -> None:
     assert "bambino does not beat clm here" in lesson(results, TINY)[0]
     assert "one seed" in lesson(results, TINY)[0]
     assert verdicts(results, TINY)[0].endswith(
-        "bambino +0.200 against clm. not better, but this is one seed: it may be chance."
+        "bambino +0.200 against clm. Not better, but this is one seed: it may be chance."
     )
+
+
+def test_a_difference_too_small_to_be_shown_is_no_gain() -> None:
+    results = [result("untrained", 1, 3.0), result("clm", 1, 1.0), result("ppo", 1, 3.0), result("bambino", 1, 0.9996)]
+    assert "bambino does not beat clm here" in lesson(results, TINY)[0]
+    assert "bambino -0.000 against clm. Not better" in verdicts(results, TINY)[0]
 
 
 def test_an_interval_that_holds_zero_is_called_no_difference() -> None:
     # Differences -0.1, 0.3, 0.1: mean 0.1, standard deviation 0.2, half width 4.30 * 0.2 / sqrt 3 = 0.497.
     results = [result("clm", seed, 1.0) for seed in (1, 2, 3)]
     results += [result("bambino", seed, excess) for seed, excess in ((1, 0.9), (2, 1.3), (3, 1.1))]
-    assert "+0.100 against clm (± 0.497 over 3 seeds). no difference shown" in verdicts(results, TINY)[0]
+    assert "+0.100 against clm (± 0.497 over 3 seeds). No difference shown" in verdicts(results, TINY)[0]
     # Differences -0.3, -0.4, -0.5: mean -0.4, half width 4.30 * 0.1 / sqrt 3 = 0.248.
     results = [result("clm", seed, 1.0) for seed in (1, 2, 3)]
     results += [result("bambino", seed, excess) for seed, excess in ((1, 0.7), (2, 0.6), (3, 0.5))]
-    assert verdicts(results, TINY)[0].endswith("-0.400 against clm (± 0.248 over 3 seeds). better.")
+    assert verdicts(results, TINY)[0].endswith("-0.400 against clm (± 0.248 over 3 seeds). Better.")
 
 
 def test_curves_are_drawn_at_equal_cycles() -> None:

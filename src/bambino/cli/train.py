@@ -18,6 +18,7 @@ from bambino.feedback.settings import KINDS
 from bambino.recipe.file import shipped
 from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
+from bambino.runs.directory import read_manifest
 
 ABOUT = {
     "train": """Raise a baby as a recipe says; settings given here win over the recipe's.
@@ -78,6 +79,7 @@ def _recipe_of(command: str, given: Namespace, code: Code) -> Recipe:
         raise UsageError("--resume: expected one argument. Write --resume RUN_DIRECTORY")
     if not path.is_file():
         raise RecipeError("", f"{given.resume} holds no run to resume (no recipe.yaml in it).")
+    read_manifest(path.parent)
     try:
         return bambino.load_recipe(path, [*given.settings, f"--output_dir={given.resume}"], **own)
     except RecipeError as error:

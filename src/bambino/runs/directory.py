@@ -13,6 +13,7 @@ model/               the trained baby
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,24 @@ def check_is_free_for_model(path: Path, run: str | Path) -> None:
         raise RunDirectoryError(
             f"{path} is the run's own. Save the model in another folder, or name none: then it goes to {run}/model."
         )
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """data.json of a run that is to go on.
+
+    Raises:
+        RunDirectoryError: it cannot be read, or is of another format than this bambino's.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((path / "data.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{path / 'data.json'} cannot be read, so this run cannot go on: {error}") from None
+    if manifest.get("format") != FORMAT:
+        raise RunDirectoryError(
+            f"The run in {path} was made by an earlier bambino. It can be evaluated and compared, not resumed: start "
+            "another with its own output_dir."
+        )
+    return manifest
 
 
 def holds_run(path: str | Path) -> bool:

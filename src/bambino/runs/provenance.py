@@ -15,7 +15,7 @@ from bambino.errors import RecipeError, RunDirectoryError
 from bambino.files import write_json
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.settings import Recipe
-from bambino.runs.directory import FORMAT
+from bambino.runs.directory import read_manifest
 
 PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pydantic")
 
@@ -44,12 +44,7 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
     Raises:
         RecipeError: naming the first setting or part that differs.
     """
-    made_of = _read_json(path / "data.json")
-    if made_of.get("format") != FORMAT:
-        raise RunDirectoryError(
-            f"The run in {path} was made by an earlier bambino. It can be evaluated and compared, not resumed: start "
-            "another with its own output_dir."
-        )
+    made_of = read_manifest(path)
     then, now = _flat(_read_yaml(path / "recipe.yaml")), _flat(yaml.safe_load(dump_recipe(recipe)))
     for key in now | then:
         if key not in FREE_ON_RESUME and then.get(key) != now.get(key):

@@ -129,8 +129,8 @@ def verdicts(results: list[Result], design: Design, one: str = "bambino", other:
             continue
         half = (found.interval.high - found.interval.low) / 2
         if found.interval.holds(0):
-            word = "no difference shown: the interval holds 0"
+            word = "No difference shown: the interval holds 0"
         else:
-            word = "better" if mean * measure.better > 0 else "worse"
+            word = "Better" if mean * measure.better > 0 else "Worse"
         sentences.append(f"{start} (± {half:{measure.style}} over {len(ones)} seeds). {word}.")
     return sentences
