@@ -448,13 +448,13 @@ def test_feedback_or_a_kind_given_whole_replaces_what_was_there(tmp_path: Path) 
     text = "feedback:\n  parent_perplexity: {tau: null, alpha: 2}\n"
     for override in (["--feedback", "{parent_perplexity: {beta: 1}}"], ["--feedback.parent_perplexity", "{beta: 1}"]):
         assert load(tmp_path, text, *override).feedback == {"parent_perplexity": ParentPerplexityConfig(beta=1.0)}
-    assert load(tmp_path, text, "--feedback", "{}").feedback == {}
+    assert load(tmp_path, text, "--feedback", "{}", "--schedule.cycle", "{clm: 1}").feedback == {}
 
 
 def test_null_takes_a_kind_out_and_a_later_word_puts_it_back(tmp_path: Path) -> None:
     text = "feedback:\n  parent_perplexity: {tau: null}\n"
     out = ["--feedback.parent_perplexity", "null"]
-    assert load(tmp_path, text, *out).feedback == {}
+    assert load(tmp_path, text, *out, "--schedule.cycle", "{clm: 1}").feedback == {}
     back = load(tmp_path, text, *out, "--feedback.parent_perplexity.alpha", "1").feedback
     assert back == {"parent_perplexity": ParentPerplexityConfig(alpha=1.0)}  # tau is the default again
 

@@ -248,10 +248,11 @@ def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
 def feedback_cases(kind: str, context: dict[str, Any]) -> dict[str, Case]:
     """The settings that all kinds of feedback have; each context names the kind without giving the setting."""
     weight, phase = f"feedback.{kind}.weight", f"feedback.{kind}.for"
+    other = "missing_eos" if kind != "missing_eos" else "repetition"  # ppo keeps a kind
     return {
         weight: Case([2.0], rewards, context | {phase: "ppo"}),
         # What another phase learns from is no reward of ppo's.
-        phase: Case(["clm"], rewards, context | {weight: 1.0}),
+        phase: Case(["clm"], rewards, context | {weight: 1.0, f"feedback.{other}.weight": 1.0}),
     }
 
 
@@ -295,6 +296,9 @@ CASES: dict[str, Case] = {
     "text.prepend_bos": Case([False], metric("clm/targets")),
     "text.heldout_every": Case([None, 3], metric("clm/loss")),
     "text.max_lines": Case([50], metric("clm/loss")),
+    "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
+    "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
+    "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
     "text.max_words": Case([500], metric("clm/loss")),
     "schedule.cycle": Case(
         [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],

@@ -500,7 +500,7 @@ def test_every_score_of_every_measure_is_a_number_of_the_row_and_what_was_said_i
 
 def test_a_measure_on_lines_that_are_trained_on_is_warned_of(make_recipe: Make) -> None:
     rows: list[dict[str, Any]] = []
-    recipe = make_recipe("--max_steps", "0")
+    recipe = make_recipe("--max_steps", "0", "--evaluation.eval_steps", "1")
     trained(recipe, measures=[Weight(), Weight(trained_on=True)], on_row=rows.append)
     assert [row["text"] for row in rows if row["kind"] == "warning"] == [
         "text.heldout_every is null, so these measure lines trained on: weight."
@@ -550,7 +550,14 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
         f"{parent}.scope",
         "utterance",
     )
-    calibrated += ("--feedback.missing_eos.weight", "1.0")
+    calibrated += (
+        "--feedback.missing_eos.weight",
+        "1.0",
+        "--replay.sources",
+        f"[{text_file}]",
+        "--replay.share",
+        "0.5",
+    )
     written: set[str] = set()
     given_prompt = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
     for i, more in enumerate([calibrated, given_prompt, CLM_ONLY]):

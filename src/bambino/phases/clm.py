@@ -23,16 +23,25 @@ class CLMPhase:
     def step(self, at: Place) -> Row:
         """Hear the next batch of lines."""
         batch = self.tools.streams.clm_batch(at)
+        replayed = None if self.tools.replay is None else self.tools.replay.batch(at.nth)
         with self.tools.costs.time(self.name):
-            row = self.hear(batch, at)
-        self.tools.costs.heard(self.learner.baby.lm, int(batch.is_real.sum()), int(batch.is_target.sum()))
+            row = self.hear(batch, at, replayed)
+        for what, part in (("clm", batch), ("replay", replayed)):
+            if part is not None:
+                tokens, targets = int(part.is_real.sum()), int(part.is_target.sum())
+                self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what)
         return {f"clm/{name}": value for name, value in row.items()}
 
-    def hear(self, batch: TokenBatch, at: Place) -> dict[str, float]:
-        """One update on a batch of lines."""
-        meter = UpdateMeter(self.learner.baby.lm)
-        report = self.updates.take(at.nth, [heard(batch)], with_dropout=True, keep_gradient=at.ends)
-        return report | {"targets": int(batch.is_target.sum()), "update_norm": meter.norm()}
+    def hear(self, batch: TokenBatch, at: Place, replayed: TokenBatch | None = None) -> dict[str, float]:
+        """One update on a batch of lines, and on L1 lines beside it: the mean over the targets of both."""
+        meter, targets = UpdateMeter(self.learner.baby.lm), int(batch.is_target.sum())
+        terms = [heard(batch)]
+        if replayed is not None:
+            beside = int(replayed.is_target.sum())
+            every = max(1, targets + beside)
+            terms = [heard(batch, weight=targets / every), heard(replayed, weight=beside / every, name="replay")]
+        report = self.updates.take(at.nth, terms, with_dropout=True, keep_gradient=at.ends)
+        return report | {"targets": targets, "update_norm": meter.norm()}
 
     def begin_block(self) -> None:
         """Nothing to do."""

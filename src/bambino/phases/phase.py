@@ -19,6 +19,7 @@ from bambino.recipe.settings import Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
 from bambino.speaking.speaker import Speaker
+from bambino.text.replay import ReplayStream
 from bambino.text.streams import Streams
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Tools:
     """Kinds of feedback, for all phases."""
     costs: Costs
     log: RunLog
+    replay: ReplayStream | None = None
+    """What the baby hears of L1 beside L2."""
 
     def feedback_for(self, phase: str) -> list[Kind]:
         """The kinds of feedback that a phase learns from."""

@@ -93,6 +93,20 @@ class TextConfig(Settings):
             self.require(len(self.weights) == len(self.sources), "weights", numbers)
 
 
+@dataclass(frozen=True)
+class ReplayConfig(Settings):
+    """L1 text that the baby hears beside L2, so that it keeps its first language."""
+
+    section: ClassVar[str] = "replay"
+
+    sources: list[str] = field(default_factory=list)
+    """Files or folders of L1 text, as in text.sources; held-out lines stay out of it."""
+    share: NotNegative = 0.0
+    """L1 lines beside each L2 line of a clm step: 0.25 adds 8 lines to 32. 0: no replay."""
+    last_share: NotNegative | None = None
+    """The share at the last clm step, reached linearly; null: it stays as it is."""
+
+
 SIZES = {"1m": (128, 4, 4), "5m": (256, 6, 4), "14m": (384, 8, 6), "125m": (768, 12, 12)}
 """Name -> hidden size, layers, heads; named after the parameters they make (embeddings left out, but for 125m)."""
 
@@ -338,6 +352,8 @@ class Recipe(Settings):
     """The model that `bambino pretrain` raises from scratch; `bambino train` does not read it."""
     text: TextConfig = field(default_factory=TextConfig)
     """The L2 text that the baby hears (clm) and that its prompts are cut from (ppo)."""
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    """L1 text beside it."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)

@@ -18,9 +18,13 @@ class Costs:
         """Tokens, flops and seconds since the run began, over all its resumptions."""
         self._times: dict[str, float] = defaultdict(float)
 
-    def heard(self, lm: PreTrainedModel, tokens: int, targets: int) -> None:
-        """The baby learned from text: a forward and a backward over so many tokens, the LM head on `targets`."""
-        self.totals["clm_tokens"] += tokens
+    def heard(self, lm: PreTrainedModel, tokens: int, targets: int, what: str = "clm") -> None:
+        """The baby learned from text: a forward and a backward over so many tokens, the LM head on `targets`.
+
+        Args:
+            what: the total they are counted in: clm_tokens are L2, replay_tokens L1.
+        """
+        self.totals[f"{what}_tokens"] += tokens
         self.computed(lm, tokens, targets, forwards=3)
 
     def said(self, lm: PreTrainedModel, prompt_tokens: int, utterance_tokens: int) -> None:

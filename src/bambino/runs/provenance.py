@@ -27,6 +27,7 @@ FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps
 MADE_OF = {
     "clm": ("text.sources", "The text"),
     "prompts": ("text.prompt_sources", "The text of prompts"),
+    "replay": ("replay.sources", "The text of replay"),
     "baby": ("baby.model", "The baby"),
     "baby_tokenizer": ("baby.model", "The baby's tokenizer"),
     "parent": ("parent.model", "The parent"),

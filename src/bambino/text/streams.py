@@ -208,7 +208,7 @@ def build_streams(
             "text.prompt_sources, or set text.single_stream to false.",
         )
     corpus = read_corpus(text, seed, text.sources, text.weights, dataset)
-    heard = _line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines")
+    heard = line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines")
     manifest = {"clm": [asdict(report) for report in corpus.reports]}
     clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
     if text.prompt_sources is not None:
@@ -216,7 +216,7 @@ def build_streams(
         manifest["prompts"] = [asdict(report) for report in corpus.reports]
     lines = heard
     if text.mode == "packed" or text.prompt_sources is not None:
-        lines = _line_stream(text, seed, corpus, tokenizer, "prompts", cut=True)
+        lines = line_stream(text, seed, corpus, tokenizer, "prompts", cut=True)
     return Streams(clm, lines, batch_size, prompt_tokens, text.single_stream, manifest)
 
 
@@ -236,9 +236,10 @@ def read_corpus(
     return choose_lines(corpus, seed=seed, max_lines=text.max_lines, max_words=text.max_words)
 
 
-def _line_stream(
+def line_stream(
     text: TextConfig, seed: int, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, name: str, *, cut: bool
 ) -> LineStream:
+    """Tokenized lines as an endless stream; `name` fixes their order, `cut` cuts them at text.max_length."""
     eos = tokenizer.eos_token_id if text.append_eos else None
     rows = tokenize(
         corpus,

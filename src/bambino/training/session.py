@@ -113,6 +113,7 @@ class Session:
         return {
             "format": FORMAT,
             **self.tools.streams.manifest,
+            "replay": None if self.tools.replay is None else self.tools.replay.manifest,
             **self.participants.digests,
             "evaluation": {measure.name: measure.depends_on for measure in self.measures},
             "rewards": [kind.name for kind in self.tools.kinds],

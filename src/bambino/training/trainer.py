@@ -28,6 +28,7 @@ from bambino.recipe.settings import Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
 from bambino.scoring.forward import reads_packed_rows
+from bambino.text.replay import build_replay
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
@@ -102,8 +103,16 @@ class BambinoTrainer:
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
         kinds, costs, log = kinds_of(args, reward_funcs, parent_speaker), Costs(), RunLog(on_row)
+        replay = build_replay(
+            args.replay,
+            args.text,
+            self.processing_class,
+            seed=args.seed,
+            batch_size=args.batch_size,
+            steps=self.schedule.count("clm", args.max_steps),
+        )
         self.tools = Tools(
-            args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log
+            args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log, replay
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         self.state = RunState(learner, self.phases, costs)
