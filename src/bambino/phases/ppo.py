@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bambino.errors import RecipeError, TrainingError
+from bambino.errors import TrainingError
 from bambino.feedback.credit import credit
 from bambino.feedback.rewards import Answer, StatefulReward, answer_of, is_dead
 from bambino.losses.advantages import gae, token_rewards, whiten
@@ -43,9 +43,6 @@ class PPOPhase:
         self.updates_per_step = recipe.ppo.epochs * (recipe.batch_size // recipe.minibatch_size)
         self.updates = learner.updates(self.name, recipe.ppo, self.updates_per_step)
         self.kinds = tools.feedback_for(self.name)
-        if not self.kinds:
-            problem = "No kind of feedback is for ppo, so it has nothing to learn from."
-            raise RecipeError("feedback", f"{problem} Name one, or leave ppo out of schedule.cycle.")
         self.reference = Reference(recipe.ppo.reference, recipe.ppo.reference_decay, learner.baby.lm)
         self.kl_coef = recipe.ppo.kl_coef
 

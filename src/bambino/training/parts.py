@@ -70,11 +70,19 @@ def feedback_of(args: Recipe) -> dict[str, FeedbackConfig]:
 
 
 def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: Speaker | None) -> list[Kind]:
-    """The feedback itself. Functions passed in are for ppo and replace what the recipe names."""
+    """The feedback itself. Functions passed in are for ppo and replace what the recipe names.
+
+    Raises:
+        RecipeError: ppo has none to learn from.
+    """
     if reward_funcs is not None:
         rewards = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
         return [Kind(reward_name(reward), reward) for reward in rewards]
-    return [Kind(name, one.make(parent), one.for_, one.weight) for name, one in feedback_of(args).items()]
+    kinds = [Kind(name, one.make(parent), one.for_, one.weight) for name, one in feedback_of(args).items()]
+    if FeedbackConfig.for_ in args.schedule.phases and all(kind.phase != FeedbackConfig.for_ for kind in kinds):
+        problem = f"No kind of feedback is for {FeedbackConfig.for_}, so it has nothing to learn from."
+        raise RecipeError("feedback", f"{problem} Name one, or leave the phase out of schedule.cycle.")
+    return kinds
 
 
 def speaker_of(
