@@ -308,7 +308,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_says_where_and_why(make_r
     # the first update throws the weights out of all measure, so the second batch has no loss
     assert str(caught.value) == f"Stopped at step 1: clm: the loss is nan. What explains it is in {failure}."
     content = strict_json(failure)
-    assert (content["step"], content["error"]) == (1, "clm: the loss is nan")
+    assert (content["step"], content["phase"], content["error"]) == (1, "clm", "clm: the loss is nan")
     assert len(content["input_ids"]) >= 1
     assert len(rows_of(recipe)) == 1
     found = there(checkpoint.load_latest(Path(recipe.output_dir) / "checkpoints", pytest.fail))
