@@ -280,7 +280,11 @@ def test_rows_longer_than_the_babys_context_are_refused(
 
 def test_rows_that_fill_the_babys_context_are_heard_and_said(make_recipe: Make) -> None:
     fit = ("--text.max_length", "64", "--text.mode", "packed", "--rollout.prompt_tokens", "4")
-    trained(make_recipe(*fit, "--rollout.max_new_tokens", "60", "--max_steps", "3"))
+    recipe = make_recipe(*fit, "--rollout.max_new_tokens", "60", "--max_steps", "3")
+    trained(recipe)
+    rows = rows_of(recipe)
+    assert [row["phase"] for row in rows] == ["clm", "clm", "ppo"]
+    assert 0 < rows[-1]["ppo/utterance_tokens"] <= 60
 
 
 def test_a_second_train_does_not_write_over_the_first(make_recipe: Make) -> None:

@@ -34,6 +34,7 @@ def different(settings: dict[str, Any], defaults: dict[str, Any]) -> dict[str, A
 
 
 def without_folders(value: Any) -> Any:
+    """A setting with every path cut to its last part."""
     if isinstance(value, str):
         return Path(value).name if "/" in value else value
     if isinstance(value, list):
@@ -72,6 +73,7 @@ def summarize(run: RunRecord) -> dict[str, Any]:
 
 
 def main() -> None:
+    """The command line: a file per run directory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("runs", type=Path, nargs="+")

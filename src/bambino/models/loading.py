@@ -87,6 +87,11 @@ def load_tokenizer(
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel, role: str) -> None:
+    """Refuse a tokenizer that has ids beyond the model's embeddings.
+
+    Raises:
+        ModelError: naming the highest id and the rows there are.
+    """
     rows = lm.get_input_embeddings().num_embeddings
     highest = max(tokenizer.get_vocab().values())
     if highest >= rows:

@@ -46,6 +46,7 @@ def shown(results: Results) -> dict[str, Score]:
 
 
 def one_cell(score: Score | None) -> str:
+    """A score with its interval; nothing where there is none."""
     if score is None:
         return ""
     interval = "" if score.interval is None else f" [{score.interval.low:.3f}, {score.interval.high:.3f}]"
@@ -65,6 +66,7 @@ def kept(results: Results) -> dict[str, Any]:
 
 
 def main() -> None:
+    """The command line: tables of evaluations, and small copies to commit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--keep", type=Path, help="write small copies here, named like the folders")

@@ -290,6 +290,7 @@ def _is_trial(one: dict[str, Any]) -> bool:
 
 
 def main(words: list[str] | None = None) -> None:
+    """The command line: tune, run, show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for command, choices in (("tune", TRIALS), ("run", LAB_CONDITIONS)):
