@@ -275,6 +275,7 @@ CASES: dict[str, Case] = {
     ),
     "baby.model": Case(["<other baby>"], weights),
     "baby.revision": Case(["later"], weights, {"baby.model": "family/baby"}),
+    "baby.dropout": Case([0.0, 0.5], weights),
     "parent.model": Case(["<other parent>"], rewards),
     "parent.revision": Case(["later"], rewards, {"parent.model": "family/parent"}),
     "parent.must_know_l2": Case(

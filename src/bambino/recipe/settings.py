@@ -31,12 +31,21 @@ from bambino.recipe.checks import (
 class ModelConfig(Settings):
     """A causal language model in Hugging Face format."""
 
-    section: ClassVar[str] = "baby"
-
     model: str | None = None
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+
+
+@dataclass(frozen=True)
+class BabyConfig(ModelConfig):
+    """The baby: a causal LM pretrained on L1."""
+
+    section: ClassVar[str] = "baby"
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Probability of every dropout of the model, in cross-entropy terms (clm); PPO, utterances and scores are without.
+    model/ keeps what its config said; null: the model's own."""
 
 
 @dataclass(frozen=True)
@@ -344,7 +353,7 @@ class Recipe(Settings):
     """Checkpoints kept."""
     logging_steps: AtLeastOne = 10
     """Steps between lines on a console that is not a terminal. metrics.jsonl has every step."""
-    baby: ModelConfig = field(default_factory=ModelConfig)
+    baby: BabyConfig = field(default_factory=BabyConfig)
     """The baby: a causal LM pretrained on L1."""
     parent: ParentConfig = field(default_factory=ParentConfig)
     """The parent: a frozen causal LM of L2."""

@@ -18,6 +18,7 @@ from bambino.errors import RecipeError
 from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
 from bambino.models.baby import Baby
+from bambino.models.dropout import set_dropout
 from bambino.models.participants import ModelLike, check_context, load_participants
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
@@ -89,6 +90,8 @@ class BambinoTrainer:
         passed = (model, processing_class, args.baby, parent, parent_processing_class, args.parent)
         participants = load_participants(*passed, needs_parent=needs_parent)
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
+        if args.baby.dropout is not None:
+            set_dropout(lm, args.baby.dropout)
         speech = args.rollout.prompt_tokens + args.rollout.max_new_tokens
         check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech})
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
