@@ -23,7 +23,8 @@ def read(lm: PreTrainedModel, *, training: bool) -> Tensor:
     """Logits of eight tokens, with the same random numbers every time."""
     torch.manual_seed(0)
     lm.train(training)
-    return lm(input_ids=torch.arange(8)[None]).logits.detach()
+    logits: Tensor = lm(input_ids=torch.arange(8)[None]).logits
+    return logits.detach()
 
 
 def falcon() -> PreTrainedModel:

@@ -20,10 +20,10 @@ from bambino.recipe import file
 from bambino.recipe.checks import AtLeastOne
 from bambino.recipe.file import dump_recipe, setting_names, shipped
 from bambino.recipe.settings import (
+    BabyConfig,
     CLMConfig,
     EvaluationConfig,
     FeedbackConfig,
-    BabyConfig,
     PPOConfig,
     Recipe,
     ScheduleConfig,

@@ -13,7 +13,7 @@ from bambino.errors import RecipeError
 def set_dropout(lm: PreTrainedModel, probability: float) -> None:
     """Let every dropout of a model have this probability: of embeddings, attention and residuals, what there is.
 
-    It acts in train mode only. The config that is saved with the model keeps what it says; the modules inside share another one.
+    It acts in train mode only. The config that is saved with the model keeps what it says; modules share another.
 
     Raises:
         RecipeError: the model has nothing that drops, and the probability is above 0.

@@ -214,6 +214,19 @@ class CLMConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
+class AveragingConfig(Settings):
+    """A running mean of the baby's weights, which forgets less and is less noisy than the weights themselves."""
+
+    section: ClassVar[str] = "averaging"
+
+    decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of itself that the mean keeps at every step, whatever its phase; it begins as the first baby. null: no
+    mean."""
+    use: Literal["averaged", "raw"] = "averaged"
+    """With a decay, which weights are evaluated and go to model/. Training goes on from the raw ones in any case."""
+
+
+@dataclass(frozen=True)
 class RolloutConfig(Settings):
     """What the baby is asked and how it answers."""
 
@@ -367,6 +380,8 @@ class Recipe(Settings):
     """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)
     """Exposure: next-token prediction on L2 text."""
+    averaging: AveragingConfig = field(default_factory=AveragingConfig)
+    """A running mean of the baby's weights."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     """What the baby is asked and how it answers: prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)

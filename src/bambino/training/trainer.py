@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from bambino.errors import RecipeError
 from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
+from bambino.models.averaging import AveragedWeights
 from bambino.models.baby import Baby
 from bambino.models.dropout import set_dropout
 from bambino.models.participants import ModelLike, check_context, load_participants
@@ -118,7 +119,9 @@ class BambinoTrainer:
             args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log, replay
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
-        self.state = RunState(learner, self.phases, costs)
+        decay = args.averaging.decay
+        average = None if decay is None else AveragedWeights(decay, self.baby.lm)
+        self.state = RunState(learner, self.phases, costs, average)
         self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 

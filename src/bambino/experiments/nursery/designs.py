@@ -14,9 +14,9 @@ import torch
 import bambino
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.recipe.settings import (
+    BabyConfig,
     CLMConfig,
     EvaluationConfig,
-    BabyConfig,
     ParentConfig,
     PPOConfig,
     Recipe,
