@@ -260,6 +260,8 @@ CASES: dict[str, Case] = {
     "output_dir": Case(["other"], lambda o: sorted({name.split("/")[0] for name in o.files}), {}, [["run"], ["other"]]),
     "seed": Case([1], weights),
     "max_steps": Case([0, 4], lambda o: o.phases, {}, ["ccpccp", "", "ccpc"]),
+    # Ten lines in batches of four: three, five and two batches; after every second one a ppo step.
+    "passes": Case([1.0, 2.0, 0.5], lambda o: o.phases, {"text.max_lines": 10}, ["ccpccp", "ccpc", "ccpccpc", "ccp"]),
     "batch_size": Case([2], lambda o: len(o.said), {}, [2 * 4, 2 * 2]),
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
