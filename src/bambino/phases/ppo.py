@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bambino.errors import TrainingError
 from bambino.feedback.credit import credit
-from bambino.feedback.rewards import Answer, StatefulReward, answer_of, is_dead
+from bambino.feedback.rewards import Answer, Moment, StatefulReward, answer_of, is_dead
 from bambino.losses.advantages import gae, token_rewards, whiten
 from bambino.losses.ppo import Old, adapted_kl_coef, ppo_loss
 from bambino.models.reference import Reference
@@ -78,7 +78,7 @@ class PPOPhase:
         """What each token earned, and what that says of the baby."""
         with self.tools.costs.time("reward"):
             said = to_text(rollout, self.tools.tokenizer)
-            answer = answer_of(self.kinds, said, self.tools.costs.read)
+            answer = answer_of(self.kinds, said, self.tools.costs.read, Moment(self.tools.recipe.seed, at.step))
             earned = sum(
                 (kind.weight * credit(feedback, rollout, self.tools.tokenizer) for kind, feedback in answer.by_kind),
                 torch.zeros_like(rollout.log_probs),
