@@ -351,6 +351,10 @@ class Recipe(Settings):
     """Seeds data order, sampling and dropout; each a stream of its own."""
     max_steps: Count = 180_000
     """Steps of Algorithm 1; a step consumes one batch."""
+    passes: Positive | None = None
+    """In place of max_steps, which it wins over: how often the baby hears its text. The run has
+    ceil(lines * passes / batch_size) clm steps and the other phases' steps that the cycle puts between and after them;
+    null: max_steps counts."""
     batch_size: AtLeastOne = 32
     """Lines (or packed rows) per step."""
     gradient_accumulation_steps: AtLeastOne = 1
@@ -394,6 +398,8 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        has_clm = self.passes is None or "clm" in self.schedule.cycle
+        self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
         self._require_divisor(
             "gradient_accumulation_steps", self.gradient_accumulation_steps, "batch_size", self.batch_size

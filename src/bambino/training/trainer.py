@@ -41,6 +41,7 @@ from bambino.training.parts import (
     resolved,
     speaker_of,
     texts_of,
+    with_steps_for_passes,
 )
 from bambino.training.publishing import Publisher
 from bambino.training.session import Session
@@ -83,7 +84,6 @@ class BambinoTrainer:
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
-        self.schedule = Schedule(args.schedule, args.max_steps)
         makers = phases_of(args, PHASES | dict(phases or {}))
         self.accelerator = accelerator_of(args)
 
@@ -100,6 +100,8 @@ class BambinoTrainer:
         sizes = {"batch_size": args.batch_size, "prompt_tokens": args.rollout.prompt_tokens}
         texts = texts_of(train_dataset, args.text.jsonl_field)
         streams = build_streams(args.text, self.processing_class, seed=args.seed, **sizes, dataset=texts)
+        args = self.args = with_steps_for_passes(args, streams)
+        self.schedule = Schedule(args.schedule, args.max_steps)
         can_pack = reads_packed_rows(lm, args.text.max_length)
         if args.text.mode == "packed" and not can_pack:
             raise RecipeError("text.mode", f"{type(lm).__name__} cannot keep packed lines apart. Use text.mode lines.")
@@ -140,7 +142,7 @@ class BambinoTrainer:
         self.session.measures = measures
 
     def train(self, resume_from_checkpoint: bool | str | Path = False) -> Row:
-        """Run Algorithm 1 to max_steps, from the start or from where the run in output_dir stopped.
+        """Run Algorithm 1 to args.max_steps, from the start or from where the run in output_dir stopped.
 
         One trainer may be stopped, or interrupted once there is a checkpoint, and go on: the bits are those of a run
         never stopped.
