@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ class KindAudit:
     def falls(self, how: str) -> bool:
         """Whether the mean reward falls with every further share of words corrupted."""
         means = [mean for _, mean in sorted(self.corruption[how].items())]
-        return all(more > less for more, less in zip(means, means[1:], strict=False))
+        return all(more > less for more, less in pairwise(means))
 
     def lost(self, how: str) -> dict[float, float]:
         """Share of words corrupted -> change of the mean reward, in standard deviations of the baby's utterances; 0
@@ -100,7 +101,7 @@ def auc(better: Sequence[float], worse: Sequence[float]) -> Measured:
 def preferences(rewards: Mapping[str, Sequence[float]]) -> dict[Preference, Measured]:
     """AUCs of texts that are named from best to worst: the best against each, and each against the next."""
     names = list(rewards)
-    wanted = [(names[0], name) for name in names[1:]] + list(zip(names[1:], names[2:], strict=False))
+    wanted = [(names[0], name) for name in names[1:]] + list(pairwise(names[1:]))
     return {(one, other): auc(rewards[one], rewards[other]) for one, other in wanted}
 
 
