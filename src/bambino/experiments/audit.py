@@ -170,12 +170,10 @@ def gathered(recipe: Recipe, plan: AuditPlan, baby: Speaker) -> Material:
         [continuation(baby.tokenizer, row, rollout.prompt_tokens, tokens) for row in chosen]
         for tokens in (rollout.max_new_tokens, text.max_length)
     )
+    loaded = {name: load_pair_set(source).spread(recipe.evaluation.max_pairs) for name, source in pairs.items()}
     return Material(
         spoken(recipe, baby, plan.utterances),
-        {
-            name: members(load_pair_set(source).spread(recipe.evaluation.max_pairs).pairs)
-            for name, source in pairs.items()
-        },
+        {name: members(one.pairs) for name, one in loaded.items()},
         made_worse(short, heldout_lines(recipe, sources) if sources else [], recipe.seed),
         corrupted(whole, recipe.seed),
     )

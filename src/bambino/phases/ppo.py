@@ -13,22 +13,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bambino.errors import TrainingError
-from bambino.feedback.credit import credit
-from bambino.feedback.rewards import Answer, Moment, StatefulReward, answer_of, is_dead
+from bambino.feedback.rewards import StatefulReward
 from bambino.losses.advantages import gae, token_rewards, whiten
 from bambino.losses.ppo import Old, adapted_kl_coef, ppo_loss
 from bambino.models.reference import Reference
+from bambino.phases.dialogue import be_answered, speak
 from bambino.phases.learner import Learner
 from bambino.phases.phase import State, Tools
 from bambino.phases.sampler_law import check_sampler, policy_of
 from bambino.phases.updates import Term, UpdateMeter
-from bambino.randomness import permutation, uniforms
+from bambino.randomness import permutation
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row
-from bambino.speaking.rollout import Rollout, sample
-from bambino.speaking.utterances import Utterances, to_text
+from bambino.speaking.rollout import Rollout
 from bambino.text.batches import TokenBatch
 
 
@@ -62,40 +60,11 @@ class PPOPhase:
 
     def speak(self, prompts: TokenBatch, at: Place) -> Rollout:
         """The baby says something after each prompt."""
-        recipe, lm = self.tools.recipe, self.learner.baby.lm
-        random = uniforms(
-            recipe.batch_size, recipe.rollout.max_new_tokens, seed=recipe.seed, stream="sampling", step=at.step
-        )
-        accelerator = self.learner.accelerator
-        with self.tools.costs.time("rollout"), accelerator.autocast():
-            eos = self.tools.tokenizer.eos_token_id
-            prompts, values = prompts.to(accelerator.device), self.learner.baby.values
-            rollout = sample(lm, prompts, random, recipe.rollout, eos, values)
-        self.tools.costs.said(lm, int(prompts.is_real.sum()), int(rollout.is_real.sum()))
-        return rollout
+        return speak(self.tools, prompts, at)
 
     def be_answered(self, rollout: Rollout, at: Place) -> tuple[Float[Tensor, "B U"], Row]:
         """What each token earned, and what that says of the baby."""
-        with self.tools.costs.time("reward"):
-            said = to_text(rollout, self.tools.tokenizer)
-            answer = answer_of(self.kinds, said, self.tools.costs.read, Moment(self.tools.recipe.seed, at.step))
-            earned = sum(
-                (kind.weight * credit(feedback, rollout, self.tools.tokenizer) for kind, feedback in answer.by_kind),
-                torch.zeros_like(rollout.log_probs),
-            )
-        if not earned.isfinite().all():
-            details = {"texts": said.texts, "rewards": answer.rewards}
-            raise TrainingError(f"{self.name}: a reward is not finite", details)
-        self.tools.log.utterances(self.name, at.step + 1, _said(said, answer))
-        scored = torch.tensor(answer.rewards, dtype=torch.float32)
-        return earned, {
-            **{f"ppo/{name}": value for name, value in answer.metrics.items()},
-            "ppo/reward": fmean(answer.rewards),
-            "ppo/reward_std": float(scored.std(correction=0)),
-            "ppo/dead_reward": float(is_dead(answer.rewards, self.kinds)),
-            "ppo/ended": fmean(said.has_ended),
-            "ppo/utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
-        }
+        return be_answered(self.tools, self.name, self.kinds, rollout, at)
 
     def learn_from(self, rollout: Rollout, earned: Float[Tensor, "B U"], at: Place) -> Row:
         """All updates on one rollout."""
@@ -227,12 +196,3 @@ class _Reports:
         names = dict.fromkeys(name for report in self.all for name in report)
         means = {f"ppo/{name}": fmean(r[name] for r in self.all if name in r) for name in names}
         return {**means, "ppo/skipped_updates": sum("grad_norm" not in report for report in self.all)}
-
-
-def _said(said: Utterances, answer: Answer) -> list[Row]:
-    """A row per utterance, with what the feedback had to say."""
-    columns = {**answer.columns, "reward": answer.rewards}
-    return [
-        {"prompt": prompt, "utterance": utterance} | {name: column[i] for name, column in columns.items()}
-        for i, (prompt, utterance) in enumerate(zip(said.prompts, said.completions, strict=True))
-    ]
