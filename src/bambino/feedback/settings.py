@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from bambino.errors import RecipeError
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.repetition import RepetitionConfig
+from bambino.feedback.text_settings import RecastConfig
 from bambino.recipe.checks import Positive
 from bambino.recipe.settings import FeedbackConfig
 
@@ -53,5 +54,6 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "parent_perplexity": ParentPerplexityConfig,
     "repetition": RepetitionConfig,
     "missing_eos": MissingEOSConfig,
+    "recast": RecastConfig,
 }
 """Kinds of feedback that a recipe may name."""

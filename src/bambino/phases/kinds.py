@@ -22,4 +22,10 @@ def _ppo(tools: Tools) -> Phase:
     return PPOPhase(tools)
 
 
-PHASES: dict[str, MakePhase] = {"clm": _clm, "ppo": _ppo}
+def _recast(tools: Tools) -> Phase:
+    from bambino.phases.recast import RecastPhase
+
+    return RecastPhase(tools)
+
+
+PHASES: dict[str, MakePhase] = {"clm": _clm, "ppo": _ppo, "recast": _recast}

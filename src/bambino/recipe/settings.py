@@ -205,6 +205,13 @@ class CLMConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
+class RecastPhaseConfig(PhaseConfig):
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+
+    section: ClassVar[str] = "recast"
+
+
+@dataclass(frozen=True)
 class RolloutConfig(Settings):
     """What the baby is asked and how it answers."""
 
@@ -362,6 +369,8 @@ class Recipe(Settings):
     """What the baby is asked and how it answers: prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """Learning from feedback: proximal policy optimization on what the baby said."""
+    recast: RecastPhaseConfig = field(default_factory=RecastPhaseConfig)
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
     feedback: dict[str, FeedbackConfig] = field(default_factory=dict)
     """What comes back for what the baby said: kinds by name, each with its settings. Where none is named it is
     parent_perplexity, for ppo; where some are named, it is those."""
