@@ -7,7 +7,6 @@ from typing import Protocol, runtime_checkable
 
 from transformers import PreTrainedModel
 
-from bambino.errors import RecipeError
 from bambino.feedback.answers import Recasts
 from bambino.randomness import uniforms
 from bambino.recipe.settings import RolloutConfig
@@ -56,24 +55,21 @@ class Continuations:
     def recasts(
         self, prompts: list[str], said: Utterances | None, *, seed: int, stream: str, first: int, read: Read
     ) -> Recasts:
-        """What the parent samples after each prompt, without a last word that the token limit cut."""
+        """What the parent samples after each prompt, without a last word that the token limit cut; nothing after a prompt
+        that is no token to it or fills its context."""
         lm, tokenizer = self.parent.lm, self.parent.tokenizer
-        batch = pad(encode(tokenizer, prompts), 0, "left").to(lm.device)
-        random = uniforms(len(prompts), self._room(batch.input_ids.shape[1]), seed=seed, stream=stream, step=first)
-        rollout = sample(lm, batch, random, self.config, tokenizer.eos_token_id)
-        read(lm, int(batch.is_real.sum()) + int(rollout.is_real.sum()))
-        found = to_text(rollout, tokenizer)
-        texts = [
-            completion if ended else without_cut_word("", completion)
-            for completion, ended in zip(found.completions, found.has_ended, strict=True)
-        ]
-        return Recasts(prompts, texts, found.has_ended)
-
-    def _room(self, width: int) -> int:
-        """Tokens that may follow a prompt of so many in the parent's context."""
-        context = context_length(self.parent.lm)
-        room = self.config.max_new_tokens if context is None else min(self.config.max_new_tokens, context - width)
-        if room < 1:
-            problem = f"A prompt of {width} parent tokens fills the parent's context of {context}. Use shorter ones."
-            raise RecipeError("rollout.prompt_tokens", problem)
-        return room
+        context, rows = context_length(lm) or 1 << 30, encode(tokenizer, prompts)
+        able = [i for i, row in enumerate(rows) if 0 < len(row) < context]
+        texts: list[str | None] = [None] * len(prompts)
+        has_ended = [False] * len(prompts)
+        if able:
+            batch = pad([rows[i] for i in able], 0, "left").to(lm.device)
+            longest = min(self.config.max_new_tokens, context - batch.input_ids.shape[1])
+            random = uniforms(len(able), longest, seed=seed, stream=stream, step=first)
+            rollout = sample(lm, batch, random, self.config, tokenizer.eos_token_id)
+            read(lm, int(batch.is_real.sum()) + int(rollout.is_real.sum()))
+            found = to_text(rollout, tokenizer)
+            for i, completion, ended in zip(able, found.completions, found.has_ended, strict=True):
+                texts[i] = completion if ended else without_cut_word("", completion)
+                has_ended[i] = ended
+        return Recasts(prompts, texts, has_ended)

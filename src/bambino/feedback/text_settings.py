@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from bambino.errors import RecipeError
+from bambino.feedback.needed_parent import the_parent
 from bambino.recipe.checks import AtLeastOne, Positive
 from bambino.recipe.settings import FeedbackConfig, RolloutConfig
 
@@ -55,6 +55,4 @@ class RecastConfig(RecastsConfig):
         """The feedback itself."""
         from bambino.feedback.recasts import Continuations
 
-        if parent is None:
-            raise RecipeError("parent.model", "feedback.recast needs a parent: --parent.model PATH")
-        return Continuations(parent, self.rollout, self.share)
+        return Continuations(the_parent(parent, self), self.rollout, self.share)

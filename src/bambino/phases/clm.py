@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -34,7 +35,7 @@ class CLMPhase:
         for term in (heard(batch), *beside):
             tokens, targets = int(term.batch.is_real.sum()), int(term.targets.sum())
             self.tools.costs.heard(self.learner.baby.lm, tokens, targets, term.name or self.name)
-        return {f"clm/{name}": value for name, value in row.items()}
+        return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
 
     def beside(self, at: Place) -> tuple[list[Term], Row]:
         """What is heard beside the lines: lines of L1, recasts; and metrics of it."""
@@ -68,6 +69,12 @@ class CLMPhase:
         """Nothing to put back."""
 
 
+def fingerprint(batch: TokenBatch) -> int:
+    """32 bits of the sha256 of a batch's tokens, so that it can be seen later which runs heard the same."""
+    tokens = batch.input_ids[batch.is_real].numpy().tobytes()
+    return int.from_bytes(hashlib.sha256(tokens).digest()[:4], "big")
+
+
 def heard(batch: TokenBatch, *, weight: float = 1.0, name: str = "") -> Term:
     """Next-token prediction on text: mean over all its targets, in nats."""
     targets = max(1, int(batch.is_target.sum()))
@@ -83,4 +90,5 @@ def mean_over_targets(terms: Sequence[Term]) -> list[Term]:
     """Means over targets, weighted so that their sum is the mean over all targets; one of a term of weight w counts w
     times."""
     counts = [term.weight * int(term.targets.sum()) for term in terms]
-    return [replace(term, weight=count / max(1, sum(counts))) for term, count in zip(terms, counts, strict=True)]
+    every = sum(counts) or 1
+    return [replace(term, weight=count / every) for term, count in zip(terms, counts, strict=True)]

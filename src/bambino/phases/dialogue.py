@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bambino.errors import TrainingError
 from bambino.feedback.credit import credit
-from bambino.feedback.rewards import Answer, Kind, answer_of, is_dead
+from bambino.feedback.rewards import Answer, Kind, Moment, answer_of, is_dead
 from bambino.phases.phase import Tools
 from bambino.randomness import uniforms
 from bambino.recipe.schedule import Place
@@ -47,7 +47,7 @@ def be_answered(
     """
     with tools.costs.time("reward"):
         said = to_text(rollout, tools.tokenizer)
-        answer = answer_of(kinds, said, tools.costs.read)
+        answer = answer_of(kinds, said, tools.costs.read, Moment(tools.recipe.seed, at.step))
         earned = sum(
             (kind.weight * credit(feedback, rollout, tools.tokenizer) for kind, feedback in answer.by_kind),
             torch.zeros_like(rollout.log_probs),
