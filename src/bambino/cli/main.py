@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser
 from importlib.metadata import version
 
-from bambino.cli import compare, demo, env, evaluate, lm_eval_tasks, nursery, recipes, train
+from bambino.cli import compare, demo, env, evaluate, lm_eval_tasks, meter, nursery, recipes, train
 from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
 from bambino.errors import BambinoError, TrainingError
 from bambino.recipe.names import nearest
@@ -18,6 +18,7 @@ COMMANDS = [
     train.PRETRAIN,
     evaluate.EVALUATE,
     compare.COMPARE,
+    meter.METER,
     nursery.NURSERY,
     lm_eval_tasks.LM_EVAL_TASKS,
     recipes.RECIPES,

@@ -13,7 +13,7 @@ from bambino.errors import RecipeError
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.repetition import RepetitionConfig
 from bambino.recipe.checks import Positive
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
     from bambino.feedback.parent_perplexity import ParentPerplexity
@@ -26,6 +26,7 @@ class ParentPerplexityConfig(FeedbackConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.parent_perplexity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     alpha: Positive = 5.0
     """The largest reward."""

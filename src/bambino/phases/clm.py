@@ -26,10 +26,9 @@ class CLMPhase:
         replayed = None if self.tools.replay is None else self.tools.replay.batch(at.nth)
         with self.tools.costs.time(self.name):
             row = self.hear(batch, at, replayed)
-        for what, part in (("clm", batch), ("replay", replayed)):
-            if part is not None:
-                tokens, targets = int(part.is_real.sum()), int(part.is_target.sum())
-                self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what)
+        self._count("clm", batch, self.tools.streams.clm_words(at))
+        if self.tools.replay is not None and replayed is not None:
+            self._count("replay", replayed, self.tools.replay.words(at.nth))
         return {f"clm/{name}": value for name, value in row.items()}
 
     def hear(self, batch: TokenBatch, at: Place, replayed: TokenBatch | None = None) -> dict[str, float]:
@@ -42,6 +41,10 @@ class CLMPhase:
             terms = [heard(batch, weight=targets / every), heard(replayed, weight=beside / every, name="replay")]
         report = self.updates.take(at.nth, terms, with_dropout=True, keep_gradient=at.ends)
         return report | {"targets": targets, "update_norm": meter.norm()}
+
+    def _count(self, what: str, batch: TokenBatch, words: int) -> None:
+        tokens, targets = int(batch.is_real.sum()), int(batch.is_target.sum())
+        self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what, words=words)
 
     def begin_block(self) -> None:
         """Nothing to do."""

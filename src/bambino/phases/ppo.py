@@ -78,6 +78,8 @@ class PPOPhase:
         """What each token earned, and what that says of the baby."""
         with self.tools.costs.time("reward"):
             said = to_text(rollout, self.tools.tokenizer)
+            self.tools.costs.written("people", said.prompts)
+            self.tools.costs.written("baby", said.completions)
             answer = answer_of(self.kinds, said, self.tools.costs.read)
             earned = sum(
                 (kind.weight * credit(feedback, rollout, self.tools.tokenizer) for kind, feedback in answer.by_kind),

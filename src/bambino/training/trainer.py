@@ -116,7 +116,7 @@ class BambinoTrainer:
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         self.state = RunState(learner, self.phases, costs)
-        self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
+        self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
     @property
