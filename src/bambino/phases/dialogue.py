@@ -56,6 +56,8 @@ def be_answered(
     """
     with tools.costs.time("reward"):
         said = to_text(rollout, tools.tokenizer)
+        tools.costs.written("people", said.prompts)
+        tools.costs.written("baby", said.completions)
         answer = answer_of(kinds, said, tools.costs.read, Moment(tools.recipe.seed, at.step))
         earned = sum(
             (kind.weight * carry(feedback, rollout, tools.tokenizer) for kind, feedback in answer.by_kind),
