@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from bambino.losses.clm import clm_loss
 from bambino.phases.phase import State, Tools
@@ -25,25 +26,29 @@ class CLMPhase:
     def step(self, at: Place) -> Row:
         """Hear the next batch of lines."""
         batch = self.tools.streams.clm_batch(at)
-        replayed = None if self.tools.replay is None else self.tools.replay.batch(at.nth)
+        beside = self._beside(at.nth)
         with self.tools.costs.time(self.name):
-            row = self.hear(batch, at, replayed)
-        for what, part in (("clm", batch), ("replay", replayed)):
-            if part is not None:
-                tokens, targets = int(part.is_real.sum()), int(part.is_target.sum())
-                self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what)
+            row = self.hear(batch, at, beside)
+        for what, part in {self.name: batch, **beside}.items():
+            tokens, targets = int(part.is_real.sum()), int(part.is_target.sum())
+            self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what)
         return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
 
-    def hear(self, batch: TokenBatch, at: Place, replayed: TokenBatch | None = None) -> dict[str, float]:
-        """One update on a batch of lines, and on L1 lines beside it: the mean over the targets of both."""
-        meter, targets = UpdateMeter(self.learner.baby.lm), int(batch.is_target.sum())
-        terms = [heard(batch)]
-        if replayed is not None:
-            beside = int(replayed.is_target.sum())
-            every = max(1, targets + beside)
-            terms = [heard(batch, weight=targets / every), heard(replayed, weight=beside / every, name="replay")]
+    def hear(self, batch: TokenBatch, at: Place, beside: Mapping[str, TokenBatch] | None = None) -> dict[str, float]:
+        """One update on a batch of lines, and on L1 lines beside it, by name: the mean over the targets of all."""
+        meter, all_of = UpdateMeter(self.learner.baby.lm), {"": batch, **(beside or {})}
+        targets = {name: int(part.is_target.sum()) for name, part in all_of.items()}
+        every = max(1, sum(targets.values()))
+        terms = [heard(part, weight=targets[name] / every, name=name) for name, part in all_of.items()]
         report = self.updates.take(at.nth, terms, with_dropout=True, keep_gradient=at.ends)
-        return report | {"targets": targets, "update_norm": meter.norm()}
+        return report | {"targets": targets[""], "update_norm": meter.norm()}
+
+    def _beside(self, nth: int) -> dict[str, TokenBatch]:
+        """What is heard of L1 beside the nth batch: lines of its text, and the first baby's own."""
+        tools = self.tools
+        streams = {"replay": tools.replay, "dream": None if tools.dreaming is None else tools.dreaming.heard}
+        batches = {name: stream.batch(nth) for name, stream in streams.items() if stream is not None}
+        return {name: batch for name, batch in batches.items() if batch is not None}
 
     def begin_block(self) -> None:
         """Nothing to do."""

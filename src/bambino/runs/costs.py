@@ -22,7 +22,7 @@ class Costs:
         """The baby learned from text: a forward and a backward over so many tokens, the LM head on `targets`.
 
         Args:
-            what: the total they are counted in: clm_tokens are L2, replay_tokens L1.
+            what: the total they are counted in: clm_tokens are L2, replay_tokens L1, dream_tokens the first baby's own.
         """
         self.totals[f"{what}_tokens"] += tokens
         self.computed(lm, tokens, targets, forwards=3)
@@ -32,6 +32,11 @@ class Costs:
         self.totals["prompt_tokens"] += prompt_tokens
         self.totals["utterance_tokens"] += utterance_tokens
         self.computed(lm, prompt_tokens + utterance_tokens, utterance_tokens)
+
+    def dreamt(self, lm: PreTrainedModel, tokens: int, words: int) -> None:
+        """The first baby wrote texts for itself, before the first step."""
+        self.totals["dreamt_words"] += words
+        self.computed(lm, tokens, tokens)
 
     def read(self, lm: PreTrainedModel, tokens: int) -> None:
         """The parent read so many tokens to answer."""

@@ -115,6 +115,7 @@ class Session:
             "format": FORMAT,
             **self.tools.streams.manifest,
             "replay": None if self.tools.replay is None else self.tools.replay.manifest,
+            "dreaming": None if self.tools.dreaming is None else self.tools.dreaming.dreams.manifest,
             **self.participants.digests,
             "evaluation": {measure.name: measure.depends_on for measure in self.measures},
             "rewards": [kind.name for kind in self.tools.kinds],
@@ -129,6 +130,10 @@ class Session:
                 "Make a new BambinoTrainer to start again."
             )
         self.state.begin(self.run.constants)
+        if self.tools.dreaming is not None:
+            dreams = self.tools.dreaming.dreams
+            dreams.save(self.run.dreams)
+            self.state.costs.dreamt(self.state.learner.baby.lm, dreams.tokens, dreams.words)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
         if self.args.evaluation.eval_steps is not None:
