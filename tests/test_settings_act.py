@@ -239,6 +239,9 @@ def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
     return {
         f"{phase}.learning_rate": Case([2e-3], weights, context),
         f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context),
+        f"{phase}.min_lr_share": Case(
+            [0.5], metric(f"{phase}/learning_rate"), context | {f"{phase}.lr_scheduler_type": "cosine"}
+        ),
         f"{phase}.warmup_updates": Case([3], weights, context),
         f"{phase}.weight_decay": Case([0.1], weights, context),
         f"{phase}.adam_beta1": Case([0.5], weights, context),

@@ -215,7 +215,9 @@ class PhaseConfig(Settings):
     learning_rate: Positive = 1.41e-5
     """Peak learning rate of this phase."""
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = "constant"
-    """From the peak, after warm-up: stay, or fall to zero over this phase's updates."""
+    """From the peak, after warm-up: stay, or fall to min_lr_share over this phase's updates."""
+    min_lr_share: Share = 0.0
+    """What linear and cosine fall to, as a share of the peak: 0.1 leaves a tenth of it."""
     warmup_updates: Count = 0
     """Updates over which the learning rate rises linearly to its peak."""
     weight_decay: NotNegative = 0.0
