@@ -22,7 +22,7 @@ EIGHT = ["uno", "due", "quattro", "otto", "cinque", "sei", "sette"]
 
 
 def counting_parent(**settings: Any) -> ParentLogPerplexity:
-    """A parent of eight tokens (BOS is the first) to whom the words due, quattro, otto have probability 1/2, 1/4, 1/8."""
+    """A parent of eight tokens (BOS is the first); due, quattro, otto have probability 1/2, 1/4, 1/8."""
     lm = unigram_lm([1 / 64, 1 / 64, 1 / 2, 1 / 4, 1 / 8, 1 / 32, 1 / 32, 1 / 32])
     return ParentLogPerplexity(Speaker(lm, word_tokenizer(*EIGHT)), ParentLogPerplexityConfig(**settings))
 

@@ -2,7 +2,7 @@
 
     x(u)  = min(log PPL(u), ln V)         PPL the parent's perplexity, V its vocabulary; silence: ln V
     R     = -x(u)                         or, relative:  R = x(own) - x(u)
-    R     = (R - mean) / deviation        standardised: over the last 512 utterances that were not silent, these included
+    R     = (R - mean) / deviation        standardised: over the last 512 that were not silent, these included
 
 ln V is what guessing tokens blindly costs; below it no utterance is worse than silence. `own` is what the parent itself
 says after the same prompt, no longer in bytes than the utterance: a prompt that is hard to go on from then costs

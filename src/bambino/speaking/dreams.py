@@ -28,6 +28,7 @@ from bambino.text.heldout import is_heldout
 from bambino.text.replay import ReplayStream
 from bambino.text.streams import LineStream
 from bambino.text.tokens import TokenRows, start_token
+from bambino.text.words import count_words
 
 AT_ONCE = 64
 """Dreams sampled together."""
@@ -53,7 +54,7 @@ class Dreams:
     @property
     def words(self) -> int:
         """Whitespace-separated words that the baby wrote for itself."""
-        return sum(len(dream.text.split()) for dream in self.all)
+        return sum(count_words(dream.text) for dream in self.all)
 
     @property
     def tokens(self) -> int:
@@ -143,7 +144,8 @@ def dreaming_of(
     start = start_token(tokenizer)
     rows = [np.array([start, *one.ids], dtype=np.int32) for one in kept]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
-    tokens = TokenRows(np.concatenate(rows), offsets, np.array([not one.has_ended for one in kept]))
+    ids, is_truncated = np.concatenate(rows), np.array([not one.has_ended for one in kept])
+    tokens = TokenRows(ids, offsets, is_truncated, words_begun=np.zeros(len(ids), dtype=np.int64))
     one_source = np.zeros(len(kept), dtype=np.int64)
     lines = LineStream(tokens, one_source, [1.0], seed, "dreams", tokenizer.eos_token_id)
     last = config.share if config.last_share is None else config.last_share
