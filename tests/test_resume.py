@@ -44,6 +44,7 @@ VARIANTS = {
     "packed": ("--text.mode", "packed"),
     "averaged weights": ("--averaging.decay", "0.7", "--baby.dropout", "0.2"),
     "averaged weights, not used": ("--averaging.decay", "0.7", "--averaging.use", "raw"),
+    "dreams": ("--dreaming.share", "0.5", "--dreaming.texts", "5", "--dreaming.max_new_tokens", "6"),
     "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
 }
 

@@ -230,6 +230,8 @@ def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
+DREAMING = {"dreaming.texts": 8, "dreaming.max_new_tokens": 6}
+DREAMT = DREAMING | {"dreaming.share": 1.0}
 EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
 READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
 TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
@@ -255,6 +257,9 @@ def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
     return {
         f"{phase}.learning_rate": Case([2e-3], weights, context),
         f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context),
+        f"{phase}.min_lr_share": Case(
+            [0.5], metric(f"{phase}/learning_rate"), context | {f"{phase}.lr_scheduler_type": "cosine"}
+        ),
         f"{phase}.warmup_updates": Case([3], weights, context),
         f"{phase}.weight_decay": Case([0.1], weights, context),
         f"{phase}.adam_beta1": Case([0.5], weights, context),
@@ -321,6 +326,14 @@ CASES: dict[str, Case] = {
     "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
     "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
     "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
+    "dreaming.share": Case([0.5], metric("clm/dream_loss"), DREAMING),
+    "dreaming.last_share": Case([0.0], metric("total/dream_tokens"), DREAMT),
+    "dreaming.texts": Case([2], metric("total/words_self_written"), without(DREAMT, "dreaming.texts")),
+    "dreaming.max_new_tokens": Case(
+        [3], metric("total/words_self_written"), without(DREAMT, "dreaming.max_new_tokens")
+    ),
+    "dreaming.temperature": Case([0.1], metric("clm/dream_loss"), DREAMT),
+    "dreaming.top_p": Case([0.1], metric("clm/dream_loss"), DREAMT),
     "text.max_words": Case([500], metric("clm/loss")),
     "schedule.cycle": Case(
         [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],

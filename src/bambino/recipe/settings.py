@@ -116,6 +116,30 @@ class ReplayConfig(Settings):
     """The share at the last clm step, reached linearly; null: it stays as it is."""
 
 
+@dataclass(frozen=True)
+class DreamingConfig(Settings):
+    """The first baby's own texts, heard beside L2, so that it keeps its first language without a text of it."""
+
+    section: ClassVar[str] = "dreaming"
+
+    share: NotNegative = 0.0
+    """Dreams beside each L2 line of a clm step, as replay.share: 0.25 adds 8 to 32. 0: no dreaming."""
+    last_share: NotNegative | None = None
+    """The share at the last clm step, reached linearly; null: it stays as it is."""
+    texts: AtLeastOne = 1000
+    """Dreams that the first baby samples after BOS, once, before the first step; they are heard again and again."""
+    max_new_tokens: AtLeastOne = 64
+    """Longest dream, in baby tokens."""
+    temperature: Positive = 1.0
+    """Sampling temperature of dreams."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Sample dreams among the fewest tokens that hold this probability; null: among all."""
+
+    @property
+    def is_on(self) -> bool:
+        return self.share > 0 or bool(self.last_share)
+
+
 SIZES = {"1m": (128, 4, 4), "5m": (256, 6, 4), "14m": (384, 8, 6), "125m": (768, 12, 12)}
 """Name -> hidden size, layers, heads; named after the parameters they make (embeddings left out, but for 125m)."""
 
@@ -191,7 +215,9 @@ class PhaseConfig(Settings):
     learning_rate: Positive = 1.41e-5
     """Peak learning rate of this phase."""
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = "constant"
-    """From the peak, after warm-up: stay, or fall to zero over this phase's updates."""
+    """From the peak, after warm-up: stay, or fall to min_lr_share over this phase's updates."""
+    min_lr_share: Share = 0.0
+    """What linear and cosine fall to, as a share of the peak: 0.1 leaves a tenth of it."""
     warmup_updates: Count = 0
     """Updates over which the learning rate rises linearly to its peak."""
     weight_decay: NotNegative = 0.0
@@ -432,6 +458,8 @@ class Recipe(Settings):
     """The L2 text that the baby hears (clm) and that its prompts are cut from (ppo)."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """L1 text beside it."""
+    dreaming: DreamingConfig = field(default_factory=DreamingConfig)
+    """The first baby's own texts beside it."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)
