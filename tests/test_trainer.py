@@ -564,6 +564,7 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     )
     written: set[str] = set()
     given_prompt = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
+    given_prompt += ("--early_stopping.metric", "bits_per_byte/it")
     for i, more in enumerate([calibrated, given_prompt, CLM_ONLY]):
         recipe = make_recipe(*settings, *more, output_dir=str(i))
         trained(recipe, measures=measures_of(recipe))

@@ -20,6 +20,7 @@ from bambino.recipe.schedule import steps_for
 from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
 from bambino.speaking.speaker import Speaker
 from bambino.text.streams import Streams
+from bambino.training.best import BestSoFar
 
 
 def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: bool, has_rewards: bool) -> Recipe:
@@ -48,6 +49,12 @@ def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:
     batches = args.passes * streams.clm.epoch_size / args.batch_size
     wanted = max(1, math.ceil(batches - 1e-9))  # so that 0.1 * 30 is 3
     return replace(args, max_steps=steps_for(args.schedule, "clm", wanted))
+
+
+def best_of(args: Recipe) -> BestSoFar | None:
+    """What keeps the best evaluation, where the recipe goes by it."""
+    metric = args.stopping_metric
+    return None if metric is None else BestSoFar(args.early_stopping, metric)
 
 
 def phases_of(args: Recipe, known: Mapping[str, MakePhase]) -> dict[str, MakePhase]:

@@ -32,6 +32,7 @@ from bambino.text.replay import build_replay
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
+    best_of,
     feedback_of,
     kinds_of,
     made_of,
@@ -117,7 +118,7 @@ class BambinoTrainer:
             args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log, replay
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
-        self.state = RunState(learner, self.phases, costs)
+        self.state = RunState(learner, self.phases, costs, best=best_of(args))
         self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
@@ -125,6 +126,11 @@ class BambinoTrainer:
     def step(self) -> int:
         """Steps done."""
         return self.state.step
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do: all steps are done, or early_stopping has waited long enough."""
+        return self.session.is_over
 
     @property
     def measures(self) -> list[Measure]:
@@ -142,11 +148,11 @@ class BambinoTrainer:
         never stopped.
 
         Returns:
-            The last evaluation's metrics (empty when nothing was evaluated).
+            The last evaluation's metrics, of the best where its weights were kept (empty when nothing was evaluated).
         """
         try:
             with self.session.hold(resume_from_checkpoint):
-                while self.step < self.args.max_steps and not self.stop_requested:
+                while not self.is_over and not self.stop_requested:
                     self._reseed()
                     at = self.schedule.at(self.step)
                     phase = self.phases[at.phase]
