@@ -41,6 +41,10 @@ VARIANTS = {
     "fast kl_coef": ("--ppo.kl_horizon", "20", "--ppo.kl_target", "0.01"),
     "packed": ("--text.mode", "packed"),
     "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
+    "the best kept": (
+        *("--evaluation.eval_steps", "1", "--evaluation.utterances", "3"),
+        *("--early_stopping.metric", "speech/log_perplexity_with_prompt/baby"),
+    ),
 }
 
 MORE_VARIANTS = {

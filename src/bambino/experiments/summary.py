@@ -112,7 +112,7 @@ def summarize(run: RunRecord) -> dict[str, Any]:
 
 
 def _model_step(run: RunRecord) -> int | None:
-    """The step of the evaluation that tells of `model/`: the best one's where its weights were kept, else the last's."""
+    """The step of the evaluation that tells of `model/`: the best, where its weights were kept, else the last."""
     last = run.evaluations[-1] if run.evaluations else {}
     if "best/step" in last and run.settings["early_stopping"]["keep_best"]:
         return int(last["best/step"])

@@ -355,8 +355,8 @@ class Recipe(Settings):
     max_steps: Count = 180_000
     """Steps of Algorithm 1; a step consumes one batch."""
     passes: Positive | None = None
-    """In place of max_steps, which it wins over: how often the baby hears its text. The run has
-    ceil(lines * passes / batch_size) clm steps and the other phases' steps that the cycle puts between and after them;
+    """How often the baby hears its text; where given it counts, and max_steps does not. The run has
+    ceil(lines * passes / batch_size) clm steps, and the other phases' steps that the cycle puts between and after them;
     null: max_steps counts."""
     batch_size: AtLeastOne = 32
     """Lines (or packed rows) per step."""
