@@ -67,6 +67,7 @@ COMMANDS = [
     "compare",
     "meter",
     "interpolate",
+    "experiment",
     "nursery",
     "lm-eval-tasks",
     "recipes",

@@ -439,6 +439,19 @@ CASES: dict[str, Case] = {
 }
 
 
+EVERY_STEP = READ | ONLY_CLM | {"evaluation.eval_steps": 1, "clm.learning_rate": 0.3}
+"""A baby that first learns and then is ruined, measured at every step."""
+CASES |= {
+    "early_stopping.metric": Case(["bits_per_byte/it"], evaluated("best/step"), READ),
+    "early_stopping.patience": Case(
+        [1, 2],
+        lambda o: len(o.steps),
+        without(EVERY_STEP, "max_steps") | {"max_steps": 6, "early_stopping.metric": "bits_per_byte/it"},
+    ),
+    "early_stopping.keep_best": Case([False], weights, EVERY_STEP | {"early_stopping.metric": "bits_per_byte/it"}),
+}
+
+
 # ------------------------------------------------------------------------------------------------------------- runs
 
 
