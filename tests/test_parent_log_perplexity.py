@@ -22,7 +22,7 @@ EIGHT = ["uno", "due", "quattro", "otto", "cinque", "sei", "sette"]
 
 
 def counting_parent(**settings: Any) -> ParentLogPerplexity:
-    """A parent of eight tokens (BOS is the first) to whom the words due, quattro, otto have probability 1/2, 1/4, 1/8."""
+    """A parent of eight tokens (BOS is the first); due, quattro, otto have probability 1/2, 1/4, 1/8."""
     lm = unigram_lm([1 / 64, 1 / 64, 1 / 2, 1 / 4, 1 / 8, 1 / 32, 1 / 32, 1 / 32])
     return ParentLogPerplexity(Speaker(lm, word_tokenizer(*EIGHT)), ParentLogPerplexityConfig(**settings))
 
@@ -79,9 +79,7 @@ def test_a_hard_prompt_costs_nothing_where_the_parent_also_pays_for_it() -> None
 def test_the_parent_goes_on_no_longer_than_the_utterance() -> None:
     parent = echoing_parent().parent
     read: list[int] = []
-    own = continued(
-        parent, ["a", "b", "c"], [" d e", " d", ""], lambda lm, tokens: read.append(tokens), seed=1, step=2
-    )
+    own = continued(parent, ["a", "b", "c"], [" d e", " d", ""], lambda lm, tokens: read.append(tokens), seed=1, step=2)
     assert own.texts == ["a b c", "b c", "c"]
     assert own.has_ended == [False, False, False]
     assert read == [3 * 2 + 3 * 2]  # three prompts of two tokens, two tokens more each

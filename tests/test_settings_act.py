@@ -46,6 +46,7 @@ class Outcome:
     """Rows of metrics, without seconds."""
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
+    """The utterances of ppo and reinforce steps."""
     """The utterances of ppo steps."""
     recasts: list[dict[str, Any]] = field(default_factory=list)
     """What the baby was told, in any phase."""
@@ -104,6 +105,7 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
         display(row)
         if row["kind"] == "utterances":
             for said in row["rows"]:
+                (outcome.said if said["kind"] in ("ppo", "reinforce") else outcome.said_when_evaluated).append(said)
                 other = outcome.recasts if "recast" in said else outcome.said_when_evaluated
                 (outcome.said if said["kind"] == "ppo" else other).append(said)
         elif row["kind"] == "step":
@@ -201,11 +203,17 @@ BASE: dict[str, Any] = {
     "schedule.cycle": {"clm": 2, "ppo": 1},
     "clm.learning_rate": 1e-3,
     "ppo.learning_rate": 1e-3,
+    "reinforce.learning_rate": 1e-3,
     "rollout.prompt_tokens": 4,
     "rollout.max_new_tokens": 5,
     "evaluation.utterances": 0,
 }
 ONLY_CLM = {"schedule.cycle": {"clm": 1}, "max_steps": 3}
+COMPARED = {
+    "schedule.cycle": {"clm": 2, "reinforce": 1},
+    "feedback.parent_perplexity.for": "reinforce",
+}
+"""With the reinforce phase in ppo's place."""
 NEWBORN = ONLY_CLM | {
     "baby.model": None,
     "parent.model": None,
@@ -356,6 +364,21 @@ CASES: dict[str, Case] = {
     "ppo.ratio_threshold": Case([1.001], metric("ppo/skipped_updates"), {"ppo.learning_rate": 0.05}),
     "ppo.reference": Case(["phase_start", "ema", "none"], metric("ppo/kl")),
     "ppo.reference_decay": Case([0.5], metric("ppo/kl"), {"ppo.reference": "ema"}),
+    **optimizer_cases("reinforce", COMPARED | {"reinforce.epochs": 2}),
+    "reinforce.group_size": Case([2], prompts, COMPARED),
+    "reinforce.baseline": Case(["grpo", "batch"], weights, COMPARED),
+    "reinforce.epochs": Case([2], weights, COMPARED),
+    "reinforce.cliprange": Case([0.001], weights, COMPARED | {"reinforce.epochs": 2}),
+    # Among 960 random words of 320 there are EOS, so lengths differ.
+    "reinforce.loss_mean": Case(["utterances"], weights, COMPARED | {"rollout.max_new_tokens": 30, "batch_size": 16}),
+    "reinforce.kl_coef": Case([0.5], weights, COMPARED),
+    "reinforce.ratio_threshold": Case(
+        [1.001],
+        metric("reinforce/skipped_updates"),
+        COMPARED | {"reinforce.epochs": 4, "reinforce.learning_rate": 0.05},
+    ),
+    "reinforce.reference": Case(["phase_start", "ema", "none"], metric("reinforce/kl"), COMPARED),
+    "reinforce.reference_decay": Case([0.5], metric("reinforce/kl"), COMPARED | {"reinforce.reference": "ema"}),
     **feedback_cases("parent_perplexity", {}),
     "feedback.parent_perplexity.alpha": Case([1.0], rewards),
     "feedback.parent_perplexity.beta": Case([0.01], rewards),
@@ -540,6 +563,7 @@ def _defaults() -> list[tuple[str, Any]]:
     return tops + [(f"{s}.{written(k)}", v) for s, c in sections.items() for k, v in dataclasses.asdict(c).items()]
 
 
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "reinforce.", "feedback."))])
 def is_feedback_after_exposure(setting: str) -> bool:
     """Whether the setting's runs hear two batches before any feedback; recasts may stand beside the first already."""
     if not setting.startswith(("ppo.", "feedback.")) or setting not in CASES:

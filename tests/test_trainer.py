@@ -524,7 +524,7 @@ def defined() -> set[str]:
 def written_by(recipe: Recipe) -> set[str]:
     """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
     keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
-    keys = {re.sub(r"^ppo/feedback/.+$", "ppo/feedback/<kind>", key) for key in keys}
+    keys = {re.sub(r"^(ppo|reinforce)/feedback/.+$", r"\1/feedback/<kind>", key) for key in keys}
     keys = {re.sub(r"^(eval/(?:bits_per_byte|pairs|tasks))/[^/]+", r"\1/<name>", key) for key in keys}
     keys = {re.sub(r"/(term|field):.+$", r"/\1:<\1>", key) for key in keys}
     return {re.sub(r"^(eval/pairs/<name>)/(?!shortest$|term:|field:).+$", r"\1/<paradigm>", key) for key in keys}
@@ -565,9 +565,11 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     )
     written: set[str] = set()
     given_prompt = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
+    compared: tuple[str, ...] = ("--schedule.cycle", "{clm: 2, reinforce: 1}", f"{parent}.tau", "null")
+    compared += (f"{parent}.for", "reinforce", "--feedback.repetition.for", "reinforce")
     told = ("--schedule.cycle", "{clm: 2, recast: 1}", "--feedback.recast.for", "recast")
     told_beside = ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5")
-    for i, more in enumerate([calibrated, given_prompt, told, told_beside, CLM_ONLY]):
+    for i, more in enumerate([calibrated, given_prompt, compared, told, told_beside, CLM_ONLY]):
         recipe = make_recipe(*settings, *more, output_dir=str(i))
         trained(recipe, measures=measures_of(recipe))
         written |= written_by(recipe)

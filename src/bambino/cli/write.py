@@ -25,7 +25,9 @@ def _read(words: list[str]) -> Namespace:
     much.add_argument("--words", type=int, metavar="N", help="write lines until they hold N words; the last is whole")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the text file to write, a text a line")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, another text (default: 1)")
-    longest = f"longest line, in the model's tokens; the word that it cuts is left out (default: {USUAL.max_new_tokens})"
+    longest = (
+        f"longest line, in the model's tokens; the word that it cuts is left out (default: {USUAL.max_new_tokens})"
+    )
     parser.add_argument("--max_new_tokens", type=int, default=USUAL.max_new_tokens, metavar="N", help=longest)
     warmth = "sampling temperature (default: 1.0)"
     parser.add_argument("--temperature", type=float, default=USUAL.temperature, metavar="X", help=warmth)
@@ -35,9 +37,7 @@ def _read(words: list[str]) -> Namespace:
     for name in ("lines", "words"):
         if getattr(given, name) is not None and getattr(given, name) < 1:
             raise UsageError(f"--{name} {getattr(given, name)} is too few. Give 1 or more.")
-    given.how = RolloutConfig(
-        max_new_tokens=given.max_new_tokens, temperature=given.temperature, top_p=given.top_p
-    )
+    given.how = RolloutConfig(max_new_tokens=given.max_new_tokens, temperature=given.temperature, top_p=given.top_p)
     return given
 
 

@@ -2,7 +2,7 @@
 
     x(u)  = min(log PPL(u), ln V)         PPL the parent's perplexity, V its vocabulary; silence: ln V
     R     = -x(u)                         or, relative:  R = x(own) - x(u)
-    R     = (R - mean) / deviation        standardised: over the last 512 utterances that were not silent, these included
+    R     = (R - mean) / deviation        standardised: over the last 512 that were not silent, these included
 
 ln V is what guessing tokens blindly costs; below it no utterance is worse than silence. `own` is what the parent itself
 says after the same prompt, no longer in bytes than the utterance: a prompt that is hard to go on from then costs
@@ -94,9 +94,7 @@ class ParentLogPerplexity:
         """Put it back."""
         self.window = list(state["window"])
 
-    def _baseline(
-        self, prompts: list[str], completions: list[str], read: Read, seed: int, step: int
-    ) -> list[float]:
+    def _baseline(self, prompts: list[str], completions: list[str], read: Read, seed: int, step: int) -> list[float]:
         """The log-perplexity of what the parent itself says after each prompt, at most the floor."""
         own = continued(self.parent, prompts, completions, read, seed=seed, step=step)
         found = self._log_perplexities(own.prompts, own.texts, own.has_ended, read)
@@ -104,9 +102,7 @@ class ParentLogPerplexity:
         usual = fmean(costs) if costs else self.floor
         return [min(cost, self.floor) if math.isfinite(cost) else usual for cost in found]
 
-    def _log_perplexities(
-        self, prompts: list[str], texts: list[str], has_ended: list[bool], read: Read
-    ) -> list[float]:
+    def _log_perplexities(self, prompts: list[str], texts: list[str], has_ended: list[bool], read: Read) -> list[float]:
         """In nats per parent token; infinite for silence."""
         lm, tokenizer = self.parent.lm, self.parent.tokenizer
         scope, until = self.config.scope, self.config.until

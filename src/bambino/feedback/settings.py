@@ -15,7 +15,7 @@ from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
 from bambino.feedback.text_settings import RecastConfig
 from bambino.recipe.checks import Positive
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
     from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
@@ -29,6 +29,7 @@ class ParentPerplexityConfig(FeedbackConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.parent_perplexity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     alpha: Positive = 5.0
     """The largest reward."""

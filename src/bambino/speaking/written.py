@@ -8,6 +8,7 @@ from itertools import count
 from bambino.errors import ModelError
 from bambino.randomness import uniforms
 from bambino.recipe.settings import RolloutConfig
+from bambino.scoring.forward import context_length
 from bambino.speaking.rollout import sample
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import to_text
@@ -22,7 +23,7 @@ AT_ONCE = 64
 def written(speaker: Speaker, config: RolloutConfig, *, seed: int) -> Iterator[str]:
     """Endless lines of a speaker's own, each sampled after the start token: a pure function of the arguments.
 
-    A line that the token limit cut loses its last word; what is empty then is left out.
+    A line that the token limit or the model's context cut loses its last word; what is empty then is left out.
 
     Raises:
         ModelError: its tokenizer has no token that begins a text, or it says nothing at all.
@@ -31,8 +32,10 @@ def written(speaker: Speaker, config: RolloutConfig, *, seed: int) -> Iterator[s
     if start is None:
         raise ModelError("The tokenizer has neither BOS nor EOS, so nothing begins a text. Use a model that has one.")
     prompts = pad([[start]] * AT_ONCE, 0).to(speaker.lm.device)
+    context = context_length(speaker.lm)
+    longest = config.max_new_tokens if context is None else min(config.max_new_tokens, context - 1)
     for nth in count():
-        random = uniforms(AT_ONCE, config.max_new_tokens, seed=seed, stream="written", step=nth)
+        random = uniforms(AT_ONCE, longest, seed=seed, stream="written", step=nth)
         said = to_text(sample(speaker.lm, prompts, random, config, eos), speaker.tokenizer)
         ended = zip(said.completions, said.has_ended, strict=True)
         lines = [as_line(text if has_ended else text.rpartition(" ")[0]) for text, has_ended in ended]

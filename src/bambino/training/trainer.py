@@ -58,10 +58,11 @@ class BambinoTrainer:
         train_dataset: L2 texts (strings, or rows with a text in args.text.jsonl_field); None: args.text.sources.
         processing_class: the baby's tokenizer; None: the one saved with the model.
         parent_processing_class: the parent's tokenizer; None: the one saved with it.
-        reward_funcs: one or several functions of TRL's signature in place of args.feedback, added.
+        reward_funcs: one or several functions of TRL's signature in place of args.feedback, added;
+            for the phases of the schedule that learn from rewards.
         measures: what the baby is measured by, at step 0, every args.evaluation.eval_steps and at the end
             (`bambino.measures_of(args)`).
-        phases: phases of your own by name, beside clm and ppo; args.schedule.cycle names those that are used.
+        phases: phases of your own by name, beside those of bambino; args.schedule.cycle names those that are used.
         on_row: called with each row of metrics.jsonl, and with rows of kind "utterances" as the baby speaks.
     """
 
@@ -124,7 +125,7 @@ class BambinoTrainer:
         decay = args.averaging.decay
         average = None if decay is None else AveragedWeights(decay, self.baby.lm)
         self.state = RunState(learner, self.phases, costs, average)
-        self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
+        self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
     @property
