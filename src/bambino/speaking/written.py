@@ -38,7 +38,8 @@ def written(speaker: Speaker, config: RolloutConfig, *, seed: int) -> Iterator[s
         random = uniforms(AT_ONCE, longest, seed=seed, stream="written", step=nth)
         said = to_text(sample(speaker.lm, prompts, random, config, eos), speaker.tokenizer)
         ended = zip(said.completions, said.has_ended, strict=True)
-        lines = [as_line(text if has_ended else text.rpartition(" ")[0]) for text, has_ended in ended]
+        whole = [text if has_ended else text.rpartition(" ")[0] for text, has_ended in ended]
+        lines = [as_line(text.replace("\r", "\n")) for text in whole]
         if not any(lines):
             raise ModelError(f"None of {AT_ONCE} texts holds a whole word. Allow more tokens, or use another model.")
         yield from filter(None, lines)
