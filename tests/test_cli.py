@@ -72,6 +72,7 @@ COMMANDS = [
     "lm-eval-tasks",
     "recipes",
     "env",
+    "write",
 ]
 
 
