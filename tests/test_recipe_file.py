@@ -20,10 +20,10 @@ from bambino.recipe import file
 from bambino.recipe.checks import AtLeastOne
 from bambino.recipe.file import dump_recipe, setting_names, shipped
 from bambino.recipe.settings import (
+    BabyConfig,
     CLMConfig,
     EvaluationConfig,
     FeedbackConfig,
-    ModelConfig,
     PPOConfig,
     Recipe,
     ScheduleConfig,
@@ -148,7 +148,7 @@ def test_the_papers_recipe_has_the_papers_numbers() -> None:
 UNUSUAL = Recipe(
     output_dir="runs/città: #1",
     max_steps=0,
-    baby=ModelConfig("a/b", "1e3"),
+    baby=BabyConfig("a/b", "1e3"),
     text=TextConfig(sources=["a.txt", "null"], weights=[0.5, 2.0], heldout_every=None, mode="packed"),
     schedule=ScheduleConfig({"clm": 2, "ppo": 3}, True, {"clm": 4}),
     clm=CLMConfig(learning_rate=1e-5, max_grad_norm=1.0),

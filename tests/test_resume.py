@@ -42,6 +42,8 @@ VARIANTS = {
     "kinds of feedback": (f"{PARENT}.tau", "null", "--feedback.missing_eos.weight", "0.5"),
     "fast kl_coef": ("--ppo.kl_horizon", "20", "--ppo.kl_target", "0.01"),
     "packed": ("--text.mode", "packed"),
+    "averaged weights": ("--averaging.decay", "0.7", "--baby.dropout", "0.2"),
+    "averaged weights, not used": ("--averaging.decay", "0.7", "--averaging.use", "raw"),
     "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
 }
 

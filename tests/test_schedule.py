@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.recipe.schedule import Schedule, learning_rate
+from bambino.recipe.schedule import Schedule, learning_rate, steps_for
 from bambino.recipe.settings import PhaseConfig, ScheduleConfig
 
 
@@ -96,6 +96,27 @@ def test_a_block_begins_at_step_0_and_wherever_the_step_before_was_another_phase
     assert [at.begins for at in places] == [True, False] * 4 + [True]
     assert [at.ends for at in places] == [False, True] * 4 + [False]  # nothing comes after the last step
     assert [at.progress for at in places[:3]] == [0, 1 / 9, 2 / 9]
+
+
+def steps_of(wanted: int, **settings: Any) -> int:
+    return steps_for(ScheduleConfig(**settings), "clm", wanted)
+
+
+def test_a_run_of_so_many_clm_steps_ends_with_its_last_cycle() -> None:
+    # ccp ccp; ccp c
+    assert [steps_of(wanted, cycle={"clm": 2, "ppo": 1}) for wanted in (4, 3)] == [6, 4]
+    # pcc pcc; pcc pc: what would come next is another cycle's
+    assert [steps_of(wanted, cycle={"ppo": 1, "clm": 2}) for wanted in (4, 3)] == [6, 5]
+    # ppccc ccp; ppccc; ppc
+    warm = {"cycle": {"clm": 2, "ppo": 1}, "warmup": {"ppo": 2, "clm": 3}}
+    assert [steps_of(wanted, **warm) for wanted in (5, 3, 1)] == [8, 5, 3]
+
+
+@given(schedules, st.integers(1, 40))
+def test_steps_for_a_phase_give_it_just_so_many(schedule: Schedule, wanted: int) -> None:
+    for phase in schedule.config.cycle:
+        steps = steps_for(schedule.config, phase, wanted)
+        assert Schedule(schedule.config, steps).count(phase, steps) == wanted
 
 
 def rates(total: int, **settings: Any) -> list[float]:

@@ -230,6 +230,7 @@ READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
 TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
 SPOKEN = EVALUATED | {"evaluation.utterances": 3, "rollout.max_new_tokens": 12}
 ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
+LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
 
 
 def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
@@ -266,6 +267,8 @@ CASES: dict[str, Case] = {
     "output_dir": Case(["other"], lambda o: sorted({name.split("/")[0] for name in o.files}), {}, [["run"], ["other"]]),
     "seed": Case([1], weights),
     "max_steps": Case([0, 4], lambda o: o.phases, {}, ["ccpccp", "", "ccpc"]),
+    # Ten lines in batches of four: three, five and two batches; after every second one a ppo step.
+    "passes": Case([1.0, 2.0, 0.5], lambda o: o.phases, {"text.max_lines": 10}, ["ccpccp", "ccpc", "ccpccpc", "ccp"]),
     "batch_size": Case([2], lambda o: len(o.said), {}, [2 * 4, 2 * 2]),
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
@@ -281,6 +284,7 @@ CASES: dict[str, Case] = {
     ),
     "baby.model": Case(["<other baby>"], weights),
     "baby.revision": Case(["later"], weights, {"baby.model": "family/baby"}),
+    "baby.dropout": Case([0.0, 0.5], weights),
     "parent.model": Case(["<other parent>"], rewards),
     "parent.revision": Case(["later"], rewards, {"parent.model": "family/parent"}),
     "parent.must_know_l2": Case(
@@ -323,6 +327,8 @@ CASES: dict[str, Case] = {
     "shape.context": Case([48], positions_and_tokens, without(NEWBORN, "shape.context"), [(256, 300), (48, 300)]),
     "shape.vocab_size": Case([280], lambda o: positions_and_tokens(o)[1], without(NEWBORN, "shape.vocab_size")),
     **optimizer_cases("clm", ONLY_CLM),
+    "averaging.decay": Case([0.5, 0.9], metric("averaging/distance")),
+    "averaging.use": Case(["raw"], evaluated("eval/bits_per_byte/it"), READ | {"averaging.decay": 0.5}),
     "rollout.prompt_tokens": Case([3], prompts),
     "rollout.max_new_tokens": Case([3], completions),
     "rollout.temperature": Case([0.5, 2.0], completions),
@@ -370,6 +376,14 @@ CASES: dict[str, Case] = {
     "feedback.parent_perplexity.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
     **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
+    **feedback_cases("parent_log_perplexity", {}),
+    "feedback.parent_log_perplexity.relative": Case([True], rewards, LIKED),
+    "feedback.parent_log_perplexity.standardised": Case([True], rewards, LIKED),
+    "feedback.parent_log_perplexity.scope": Case(["utterance"], rewards, LIKED),
+    "feedback.parent_log_perplexity.until": Case(["last_word"], rewards, LIKED | {"rollout.max_new_tokens": 12}),
+    **feedback_cases("constant", {}),
+    "feedback.constant.value": Case([2.0], rewards, {"feedback.constant.for": "ppo"}, [[1.0] * 8, [2.0] * 8]),
+    **feedback_cases("random", {}),
     "evaluation.eval_steps": Case(
         [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
     ),

@@ -545,6 +545,7 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     settings += ("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
     settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
     settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
+    settings += ("--averaging.decay", "0.9")
     parent = "--feedback.parent_perplexity"
     calibrated: tuple[str, ...] = (
         f"{parent}.tau",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from bambino.losses.clm import clm_loss
 from bambino.phases.phase import State, Tools
 from bambino.phases.updates import Term, UpdateMeter
@@ -30,7 +32,7 @@ class CLMPhase:
             if part is not None:
                 tokens, targets = int(part.is_real.sum()), int(part.is_target.sum())
                 self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what)
-        return {f"clm/{name}": value for name, value in row.items()}
+        return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
 
     def hear(self, batch: TokenBatch, at: Place, replayed: TokenBatch | None = None) -> dict[str, float]:
         """One update on a batch of lines, and on L1 lines beside it: the mean over the targets of both."""
@@ -55,6 +57,12 @@ class CLMPhase:
 
     def restore(self, state: State) -> None:
         """Nothing to put back."""
+
+
+def fingerprint(batch: TokenBatch) -> int:
+    """32 bits of the sha256 of a batch's tokens, so that it can be seen later which runs heard the same."""
+    tokens = batch.input_ids[batch.is_real].numpy().tobytes()
+    return int.from_bytes(hashlib.sha256(tokens).digest()[:4], "big")
 
 
 def heard(batch: TokenBatch, *, weight: float = 1.0, name: str = "") -> Term:

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from bambino.errors import TrainingError
 from bambino.feedback.answers import Scores, Spans
 from bambino.feedback.credit import credit
-from bambino.feedback.rewards import Answer, Kind, StatefulReward, answer_of, is_dead
+from bambino.feedback.rewards import Answer, Kind, Moment, StatefulReward, answer_of, is_dead
 from bambino.models.reference import Reference
 from bambino.phases.phase import State, Tools
 from bambino.randomness import uniforms
@@ -56,7 +56,7 @@ def be_answered(
     """
     with tools.costs.time("reward"):
         said = to_text(rollout, tools.tokenizer)
-        answer = answer_of(kinds, said, tools.costs.read)
+        answer = answer_of(kinds, said, tools.costs.read, Moment(tools.recipe.seed, at.step))
         earned = sum(
             (kind.weight * carry(feedback, rollout, tools.tokenizer) for kind, feedback in answer.by_kind),
             torch.zeros_like(rollout.log_probs),

@@ -31,12 +31,21 @@ from bambino.recipe.checks import (
 class ModelConfig(Settings):
     """A causal language model in Hugging Face format."""
 
-    section: ClassVar[str] = "baby"
-
     model: str | None = None
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+
+
+@dataclass(frozen=True)
+class BabyConfig(ModelConfig):
+    """The baby: a causal LM pretrained on L1."""
+
+    section: ClassVar[str] = "baby"
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Probability of every dropout of the model, in cross-entropy terms (clm); PPO, utterances and scores are without.
+    model/ keeps what its config said; null: the model's own."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,19 @@ class CLMConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
+class AveragingConfig(Settings):
+    """A running mean of the baby's weights, which forgets less and is less noisy than the weights themselves."""
+
+    section: ClassVar[str] = "averaging"
+
+    decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of itself that the mean keeps at every step, whatever its phase; it begins as the first baby. null: no
+    mean."""
+    use: Literal["averaged", "raw"] = "averaged"
+    """With a decay, which weights are evaluated and go to model/. Training goes on from the raw ones in any case."""
+
+
+@dataclass(frozen=True)
 class RolloutConfig(Settings):
     """What the baby is asked and how it answers."""
 
@@ -367,6 +389,10 @@ class Recipe(Settings):
     """Seeds data order, sampling and dropout; each a stream of its own."""
     max_steps: Count = 180_000
     """Steps of Algorithm 1; a step consumes one batch."""
+    passes: Positive | None = None
+    """In place of max_steps, which it wins over: how often the baby hears its text. The run has
+    ceil(lines * passes / batch_size) clm steps and the other phases' steps that the cycle puts between and after them;
+    null: max_steps counts."""
     batch_size: AtLeastOne = 32
     """Lines (or packed rows) per step."""
     gradient_accumulation_steps: AtLeastOne = 1
@@ -382,7 +408,7 @@ class Recipe(Settings):
     """Checkpoints kept."""
     logging_steps: AtLeastOne = 10
     """Steps between lines on a console that is not a terminal. metrics.jsonl has every step."""
-    baby: ModelConfig = field(default_factory=ModelConfig)
+    baby: BabyConfig = field(default_factory=BabyConfig)
     """The baby: a causal LM pretrained on L1."""
     parent: ParentConfig = field(default_factory=ParentConfig)
     """The parent: a frozen causal LM of L2."""
@@ -396,6 +422,8 @@ class Recipe(Settings):
     """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)
     """Exposure: next-token prediction on L2 text."""
+    averaging: AveragingConfig = field(default_factory=AveragingConfig)
+    """A running mean of the baby's weights."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     """What the baby is asked and how it answers: prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
@@ -410,6 +438,8 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        has_clm = self.passes is None or "clm" in self.schedule.cycle
+        self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
         self._require_divisor(
             "gradient_accumulation_steps", self.gradient_accumulation_steps, "batch_size", self.batch_size

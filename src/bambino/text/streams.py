@@ -112,6 +112,11 @@ class PackedStream:
             total = self._epoch_tokens(0)[0].size
             raise TextError(f"An epoch of {total} tokens does not fill one row of text.max_length = {self.length}.")
 
+    @property
+    def epoch_size(self) -> int:
+        """Rows heard in the first epoch."""
+        return self.rows_in(0)
+
     def rows_in(self, epoch: int) -> int:
         """Rows that an epoch fills; under fractional weights epochs differ."""
         if epoch not in self._rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,8 +16,10 @@ from bambino.feedback.rewards import Kind, Reward, reward_name
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.participants import ModelLike
 from bambino.phases.phase import MakePhase, Phase, Tools
+from bambino.recipe.schedule import steps_for
 from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
 from bambino.speaking.speaker import Speaker
+from bambino.text.streams import Streams
 
 REWARDED = ("ppo", "reinforce")
 """Phases that learn from rewards; they cannot do without."""
@@ -39,6 +42,15 @@ def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: 
         text=replace(args.text, sources=[], weights=None) if has_dataset else args.text,
         feedback={} if has_rewards else feedback,
     )
+
+
+def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:
+    """The recipe with max_steps for the passes it asks for, which only the text tells."""
+    if args.passes is None:
+        return args
+    batches = args.passes * streams.clm.epoch_size / args.batch_size
+    wanted = max(1, math.ceil(batches - 1e-9))  # so that 0.1 * 30 is 3
+    return replace(args, max_steps=steps_for(args.schedule, "clm", wanted))
 
 
 def phases_of(args: Recipe, known: Mapping[str, MakePhase]) -> dict[str, MakePhase]:

@@ -73,6 +73,7 @@ class Session:
 
     def finish_step(self, at: Place, row: Row) -> None:
         """A step is done: count it, log it, evaluate and save when due."""
+        row |= self.state.end_step()
         self.state.step = at.step + 1
         self.log.step(self.state.step, at.phase, row | self.state.costs.row())
         every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
@@ -83,7 +84,7 @@ class Session:
 
     def measured(self) -> tuple[dict[str, float], list[Row]]:
         """Every score of every measure, and what the baby said."""
-        baby = Speaker(self.state.learner.baby.lm, self.tools.tokenizer)
+        baby = Speaker(self.state.published, self.tools.tokenizer)
         results = [measure(baby) for measure in self.measures]
         metrics = {f"eval/{score.name}": score.value for result in results for score in result.scores}
         return metrics, [row for result in results for row in result.said]

@@ -17,7 +17,9 @@ from transformers import PreTrainedTokenizerBase
 from bambino.errors import RecipeError
 from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
+from bambino.models.averaging import AveragedWeights
 from bambino.models.baby import Baby
+from bambino.models.dropout import set_dropout
 from bambino.models.participants import ModelLike, check_context, load_participants
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
@@ -39,6 +41,7 @@ from bambino.training.parts import (
     resolved,
     speaker_of,
     texts_of,
+    with_steps_for_passes,
 )
 from bambino.training.publishing import Publisher
 from bambino.training.session import Session
@@ -82,7 +85,6 @@ class BambinoTrainer:
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
-        self.schedule = Schedule(args.schedule, args.max_steps)
         makers = phases_of(args, PHASES | dict(phases or {}))
         self.accelerator = accelerator_of(args)
 
@@ -90,6 +92,8 @@ class BambinoTrainer:
         passed = (model, processing_class, args.baby, parent, parent_processing_class, args.parent)
         participants = load_participants(*passed, needs_parent=needs_parent)
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
+        if args.baby.dropout is not None:
+            set_dropout(lm, args.baby.dropout)
         speech = args.rollout.prompt_tokens + args.rollout.max_new_tokens
         check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech})
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
@@ -97,6 +101,8 @@ class BambinoTrainer:
         sizes = {"batch_size": args.batch_size, "prompt_tokens": args.rollout.prompt_tokens}
         texts = texts_of(train_dataset, args.text.jsonl_field)
         streams = build_streams(args.text, self.processing_class, seed=args.seed, **sizes, dataset=texts)
+        args = self.args = with_steps_for_passes(args, streams)
+        self.schedule = Schedule(args.schedule, args.max_steps)
         can_pack = reads_packed_rows(lm, args.text.max_length)
         if args.text.mode == "packed" and not can_pack:
             raise RecipeError("text.mode", f"{type(lm).__name__} cannot keep packed lines apart. Use text.mode lines.")
@@ -116,7 +122,9 @@ class BambinoTrainer:
             args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log, replay
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
-        self.state = RunState(learner, self.phases, costs)
+        decay = args.averaging.decay
+        average = None if decay is None else AveragedWeights(decay, self.baby.lm)
+        self.state = RunState(learner, self.phases, costs, average)
         self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
@@ -135,7 +143,7 @@ class BambinoTrainer:
         self.session.measures = measures
 
     def train(self, resume_from_checkpoint: bool | str | Path = False) -> Row:
-        """Run Algorithm 1 to max_steps, from the start or from where the run in output_dir stopped.
+        """Run Algorithm 1 to args.max_steps, from the start or from where the run in output_dir stopped.
 
         One trainer may be stopped, or interrupted once there is a checkpoint, and go on: the bits are those of a run
         never stopped.
