@@ -47,6 +47,9 @@ class Outcome:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
     """The utterances of ppo and reinforce steps."""
+    """The utterances of ppo steps."""
+    recasts: list[dict[str, Any]] = field(default_factory=list)
+    """What the baby was told, in any phase."""
     said_when_evaluated: list[dict[str, Any]] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -103,6 +106,8 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
         if row["kind"] == "utterances":
             for said in row["rows"]:
                 (outcome.said if said["kind"] in ("ppo", "reinforce") else outcome.said_when_evaluated).append(said)
+                other = outcome.recasts if "recast" in said else outcome.said_when_evaluated
+                (outcome.said if said["kind"] == "ppo" else other).append(said)
         elif row["kind"] == "step":
             kept = {name: v for name, v in row.items() if not name.startswith("time/") and name != "total/seconds"}
             outcome.steps.append(kept)
@@ -231,6 +236,13 @@ TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
 SPOKEN = EVALUATED | {"evaluation.utterances": 3, "rollout.max_new_tokens": 12}
 ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
 LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
+
+RECAST = {"schedule.cycle": {"clm": 2, "recast": 1}, "feedback.recast.for": "recast"}
+RECAST_BESIDE = ONLY_CLM | {"feedback.recast.for": "clm"}
+
+
+def recasts(outcome: Outcome) -> list[str]:
+    return [said["recast"] for said in outcome.recasts]
 
 
 def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
@@ -376,6 +388,14 @@ CASES: dict[str, Case] = {
     "feedback.parent_perplexity.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
     **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
+    **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3}),
+    "feedback.recast.for": Case(["clm"], weights, ONLY_CLM | {"feedback.recast.max_new_tokens": 12}),
+    "feedback.recast.weight": Case([0.5], weights, RECAST_BESIDE),
+    "feedback.recast.share": Case([0.5], lambda o: len(o.recasts), RECAST_BESIDE, [3 * 1, 3 * 2]),
+    "feedback.recast.max_new_tokens": Case([3], recasts, RECAST),
+    "feedback.recast.temperature": Case([0.5], recasts, RECAST),
+    "feedback.recast.top_k": Case([1], recasts, RECAST),
+    "feedback.recast.top_p": Case([0.1], recasts, RECAST),
     **feedback_cases("parent_log_perplexity", {}),
     "feedback.parent_log_perplexity.relative": Case([True], rewards, LIKED),
     "feedback.parent_log_perplexity.standardised": Case([True], rewards, LIKED),
@@ -544,6 +564,14 @@ def _defaults() -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "reinforce.", "feedback."))])
+def is_feedback_after_exposure(setting: str) -> bool:
+    """Whether the setting's runs hear two batches before any feedback; recasts may stand beside the first already."""
+    if not setting.startswith(("ppo.", "feedback.")) or setting not in CASES:
+        return False
+    return not setting.startswith("feedback.recast") or CASES[setting].context.get("schedule.cycle") != {"clm": 1}
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if is_feedback_after_exposure(name)])
 def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
     setting: str, runs: Callable[[dict[str, Any]], Outcome]
 ) -> None:

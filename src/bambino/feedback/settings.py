@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bambino.errors import RecipeError
 from bambino.feedback.controls import ConstantConfig, RandomConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
+from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
+from bambino.feedback.text_settings import RecastConfig
 from bambino.recipe.checks import Positive
 from bambino.recipe.settings import FeedbackConfig
 
@@ -73,22 +74,12 @@ class ParentLogPerplexityConfig(FeedbackConfig):
         return ParentLogPerplexity(the_parent(parent, self), self)
 
 
-def the_parent(parent: Speaker | None, config: FeedbackConfig) -> Speaker:
-    """The parent that a kind needs.
-
-    Raises:
-        RecipeError: there is none.
-    """
-    if parent is None:
-        raise RecipeError("parent.model", f"{config.section} needs a parent: --parent.model PATH")
-    return parent
-
-
 KINDS: dict[str, type[FeedbackConfig]] = {
     "parent_perplexity": ParentPerplexityConfig,
     "parent_log_perplexity": ParentLogPerplexityConfig,
     "repetition": RepetitionConfig,
     "missing_eos": MissingEOSConfig,
+    "recast": RecastConfig,
     "constant": ConstantConfig,
     "random": RandomConfig,
 }

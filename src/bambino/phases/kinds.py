@@ -28,4 +28,10 @@ def _reinforce(tools: Tools) -> Phase:
     return ReinforcePhase(tools)
 
 
-PHASES: dict[str, MakePhase] = {"clm": _clm, "ppo": _ppo, "reinforce": _reinforce}
+def _recast(tools: Tools) -> Phase:
+    from bambino.phases.recast import RecastPhase
+
+    return RecastPhase(tools)
+
+
+PHASES: dict[str, MakePhase] = {"clm": _clm, "ppo": _ppo, "reinforce": _reinforce, "recast": _recast}

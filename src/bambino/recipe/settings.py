@@ -214,6 +214,13 @@ class CLMConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
+class RecastPhaseConfig(PhaseConfig):
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+
+    section: ClassVar[str] = "recast"
+
+
+@dataclass(frozen=True)
 class AveragingConfig(Settings):
     """A running mean of the baby's weights, which forgets less and is less noisy than the weights themselves."""
 
@@ -430,6 +437,8 @@ class Recipe(Settings):
     """Learning from feedback: proximal policy optimization on what the baby said."""
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     """Learning from feedback without a critic: REINFORCE on groups of utterances (RLOO, GRPO), or on spans."""
+    recast: RecastPhaseConfig = field(default_factory=RecastPhaseConfig)
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
     feedback: dict[str, FeedbackConfig] = field(default_factory=dict)
     """What comes back for what the baby said: kinds by name, each with its settings. Where none is named it is
     parent_perplexity, for ppo; where some are named, it is those."""

@@ -50,7 +50,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: 
 
 
 def encode_from(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int]
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int], *, with_start: bool = True
 ) -> list[tuple[list[int], int]]:
     """Token ids as `encode` gives them, and how many of the last ones end after a character offset of their text.
 
@@ -61,7 +61,7 @@ def encode_from(
     encoded = tokenizer(
         texts, return_attention_mask=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
     )
-    start = start_token(tokenizer)
+    start = start_token(tokenizer) if with_start else None
     result = []
     for ids, spans, offset in zip(encoded["input_ids"], encoded["offset_mapping"], offsets, strict=True):
         row = _without_eos(list(ids), tokenizer)
