@@ -55,7 +55,7 @@ class Continuations:
     def recasts(
         self, prompts: list[str], said: Utterances | None, *, seed: int, stream: str, first: int, read: Read
     ) -> Recasts:
-        """What the parent samples after each prompt, without a last word that the token limit cut; nothing after a prompt
+        """What the parent samples after each prompt, without a last word that the token limit cut; nothing after one
         that is no token to it or fills its context."""
         lm, tokenizer = self.parent.lm, self.parent.tokenizer
         context, rows = context_length(lm) or 1 << 30, encode(tokenizer, prompts)

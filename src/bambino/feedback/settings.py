@@ -15,7 +15,7 @@ from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
 from bambino.feedback.text_settings import RecastConfig
 from bambino.recipe.checks import Positive
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
     from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
@@ -30,6 +30,7 @@ class ParentPerplexityConfig(FeedbackConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.parent_perplexity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     alpha: Positive = 5.0
     """The largest reward."""
@@ -80,6 +81,7 @@ class ParentSpansConfig(FeedbackConfig):
     """Each piece s of an utterance earns -d_s, d_s = log pi_baby(s) - log p_parent(s): what it adds to the KL."""
 
     needs_parent: ClassVar[bool] = True
+    babylm: ClassVar[BabyLMRule] = "parent_words_count"
     section: ClassVar[str] = "feedback.parent_spans"
 
     for_: str = "reinforce"

@@ -32,9 +32,11 @@ class CLMPhase:
         beside, row = self.beside(at)
         with self.tools.costs.time(self.name):
             row |= self.hear(batch, at, beside)
+        words = {self.name: self.tools.streams.clm_words(at)}
+        if self.tools.replay is not None:
+            words["replay"] = self.tools.replay.words(at.nth)
         for term in (heard(batch), *beside):
-            tokens, targets = int(term.batch.is_real.sum()), int(term.targets.sum())
-            self.tools.costs.heard(self.learner.baby.lm, tokens, targets, term.name or self.name)
+            self._count(term.name or self.name, term, words.get(term.name or self.name))
         return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
 
     def beside(self, at: Place) -> tuple[list[Term], Row]:
@@ -54,6 +56,10 @@ class CLMPhase:
         terms = mean_over_targets([heard(batch), *beside])
         report = self.updates.take(at.nth, terms, with_dropout=True, keep_gradient=at.ends)
         return report | {"targets": targets, "update_norm": meter.norm()}
+
+    def _count(self, what: str, term: Term, words: int | None) -> None:
+        tokens, targets = int(term.batch.is_real.sum()), int(term.targets.sum())
+        self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what, words=words)
 
     def begin_block(self) -> None:
         """Nothing to do."""

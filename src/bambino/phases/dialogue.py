@@ -57,6 +57,8 @@ def be_answered(
     """
     with tools.costs.time("reward"):
         said = to_text(rollout, tools.tokenizer)
+        tools.costs.written("people", said.prompts)
+        tools.costs.written("baby", said.completions)
         moment, tokens = Moment(tools.recipe.seed, at.step), partial(said_tokens, rollout, tools.tokenizer)
         answer = answer_of(kinds, said, tools.costs.read, moment, tokens)
         earned = sum(

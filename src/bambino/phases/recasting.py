@@ -102,6 +102,8 @@ class Recasting:
         seed, stream, read = tools.recipe.seed, f"{self.phase}/{self.kind.name}", tools.costs.read
         with tools.costs.time("reward"):
             recasts = self.recaster.recasts(texts, said, seed=seed, stream=stream, first=first, read=read)
+        tools.costs.written("people", texts)
+        tools.costs.written("parent", filter(None, recasts.texts))
         tools.log.utterances(self.phase, at.step + 1, _rows(recasts, said))
         return rows_of(recasts, tokenizer, tools.recipe.text), _metrics(recasts)
 

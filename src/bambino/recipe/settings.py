@@ -295,6 +295,12 @@ class PPOConfig(PhaseConfig):
     """With reference ema: the share of itself that the running mean keeps at every step."""
 
 
+BabyLMRule = Literal["allowed", "parent_words_count", "text_counts", "not stated"]
+"""Whether BabyLM's rules (arXiv 2502.10645) let a kind of feedback into a budget of words. allowed: numbers may come
+from outside, and nothing of them counts. parent_words_count: what comes back shows the parent's distributions, so all
+words that the parent was raised on count. text_counts: allowed, and the words written for the baby count."""
+
+
 @dataclass(frozen=True)
 class ReinforceConfig(PhaseConfig):
     """Feedback without a critic: REINFORCE on what the baby said, judged against what else it said."""
@@ -343,6 +349,7 @@ class FeedbackConfig(Settings):
     """What this kind's rewards are multiplied by before those of all kinds are added up."""
 
     needs_parent: ClassVar[bool] = False
+    babylm: ClassVar[BabyLMRule] = "not stated"
 
     @abstractmethod
     def make(self, parent: Any) -> Any:

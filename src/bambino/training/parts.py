@@ -84,6 +84,16 @@ def feedback_of(args: Recipe) -> dict[str, FeedbackConfig]:
     return {name: config for name, config in args.feedback.items() if config.for_ in args.schedule.phases}
 
 
+def heard_and_answered(tools: Tools) -> dict[str, Any]:
+    """Part of data.json: the texts that are heard, the names of what answers, and what BabyLM's rules say of each."""
+    return {
+        **tools.streams.manifest,
+        "replay": None if tools.replay is None else tools.replay.manifest,
+        "rewards": [kind.name for kind in tools.kinds],
+        "babylm": {name: config.babylm for name, config in feedback_of(tools.recipe).items()},
+    }
+
+
 def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: Speaker | None) -> list[Kind]:
     """The feedback itself. Functions passed in are for the phases that learn from rewards, and replace what the recipe
     names.

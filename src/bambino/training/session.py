@@ -22,6 +22,7 @@ from bambino.runs.directory import FORMAT, RunDirectory, holds_run
 from bambino.runs.log import Row
 from bambino.runs.provenance import check_same_run, environment, note_environment
 from bambino.speaking.speaker import Speaker
+from bambino.training.parts import heard_and_answered
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 
@@ -113,11 +114,9 @@ class Session:
         """What the run is made of, for data.json."""
         return {
             "format": FORMAT,
-            **self.tools.streams.manifest,
-            "replay": None if self.tools.replay is None else self.tools.replay.manifest,
+            **heard_and_answered(self.tools),
             **self.participants.digests,
             "evaluation": {measure.name: measure.depends_on for measure in self.measures},
-            "rewards": [kind.name for kind in self.tools.kinds],
             "phases": list(self.state.phases),
         }
 

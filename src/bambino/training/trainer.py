@@ -125,7 +125,7 @@ class BambinoTrainer:
         decay = args.averaging.decay
         average = None if decay is None else AveragedWeights(decay, self.baby.lm)
         self.state = RunState(learner, self.phases, costs, average)
-        self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
+        self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
     @property
