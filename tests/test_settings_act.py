@@ -214,6 +214,12 @@ COMPARED = {
     "feedback.parent_perplexity.for": "reinforce",
 }
 """With the reinforce phase in ppo's place."""
+SPANS = {
+    "schedule.cycle": {"clm": 2, "reinforce": 1},
+    "reinforce.baseline": "batch",
+    "feedback.parent_spans.weight": 1.0,
+    "rollout.max_new_tokens": 12,
+}
 NEWBORN = ONLY_CLM | {
     "baby.model": None,
     "parent.model": None,
@@ -392,6 +398,12 @@ CASES: dict[str, Case] = {
     ),
     "reinforce.reference": Case(["phase_start", "ema", "none"], metric("reinforce/kl"), COMPARED),
     "reinforce.reference_decay": Case([0.5], metric("reinforce/kl"), COMPARED | {"reinforce.reference": "ema"}),
+    "feedback.parent_spans.weight": Case(
+        [2.0], rewards, without(SPANS, "feedback.parent_spans.weight") | {"feedback.parent_spans.unit": "word"}
+    ),
+    "feedback.parent_spans.for": Case(["ppo"], rewards, SPANS | {"feedback.repetition.for": "reinforce"}),
+    "feedback.parent_spans.unit": Case(["token"], rewards, SPANS),
+    "feedback.parent_spans.clip": Case([0.01], rewards, SPANS),
     **feedback_cases("parent_perplexity", {}),
     "feedback.parent_perplexity.alpha": Case([1.0], rewards),
     "feedback.parent_perplexity.beta": Case([0.01], rewards),

@@ -568,7 +568,14 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     given_prompt: tuple[str, ...] = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
     given_prompt += ("--early_stopping.metric", "bits_per_byte/it")
     compared: tuple[str, ...] = ("--schedule.cycle", "{clm: 2, reinforce: 1}", f"{parent}.tau", "null")
-    compared += (f"{parent}.for", "reinforce", "--feedback.repetition.for", "reinforce")
+    compared += (
+        f"{parent}.for",
+        "reinforce",
+        "--feedback.repetition.for",
+        "reinforce",
+        "--feedback.parent_spans.unit",
+        "token",
+    )
     told = ("--schedule.cycle", "{clm: 2, recast: 1}", "--feedback.recast.for", "recast")
     told_beside = ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5")
     for i, more in enumerate([calibrated, given_prompt, compared, told, told_beside, CLM_ONLY]):
