@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bambino.errors import RecipeError
+from bambino.feedback.controls import ConstantConfig, RandomConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
+from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
+from bambino.feedback.text_settings import RecastConfig
 from bambino.recipe.checks import Positive
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
+    from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
     from bambino.feedback.parent_perplexity import ParentPerplexity
     from bambino.speaking.speaker import Speaker
 
@@ -26,6 +29,7 @@ class ParentPerplexityConfig(FeedbackConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.parent_perplexity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     alpha: Positive = 5.0
     """The largest reward."""
@@ -44,14 +48,40 @@ class ParentPerplexityConfig(FeedbackConfig):
         """The feedback itself."""
         from bambino.feedback.parent_perplexity import ParentPerplexity
 
-        if parent is None:
-            raise RecipeError("parent.model", "feedback.parent_perplexity needs a parent: --parent.model PATH")
-        return ParentPerplexity(parent.lm, parent.tokenizer, self)
+        speaker = the_parent(parent, self)
+        return ParentPerplexity(speaker.lm, speaker.tokenizer, self)
+
+
+@dataclass(frozen=True)
+class ParentLogPerplexityConfig(FeedbackConfig):
+    """R = -min(log PPL, ln V), PPL the parent's perplexity per parent token, V its vocabulary; silence earns -ln V."""
+
+    needs_parent: ClassVar[bool] = True
+    section: ClassVar[str] = "feedback.parent_log_perplexity"
+
+    relative: bool = False
+    """true: against the log-perplexity of what the parent itself says after the same prompt, which it samples."""
+    standardised: bool = False
+    """true: less the mean of the last 512 utterances' rewards, over their standard deviation."""
+    scope: Literal["whole", "utterance"] = "whole"
+    """Which parent tokens count: prompt and utterance, or the utterance's alone, given the prompt."""
+    until: Literal["cut", "last_word"] = "cut"
+    """Score to the end of the text, or leave out a last word that was cut by the token limit."""
+
+    def make(self, parent: Speaker | None) -> ParentLogPerplexity:
+        """The feedback itself."""
+        from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
+
+        return ParentLogPerplexity(the_parent(parent, self), self)
 
 
 KINDS: dict[str, type[FeedbackConfig]] = {
     "parent_perplexity": ParentPerplexityConfig,
+    "parent_log_perplexity": ParentLogPerplexityConfig,
     "repetition": RepetitionConfig,
     "missing_eos": MissingEOSConfig,
+    "recast": RecastConfig,
+    "constant": ConstantConfig,
+    "random": RandomConfig,
 }
 """Kinds of feedback that a recipe may name."""

@@ -32,12 +32,21 @@ from bambino.recipe.metrics import direction_of
 class ModelConfig(Settings):
     """A causal language model in Hugging Face format."""
 
-    section: ClassVar[str] = "baby"
-
     model: str | None = None
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+
+
+@dataclass(frozen=True)
+class BabyConfig(ModelConfig):
+    """The baby: a causal LM pretrained on L1."""
+
+    section: ClassVar[str] = "baby"
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Probability of every dropout of the model, in cross-entropy terms (clm); PPO, utterances and scores are without.
+    model/ keeps what its config said; null: the model's own."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +215,26 @@ class CLMConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
+class RecastPhaseConfig(PhaseConfig):
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+
+    section: ClassVar[str] = "recast"
+
+
+@dataclass(frozen=True)
+class AveragingConfig(Settings):
+    """A running mean of the baby's weights, which forgets less and is less noisy than the weights themselves."""
+
+    section: ClassVar[str] = "averaging"
+
+    decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of itself that the mean keeps at every step, whatever its phase; it begins as the first baby. null: no
+    mean."""
+    use: Literal["averaged", "raw"] = "averaged"
+    """With a decay, which weights are evaluated and go to model/. Training goes on from the raw ones in any case."""
+
+
+@dataclass(frozen=True)
 class RolloutConfig(Settings):
     """What the baby is asked and how it answers."""
 
@@ -267,6 +296,50 @@ class PPOConfig(PhaseConfig):
     """With reference ema: the share of itself that the running mean keeps at every step."""
 
 
+BabyLMRule = Literal["allowed", "parent_words_count", "text_counts", "not stated"]
+"""Whether BabyLM's rules (arXiv 2502.10645) let a kind of feedback into a budget of words. allowed: numbers may come
+from outside, and nothing of them counts. parent_words_count: what comes back shows the parent's distributions, so all
+words that the parent was raised on count. text_counts: allowed, and the words written for the baby count."""
+
+
+@dataclass(frozen=True)
+class ReinforceConfig(PhaseConfig):
+    """Feedback without a critic: REINFORCE on what the baby said, judged against what else it said."""
+
+    section: ClassVar[str] = "reinforce"
+
+    group_size: AtLeastOne = 4
+    """Utterances after each prompt; batch_size is divided by it, so 32 utterances of 4 have 8 prompts."""
+    baseline: Literal["rloo", "grpo", "batch"] = "rloo"
+    """What a reward is compared with. rloo: the mean of the other utterances after the same prompt. grpo: the mean of
+    all of them, and divided by their standard deviation. batch: each kind's mean over the batch's tokens, and a token
+    answers only for the span it lies in (for spans)."""
+    epochs: AtLeastOne = 1
+    """Updates on the batch of utterances, all of them in each."""
+    cliprange: Positive = 0.2
+    """With several epochs: policy ratios are clipped to 1 +- this."""
+    loss_mean: Literal["tokens", "utterances"] = "tokens"
+    """tokens: every token of the batch weighs the same (RLOO, Dr. GRPO). utterances: the mean over utterances of each
+    one's mean (GRPO as published), in which the tokens of long utterances weigh less."""
+    kl_coef: NotNegative = 0.0
+    """Weight of the penalty log pi - log pi_ref: taken off an utterance's reward, or with baseline batch off each
+    token's own."""
+    ratio_threshold: Annotated[float, Field(gt=1)] = 10.0
+    """Skip an update whose mean ratio of new to old probabilities exceeds this."""
+    reference: Literal["initial", "phase_start", "ema", "none"] = "initial"
+    """What the KL is measured against: the first baby, the baby at the start of each reinforce phase, a running mean of
+    the baby, or nothing."""
+    reference_decay: Share = 0.99
+    """With reference ema: the share of itself that the running mean keeps at every step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        alone = "leaves an utterance nothing to be compared with. Use 2 or more, or reinforce.baseline batch."
+        self.require(self.group_size > 1 or self.baseline == "batch", "group_size", alone)
+        nothing = "has no reference to be measured against. Use 0, or a reinforce.reference other than none."
+        self.require(self.kl_coef == 0 or self.reference != "none", "kl_coef", nothing)
+
+
 @dataclass(frozen=True)
 class FeedbackConfig(Settings):
     """What every kind of feedback has. A kind's own settings derive from it, beside its function (`feedback/`)."""
@@ -277,6 +350,7 @@ class FeedbackConfig(Settings):
     """What this kind's rewards are multiplied by before those of all kinds are added up."""
 
     needs_parent: ClassVar[bool] = False
+    babylm: ClassVar[BabyLMRule] = "not stated"
 
     @abstractmethod
     def make(self, parent: Any) -> Any:
@@ -373,7 +447,7 @@ class Recipe(Settings):
     """Checkpoints kept."""
     logging_steps: AtLeastOne = 10
     """Steps between lines on a console that is not a terminal. metrics.jsonl has every step."""
-    baby: ModelConfig = field(default_factory=ModelConfig)
+    baby: BabyConfig = field(default_factory=BabyConfig)
     """The baby: a causal LM pretrained on L1."""
     parent: ParentConfig = field(default_factory=ParentConfig)
     """The parent: a frozen causal LM of L2."""
@@ -387,10 +461,16 @@ class Recipe(Settings):
     """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)
     """Exposure: next-token prediction on L2 text."""
+    averaging: AveragingConfig = field(default_factory=AveragingConfig)
+    """A running mean of the baby's weights."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     """What the baby is asked and how it answers: prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """Learning from feedback: proximal policy optimization on what the baby said."""
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    """Learning from feedback without a critic: REINFORCE on groups of utterances (RLOO, GRPO), or on spans."""
+    recast: RecastPhaseConfig = field(default_factory=RecastPhaseConfig)
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
     feedback: dict[str, FeedbackConfig] = field(default_factory=dict)
     """What comes back for what the baby said: kinds by name, each with its settings. Where none is named it is
     parent_perplexity, for ppo; where some are named, it is those."""
@@ -416,6 +496,10 @@ class Recipe(Settings):
                 "ppo.minibatch_size",
                 self.minibatch_size,
             )
+
+        if "reinforce" in self.schedule.phases:
+            group = self.reinforce.group_size
+            self._require_divisor("reinforce.group_size", group, "batch_size", self.batch_size)
 
     @property
     def minibatch_size(self) -> int:

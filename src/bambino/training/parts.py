@@ -22,6 +22,9 @@ from bambino.speaking.speaker import Speaker
 from bambino.text.streams import Streams
 from bambino.training.best import BestSoFar
 
+REWARDED = ("ppo", "reinforce")
+"""Phases that learn from rewards; they cannot do without."""
+
 
 def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: bool, has_rewards: bool) -> Recipe:
     """The recipe with what is really used: models and text passed in from Python, the feedback where none is named;
@@ -88,19 +91,33 @@ def feedback_of(args: Recipe) -> dict[str, FeedbackConfig]:
     return {name: config for name, config in args.feedback.items() if config.for_ in args.schedule.phases}
 
 
+def heard_and_answered(tools: Tools) -> dict[str, Any]:
+    """Part of data.json: the texts that are heard, the names of what answers, and what BabyLM's rules say of each."""
+    return {
+        **tools.streams.manifest,
+        "replay": None if tools.replay is None else tools.replay.manifest,
+        "rewards": [kind.name for kind in tools.kinds],
+        "babylm": {name: config.babylm for name, config in feedback_of(tools.recipe).items()},
+    }
+
+
 def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: Speaker | None) -> list[Kind]:
-    """The feedback itself. Functions passed in are for ppo and replace what the recipe names.
+    """The feedback itself. Functions passed in are for the phases that learn from rewards, and replace what the recipe
+    names.
 
     Raises:
-        RecipeError: ppo has none to learn from.
+        RecipeError: such a phase has none to learn from.
     """
+    rewarded = [phase for phase in REWARDED if phase in args.schedule.phases]
     if reward_funcs is not None:
         rewards = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
-        return [Kind(reward_name(reward), reward) for reward in rewards]
+        return [Kind(reward_name(reward), reward, phase) for phase in rewarded or REWARDED[:1] for reward in rewards]
     kinds = [Kind(name, one.make(parent), one.for_, one.weight) for name, one in feedback_of(args).items()]
-    if FeedbackConfig.for_ in args.schedule.phases and all(kind.phase != FeedbackConfig.for_ for kind in kinds):
-        problem = f"No kind of feedback is for {FeedbackConfig.for_}, so it has nothing to learn from."
-        raise RecipeError("feedback", f"{problem} Name one, or leave the phase out of schedule.cycle.")
+    for phase in rewarded:
+        if all(kind.phase != phase for kind in kinds):
+            problem = f"No kind of feedback is for {phase}, so it has nothing to learn from."
+            way_out = f"Give one `for: {phase}`, or leave the phase out of schedule.cycle."
+            raise RecipeError("feedback", f"{problem} {way_out}")
     return kinds
 
 

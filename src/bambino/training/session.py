@@ -22,6 +22,7 @@ from bambino.runs.directory import FORMAT, RunDirectory, holds_run
 from bambino.runs.log import Row
 from bambino.runs.provenance import check_same_run, environment, note_environment
 from bambino.speaking.speaker import Speaker
+from bambino.training.parts import heard_and_answered
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 
@@ -74,6 +75,7 @@ class Session:
 
     def finish_step(self, at: Place, row: Row) -> None:
         """A step is done: count it, log it, evaluate and save when due."""
+        row |= self.state.end_step()
         self.state.step = at.step + 1
         self.log.step(self.state.step, at.phase, row | self.state.costs.row())
         every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
@@ -90,7 +92,7 @@ class Session:
 
     def measured(self) -> tuple[dict[str, float], list[Row]]:
         """Every score of every measure, and what the baby said."""
-        baby = Speaker(self.state.learner.baby.lm, self.tools.tokenizer)
+        baby = Speaker(self.state.published, self.tools.tokenizer)
         results = [measure(baby) for measure in self.measures]
         metrics = {f"eval/{score.name}": score.value for result in results for score in result.scores}
         return metrics, [row for result in results for row in result.said]
@@ -119,11 +121,9 @@ class Session:
         """What the run is made of, for data.json."""
         return {
             "format": FORMAT,
-            **self.tools.streams.manifest,
-            "replay": None if self.tools.replay is None else self.tools.replay.manifest,
+            **heard_and_answered(self.tools),
             **self.participants.digests,
             "evaluation": {measure.name: measure.depends_on for measure in self.measures},
-            "rewards": [kind.name for kind in self.tools.kinds],
             "phases": list(self.state.phases),
         }
 
@@ -170,7 +170,7 @@ class Session:
         best = self.state.best
         if best is None:
             return {}
-        best.take(self.state.step, metrics, self.state.learner.baby.lm)
+        best.take(self.state.step, metrics, self.state.published)
         return {} if best.step is None else {"best/step": best.step}
 
     def _save_checkpoint(self) -> None:

@@ -17,7 +17,9 @@ from transformers import PreTrainedTokenizerBase
 from bambino.errors import RecipeError
 from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
+from bambino.models.averaging import AveragedWeights
 from bambino.models.baby import Baby
+from bambino.models.dropout import set_dropout
 from bambino.models.participants import ModelLike, check_context, load_participants
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
@@ -57,10 +59,11 @@ class BambinoTrainer:
         train_dataset: L2 texts (strings, or rows with a text in args.text.jsonl_field); None: args.text.sources.
         processing_class: the baby's tokenizer; None: the one saved with the model.
         parent_processing_class: the parent's tokenizer; None: the one saved with it.
-        reward_funcs: one or several functions of TRL's signature in place of args.feedback, added.
+        reward_funcs: one or several functions of TRL's signature in place of args.feedback, added;
+            for the phases of the schedule that learn from rewards.
         measures: what the baby is measured by, at step 0, every args.evaluation.eval_steps and at the end
             (`bambino.measures_of(args)`).
-        phases: phases of your own by name, beside clm and ppo; args.schedule.cycle names those that are used.
+        phases: phases of your own by name, beside those of bambino; args.schedule.cycle names those that are used.
         on_row: called with each row of metrics.jsonl, and with rows of kind "utterances" as the baby speaks.
     """
 
@@ -90,6 +93,8 @@ class BambinoTrainer:
         passed = (model, processing_class, args.baby, parent, parent_processing_class, args.parent)
         participants = load_participants(*passed, needs_parent=needs_parent)
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
+        if args.baby.dropout is not None:
+            set_dropout(lm, args.baby.dropout)
         speech = args.rollout.prompt_tokens + args.rollout.max_new_tokens
         check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech})
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
@@ -118,8 +123,10 @@ class BambinoTrainer:
             args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log, replay
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
-        self.state = RunState(learner, self.phases, costs, best=best_of(args))
-        self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
+        decay = args.averaging.decay
+        average = None if decay is None else AveragedWeights(decay, self.baby.lm)
+        self.state = RunState(learner, self.phases, costs, average, best=best_of(args))
+        self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
     @property
