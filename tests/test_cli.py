@@ -65,14 +65,13 @@ COMMANDS = [
     "evaluate",
     "audit",
     "compare",
+    "experiment",
     "meter",
     "interpolate",
-    "experiment",
     "nursery",
     "lm-eval-tasks",
     "recipes",
     "env",
-    "write",
 ]
 
 
