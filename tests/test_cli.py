@@ -67,6 +67,7 @@ COMMANDS = [
     "compare",
     "meter",
     "interpolate",
+    "front",
     "nursery",
     "lm-eval-tasks",
     "recipes",
