@@ -68,10 +68,12 @@ COMMANDS = [
     "meter",
     "interpolate",
     "front",
+    "experiment",
     "nursery",
     "lm-eval-tasks",
     "recipes",
     "env",
+    "write",
 ]
 
 

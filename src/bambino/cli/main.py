@@ -21,6 +21,7 @@ from bambino.cli import (
     nursery,
     recipes,
     train,
+    write,
 )
 from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
 from bambino.errors import BambinoError, TrainingError
@@ -37,6 +38,7 @@ COMMANDS = [
     front.FRONT,
     experiment.EXPERIMENT,
     meter.METER,
+    write.WRITE,
     nursery.NURSERY,
     lm_eval_tasks.LM_EVAL_TASKS,
     recipes.RECIPES,

@@ -20,6 +20,7 @@ from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 if TYPE_CHECKING:
     from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
     from bambino.feedback.parent_perplexity import ParentPerplexity
+    from bambino.feedback.parent_spans import ParentSpans
     from bambino.speaking.speaker import Speaker
 
 
@@ -75,9 +76,33 @@ class ParentLogPerplexityConfig(FeedbackConfig):
         return ParentLogPerplexity(the_parent(parent, self), self)
 
 
+@dataclass(frozen=True)
+class ParentSpansConfig(FeedbackConfig):
+    """Each piece s of an utterance earns -d_s, d_s = log pi_baby(s) - log p_parent(s): what it adds to the KL."""
+
+    needs_parent: ClassVar[bool] = True
+    babylm: ClassVar[BabyLMRule] = "parent_words_count"
+    section: ClassVar[str] = "feedback.parent_spans"
+
+    for_: str = "reinforce"
+    """The phase that learns from it; its baseline should be `batch`. The key is `for` in a recipe."""
+    unit: Literal["word", "token"] = "word"
+    """word: the baby's tokens from a space to before the next one; a last word that the token limit cut earns nothing.
+    token: each of the baby's tokens, for scripts without spaces."""
+    clip: Positive = 3.0
+    """d_s is held within plus and minus this, in nats per byte."""
+
+    def make(self, parent: Speaker | None) -> ParentSpans:
+        """The feedback itself."""
+        from bambino.feedback.parent_spans import ParentSpans
+
+        return ParentSpans(the_parent(parent, self), self)
+
+
 KINDS: dict[str, type[FeedbackConfig]] = {
     "parent_perplexity": ParentPerplexityConfig,
     "parent_log_perplexity": ParentLogPerplexityConfig,
+    "parent_spans": ParentSpansConfig,
     "repetition": RepetitionConfig,
     "missing_eos": MissingEOSConfig,
     "recast": RecastConfig,
