@@ -225,8 +225,8 @@ TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
 SPOKEN = EVALUATED | {"evaluation.utterances": 3, "rollout.max_new_tokens": 12}
 ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
 LONG = {"feedback.length.for": "ppo"}
-# Three tokens, of which some are spaces, are said again and again.
-WORDY = {"rollout.max_new_tokens": 24, "rollout.top_k": 3, "rollout.temperature": 0.5}
+# A baby that has heard some L2 says its commonest words again and again.
+WORDY = {"baby.model": "<trained baby>", "clm.learning_rate": 1e-2, "rollout.max_new_tokens": 24, "rollout.top_k": 3}
 SPELLING = "feedback.language_identity"
 SPELLED = {f"{SPELLING}.l1": ["<english>"], f"{SPELLING}.l2": ["<text>"]}
 CLASSIFIED = {"feedback.acceptability.model": "<classifier>"}
