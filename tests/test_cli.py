@@ -58,7 +58,20 @@ def python(*words: str) -> subprocess.CompletedProcess[str]:
 # ------------------------------------------------------------------------------------------------------------- help
 
 
-COMMANDS = ["demo", "train", "pretrain", "evaluate", "compare", "nursery", "lm-eval-tasks", "recipes", "env"]
+COMMANDS = [
+    "demo",
+    "train",
+    "pretrain",
+    "evaluate",
+    "audit",
+    "compare",
+    "meter",
+    "interpolate",
+    "nursery",
+    "lm-eval-tasks",
+    "recipes",
+    "env",
+]
 
 
 def shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -12,7 +12,7 @@ from bambino.evaluation.speech.generation import Said
 from bambino.evaluation.speech.vocabulary import attestation, novel_words, spelling, vocabulary
 from bambino.measures import Score
 from bambino.text.language_id import END, START, CharacterModel, LanguageIdentifier, LanguageIdSettings
-from bambino.text.words import count_words
+from bambino.text.spelling import count_words
 
 
 def value(scores: Sequence[Score], name: str) -> float:

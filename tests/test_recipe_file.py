@@ -560,7 +560,7 @@ def test_a_phase_that_is_none_is_refused_with_the_nearest_name(tmp_path: Path, n
     error = refusal(tmp_path, f"seed: 1\nschedule:\n  {name}: {{clm: 1, pppo: 2}}\n")
     message = f"schedule.{name} names a phase pppo, which there is not. Did you mean ppo?"
     assert (error.problem, error.where) == (message, f"{tmp_path}/mine.yaml, line 3")
-    assert "Phases are clm, ppo." in refusal(tmp_path, f"schedule: {{{name}: {{dreaming: 1}}}}\n").problem
+    assert "Phases are clm, ppo, " in refusal(tmp_path, f"schedule: {{{name}: {{dreaming: 1}}}}\n").problem
 
 
 def test_phases_of_ones_own_may_be_named_when_they_are_handed_in() -> None:

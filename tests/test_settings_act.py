@@ -46,7 +46,10 @@ class Outcome:
     """Rows of metrics, without seconds."""
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
+    """The utterances of ppo and reinforce steps."""
     """The utterances of ppo steps."""
+    recasts: list[dict[str, Any]] = field(default_factory=list)
+    """What the baby was told, in any phase."""
     said_when_evaluated: list[dict[str, Any]] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -102,7 +105,9 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
         display(row)
         if row["kind"] == "utterances":
             for said in row["rows"]:
-                (outcome.said if said["kind"] == "ppo" else outcome.said_when_evaluated).append(said)
+                (outcome.said if said["kind"] in ("ppo", "reinforce") else outcome.said_when_evaluated).append(said)
+                other = outcome.recasts if "recast" in said else outcome.said_when_evaluated
+                (outcome.said if said["kind"] == "ppo" else other).append(said)
         elif row["kind"] == "step":
             kept = {name: v for name, v in row.items() if not name.startswith("time/") and name != "total/seconds"}
             outcome.steps.append(kept)
@@ -198,11 +203,17 @@ BASE: dict[str, Any] = {
     "schedule.cycle": {"clm": 2, "ppo": 1},
     "clm.learning_rate": 1e-3,
     "ppo.learning_rate": 1e-3,
+    "reinforce.learning_rate": 1e-3,
     "rollout.prompt_tokens": 4,
     "rollout.max_new_tokens": 5,
     "evaluation.utterances": 0,
 }
 ONLY_CLM = {"schedule.cycle": {"clm": 1}, "max_steps": 3}
+COMPARED = {
+    "schedule.cycle": {"clm": 2, "reinforce": 1},
+    "feedback.parent_perplexity.for": "reinforce",
+}
+"""With the reinforce phase in ppo's place."""
 NEWBORN = ONLY_CLM | {
     "baby.model": None,
     "parent.model": None,
@@ -219,6 +230,8 @@ def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
+DREAMING = {"dreaming.texts": 8, "dreaming.max_new_tokens": 6}
+DREAMT = DREAMING | {"dreaming.share": 1.0}
 EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
 READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
 TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
@@ -232,6 +245,13 @@ SPELLED = {f"{SPELLING}.l1": ["<english>"], f"{SPELLING}.l2": ["<text>"]}
 CLASSIFIED = {"feedback.acceptability.model": "<classifier>"}
 LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
 
+RECAST = {"schedule.cycle": {"clm": 2, "recast": 1}, "feedback.recast.for": "recast"}
+RECAST_BESIDE = ONLY_CLM | {"feedback.recast.for": "clm"}
+
+
+def recasts(outcome: Outcome) -> list[str]:
+    return [said["recast"] for said in outcome.recasts]
+
 
 def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
     """What the parent finds of what baby and human say, by the names it is written under."""
@@ -243,6 +263,9 @@ def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
     return {
         f"{phase}.learning_rate": Case([2e-3], weights, context),
         f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context),
+        f"{phase}.min_lr_share": Case(
+            [0.5], metric(f"{phase}/learning_rate"), context | {f"{phase}.lr_scheduler_type": "cosine"}
+        ),
         f"{phase}.warmup_updates": Case([3], weights, context),
         f"{phase}.weight_decay": Case([0.1], weights, context),
         f"{phase}.adam_beta1": Case([0.5], weights, context),
@@ -309,6 +332,14 @@ CASES: dict[str, Case] = {
     "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
     "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
     "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
+    "dreaming.share": Case([0.5], metric("clm/dream_loss"), DREAMING),
+    "dreaming.last_share": Case([0.0], metric("total/dream_tokens"), DREAMT),
+    "dreaming.texts": Case([2], metric("total/words_self_written"), without(DREAMT, "dreaming.texts")),
+    "dreaming.max_new_tokens": Case(
+        [3], metric("total/words_self_written"), without(DREAMT, "dreaming.max_new_tokens")
+    ),
+    "dreaming.temperature": Case([0.1], metric("clm/dream_loss"), DREAMT),
+    "dreaming.top_p": Case([0.1], metric("clm/dream_loss"), DREAMT),
     "text.max_words": Case([500], metric("clm/loss")),
     "schedule.cycle": Case(
         [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],
@@ -352,6 +383,21 @@ CASES: dict[str, Case] = {
     "ppo.ratio_threshold": Case([1.001], metric("ppo/skipped_updates"), {"ppo.learning_rate": 0.05}),
     "ppo.reference": Case(["phase_start", "ema", "none"], metric("ppo/kl")),
     "ppo.reference_decay": Case([0.5], metric("ppo/kl"), {"ppo.reference": "ema"}),
+    **optimizer_cases("reinforce", COMPARED | {"reinforce.epochs": 2}),
+    "reinforce.group_size": Case([2], prompts, COMPARED),
+    "reinforce.baseline": Case(["grpo", "batch"], weights, COMPARED),
+    "reinforce.epochs": Case([2], weights, COMPARED),
+    "reinforce.cliprange": Case([0.001], weights, COMPARED | {"reinforce.epochs": 2}),
+    # Among 960 random words of 320 there are EOS, so lengths differ.
+    "reinforce.loss_mean": Case(["utterances"], weights, COMPARED | {"rollout.max_new_tokens": 30, "batch_size": 16}),
+    "reinforce.kl_coef": Case([0.5], weights, COMPARED),
+    "reinforce.ratio_threshold": Case(
+        [1.001],
+        metric("reinforce/skipped_updates"),
+        COMPARED | {"reinforce.epochs": 4, "reinforce.learning_rate": 0.05},
+    ),
+    "reinforce.reference": Case(["phase_start", "ema", "none"], metric("reinforce/kl"), COMPARED),
+    "reinforce.reference_decay": Case([0.5], metric("reinforce/kl"), COMPARED | {"reinforce.reference": "ema"}),
     **feedback_cases("parent_perplexity", {}),
     "feedback.parent_perplexity.alpha": Case([1.0], rewards),
     "feedback.parent_perplexity.beta": Case([0.01], rewards),
@@ -361,6 +407,14 @@ CASES: dict[str, Case] = {
     "feedback.parent_perplexity.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
     **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
+    **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3}),
+    "feedback.recast.for": Case(["clm"], weights, ONLY_CLM | {"feedback.recast.max_new_tokens": 12}),
+    "feedback.recast.weight": Case([0.5], weights, RECAST_BESIDE),
+    "feedback.recast.share": Case([0.5], lambda o: len(o.recasts), RECAST_BESIDE, [3 * 1, 3 * 2]),
+    "feedback.recast.max_new_tokens": Case([3], recasts, RECAST),
+    "feedback.recast.temperature": Case([0.5], recasts, RECAST),
+    "feedback.recast.top_k": Case([1], recasts, RECAST),
+    "feedback.recast.top_p": Case([0.1], recasts, RECAST),
     **feedback_cases("parent_log_perplexity", {}),
     "feedback.parent_log_perplexity.relative": Case([True], rewards, LIKED),
     "feedback.parent_log_perplexity.standardised": Case([True], rewards, LIKED),
@@ -554,7 +608,15 @@ def _defaults() -> list[tuple[str, Any]]:
     return tops + [(f"{s}.{written(k)}", v) for s, c in sections.items() for k, v in dataclasses.asdict(c).items()]
 
 
-@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "feedback."))])
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "reinforce.", "feedback."))])
+def is_feedback_after_exposure(setting: str) -> bool:
+    """Whether the setting's runs hear two batches before any feedback; recasts may stand beside the first already."""
+    if not setting.startswith(("ppo.", "feedback.")) or setting not in CASES:
+        return False
+    return not setting.startswith("feedback.recast") or CASES[setting].context.get("schedule.cycle") != {"clm": 1}
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if is_feedback_after_exposure(name)])
 def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
     setting: str, runs: Callable[[dict[str, Any]], Outcome]
 ) -> None:

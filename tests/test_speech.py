@@ -18,7 +18,7 @@ from bambino.evaluation.speech.speech import Speech
 from bambino.measures import TaskResult
 from bambino.speaking.speaker import Speaker
 from bambino.text.language_id import LanguageIdentifier
-from bambino.text.words import words_of
+from bambino.text.spelling import words_of
 
 
 def value(result: TaskResult, name: str) -> float:

@@ -524,7 +524,7 @@ def defined() -> set[str]:
 def written_by(recipe: Recipe) -> set[str]:
     """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
     keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
-    keys = {re.sub(r"^ppo/feedback/.+$", "ppo/feedback/<kind>", key) for key in keys}
+    keys = {re.sub(r"^(ppo|reinforce)/feedback/.+$", r"\1/feedback/<kind>", key) for key in keys}
     keys = {re.sub(r"^(eval/(?:bits_per_byte|pairs|tasks))/[^/]+", r"\1/<name>", key) for key in keys}
     keys = {re.sub(r"/(term|field):.+$", r"/\1:<\1>", key) for key in keys}
     return {re.sub(r"^(eval/pairs/<name>)/(?!shortest$|term:|field:).+$", r"\1/<paradigm>", key) for key in keys}
@@ -545,7 +545,8 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     settings += ("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
     settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
     settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
-    settings += ("--averaging.decay", "0.9")
+    settings += ("--averaging.decay", "0.9", "--dreaming.share", "0.5", "--dreaming.texts", "4")
+    settings += ("--dreaming.max_new_tokens", "6")
     parent = "--feedback.parent_perplexity"
     calibrated: tuple[str, ...] = (
         f"{parent}.tau",
@@ -565,7 +566,11 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     )
     written: set[str] = set()
     given_prompt = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
-    for i, more in enumerate([calibrated, given_prompt, CLM_ONLY]):
+    compared: tuple[str, ...] = ("--schedule.cycle", "{clm: 2, reinforce: 1}", f"{parent}.tau", "null")
+    compared += (f"{parent}.for", "reinforce", "--feedback.repetition.for", "reinforce")
+    told = ("--schedule.cycle", "{clm: 2, recast: 1}", "--feedback.recast.for", "recast")
+    told_beside = ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5")
+    for i, more in enumerate([calibrated, given_prompt, compared, told, told_beside, CLM_ONLY]):
         recipe = make_recipe(*settings, *more, output_dir=str(i))
         trained(recipe, measures=measures_of(recipe))
         written |= written_by(recipe)

@@ -14,6 +14,7 @@ from bambino.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bambino.experiments.design import ExperimentRun
     from bambino.experiments.runner import Runner
 
 ABOUT = """Run an experiment: conditions x seeds, with trials that choose settings on development seeds before. What is
@@ -58,16 +59,16 @@ def _read(words: list[str]) -> Namespace:
 def _run(given: Namespace) -> int:
     from rich.console import Console
 
-    from bambino.experiments.design import load_design
+    from bambino.experiments.design import load_experiment
     from bambino.experiments.runner import Runner
 
     code = Code() if given.code is None else load_code(given.code)
     variables = dict(word.split("=", 1) for word in given.set)
-    design = load_design(given.experiment, variables, kinds=code.kinds, phases=list(code.phases))
-    out = (given.out or Path("runs") / design.name).expanduser()
+    experiment = load_experiment(given.experiment, variables, kinds=code.kinds, phases=list(code.phases))
+    out = (given.out or Path("runs") / experiment.name).expanduser()
     results = (given.results or out / "results").expanduser()
     words = () if given.code is None else ("--code", given.code)
-    runner = Runner(design, out, results, given.stage, given.drop_runs, words)
+    runner = Runner(experiment, out, results, given.stage, given.drop_runs, words)
     console = Console(highlight=False, soft_wrap=True)
     if given.plan:
         _show_plan(runner, console)
@@ -79,7 +80,7 @@ def _run(given: Namespace) -> int:
 def _work(runner: Runner, workers: int | None, console: Console) -> bool:
     """Do what is left, a line a run that ends."""
     from bambino.experiments.outcomes import value_of
-    from bambino.experiments.runner import Run, workers_for
+    from bambino.experiments.runner import workers_for
 
     cores = os.cpu_count() or 1
     left = runner.left()
@@ -88,9 +89,9 @@ def _work(runner: Runner, workers: int | None, console: Console) -> bool:
     workers = workers or 1
     threads = max(1, cores // workers)
     console.print(f"{len(left)} runs to do by now, {workers} at a time with {threads} threads each.")
-    metric = runner.design.primary or runner.design.tuning_metric
+    metric = runner.experiment.primary or runner.experiment.tuning_metric
 
-    def tell(run: Run, result: dict[str, Any] | str) -> None:
+    def tell(run: ExperimentRun, result: dict[str, Any] | str) -> None:
         if isinstance(result, str):
             console.print(f"{run.name} FAILED. The end of its log:", style="red")
             console.print("\n".join(f"    {line}" for line in result.splitlines()), markup=False)
@@ -110,7 +111,7 @@ def _conclude(runner: Runner, was_whole: bool, console: Console) -> int:
     wrong = different_batches(everything, runner.results) + different_models(everything, runner.results)
     _show_choices(runner, console)
     if runner.stage != "tuning":
-        console.print(table(outcome_rows(runner.design, runner.test_runs(), runner.results)))
+        console.print(table(outcome_rows(runner.experiment, runner.test_runs(), runner.results)))
         for name in runner.undecided():
             console.print(f"{name} is not tested: its trials have not all ended, or have all failed.")
     for problem in wrong:

@@ -7,7 +7,20 @@ import sys
 from argparse import ArgumentParser
 from importlib.metadata import version
 
-from bambino.cli import audit, compare, demo, env, evaluate, experiment, lm_eval_tasks, nursery, recipes, train
+from bambino.cli import (
+    audit,
+    compare,
+    demo,
+    env,
+    evaluate,
+    experiment,
+    interpolate,
+    lm_eval_tasks,
+    meter,
+    nursery,
+    recipes,
+    train,
+)
 from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
 from bambino.errors import BambinoError, TrainingError
 from bambino.recipe.names import nearest
@@ -19,7 +32,9 @@ COMMANDS = [
     audit.AUDIT,
     evaluate.EVALUATE,
     compare.COMPARE,
+    interpolate.INTERPOLATE,
     experiment.EXPERIMENT,
+    meter.METER,
     nursery.NURSERY,
     lm_eval_tasks.LM_EVAL_TASKS,
     recipes.RECIPES,

@@ -56,7 +56,7 @@ OURS = ("seed", "output_dir", "evaluation.split")
 
 
 @dataclass(frozen=True)
-class Run:
+class ExperimentRun:
     """One condition with one seed."""
 
     condition: str
@@ -78,7 +78,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Design:
+class Experiment:
     """An experiment, read."""
 
     path: Path
@@ -101,14 +101,14 @@ class Design:
     """Kinds of feedback of the user's own."""
     phases: Collection[str] = ()
     """Names of the user's own phases."""
-    _runs: dict[tuple[str, Stage, int, Words], Run] = field(default_factory=dict, repr=False)
+    _runs: dict[tuple[str, Stage, int, Words], ExperimentRun] = field(default_factory=dict, repr=False)
     """Cache: runs asked for."""
 
     @property
     def name(self) -> str:
         return self.path.stem
 
-    def run(self, condition: str, stage: Stage, seed: int, chosen: Words = ()) -> Run:
+    def run(self, condition: str, stage: Stage, seed: int, chosen: Words = ()) -> ExperimentRun:
         """A run, its recipe checked.
 
         Raises:
@@ -116,7 +116,7 @@ class Design:
         """
         key = (condition, stage, seed, chosen)
         if key not in self._runs:
-            self._runs[key] = Run(condition, stage, seed, chosen, self._recipe(*key))
+            self._runs[key] = ExperimentRun(condition, stage, seed, chosen, self._recipe(*key))
         return self._runs[key]
 
     def _recipe(self, condition: str, stage: Stage, seed: int, chosen: Words) -> Recipe:
@@ -127,7 +127,7 @@ class Design:
         except RecipeError as error:
             raise self.wrong(f"conditions.{condition}", str(error)) from None
 
-    def trial_runs(self) -> list[Run]:
+    def trial_runs(self) -> list[ExperimentRun]:
         """The runs of all trials, in turn over conditions, so that what is there early is of all of them."""
         most = max((len(trials) for trials in self.trials.values()), default=0)
         return [
@@ -137,7 +137,7 @@ class Design:
             for condition, trials in self.trials.items()
         ]
 
-    def test_runs(self, choices: Mapping[str, Words]) -> list[Run]:
+    def test_runs(self, choices: Mapping[str, Words]) -> list[ExperimentRun]:
         """The runs on test seeds of the conditions whose settings are chosen, in turn over conditions."""
         return [self.run(one, "test", seed, choices[one]) for seed in self.test for one in choices]
 
@@ -146,13 +146,13 @@ class Design:
         return ExperimentError(f"{self.path.name}, {key}: {problem}")
 
 
-def load_design(
+def load_experiment(
     path: str | Path,
     variables: Mapping[str, str] | None = None,
     *,
     kinds: Kinds | None = None,
     phases: Collection[str] = (),
-) -> Design:
+) -> Experiment:
     """An experiment, with every recipe of its runs checked.
 
     Args:
@@ -164,22 +164,24 @@ def load_design(
         ExperimentError: naming the key, what is wrong with it and the way out.
         TextError: a text that is not there.
     """
-    design = _Reader(Path(path).expanduser(), dict(kinds or {}), phases).read(variables or {})
-    _check(design)
-    return design
+    experiment = _Reader(Path(path).expanduser(), dict(kinds or {}), phases).read(variables or {})
+    _check(experiment)
+    return experiment
 
 
-def _check(design: Design) -> None:
+def _check(experiment: Experiment) -> None:
     """Every recipe can be run, as far as can be seen before, and measures what the experiment is about."""
-    untuned = design.test_runs(dict.fromkeys(design.conditions, ()))
+    untuned = experiment.test_runs(dict.fromkeys(experiment.conditions, ()))
     sources: set[str] = set()
-    for run in [*design.trial_runs(), *untuned]:
+    for run in [*experiment.trial_runs(), *untuned]:
         where, recipe = f"conditions.{run.condition}", run.recipe
         if recipe.evaluation.eval_steps is None:
-            raise design.wrong(where, "evaluation.eval_steps is null, so nothing is measured. Give a number of steps.")
-        for metric in [design.primary, design.tuning_metric, *design.secondary]:
+            raise experiment.wrong(
+                where, "evaluation.eval_steps is null, so nothing is measured. Give a number of steps."
+            )
+        for metric in [experiment.primary, experiment.tuning_metric, *experiment.secondary]:
             if problem := _unmeasured(metric, recipe):
-                raise design.wrong(where, problem)
+                raise experiment.wrong(where, problem)
         replayed = recipe.replay.sources if recipe.replay.share or recipe.replay.last_share else []
         sources.update(recipe.text.sources, recipe.text.prompt_sources or [], replayed)
         sources.update(source for those in recipe.evaluation.texts.values() for source in those)
@@ -209,7 +211,7 @@ class _Reader:
         self.path, self.kinds, self.phases = path, kinds, phases
         self.names = Names.of(Recipe, {**KINDS, **kinds})
 
-    def read(self, variables: Mapping[str, str]) -> Design:
+    def read(self, variables: Mapping[str, str]) -> Experiment:
         given = self.mapping(compose(self.text(variables), self.path.name), "")
         self.refuse_unknown(given, KEYS, "")
         conditions = {
@@ -222,7 +224,7 @@ class _Reader:
         secondary = self.plain(given.get("secondary"), "secondary", [], _is_texts, "a list of metrics")
         metric, trials, like = self.tuning(given.get("tuning"), list(conditions), primary)
         development, test = self.seeds(given.get("seeds"), needs_development=bool(trials))
-        return Design(
+        return Experiment(
             self.path,
             self.plain(given.get("question"), "question", "", _is_text, "a text"),
             self.plain(given.get("hypotheses"), "hypotheses", [], _is_texts, "a list of texts"),
@@ -260,8 +262,8 @@ class _Reader:
 
     def recipe(self, node: yaml.Node | None) -> str | Path | None:
         """A recipe's name, or its path, which begins at the experiment's folder."""
-        name = self.plain(node, "recipe", None, _is_text, "the name or path of a recipe")
-        return name if name is None or name in shipped() else self.path.parent / name
+        name: str = self.plain(node, "recipe", "", _is_text, "the name or path of a recipe")
+        return (name or None) if not name or name in shipped() else self.path.parent / name
 
     def seeds(self, node: yaml.Node | None, *, needs_development: bool) -> tuple[list[int], list[int]]:
         given = self.mapping(node, "seeds")

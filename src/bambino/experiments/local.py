@@ -54,18 +54,18 @@ def run_jobs(jobs: Sequence[Job], pool: Executor, on_done: Callable[[Job], None]
 
 
 @dataclass(frozen=True)
-class Command:
-    """A command of `bambino`, run in a process of its own."""
+class Program:
+    """A command line of bambino's, run in a process of its own."""
 
     name: str
     words: tuple[str, ...]
-    """As on the command line, such as ("train", "--resume", "runs/first")."""
+    """As after `bambino`, such as ("train", "--resume", "runs/first")."""
     log: Path
     """What it says goes to the end of this file."""
 
 
-PROGRAM = "bambino.cli.main"
-"""What `python -m` runs as the command line."""
+MODULE = "bambino.cli.main"
+"""What `python -m` runs as bambino's command line."""
 
 
 PRELOADED = [
@@ -75,25 +75,25 @@ PRELOADED = [
     "bambino.training.pretrain",
     "bambino.evaluation.in_training",
 ]
-"""Imported once, by the server that all commands are forked from: PyTorch alone takes seconds to import."""
+"""Imported once, by the server that all programs are forked from: PyTorch alone takes seconds to import."""
 
 
-def run_commands(
-    next_command: Callable[[], Command | None],
+def run_programs(
+    next_program: Callable[[], Program | None],
     workers: int,
     threads: int,
-    on_end: Callable[[Command, int], None],
+    on_end: Callable[[Program, int], None],
 ) -> bool:
-    """Run commands, so many at a time, until none is left; whatever one of them does, the others go on.
+    """Run programs, so many at a time, until none is left; whatever one of them does, the others go on.
 
     SIGINT and SIGTERM are passed on to what runs (`bambino train` then saves and stops), and nothing more begins. What
     runs also stops when this process is killed.
 
     Args:
-        next_command: the next one to begin; None: none now, ask again when another has ended.
+        next_program: the next one to begin; None: none now, ask again when another has ended.
         workers: how many at a time.
         threads: CPU threads of each.
-        on_end: called with each command that ended and its exit status; minus a signal's number where that ended it.
+        on_end: called with each program that ended and its exit status; minus a signal's number where that ended it.
 
     Returns:
         Whether all ran to their end, nobody having stopped them.
@@ -101,22 +101,22 @@ def run_commands(
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # else a look for a GPU keeps forked processes from using it
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    running: dict[BaseProcess, Command] = {}
+    running: dict[BaseProcess, Program] = {}
     with _signals_passed_on(running) as stopped:
         while True:
-            while len(running) < workers and not stopped and (command := next_command()) is not None:
-                process = context.Process(target=_run, args=(command, threads))
+            while len(running) < workers and not stopped and (program := next_program()) is not None:
+                process: BaseProcess = context.Process(target=_run, args=(program, threads))
                 process.start()
-                running[process] = command
+                running[process] = program
             if not running:
                 return not stopped
             connection.wait([process.sentinel for process in running], timeout=1)
-            for process in [process for process in running if process.exitcode is not None]:
-                on_end(running.pop(process), process.exitcode or 0)
+            for ended in [process for process in running if process.exitcode is not None]:
+                on_end(running.pop(ended), ended.exitcode or 0)
 
 
 @contextmanager
-def _signals_passed_on(running: dict[BaseProcess, Command]) -> Iterator[list[int]]:
+def _signals_passed_on(running: dict[BaseProcess, Program]) -> Iterator[list[int]]:
     """Inside, signals to stop go to what runs; those that came are in the list."""
     came: list[int] = []
 
@@ -133,17 +133,17 @@ def _signals_passed_on(running: dict[BaseProcess, Command]) -> Iterator[list[int
             signal.signal(number, handler)
 
 
-def _run(command: Command, threads: int) -> None:
+def _run(program: Program, threads: int) -> None:
     """The command line, in this process of its own."""
     os.setsid()  # Ctrl-C reaches the parent, which passes it on once
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    log = os.open(command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     os.environ |= {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
     torch.set_num_threads(threads)
-    sys.argv[1:] = command.words
-    runpy.run_module(PROGRAM, run_name="__main__", alter_sys=True)
+    sys.argv[1:] = program.words
+    runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
 
 
 def _end_with_parent() -> None:

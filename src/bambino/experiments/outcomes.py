@@ -16,7 +16,7 @@ from typing import Any
 
 from bambino.analysis.curves import direction
 from bambino.errors import ExperimentError
-from bambino.experiments.design import Design, Run, Words
+from bambino.experiments.design import Experiment, ExperimentRun, Words
 
 Result = dict[str, Any]
 Results = Mapping[str, Result]
@@ -62,52 +62,52 @@ class Trial:
         return fmean(self.values.values())
 
 
-def trials_of(design: Design, results: Results, failed: set[str]) -> dict[str, list[Trial]]:
+def trials_of(experiment: Experiment, results: Results, failed: set[str]) -> dict[str, list[Trial]]:
     """Condition -> its trials, where all of them are finished or have failed."""
     found = {}
-    for condition, trials in design.trials.items():
-        runs = [[design.run(condition, "tuning", seed, one) for seed in design.development] for one in trials]
+    for condition, trials in experiment.trials.items():
+        runs = [[experiment.run(condition, "tuning", seed, one) for seed in experiment.development] for one in trials]
         ended = [run.fingerprint in results or run.fingerprint in failed for those in runs for run in those]
         if all(ended):
-            found[condition] = [_trial(those, results, design.tuning_metric) for those in runs]
+            found[condition] = [_trial(those, results, experiment.tuning_metric) for those in runs]
     return found
 
 
-def _trial(runs: Sequence[Run], results: Results, metric: str) -> Trial:
+def _trial(runs: Sequence[ExperimentRun], results: Results, metric: str) -> Trial:
     values = {
         run.seed: value_of(results[run.fingerprint], metric) if run.fingerprint in results else math.nan for run in runs
     }
     return Trial(runs[0].condition, runs[0].chosen, values)
 
 
-def choices_of(design: Design, tried: Mapping[str, list[Trial]]) -> dict[str, Words]:
+def choices_of(experiment: Experiment, tried: Mapping[str, list[Trial]]) -> dict[str, Words]:
     """Condition -> the settings of its best trial, by the mean over development seeds; of equals the first.
 
     Conditions whose trials have not ended, or have all failed, are left out; those without trials choose nothing.
     """
     best: dict[str, Words] = {}
-    sign = direction(design.tuning_metric) if design.trials else 1
+    sign = direction(experiment.tuning_metric) if experiment.trials else 1
     for condition, trials in tried.items():
         whole = [trial for trial in trials if not math.isnan(trial.mean)]
         if whole:
             best[condition] = max(whole, key=lambda trial: sign * trial.mean).chosen
     choices: dict[str, Words] = {}
-    for condition in design.conditions:
-        source = design.like.get(condition, condition)
+    for condition in experiment.conditions:
+        source = experiment.like.get(condition, condition)
         if source in best:
             choices[condition] = best[source]
-        elif source not in design.trials:
+        elif source not in experiment.trials:
             choices[condition] = ()
     return choices
 
 
-def tuning_record(design: Design, tried: Mapping[str, list[Trial]]) -> dict[str, Any]:
+def tuning_record(experiment: Experiment, tried: Mapping[str, list[Trial]]) -> dict[str, Any]:
     """All trials with their values, and what was chosen, for tuning.json."""
-    choices = choices_of(design, tried)
+    choices = choices_of(experiment, tried)
     return {
-        "experiment": design.name,
-        "metric": design.tuning_metric,
-        "seeds": design.development,
+        "experiment": experiment.name,
+        "metric": experiment.tuning_metric,
+        "seeds": experiment.development,
         "trials": {
             condition: [
                 {"settings": _settings(trial.chosen), "values": _plain(trial.values), "mean": _number(trial.mean)}
@@ -131,10 +131,10 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def different_batches(runs: Sequence[Run], results: Results) -> list[str]:
+def different_batches(runs: Sequence[ExperimentRun], results: Results) -> list[str]:
     """What is wrong where runs of one seed, text, batch size and baby did not hear the same clm batches, as far as both
     went; in words."""
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[ExperimentRun]] = {}
     for run in runs:
         if run.fingerprint in results:
             recipe = run.recipe
@@ -161,7 +161,7 @@ def _first_difference(one: str, other: str) -> int | None:
     return None
 
 
-def different_models(runs: Sequence[Run], results: Results) -> list[str]:
+def different_models(runs: Sequence[ExperimentRun], results: Results) -> list[str]:
     """What is wrong where runs name the same models, but opened others; in words."""
     said: dict[str, None] = {}
     found = [(run, results[run.fingerprint]["made_of"]) for run in runs if run.fingerprint in results]
@@ -173,11 +173,11 @@ def different_models(runs: Sequence[Run], results: Results) -> list[str]:
     return list(said)
 
 
-def outcome_rows(design: Design, runs: Sequence[Run], results: Results) -> list[list[str]]:
+def outcome_rows(experiment: Experiment, runs: Sequence[ExperimentRun], results: Results) -> list[list[str]]:
     """A heading, then a row per condition: the mean over seeds of each metric, and from the smallest to the largest."""
-    metrics = [design.primary or design.tuning_metric, *design.secondary]
+    metrics = [experiment.primary or experiment.tuning_metric, *experiment.secondary]
     rows = [["condition", "seeds", *metrics]]
-    for condition in design.conditions:
+    for condition in experiment.conditions:
         mine = {
             run.seed: results[run.fingerprint]
             for run in runs

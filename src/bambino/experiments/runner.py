@@ -20,8 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from bambino.experiments.design import Design, Run, Words
-from bambino.experiments.local import Command, run_commands
+from bambino.experiments.design import Experiment, ExperimentRun, Words
+from bambino.experiments.local import Program, run_programs
 from bambino.experiments.outcomes import Result, choices_of, read_results, trials_of, tuning_record
 from bambino.experiments.summary import summarize
 from bambino.files import write_atomically
@@ -38,7 +38,7 @@ TOLD = 15
 class Runner:
     """An experiment that is being run."""
 
-    design: Design
+    experiment: Experiment
     out: Path
     """Where run directories go."""
     results_folder: Path
@@ -52,43 +52,45 @@ class Runner:
     """Fingerprint -> result, of all that are finished."""
     failed: set[str] = field(default_factory=set)
     """Fingerprints of runs that failed now."""
-    _begun: dict[str, Run] = field(default_factory=dict)
+    _begun: dict[str, ExperimentRun] = field(default_factory=dict)
     """Name -> run, of those that were begun now."""
 
     def __post_init__(self) -> None:
         """Raises ExperimentError where the stage may not run."""
         if self.stage != "tuning":
             self._require_hypotheses()
-        if self.stage == "tuning" and not self.design.trials:
-            raise self.design.wrong("tuning", "There are no trials. Give some, or run --stage test.")
+        if self.stage == "tuning" and not self.experiment.trials:
+            raise self.experiment.wrong("tuning", "There are no trials. Give some, or run --stage test.")
         self.results = read_results(self.results_folder)
 
     def _require_hypotheses(self) -> None:
-        design = self.design
-        if not design.hypotheses or not design.primary or not design.question:
-            missing = next(key for key in ("question", "hypotheses", "primary") if not getattr(design, key))
+        experiment = self.experiment
+        if not experiment.hypotheses or not experiment.primary or not experiment.question:
+            missing = next(key for key in ("question", "hypotheses", "primary") if not getattr(experiment, key))
             way_out = "Write it down before the test seeds run, or run --stage tuning."
-            raise design.wrong(missing, f"It is not given, so nothing may be tested. {way_out}")
-        if not design.test:
-            raise design.wrong("seeds.test", "There are none. Give some, such as [11, 12, 13], or run --stage tuning.")
+            raise experiment.wrong(missing, f"It is not given, so nothing may be tested. {way_out}")
+        if not experiment.test:
+            raise experiment.wrong(
+                "seeds.test", "There are none. Give some, such as [11, 12, 13], or run --stage tuning."
+            )
 
     # ------------------------------------------------------------------------------------------------- what there is
 
     @property
     def choices(self) -> dict[str, Words]:
         """Condition -> the settings chosen for it, where its trials have ended."""
-        return choices_of(self.design, trials_of(self.design, self.results, self.failed))
+        return choices_of(self.experiment, trials_of(self.experiment, self.results, self.failed))
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[ExperimentRun]:
         """All runs that are known by now, in order; of those with the same settings each."""
-        tuning = [] if self.stage == "test" else self.design.trial_runs()
+        tuning = [] if self.stage == "test" else self.experiment.trial_runs()
         return tuning + ([] if self.stage == "tuning" else self.test_runs())
 
-    def test_runs(self) -> list[Run]:
+    def test_runs(self) -> list[ExperimentRun]:
         """The runs on test seeds that are known by now."""
-        return self.design.test_runs(self.choices)
+        return self.experiment.test_runs(self.choices)
 
-    def left(self) -> list[Run]:
+    def left(self) -> list[ExperimentRun]:
         """Those to be done, each once."""
         done = self.results.keys() | self.failed | {run.fingerprint for run in self._begun.values()}
         found = {run.fingerprint: run for run in reversed(self.runs()) if run.fingerprint not in done}
@@ -96,11 +98,11 @@ class Runner:
 
     def undecided(self) -> list[str]:
         """Conditions that cannot be tested, as nothing was chosen for them yet."""
-        return [name for name in self.design.conditions if name not in self.choices]
+        return [name for name in self.experiment.conditions if name not in self.choices]
 
     # -------------------------------------------------------------------------------------------------- what is done
 
-    def work(self, workers: int, threads: int, on_end: Callable[[Run, Result | str], None]) -> bool:
+    def work(self, workers: int, threads: int, on_end: Callable[[ExperimentRun, Result | str], None]) -> bool:
         """Do what is left.
 
         Args:
@@ -112,21 +114,21 @@ class Runner:
         self.out.mkdir(parents=True, exist_ok=True)
         self.results_folder.mkdir(parents=True, exist_ok=True)
 
-        def ended(command: Command, status: int) -> None:
-            run = self._begun[command.name]
+        def ended(program: Program, status: int) -> None:
+            run = self._begun[program.name]
             if is_whole(self.folder(run)):
                 on_end(run, self._finish(run))
             elif not stopped(status):
                 self.failed.add(run.fingerprint)
-                on_end(run, _end_of(command.log) or f"It ended with status {status} and said nothing.")
+                on_end(run, _end_of(program.log) or f"It ended with status {status} and said nothing.")
 
-        return run_commands(lambda: self._next(on_end), workers, threads, ended)
+        return run_programs(lambda: self._next(on_end), workers, threads, ended)
 
-    def folder(self, run: Run) -> Path:
+    def folder(self, run: ExperimentRun) -> Path:
         """The directory of a run."""
         return self.out / run.name
 
-    def _next(self, on_end: Callable[[Run, Result | str], None]) -> Command | None:
+    def _next(self, on_end: Callable[[ExperimentRun, Result | str], None]) -> Program | None:
         """The next run to begin; those that are whole already only leave their result."""
         while left := self.left():
             run = left[0]
@@ -135,24 +137,24 @@ class Runner:
             on_end(run, self._finish(run))
         return None
 
-    def _begin(self, run: Run) -> Command:
+    def _begin(self, run: ExperimentRun) -> Program:
         self._begun[run.name] = run
         folder, path = self.folder(run), self.out / f"{run.name}.yaml"
-        words = ("train", "--resume", str(folder))
+        words: tuple[str, ...] = ("train", "--resume", str(folder))
         if not holds_run(folder):
             write_atomically(path, dump_recipe(replace(run.recipe, output_dir=str(folder))))
             words = ("train", str(path))
-        return Command(run.name, (*words, *self.more_words), self.out / f"{run.name}.log")
+        return Program(run.name, (*words, *self.more_words), self.out / f"{run.name}.log")
 
-    def _finish(self, run: Run) -> Result:
+    def _finish(self, run: ExperimentRun) -> Result:
         """Write a whole run's result, and what was chosen where it was the last trial."""
         folder = self.folder(run)
-        about = {"experiment": self.design.name, "condition": run.condition, "stage": run.stage, "seed": run.seed}
+        about = {"experiment": self.experiment.name, "condition": run.condition, "stage": run.stage, "seed": run.seed}
         result = {**about, **summarize(read_run(folder)), "fingerprint": run.fingerprint}
         self.results[run.fingerprint] = result
         _write(self.results_folder / f"{run.name}.json", result)
-        if tried := trials_of(self.design, self.results, self.failed):
-            _write(self.results_folder / "tuning.json", tuning_record(self.design, tried))
+        if tried := trials_of(self.experiment, self.results, self.failed):
+            _write(self.results_folder / "tuning.json", tuning_record(self.experiment, tried))
         if self.drops_runs:
             shutil.rmtree(folder)
             for ending in (".yaml", ".log"):

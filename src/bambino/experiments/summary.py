@@ -4,7 +4,8 @@
 
 Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row
 (without parts: single paradigms of minimal pairs, ...), a byte for each clm batch (`clm/batch`), means of the clm and
-ppo metrics (ppo also over the last tenth of its steps), costs, and utterances at three ages. `fingerprint` stands for
+ppo metrics (ppo also over the last tenth of its steps), costs, the word account, and utterances at
+three ages. `fingerprint` stands for
 all settings, so that a file counts only for a run of the very same.
 """
 
@@ -106,6 +107,7 @@ def summarize(run: RunRecord) -> dict[str, Any]:
         "ppo_means": means(ppo, "ppo/"),
         "late_ppo_means": means(late, "ppo/"),
         "costs": {key: value for key, value in steps[-1].items() if key.startswith("total/")},
+        "words": run.word_account,
         "utterances": {str(age): [row for row in said if row["step"] == age][:10] for age in ages},
     }
 

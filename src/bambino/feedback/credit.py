@@ -7,7 +7,8 @@ last byte, so sums are kept exactly, whatever the two tokenizers are.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 
 import torch
@@ -17,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import RewardError
 from bambino.feedback.answers import Feedback, Scores, Spans
-from bambino.losses.advantages import at_last_token
+from bambino.losses.advantages import at_last_token, less_mean
 from bambino.speaking.rollout import Rollout
 from bambino.speaking.utterances import to_text
 from bambino.text.token_bytes import token_bytes
@@ -37,14 +38,32 @@ def credit(feedback: Feedback, rollout: Rollout, tokenizer: PreTrainedTokenizerB
         return at_last_token(values, rollout.is_real)
     if not isinstance(feedback, Spans):
         raise RewardError(f"{type(feedback).__name__} reward no tokens, so ppo cannot learn from them.")
-    result = torch.zeros_like(rollout.log_probs)
-    said = to_text(rollout, tokenizer)
-    texts = zip(feedback.per_utterance, said.prompts, said.completions, strict=True)
-    for i, (spans, prompt, completion) in enumerate(texts):
-        ends, length = utterance_ends(rollout, i, prompt, tokenizer), len(completion.encode("utf-8"))
-        for first, end, value in spans:
-            result[i, _token_of(first, end, ends, length)] += value
-    return result
+    result = torch.zeros(rollout.log_probs.shape)
+    for i, _, last, value in _token_spans(feedback, rollout, tokenizer):
+        result[i, last] += value
+    return result.to(rollout.log_probs.device)
+
+
+def centred_returns(
+    feedback: Scores | Spans, rollout: Rollout, tokenizer: PreTrainedTokenizerBase
+) -> Float[Tensor, "B U"]:
+    """The judgement that each token answers for, less the mean over the batch's tokens that answer for any.
+
+    Every token of an utterance answers for its score, every token that lies in a span for the span, and for nothing
+    that comes later: return-to-go with discount 1 inside a piece and 0 beyond it. Zero on tokens that answer for
+    nothing.
+
+    Raises:
+        RewardError: a span lies outside its utterance's text.
+    """
+    if isinstance(feedback, Scores):
+        values = torch.tensor(list(feedback.values), dtype=torch.float32, device=rollout.log_probs.device)
+        return less_mean(values[:, None].expand_as(rollout.is_real), rollout.is_real)
+    result, answers = torch.zeros(rollout.is_real.shape), torch.zeros(rollout.is_real.shape, dtype=torch.bool)
+    for i, first, last, value in _token_spans(feedback, rollout, tokenizer):
+        result[i, first : last + 1] += value
+        answers[i, first : last + 1] = True
+    return less_mean(result, answers).to(rollout.log_probs.device)
 
 
 def utterance_ends(rollout: Rollout, row: int, prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -54,6 +73,19 @@ def utterance_ends(rollout: Rollout, row: int, prompt: str, tokenizer: PreTraine
     lengths = [len(piece) for piece in token_bytes(tokenizer, before + said)]
     begins = len(prompt.encode("utf-8"))
     return [end - begins for end in accumulate(lengths)][len(before) :]
+
+
+def _token_spans(
+    feedback: Spans, rollout: Rollout, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[tuple[int, int, int, float]]:
+    """(utterance, first token, last token, value) of each span: the tokens that hold its first and its last byte."""
+    said = to_text(rollout, tokenizer)
+    texts = zip(feedback.per_utterance, said.prompts, said.completions, strict=True)
+    for i, (spans, prompt, completion) in enumerate(texts):
+        ends, length = utterance_ends(rollout, i, prompt, tokenizer), len(completion.encode("utf-8"))
+        for first, end, value in spans:
+            last = _token_of(first, end, ends, length)
+            yield i, last if first == end else bisect_right(ends, first), last, value
 
 
 def _token_of(first: int, end: int, ends: list[int], length: int) -> int:

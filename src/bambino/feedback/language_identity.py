@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bambino.errors import RecipeError
-from bambino.recipe.settings import FeedbackConfig, TextConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig, TextConfig
 
 if TYPE_CHECKING:
     from bambino.text.language_id import LanguageIdentifier
@@ -24,6 +24,7 @@ class LanguageIdentityConfig(FeedbackConfig):
     """Mean over the utterance's words of P(L2 | word), by character n-grams of lines of both languages; silence 0."""
 
     section: ClassVar[str] = "feedback.language_identity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     l1: list[str] = field(default_factory=list)
     """Files or folders of L1 text, as in text.sources. Held-out lines (one in 200) are left out."""
@@ -73,7 +74,7 @@ class LanguageIdentity:
 
     def reward(self, prompt: str, text: str, has_ended: bool) -> float:
         """Of one utterance; 0 where it has no word."""
-        from bambino.text.words import words_after
+        from bambino.text.spelling import words_after
 
         words = words_after(prompt, text, has_ended)
         return fmean(1 - self.languages.l1_probability(word) for word in words) if words else 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from bambino.recipe.checks import AtLeastOne, Count
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class LengthConfig(FeedbackConfig):
     """Minus the words (or bytes) that an utterance has too many or too few of; 0 inside the range."""
 
     section: ClassVar[str] = "feedback.length"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     shortest: Count = 3
     """The fewest that earn 0."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bambino.errors import RecipeError
 from bambino.feedback.controls import ConstantConfig, RandomConfig
 from bambino.feedback.language_identity import LanguageIdentityConfig
 from bambino.feedback.length import LengthConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
+from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
+from bambino.feedback.text_settings import RecastConfig
 from bambino.recipe.checks import AtLeastOne, Positive
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
     from bambino.feedback.acceptability import Acceptability
@@ -33,6 +34,7 @@ class ParentPerplexityConfig(FeedbackConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.parent_perplexity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     alpha: Positive = 5.0
     """The largest reward."""
@@ -61,6 +63,7 @@ class ParentLogPerplexityConfig(FeedbackConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.parent_log_perplexity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     relative: bool = False
     """true: against the log-perplexity of what the parent itself says after the same prompt, which it samples."""
@@ -84,6 +87,7 @@ class ExploitationPenaltyConfig(FeedbackConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.exploitation_penalty"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     ngram: AtLeastOne = 2
     """Words of a phrase that is copied or repeated."""
@@ -100,6 +104,7 @@ class AcceptabilityConfig(FeedbackConfig):
     """What a sequence classifier gives one label, such as "acceptable", of what was said."""
 
     section: ClassVar[str] = "feedback.acceptability"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     model: str | None = None
     """A classifier: a local folder or a hub name, anything AutoModelForSequenceClassification opens. Safetensors
@@ -123,6 +128,7 @@ class RelatednessConfig(FeedbackConfig):
     """The cosine between sentence embeddings of prompt and utterance, from -1 to 1; silence 0."""
 
     section: ClassVar[str] = "feedback.relatedness"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     model: str | None = None
     """A model of sentences: a local folder or a hub name, anything AutoModel opens; the mean of its last hidden states
@@ -135,17 +141,6 @@ class RelatednessConfig(FeedbackConfig):
         return Relatedness(self)
 
 
-def the_parent(parent: Speaker | None, config: FeedbackConfig) -> Speaker:
-    """The parent that a kind needs.
-
-    Raises:
-        RecipeError: there is none.
-    """
-    if parent is None:
-        raise RecipeError("parent.model", f"{config.section} needs a parent: --parent.model PATH")
-    return parent
-
-
 KINDS: dict[str, type[FeedbackConfig]] = {
     "parent_perplexity": ParentPerplexityConfig,
     "parent_log_perplexity": ParentLogPerplexityConfig,
@@ -156,6 +151,7 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "exploitation_penalty": ExploitationPenaltyConfig,
     "acceptability": AcceptabilityConfig,
     "relatedness": RelatednessConfig,
+    "recast": RecastConfig,
     "constant": ConstantConfig,
     "random": RandomConfig,
 }

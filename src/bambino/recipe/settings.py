@@ -116,6 +116,30 @@ class ReplayConfig(Settings):
     """The share at the last clm step, reached linearly; null: it stays as it is."""
 
 
+@dataclass(frozen=True)
+class DreamingConfig(Settings):
+    """The first baby's own texts, heard beside L2, so that it keeps its first language without a text of it."""
+
+    section: ClassVar[str] = "dreaming"
+
+    share: NotNegative = 0.0
+    """Dreams beside each L2 line of a clm step, as replay.share: 0.25 adds 8 to 32. 0: no dreaming."""
+    last_share: NotNegative | None = None
+    """The share at the last clm step, reached linearly; null: it stays as it is."""
+    texts: AtLeastOne = 1000
+    """Dreams that the first baby samples after BOS, once, before the first step; they are heard again and again."""
+    max_new_tokens: AtLeastOne = 64
+    """Longest dream, in baby tokens."""
+    temperature: Positive = 1.0
+    """Sampling temperature of dreams."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Sample dreams among the fewest tokens that hold this probability; null: among all."""
+
+    @property
+    def is_on(self) -> bool:
+        return self.share > 0 or bool(self.last_share)
+
+
 SIZES = {"1m": (128, 4, 4), "5m": (256, 6, 4), "14m": (384, 8, 6), "125m": (768, 12, 12)}
 """Name -> hidden size, layers, heads; named after the parameters they make (embeddings left out, but for 125m)."""
 
@@ -191,7 +215,9 @@ class PhaseConfig(Settings):
     learning_rate: Positive = 1.41e-5
     """Peak learning rate of this phase."""
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = "constant"
-    """From the peak, after warm-up: stay, or fall to zero over this phase's updates."""
+    """From the peak, after warm-up: stay, or fall to min_lr_share over this phase's updates."""
+    min_lr_share: Share = 0.0
+    """What linear and cosine fall to, as a share of the peak: 0.1 leaves a tenth of it."""
     warmup_updates: Count = 0
     """Updates over which the learning rate rises linearly to its peak."""
     weight_decay: NotNegative = 0.0
@@ -211,6 +237,13 @@ class CLMConfig(PhaseConfig):
     """Exposure: next-token prediction on L2 text."""
 
     section: ClassVar[str] = "clm"
+
+
+@dataclass(frozen=True)
+class RecastPhaseConfig(PhaseConfig):
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+
+    section: ClassVar[str] = "recast"
 
 
 @dataclass(frozen=True)
@@ -288,6 +321,50 @@ class PPOConfig(PhaseConfig):
     """With reference ema: the share of itself that the running mean keeps at every step."""
 
 
+BabyLMRule = Literal["allowed", "parent_words_count", "text_counts", "not stated"]
+"""Whether BabyLM's rules (arXiv 2502.10645) let a kind of feedback into a budget of words. allowed: numbers may come
+from outside, and nothing of them counts. parent_words_count: what comes back shows the parent's distributions, so all
+words that the parent was raised on count. text_counts: allowed, and the words written for the baby count."""
+
+
+@dataclass(frozen=True)
+class ReinforceConfig(PhaseConfig):
+    """Feedback without a critic: REINFORCE on what the baby said, judged against what else it said."""
+
+    section: ClassVar[str] = "reinforce"
+
+    group_size: AtLeastOne = 4
+    """Utterances after each prompt; batch_size is divided by it, so 32 utterances of 4 have 8 prompts."""
+    baseline: Literal["rloo", "grpo", "batch"] = "rloo"
+    """What a reward is compared with. rloo: the mean of the other utterances after the same prompt. grpo: the mean of
+    all of them, and divided by their standard deviation. batch: each kind's mean over the batch's tokens, and a token
+    answers only for the span it lies in (for spans)."""
+    epochs: AtLeastOne = 1
+    """Updates on the batch of utterances, all of them in each."""
+    cliprange: Positive = 0.2
+    """With several epochs: policy ratios are clipped to 1 +- this."""
+    loss_mean: Literal["tokens", "utterances"] = "tokens"
+    """tokens: every token of the batch weighs the same (RLOO, Dr. GRPO). utterances: the mean over utterances of each
+    one's mean (GRPO as published), in which the tokens of long utterances weigh less."""
+    kl_coef: NotNegative = 0.0
+    """Weight of the penalty log pi - log pi_ref: taken off an utterance's reward, or with baseline batch off each
+    token's own."""
+    ratio_threshold: Annotated[float, Field(gt=1)] = 10.0
+    """Skip an update whose mean ratio of new to old probabilities exceeds this."""
+    reference: Literal["initial", "phase_start", "ema", "none"] = "initial"
+    """What the KL is measured against: the first baby, the baby at the start of each reinforce phase, a running mean of
+    the baby, or nothing."""
+    reference_decay: Share = 0.99
+    """With reference ema: the share of itself that the running mean keeps at every step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        alone = "leaves an utterance nothing to be compared with. Use 2 or more, or reinforce.baseline batch."
+        self.require(self.group_size > 1 or self.baseline == "batch", "group_size", alone)
+        nothing = "has no reference to be measured against. Use 0, or a reinforce.reference other than none."
+        self.require(self.kl_coef == 0 or self.reference != "none", "kl_coef", nothing)
+
+
 @dataclass(frozen=True)
 class FeedbackConfig(Settings):
     """What every kind of feedback has. A kind's own settings derive from it, beside its function (`feedback/`)."""
@@ -298,6 +375,7 @@ class FeedbackConfig(Settings):
     """What this kind's rewards are multiplied by before those of all kinds are added up."""
 
     needs_parent: ClassVar[bool] = False
+    babylm: ClassVar[BabyLMRule] = "not stated"
 
     @abstractmethod
     def make(self, parent: Any) -> Any:
@@ -380,6 +458,8 @@ class Recipe(Settings):
     """The L2 text that the baby hears (clm) and that its prompts are cut from (ppo)."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """L1 text beside it."""
+    dreaming: DreamingConfig = field(default_factory=DreamingConfig)
+    """The first baby's own texts beside it."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)
@@ -390,6 +470,10 @@ class Recipe(Settings):
     """What the baby is asked and how it answers: prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """Learning from feedback: proximal policy optimization on what the baby said."""
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    """Learning from feedback without a critic: REINFORCE on groups of utterances (RLOO, GRPO), or on spans."""
+    recast: RecastPhaseConfig = field(default_factory=RecastPhaseConfig)
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
     feedback: dict[str, FeedbackConfig] = field(default_factory=dict)
     """What comes back for what the baby said: kinds by name, each with its settings. Where none is named it is
     parent_perplexity, for ppo; where some are named, it is those."""
@@ -411,6 +495,10 @@ class Recipe(Settings):
                 "ppo.minibatch_size",
                 self.minibatch_size,
             )
+
+        if "reinforce" in self.schedule.phases:
+            group = self.reinforce.group_size
+            self._require_divisor("reinforce.group_size", group, "batch_size", self.batch_size)
 
     @property
     def minibatch_size(self) -> int:

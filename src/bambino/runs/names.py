@@ -5,6 +5,9 @@ from __future__ import annotations
 NEWBORN = "newborn"
 """The folder of a run directory that holds the model `bambino pretrain` began with."""
 
+DREAMS = "dreams.jsonl"
+"""The file of a run directory that holds the first baby's own texts."""
+
 
 def is_headline(metric: str) -> bool:
     """Whether a metric is an evaluation's, and not a part of another."""

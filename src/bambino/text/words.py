@@ -1,41 +1,31 @@
-"""Words of a text: runs of letters, casefolded."""
+"""Words: pieces of text between white space, as `str.split` cuts them (and as BabyLM counts them).
+
+A word counts where it begins: with the token that holds its first byte. So text that is cut, in a line or between
+packed rows, has as many words as begin in what is kept, and none counts twice.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Sequence
 
-WORD = re.compile(r"[^\W\d_]+(?:['’](?=[^\W\d_]))?")  # noqa: RUF001
-"""Letters, with the apostrophe that joins them to the next letters: l'uomo is l' and uomo, don't is don' and t."""
-APOSTROPHES = "'’"  # noqa: RUF001
+_WORD = re.compile(r"\S+")
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text, casefolded: runs of letters; an elided word keeps its apostrophe (`l'`, `dell'`)."""
-    return [normal(match.group()) for match in WORD.finditer(text)]
+def count_words(text: str) -> int:
+    """Words of a text."""
+    return len(text.split())
 
 
-def count_words(lines: Iterable[str]) -> Counter[str]:
-    """How often each word of `words_of` occurs in the lines; each spelling is casefolded once, as corpora are large."""
-    spelled = Counter(word for line in lines for word in WORD.findall(line))
-    counts: Counter[str] = Counter()
-    for word, count in spelled.items():
-        counts[normal(word)] += count
-    return counts
+def words_begun(text: str, ends: Sequence[int]) -> list[int]:
+    """How many words begin in each token of a text.
 
-
-def words_after(prompt: str, text: str, has_ended: bool) -> list[str]:
-    """The words of a text that end after its prompt; a last word that the token limit may have cut is left out.
-
-    A word that begins in the prompt and ends after it counts: whoever goes on finishes it.
+    Args:
+        ends: where the text of each token ends, in characters, never falling. A word beyond all of them, which the
+            tokenizer dropped, counts with the last.
     """
-    found = [match for match in WORD.finditer(text) if match.end() > len(prompt)]
-    if found and not has_ended and not text[found[-1].end() :].strip(APOSTROPHES):
-        found.pop()
-    return [normal(match.group()) for match in found]
-
-
-def normal(word: str) -> str:
-    """A word as it is counted: casefolded, with the plain apostrophe."""
-    return word.replace("’", "'").casefold()  # noqa: RUF001
+    begun = [0] * len(ends)
+    for word in _WORD.finditer(text) if begun else ():
+        begun[min(bisect_right(ends, word.start()), len(ends) - 1)] += 1
+    return begun

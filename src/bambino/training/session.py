@@ -21,7 +21,9 @@ from bambino.runs import checkpoint
 from bambino.runs.directory import FORMAT, RunDirectory, holds_run
 from bambino.runs.log import Row
 from bambino.runs.provenance import check_same_run, environment, note_environment
+from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
+from bambino.training.parts import heard_and_answered
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 
@@ -113,11 +115,9 @@ class Session:
         """What the run is made of, for data.json."""
         return {
             "format": FORMAT,
-            **self.tools.streams.manifest,
-            "replay": None if self.tools.replay is None else self.tools.replay.manifest,
+            **heard_and_answered(self.tools),
             **self.participants.digests,
             "evaluation": {measure.name: measure.depends_on for measure in self.measures},
-            "rewards": [kind.name for kind in self.tools.kinds],
             "phases": list(self.state.phases),
         }
 
@@ -129,10 +129,18 @@ class Session:
                 "Make a new BambinoTrainer to start again."
             )
         self.state.begin(self.run.constants)
+        if self.tools.dreaming is not None:
+            self._keep(self.tools.dreaming.dreams)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
         if self.args.evaluation.eval_steps is not None:
             self._evaluate()
+
+    def _keep(self, dreams: Dreams) -> None:
+        """Store the first baby's own texts, and count what they cost."""
+        dreams.save(self.run.dreams)
+        self.state.costs.written("first_baby", [dream.text for dream in dreams.all])
+        self.state.costs.computed(self.state.learner.baby.lm, dreams.tokens, dreams.tokens)
 
     def _go_on(self, path: Path | None) -> None:
         """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""

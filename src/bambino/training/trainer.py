@@ -30,10 +30,12 @@ from bambino.recipe.settings import Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
 from bambino.scoring.forward import reads_packed_rows
+from bambino.speaking.speaker import Speaker
 from bambino.text.replay import build_replay
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
+    dreaming_for,
     feedback_of,
     kinds_of,
     made_of,
@@ -58,10 +60,11 @@ class BambinoTrainer:
         train_dataset: L2 texts (strings, or rows with a text in args.text.jsonl_field); None: args.text.sources.
         processing_class: the baby's tokenizer; None: the one saved with the model.
         parent_processing_class: the parent's tokenizer; None: the one saved with it.
-        reward_funcs: one or several functions of TRL's signature in place of args.feedback, added.
+        reward_funcs: one or several functions of TRL's signature in place of args.feedback, added;
+            for the phases of the schedule that learn from rewards.
         measures: what the baby is measured by, at step 0, every args.evaluation.eval_steps and at the end
             (`bambino.measures_of(args)`).
-        phases: phases of your own by name, beside clm and ppo; args.schedule.cycle names those that are used.
+        phases: phases of your own by name, beside those of bambino; args.schedule.cycle names those that are used.
         on_row: called with each row of metrics.jsonl, and with rows of kind "utterances" as the baby speaks.
     """
 
@@ -94,7 +97,8 @@ class BambinoTrainer:
         if args.baby.dropout is not None:
             set_dropout(lm, args.baby.dropout)
         speech = args.rollout.prompt_tokens + args.rollout.max_new_tokens
-        check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech})
+        dream = {"dreaming.max_new_tokens": 1 + args.dreaming.max_new_tokens} if args.dreaming.is_on else {}
+        check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech, **dream})
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
         parent_speaker = speaker_of(self.parent, self.parent_processing_class, self.accelerator.device)
         sizes = {"batch_size": args.batch_size, "prompt_tokens": args.rollout.prompt_tokens}
@@ -109,22 +113,19 @@ class BambinoTrainer:
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
         kinds, costs, log = kinds_of(args, reward_funcs, parent_speaker), Costs(), RunLog(on_row)
-        replay = build_replay(
-            args.replay,
-            args.text,
-            self.processing_class,
-            seed=args.seed,
-            batch_size=args.batch_size,
-            steps=self.schedule.count("clm", args.max_steps),
-        )
+        hears = {"seed": args.seed, "batch_size": args.batch_size, "steps": self.schedule.count("clm", args.max_steps)}
+        replay = build_replay(args.replay, args.text, self.processing_class, **hears)
+        dreaming = dreaming_for(args, Speaker(self.baby.lm, self.processing_class), costs, **hears)
         self.tools = Tools(
-            args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log, replay
+            *(args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log),
+            replay=replay,
+            dreaming=dreaming,
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         decay = args.averaging.decay
         average = None if decay is None else AveragedWeights(decay, self.baby.lm)
         self.state = RunState(learner, self.phases, costs, average)
-        self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
+        self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
     @property

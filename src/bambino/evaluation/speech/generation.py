@@ -13,7 +13,7 @@ from statistics import fmean
 
 from bambino.analysis.statistics import bootstrap, jackknife
 from bambino.measures import Interval, Score
-from bambino.text.words import WORD, normal, words_after
+from bambino.text.spelling import WORD, normal, words_after
 
 
 @dataclass(frozen=True)
