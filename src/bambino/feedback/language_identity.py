@@ -45,9 +45,9 @@ class LanguageIdentityConfig(FeedbackConfig):
             if not getattr(self, name):
                 problem = f"feedback.language_identity needs text of both languages: --{self.key(name)} '[text.txt]'"
                 raise RecipeError(self.key(name), problem)
-        lines = [load_corpus(sources, heldout_every=TextConfig.heldout_every).lines for sources in (self.l1, self.l2)]
+        l1, l2 = (load_corpus(sources, heldout_every=TextConfig.heldout_every) for sources in (self.l1, self.l2))
         try:
-            return LanguageIdentity(LanguageIdentifier.train(*lines))
+            return LanguageIdentity(LanguageIdentifier.train(l1.lines, l2.lines))
         except ValueError as error:
             raise RecipeError(self.section, f"{self.section}: {error}") from None
 
