@@ -225,6 +225,8 @@ TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
 SPOKEN = EVALUATED | {"evaluation.utterances": 3, "rollout.max_new_tokens": 12}
 ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
 
+TARGETS = ONLY_CLM | {"feedback.parent_targets.for": "clm"}
+
 
 def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
     """What the parent finds of what baby and human say, by the names it is written under."""
@@ -349,6 +351,12 @@ CASES: dict[str, Case] = {
     "feedback.parent_perplexity.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
     **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
+    "feedback.parent_targets.weight": Case([2.0], weights, TARGETS),
+    "feedback.parent_targets.share": Case([0.0, 1.0], weights, TARGETS),
+    "feedback.parent_targets.divergence": Case(["reverse", "mixed"], metric("clm/targets_loss"), TARGETS),
+    "feedback.parent_targets.rule": Case(["cheap"], metric("clm/targets_dropped"), TARGETS),
+    "feedback.parent_targets.max_dropped": Case([0.001, 0.01], metric("clm/targets_skipped"), TARGETS),
+    "feedback.parent_targets.top": Case([2], metric("clm/targets_loss"), TARGETS),
     "evaluation.eval_steps": Case(
         [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
     ),
@@ -508,7 +516,10 @@ def _defaults() -> list[tuple[str, Any]]:
     return tops + [(f"{s}.{written(k)}", v) for s, c in sections.items() for k, v in dataclasses.asdict(c).items()]
 
 
-@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "feedback."))])
+OF_PPO = [name for name in SETTINGS if name.startswith(("ppo.", "feedback.")) and "targets" not in name]
+
+
+@pytest.mark.parametrize("setting", OF_PPO)
 def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
     setting: str, runs: Callable[[dict[str, Any]], Outcome]
 ) -> None:

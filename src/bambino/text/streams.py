@@ -170,6 +170,12 @@ class Streams:
         """The text of a clm step."""
         return self.clm.batch(self._position(at), self.batch_size)
 
+    def clm_lines(self, at: Place) -> list[int] | None:
+        """Line numbers of a clm step's rows; None where rows are no lines (packed)."""
+        if isinstance(self.clm, PackedStream):
+            return None
+        return self.clm.indices(self._position(at), self.batch_size)
+
     def prompt_batch(self, phase: str, at: Place) -> TokenBatch:
         """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE"."""
         return self.prompts(phase).prompts(self._position(at), self.batch_size, self.prompt_tokens)
