@@ -13,7 +13,7 @@ from bambino.feedback.controls import ConstantConfig, RandomConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
-from bambino.feedback.text_settings import RecastConfig
+from bambino.feedback.text_settings import BestOfKConfig, RecastConfig, RecastOverUtteranceConfig
 from bambino.recipe.checks import Positive
 from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
@@ -81,6 +81,8 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "repetition": RepetitionConfig,
     "missing_eos": MissingEOSConfig,
     "recast": RecastConfig,
+    "recast_over_utterance": RecastOverUtteranceConfig,
+    "best_of_k": BestOfKConfig,
     "constant": ConstantConfig,
     "random": RandomConfig,
 }
