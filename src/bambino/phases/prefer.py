@@ -97,7 +97,8 @@ class PreferPhase:
             )
         tools.costs.written("people", said.prompts)
         tools.costs.written("baby", said.completions)
-        tools.costs.written("parent", filter(None, columns.get("recast", [])))
+        if "recast" in columns:
+            tools.costs.written("parent", filter(None, columns["recast"]))
         rows = [row | {name: column[i] for name, column in columns.items()} for i, row in enumerate(said_rows(said))]
         tools.log.utterances(self.name, at.step + 1, rows)
         return found.pairs

@@ -105,7 +105,8 @@ class Recasting:
         with tools.costs.time("reward"):
             recasts = self.recaster.recasts(texts, said, seed=seed, stream=stream, first=first, read=read)
         tools.costs.written("people", texts)
-        tools.costs.written("baby", [] if said is None else said.completions)
+        if said is not None:
+            tools.costs.written("baby", said.completions)
         tools.costs.written("parent", filter(None, recasts.texts))
         tools.log.utterances(self.phase, at.step + 1, _rows(recasts, said))
         return rows_of(recasts, tokenizer, tools.recipe.text), _metrics(recasts)
