@@ -15,7 +15,7 @@ from bambino.feedback.length import LengthConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
-from bambino.feedback.text_settings import RecastConfig
+from bambino.feedback.text_settings import BestOfKConfig, RecastConfig, RecastOverUtteranceConfig
 from bambino.recipe.checks import AtLeastOne, Positive, Share
 from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
@@ -208,6 +208,8 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "acceptability": AcceptabilityConfig,
     "relatedness": RelatednessConfig,
     "recast": RecastConfig,
+    "recast_over_utterance": RecastOverUtteranceConfig,
+    "best_of_k": BestOfKConfig,
     "constant": ConstantConfig,
     "random": RandomConfig,
     "parent_targets": ParentTargetsConfig,
