@@ -14,12 +14,14 @@ from bambino.cli import (
     env,
     evaluate,
     experiment,
+    front,
     interpolate,
     lm_eval_tasks,
     meter,
     nursery,
     recipes,
     train,
+    write,
 )
 from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
 from bambino.errors import BambinoError, TrainingError
@@ -33,8 +35,10 @@ COMMANDS = [
     evaluate.EVALUATE,
     compare.COMPARE,
     interpolate.INTERPOLATE,
+    front.FRONT,
     experiment.EXPERIMENT,
     meter.METER,
+    write.WRITE,
     nursery.NURSERY,
     lm_eval_tasks.LM_EVAL_TASKS,
     recipes.RECIPES,

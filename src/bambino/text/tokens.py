@@ -62,9 +62,10 @@ def encode_from(
 
     A token that lies across the offset counts; what is prepended never does.
     """
+    encoded = encode_with_ends(tokenizer, texts, with_start=with_start)
     return [
         (row, next((i for i, end in enumerate(reversed(ends)) if end <= offset), len(row)))
-        for (row, ends), offset in zip(encode_with_ends(tokenizer, texts), offsets, strict=True)
+        for (row, ends), offset in zip(encoded, offsets, strict=True)
     ]
 
 
