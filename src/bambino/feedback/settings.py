@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
     from bambino.feedback.parent_perplexity import ParentPerplexity
     from bambino.feedback.parent_spans import ParentSpans
-
-
-@dataclass(frozen=True)
     from bambino.feedback.relatedness import Relatedness
     from bambino.speaking.speaker import Speaker
 
