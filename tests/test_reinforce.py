@@ -6,6 +6,7 @@ import copy
 import json
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -268,7 +269,7 @@ def test_by_spans_it_comes_to_say_what_its_parent_says() -> None:
             completions=said.completions,
             texts=said.texts,
             has_ended=said.has_ended,
-            tokens=lambda now=rollout: said_tokens(now, tokenizer),
+            tokens=partial(said_tokens, rollout, tokenizer),
             log_metric=lambda name, value: divergences.append(value),
         )
         phase.update(rollout, centred_returns(spans, rollout, tokenizer), schedule.at(step))
