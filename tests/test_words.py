@@ -81,7 +81,7 @@ def test_over_the_tokens_of_a_text_each_word_counts_once(text: str, cuts: list[i
 def test_lines_that_are_cut_have_the_words_that_begin_in_what_is_kept(max_length: int, words: list[int]) -> None:
     corpus = corpus_of(THREE, "three")
     lines = line_stream(TextConfig(max_length=max_length), 0, corpus, make_tokenizer(vocab_size=1), "clm", cut=True)
-    assert [int(lines.rows.words_of(i).sum()) for i in range(3)] == words
+    assert lines.rows.words.tolist() == words
     assert corpus.reports[0].words_cut == 7 - sum(words)
 
 
@@ -127,7 +127,10 @@ def test_words_are_counted_with_a_tokenizer_written_in_python() -> None:
     assert not tokenizer.is_fast
     lines = line_stream(TextConfig(max_length=11), 0, corpus_of(THREE, "three"), tokenizer, "clm", cut=True)
     # EOS in place of BOS, then bytes, as above
-    assert [int(lines.rows.words_of(i).sum()) for i in range(3)] == [3, 3, 1]
+    assert lines.rows.words.tolist() == [3, 3, 1]
+    packed = line_stream(TextConfig(), 0, corpus_of(["ab cd è"], "one"), tokenizer, "clm", cut=False)
+    # EOS a b _ c | d _ è (two bytes) EOS
+    assert [PackedStream(packed, 5).words(row, 1) for row in range(2)] == [2, 1]
 
 
 # ---------------------------------------------------------------------------------------------------------- of a run
