@@ -333,6 +333,18 @@ def test_every_speaking_phase_is_asked_the_same_lines_in_an_order_of_its_own(bui
     )
 
 
+def test_a_step_may_ask_fewer_prompts_several_times_and_leaves_none_out(build: Callable[..., Streams]) -> None:
+    # batches of 4: two prompts twice, then the next two
+    for is_single in (False, True):
+        streams, steps = build(text={"single_stream": is_single}), places(3, cycle={"talk": 1})
+        asked = [streams.prompt_batch("talk", at, copies=2).input_ids for at in steps[:2]]
+        begins = 4 if is_single else 2  # the clm stream goes on by a batch a step
+        for batch, first in zip(asked, (0, begins), strict=True):
+            expected = streams.prompts("talk").prompts(first, 2, 4).input_ids
+            assert torch.equal(batch[::2], expected)
+            assert torch.equal(batch[1::2], expected)
+
+
 def test_a_steps_batch_does_not_depend_on_the_steps_before_it(build: Callable[..., Streams]) -> None:
     walked, fresh, run = build(), build(), places(400)
     for at in run[::7]:

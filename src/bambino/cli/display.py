@@ -164,10 +164,11 @@ def display_for(recipe: Recipe, console: Console) -> PlainDisplay | LiveDisplay:
 
 
 def one_line(said: dict[str, Any]) -> str:
-    """A prompt, what the baby said after it, and what it earned."""
+    """A prompt, what the baby said after it (else what it was told), and what it earned."""
     perplexity = said.get("parent_perplexity")
     opinion = f", parent perplexity {perplexity:,.0f}" if perplexity is not None and math.isfinite(perplexity) else ""
-    text = f"{said['prompt']} → {said['utterance'].strip()}".replace("\n", " ")
+    after = said["utterance"] if "utterance" in said else said["recast"] or ""
+    text = f"{said['prompt']} → {after.strip()}".replace("\n", " ")
     reward = f"reward {said['reward']:.2f}" if "reward" in said else f"{said['kind']} at step {said['step']}"
     return f"{text}   ({reward}{opinion})"
 

@@ -51,9 +51,13 @@ class Targets:
 
 @dataclass(frozen=True)
 class Recasts:
-    """What the parent would have said after the same prompts: text that the baby hears."""
+    """What should have been said after some prompts: text that the baby hears."""
 
-    texts: Sequence[str]
+    prompts: Sequence[str]
+    texts: Sequence[str | None]
+    """After each prompt; None where there is no recast."""
+    has_ended: Sequence[bool]
+    """Whether the text ends there, so that EOS follows."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
 from bambino.losses.clm import clm_loss
 from bambino.phases.phase import State, Tools
+from bambino.phases.recasting import Recasting
 from bambino.phases.updates import Term, UpdateMeter
 from bambino.recipe.schedule import Place
 from bambino.runs.log import Row
@@ -19,31 +24,43 @@ class CLMPhase:
     def __init__(self, tools: Tools) -> None:
         self.tools, self.learner = tools, tools.learner
         self.updates = tools.learner.updates(self.name, tools.recipe.clm, self.updates_per_step)
+        self.recasting = Recasting.of(tools, self.name)
 
     def step(self, at: Place) -> Row:
         """Hear the next batch of lines."""
         batch = self.tools.streams.clm_batch(at)
-        replayed = None if self.tools.replay is None else self.tools.replay.batch(at.nth)
+        beside, row = self.beside(at)
         with self.tools.costs.time(self.name):
-            row = self.hear(batch, at, replayed)
-        self._count("clm", batch, self.tools.streams.clm_words(at))
-        if self.tools.replay is not None and replayed is not None:
-            self._count("replay", replayed, self.tools.replay.words(at.nth))
-        return {f"clm/{name}": value for name, value in row.items()}
+            row |= self.hear(batch, at, beside)
+        words = {self.name: self.tools.streams.clm_words(at)}
+        if self.tools.replay is not None:
+            words["replay"] = self.tools.replay.words(at.nth)
+        for term in (heard(batch), *beside):
+            self._count(term.name or self.name, term, words.get(term.name or self.name))
+        return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
 
-    def hear(self, batch: TokenBatch, at: Place, replayed: TokenBatch | None = None) -> dict[str, float]:
-        """One update on a batch of lines, and on L1 lines beside it: the mean over the targets of both."""
+    def beside(self, at: Place) -> tuple[list[Term], Row]:
+        """What is heard beside the lines: lines of L1, the first baby's own, recasts; and metrics of it."""
+        dreaming = self.tools.dreaming
+        streams = {"replay": self.tools.replay, "dream": None if dreaming is None else dreaming.heard}
+        batches = {name: stream.batch(at.nth) for name, stream in streams.items() if stream is not None}
+        terms = [heard(batch, name=name) for name, batch in batches.items() if batch is not None]
+        if self.recasting is None:
+            return terms, {}
+        recasts, metrics = self.recasting.beside(at)
+        if recasts is not None:
+            terms.append(recasts.term(weight=self.recasting.kind.weight, name="recast"))
+        return terms, {f"recast_{name}": value for name, value in metrics.items()}
+
+    def hear(self, batch: TokenBatch, at: Place, beside: Sequence[Term] = ()) -> dict[str, float]:
+        """One update on a batch of lines and on what is heard beside them: the mean over the targets of all."""
         meter, targets = UpdateMeter(self.learner.baby.lm), int(batch.is_target.sum())
-        terms = [heard(batch)]
-        if replayed is not None:
-            beside = int(replayed.is_target.sum())
-            every = max(1, targets + beside)
-            terms = [heard(batch, weight=targets / every), heard(replayed, weight=beside / every, name="replay")]
+        terms = mean_over_targets([heard(batch), *beside])
         report = self.updates.take(at.nth, terms, with_dropout=True, keep_gradient=at.ends)
         return report | {"targets": targets, "update_norm": meter.norm()}
 
-    def _count(self, what: str, batch: TokenBatch, words: int) -> None:
-        tokens, targets = int(batch.is_real.sum()), int(batch.is_target.sum())
+    def _count(self, what: str, term: Term, words: int | None) -> None:
+        tokens, targets = int(term.batch.is_real.sum()), int(term.targets.sum())
         self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what, words=words)
 
     def begin_block(self) -> None:
@@ -60,6 +77,12 @@ class CLMPhase:
         """Nothing to put back."""
 
 
+def fingerprint(batch: TokenBatch) -> int:
+    """32 bits of the sha256 of a batch's tokens, so that it can be seen later which runs heard the same."""
+    tokens = batch.input_ids[batch.is_real].numpy().tobytes()
+    return int.from_bytes(hashlib.sha256(tokens).digest()[:4], "big")
+
+
 def heard(batch: TokenBatch, *, weight: float = 1.0, name: str = "") -> Term:
     """Next-token prediction on text: mean over all its targets, in nats."""
     targets = max(1, int(batch.is_target.sum()))
@@ -69,3 +92,11 @@ def heard(batch: TokenBatch, *, weight: float = 1.0, name: str = "") -> Term:
         weight=weight,
         name=name,
     )
+
+
+def mean_over_targets(terms: Sequence[Term]) -> list[Term]:
+    """Means over targets, weighted so that their sum is the mean over all targets; one of a term of weight w counts w
+    times."""
+    counts = [term.weight * int(term.targets.sum()) for term in terms]
+    every = sum(counts) or 1
+    return [replace(term, weight=count / every) for term, count in zip(terms, counts, strict=True)]

@@ -5,30 +5,25 @@ updates on one rollout). Dropout is off throughout, so that the policy that was 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from statistics import fmean
-from typing import Any
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bambino.errors import TrainingError
-from bambino.feedback.credit import credit
-from bambino.feedback.rewards import Answer, StatefulReward, answer_of, is_dead
 from bambino.losses.advantages import gae, token_rewards, whiten
 from bambino.losses.ppo import Old, adapted_kl_coef, ppo_loss
 from bambino.models.reference import Reference
+from bambino.phases.dialogue import be_answered, restore_dialogue, speak, state_of
 from bambino.phases.learner import Learner
 from bambino.phases.phase import State, Tools
 from bambino.phases.sampler_law import check_sampler, policy_of
-from bambino.phases.updates import Term, UpdateMeter
-from bambino.randomness import permutation, uniforms
+from bambino.phases.updates import Reports, Term, UpdateMeter
+from bambino.randomness import permutation
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row
-from bambino.speaking.rollout import Rollout, sample
-from bambino.speaking.utterances import Utterances, to_text
+from bambino.speaking.rollout import Rollout
 from bambino.text.batches import TokenBatch
 
 
@@ -62,49 +57,18 @@ class PPOPhase:
 
     def speak(self, prompts: TokenBatch, at: Place) -> Rollout:
         """The baby says something after each prompt."""
-        recipe, lm = self.tools.recipe, self.learner.baby.lm
-        random = uniforms(
-            recipe.batch_size, recipe.rollout.max_new_tokens, seed=recipe.seed, stream="sampling", step=at.step
-        )
-        accelerator = self.learner.accelerator
-        with self.tools.costs.time("rollout"), accelerator.autocast():
-            eos = self.tools.tokenizer.eos_token_id
-            prompts, values = prompts.to(accelerator.device), self.learner.baby.values
-            rollout = sample(lm, prompts, random, recipe.rollout, eos, values)
-        self.tools.costs.said(lm, int(prompts.is_real.sum()), int(rollout.is_real.sum()))
-        return rollout
+        return speak(self.tools, prompts, at)
 
     def be_answered(self, rollout: Rollout, at: Place) -> tuple[Float[Tensor, "B U"], Row]:
         """What each token earned, and what that says of the baby."""
-        with self.tools.costs.time("reward"):
-            said = to_text(rollout, self.tools.tokenizer)
-            self.tools.costs.written("people", said.prompts)
-            self.tools.costs.written("baby", said.completions)
-            answer = answer_of(self.kinds, said, self.tools.costs.read)
-            earned = sum(
-                (kind.weight * credit(feedback, rollout, self.tools.tokenizer) for kind, feedback in answer.by_kind),
-                torch.zeros_like(rollout.log_probs),
-            )
-        if not earned.isfinite().all():
-            details = {"texts": said.texts, "rewards": answer.rewards}
-            raise TrainingError(f"{self.name}: a reward is not finite", details)
-        self.tools.log.utterances(self.name, at.step + 1, _said(said, answer))
-        scored = torch.tensor(answer.rewards, dtype=torch.float32)
-        return earned, {
-            **{f"ppo/{name}": value for name, value in answer.metrics.items()},
-            "ppo/reward": fmean(answer.rewards),
-            "ppo/reward_std": float(scored.std(correction=0)),
-            "ppo/dead_reward": float(is_dead(answer.rewards, self.kinds)),
-            "ppo/ended": fmean(said.has_ended),
-            "ppo/utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
-        }
+        return be_answered(self.tools, self.name, self.kinds, rollout, at)
 
     def learn_from(self, rollout: Rollout, earned: Float[Tensor, "B U"], at: Place) -> Row:
         """All updates on one rollout."""
         row: Row = {}
         with self.tools.costs.time(self.name):
             if (at.nth + 1) % self.tools.recipe.schedule.cycle.get(self.name, 1) == 0:
-                row |= check_sampler(self.learner, rollout, self.reference)
+                row |= check_sampler(self.learner, rollout, self.reference, self.name)
             row |= self.update(rollout, earned, at)
         if self.config.adaptive_kl and "ppo/kl" in row:
             target, horizon = self.config.kl_target, self.config.kl_horizon
@@ -115,22 +79,13 @@ class PPOPhase:
 
     def state(self) -> State:
         """kl_coef, what feedback has learned, and the reference."""
-        rewards = [kind.reward for kind in self.kinds]
-        numbers: dict[str, Any] = {
-            "kl_coef": self.kl_coef,
-            "feedback": [reward.state_dict() if isinstance(reward, StatefulReward) else None for reward in rewards],
-        }
-        weights = self.reference.weights()
-        return State(numbers, {}, weights) if self.reference.kind == "initial" else State(numbers, weights)
+        state = state_of(self.kinds, self.reference)
+        return replace(state, numbers={"kl_coef": self.kl_coef, **state.numbers})
 
     def restore(self, state: State) -> None:
         """Put them back."""
         self.kl_coef = state.numbers["kl_coef"]
-        for kind, numbers in zip(self.kinds, state.numbers["feedback"], strict=True):
-            if isinstance(kind.reward, StatefulReward):
-                kind.reward.load_state_dict(numbers)
-        if weights := state.constants | state.tensors:
-            self.reference.load_weights(weights)
+        restore_dialogue(state, self.kinds, self.reference)
 
     def update(self, rollout: Rollout, earned: Float[Tensor, "B U"], at: Place) -> Row:
         """Advantages once, then epochs x minibatches updates."""
@@ -141,18 +96,17 @@ class PPOPhase:
         returns = raw + rollout.values
         advantages = torch.zeros_like(raw)
         advantages[real] = whiten(raw[real])
-        meter, reports = UpdateMeter(lm), _Reports()
+        meter, reports = UpdateMeter(lm), Reports()
         for epoch in range(config.epochs):
             for rows in minibatches(self.tools.recipe, epoch, at.step):
                 term = said_well(rollout.rows(rows), advantages[rows], returns[rows], self.tools.recipe)
                 number = at.nth * self.updates_per_step + len(reports.all)
-                report = self.updates.take(number, [term], skip_if=self._is_too_far)
-                reports.add(report if "grad_norm" in report else {"ratio": report["ratio"]})
+                reports.add(self.updates.take(number, [term], skip_if=self._is_too_far))
         row: Row = {
             "ppo/returns": float(returns[real].mean()),
             "ppo/values": float(rollout.values[real].mean()),
             "ppo/update_norm": meter.norm(),
-            **reports.metrics(),
+            **reports.metrics(self.name),
         }
         if self.reference.lm is not None:
             kl = (rollout.log_probs - ref_log_probs).where(real, 0.0).sum(1).mean()
@@ -213,28 +167,3 @@ def minibatches(recipe: Recipe, epoch: int, step: int) -> Iterator[Tensor]:
     if size < recipe.batch_size:
         order = torch.from_numpy(permutation(recipe.batch_size, recipe.seed, f"minibatches/{step}", epoch))
     return (order[first : first + size] for first in range(0, recipe.batch_size, size))
-
-
-@dataclass
-class _Reports:
-    """Reports of a step's updates; a skipped one has a ratio and nothing else."""
-
-    all: list[dict[str, float]] = field(default_factory=list)
-
-    def add(self, report: dict[str, float]) -> None:
-        self.all.append(report)
-
-    def metrics(self) -> dict[str, float]:
-        """Means over the updates that have the number."""
-        names = dict.fromkeys(name for report in self.all for name in report)
-        means = {f"ppo/{name}": fmean(r[name] for r in self.all if name in r) for name in names}
-        return {**means, "ppo/skipped_updates": sum("grad_norm" not in report for report in self.all)}
-
-
-def _said(said: Utterances, answer: Answer) -> list[Row]:
-    """A row per utterance, with what the feedback had to say."""
-    columns = {**answer.columns, "reward": answer.rewards}
-    return [
-        {"prompt": prompt, "utterance": utterance} | {name: column[i] for name, column in columns.items()}
-        for i, (prompt, utterance) in enumerate(zip(said.prompts, said.completions, strict=True))
-    ]

@@ -33,15 +33,19 @@ class Costs:
         """Words, tokens, flops and seconds since the run began, over all its resumptions."""
         self._times: dict[str, float] = defaultdict(float)
 
-    def heard(self, lm: PreTrainedModel, tokens: int, targets: int, what: str = "clm", *, words: int) -> None:
+    def heard(
+        self, lm: PreTrainedModel, tokens: int, targets: int, what: str = "clm", *, words: int | None = None
+    ) -> None:
         """The baby learned from text: a forward and a backward over so many tokens, the LM head on `targets`.
 
         Args:
-            what: names the totals: clm_tokens and words_heard are L2, replay_tokens and words_replayed L1.
-            words: that begin in these tokens.
+            what: names the totals: clm_tokens and words_heard are L2, replay_tokens and words_replayed L1, dream_tokens
+                the first baby's own.
+            words: that begin in these tokens; None: they were counted when they were `written`.
         """
         self.totals[f"{what}_tokens"] += tokens
-        self.totals[HEARD.get(what, f"words_{what}")] += words
+        if words is not None:
+            self.totals[HEARD.get(what, f"words_{what}")] += words
         self.computed(lm, tokens, targets, forwards=3)
 
     def said(self, lm: PreTrainedModel, prompt_tokens: int, utterance_tokens: int) -> None:

@@ -122,6 +122,11 @@ class PackedStream:
             total = self._epoch_tokens(0).ids.size
             raise TextError(f"An epoch of {total} tokens does not fill one row of text.max_length = {self.length}.")
 
+    @property
+    def epoch_size(self) -> int:
+        """Rows heard in the first epoch."""
+        return self.rows_in(0)
+
     def rows_in(self, epoch: int) -> int:
         """Rows that an epoch fills; under fractional weights epochs differ."""
         if epoch not in self._rows:
@@ -197,9 +202,16 @@ class Streams:
         """Words in the text of a clm step."""
         return self.clm.words(self._position(at), self.batch_size)
 
-    def prompt_batch(self, phase: str, at: Place) -> TokenBatch:
-        """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE"."""
-        return self.prompts(phase).prompts(self._position(at), self.batch_size, self.prompt_tokens)
+    def prompt_batch(self, phase: str, at: Place, copies: int = 1) -> TokenBatch:
+        """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE".
+
+        Args:
+            copies: each prompt so many times, one below the other; their number divides the batch size.
+        """
+        count = self.batch_size // copies
+        first = self._position(at) if self.is_single else at.nth * count
+        once = self.prompts(phase).prompts(first, count, self.prompt_tokens)
+        return TokenBatch(once.input_ids.repeat_interleave(copies, 0), once.is_real.repeat_interleave(copies, 0))
 
     def prompts(self, phase: str) -> LineStream:
         """The stream of a phase's prompts; every condition's are cut from the same lines in the same order."""

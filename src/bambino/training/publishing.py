@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from transformers import PreTrainedModel
 
 from bambino.files import add_files
 from bambino.phases.phase import Tools
@@ -25,8 +24,7 @@ class Publisher:
 
     def write(self, path: Path, beside: Path | None = None) -> None:
         """Model, tokenizer and card; no card where it would replace a README.md `beside` that is not ours."""
-        lm: PreTrainedModel = self.state.learner.baby.lm
-        lm.save_pretrained(path)
+        self.state.published.save_pretrained(path)
         self.tokenizer.save_pretrained(path)
         if beside is None or not beside.exists() or is_model_card(beside):
             measured, at = self.state.last_evaluation, self.state.evaluated_at

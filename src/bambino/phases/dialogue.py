@@ -1,0 +1,106 @@
+"""What speaking phases share: the baby says something after each prompt, and what it said is answered.
+
+Dropout is off, so that the policy that was sampled is the policy that is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import fmean
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from bambino.errors import TrainingError
+from bambino.feedback.answers import Scores, Spans
+from bambino.feedback.credit import credit, said_tokens
+from bambino.feedback.rewards import Answer, Kind, Moment, StatefulReward, answer_of, is_dead
+from bambino.models.reference import Reference
+from bambino.phases.phase import State, Tools
+from bambino.randomness import uniforms
+from bambino.recipe.schedule import Place
+from bambino.runs.log import Row
+from bambino.speaking.rollout import Rollout, sample
+from bambino.speaking.utterances import Utterances, to_text
+from bambino.text.batches import TokenBatch
+
+Carry = Callable[[Scores | Spans, Rollout, PreTrainedTokenizerBase], Float[Tensor, "B U"]]
+"""What one kind's feedback is to each token of the utterances."""
+
+
+def speak(tools: Tools, prompts: TokenBatch, at: Place) -> Rollout:
+    """The baby says something after each prompt; its randomness is a function of seed and step."""
+    recipe, learner = tools.recipe, tools.learner
+    lm, values, accelerator = learner.baby.lm, learner.baby.values, learner.accelerator
+    rows, longest = len(prompts.input_ids), recipe.rollout.max_new_tokens
+    random = uniforms(rows, longest, seed=recipe.seed, stream="sampling", step=at.step)
+    with tools.costs.time("rollout"), accelerator.autocast():
+        prompts = prompts.to(accelerator.device)
+        rollout = sample(lm, prompts, random, recipe.rollout, tools.tokenizer.eos_token_id, values)
+    tools.costs.said(lm, int(prompts.is_real.sum()), int(rollout.is_real.sum()))
+    return rollout
+
+
+def be_answered(
+    tools: Tools, phase: str, kinds: Sequence[Kind], rollout: Rollout, at: Place, *, carry: Carry = credit
+) -> tuple[Float[Tensor, "B U"], Row]:
+    """What each token earned by these kinds of feedback, and what that says of the baby, as the phase's metrics.
+
+    Args:
+        carry: brings one kind's feedback to the tokens; the kinds' are added, each by its weight.
+
+    Raises:
+        TrainingError: a reward is not finite.
+    """
+    with tools.costs.time("reward"):
+        said = to_text(rollout, tools.tokenizer)
+        tools.costs.written("people", said.prompts)
+        tools.costs.written("baby", said.completions)
+        moment, tokens = Moment(tools.recipe.seed, at.step), partial(said_tokens, rollout, tools.tokenizer)
+        answer = answer_of(kinds, said, tools.costs.read, moment, tokens)
+        earned = sum(
+            (kind.weight * carry(feedback, rollout, tools.tokenizer) for kind, feedback in answer.by_kind),
+            torch.zeros_like(rollout.log_probs),
+        )
+    if not earned.isfinite().all():
+        raise TrainingError(f"{phase}: a reward is not finite", {"texts": said.texts, "rewards": answer.rewards})
+    tools.log.utterances(phase, at.step + 1, said_rows(said, answer))
+    scored = torch.tensor(answer.rewards, dtype=torch.float32)
+    row: Row = {
+        **answer.metrics,
+        "reward": fmean(answer.rewards),
+        "reward_std": float(scored.std(correction=0)),
+        "dead_reward": float(is_dead(answer.rewards, kinds)),
+        "ended": fmean(said.has_ended),
+        "utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
+    }
+    return earned, {f"{phase}/{name}": value for name, value in row.items()}
+
+
+def said_rows(said: Utterances, answer: Answer | None = None) -> list[Row]:
+    """A row of utterances.jsonl per utterance, with what the feedback had to say."""
+    columns = {} if answer is None else {**answer.columns, "reward": answer.rewards}
+    return [
+        {"prompt": prompt, "utterance": utterance} | {name: column[i] for name, column in columns.items()}
+        for i, (prompt, utterance) in enumerate(zip(said.prompts, said.completions, strict=True))
+    ]
+
+
+def state_of(kinds: Sequence[Kind], reference: Reference) -> State:
+    """What a checkpoint must hold of a dialogue: what feedback has learned, and the reference."""
+    rewards = [kind.reward for kind in kinds]
+    learned = [reward.state_dict() if isinstance(reward, StatefulReward) else None for reward in rewards]
+    weights, numbers = reference.weights(), {"feedback": learned}
+    return State(numbers, {}, weights) if reference.kind == "initial" else State(numbers, weights)
+
+
+def restore_dialogue(state: State, kinds: Sequence[Kind], reference: Reference) -> None:
+    """Put back what `state_of` gave."""
+    for kind, numbers in zip(kinds, state.numbers["feedback"], strict=True):
+        if isinstance(kind.reward, StatefulReward):
+            kind.reward.load_state_dict(numbers)
+    if weights := state.constants | state.tensors:
+        reference.load_weights(weights)
