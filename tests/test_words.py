@@ -195,6 +195,9 @@ def test_who_wrote_is_counted_apart() -> None:
     costs.heard(lm, 10, 9, words=4)
     costs.heard(lm, 10, 9, "replay", words=3)
     costs.heard(lm, 10, 9, "review", words=2)
+    costs.heard(lm, 10, 9, "recast")
+    costs.heard_words("recast", 6)
+    costs.heard_words("dream", 5)
     costs.written("people", ["il gatto", "la"])
     costs.written("baby", ["  vede  il", ""])
     costs.written("first_baby", ["the cat sees"])
@@ -205,6 +208,8 @@ def test_who_wrote_is_counted_apart() -> None:
         "words_heard": 4,
         "words_replayed": 3,
         "words_review": 2,
+        "words_recast": 6,
+        "words_dreamed": 5,
         "words_of_prompts": 3,
         "words_said": 2,
         "words_self_written": 3,
@@ -227,7 +232,9 @@ def test_the_account_by_hand() -> None:
         "words_heard": 2800,
         "words_replayed": 5000,
         "words_review": 200,
+        "words_recast": 50,
         "words_said": 12_345,
+        "words_written_by_parent": 60,
         "parent_tokens": 7,
     }
     assert account_of(data, totals) == [
@@ -236,8 +243,10 @@ def test_the_account_by_hand() -> None:
         ("L1 text", "20,000 words in 1,000 lines, 1,000 of them different"),
         ("L1 words replayed", "5,000 (0.25 passes)"),
         ("words review heard", "200"),
-        ("words heard in all", "8,000"),
+        ("words of recasts heard", "50"),
+        ("words heard in all", "8,050"),
         ("words said", "12,345"),
+        ("words that the parent wrote", "60"),
         ("tokens that the parent read", "7"),
         ("parent_perplexity by BabyLM's rules", "allowed"),
         ("spans by BabyLM's rules", "allowed where the words that the parent was raised on are counted"),

@@ -28,7 +28,8 @@ from bambino.runs.log import Row
 from bambino.speaking.utterances import Utterances, decoded, to_text
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.replay import lines_before
-from bambino.text.tokens import encode_from
+from bambino.text.tokens import encode_with_ends
+from bambino.text.words import words_begun
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class RecastRows:
     batch: TokenBatch
     is_recast: Bool[Tensor, "B T"]
     """True on tokens that end after the prompt, an EOS included."""
+    words: int
+    """Words that begin in these tokens."""
 
     @property
     def targets(self) -> int:
@@ -105,7 +108,10 @@ class Recasting:
         tools.costs.written("people", texts)
         tools.costs.written("parent", filter(None, recasts.texts))
         tools.log.utterances(self.phase, at.step + 1, _rows(recasts, said))
-        return rows_of(recasts, tokenizer, tools.recipe.text), _metrics(recasts)
+        rows = rows_of(recasts, tokenizer, tools.recipe.text)
+        if rows is not None:
+            tools.costs.heard_words("recast", rows.words)
+        return rows, _metrics(recasts)
 
 
 def rows_of(recasts: Recasts, tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> RecastRows | None:
@@ -115,21 +121,21 @@ def rows_of(recasts: Recasts, tokenizer: PreTrainedTokenizerBase, text: TextConf
         for prompt, recast, ended in zip(recasts.prompts, recasts.texts, recasts.has_ended, strict=True)
         if recast is not None
     ]
-    offsets = [len(prompt) for prompt, _, _ in given]
-    encoded = encode_from(tokenizer, [whole for _, whole, _ in given], offsets, with_start=text.prepend_bos)
+    encoded = encode_with_ends(tokenizer, [whole for _, whole, _ in given], with_start=text.prepend_bos)
     eos = tokenizer.eos_token_id if text.append_eos else None
-    rows, prompt_lengths = [], []
-    for (ids, counted), (_, _, ended) in zip(encoded, given, strict=True):
+    rows, prompt_lengths, words = [], [], 0
+    for (ids, ends), (prompt, whole, ended) in zip(encoded, given, strict=True):
         row = [*ids, eos] if ended and eos is not None else ids
-        before = max(1, len(ids) - counted)
+        before = max(1, sum(end <= len(prompt) for end in ends))
         if before < min(len(row), text.max_length):
             rows.append(row[: text.max_length])
             prompt_lengths.append(before)
+            words += sum(words_begun(whole, ends)[before : text.max_length])
     if not rows:
         return None
     batch = pad(rows, 0)
     column = torch.arange(batch.input_ids.shape[1])
-    return RecastRows(batch, batch.is_real & (column >= torch.tensor(prompt_lengths)[:, None]))
+    return RecastRows(batch, batch.is_real & (column >= torch.tensor(prompt_lengths)[:, None]), words)
 
 
 def _texts(prompts: TokenBatch, tokenizer: PreTrainedTokenizerBase) -> list[str]:
