@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bambino.feedback.needed_parent import the_parent
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Positive
-from bambino.recipe.settings import FeedbackConfig, RolloutConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig, RolloutConfig
 
 if TYPE_CHECKING:
     from bambino.feedback.preferences import BestOfK, RecastOverUtterance
@@ -35,6 +35,7 @@ class RecastConfig(RecastsConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.recast"
+    babylm: ClassVar[BabyLMRule] = "text_counts"
 
     max_new_tokens: AtLeastOne = 48
     """Longest recast, in parent tokens; a last word that this cuts is left out."""

@@ -42,6 +42,8 @@ class CLMPhase:
         words = {self.name: self.tools.streams.clm_words(at)}
         if self.tools.replay is not None:
             words["replay"] = self.tools.replay.words(at.nth)
+        if self.tools.dreaming is not None:
+            words["dream"] = self.tools.dreaming.heard.words(at.nth)
         for term in (heard(batch), *beside):
             self._count(term.name or self.name, term, words.get(term.name or self.name))
         return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
