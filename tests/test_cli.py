@@ -65,15 +65,14 @@ COMMANDS = [
     "evaluate",
     "audit",
     "compare",
+    "experiment",
     "meter",
     "interpolate",
     "front",
-    "experiment",
     "nursery",
     "lm-eval-tasks",
     "recipes",
     "env",
-    "write",
 ]
 
 

@@ -90,8 +90,9 @@ def best_steps(recipe: Recipe) -> list[int]:
     return [row["best/step"] for row in rows if row["kind"] == "evaluation"]
 
 
-def test_the_model_is_the_best_evaluations_and_its_card_says_so(make_recipe: Make) -> None:
-    recipe = make_recipe(*GOES_BY_PAIRS)
+@pytest.mark.parametrize("published", [(), ("--averaging.decay", "0.9")], ids=["the baby", "its running mean"])
+def test_the_model_is_the_best_evaluations_and_its_card_says_so(make_recipe: Make, published: tuple[str, ...]) -> None:
+    recipe = make_recipe(*GOES_BY_PAIRS, *published)
     trainer = trained(recipe, 0.1, 0.2, 0.3, 0.9, 0.5, 0.6, 0.7)
     assert best_steps(recipe) == [0, 1, 2, 3, 3, 3, 3]
     assert weights_at(recipe) == weights_at(recipe, 3) != weights_at(recipe, 6)

@@ -243,6 +243,12 @@ READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
 TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
 SPOKEN = EVALUATED | {"evaluation.utterances": 3, "rollout.max_new_tokens": 12}
 ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
+LONG = {"feedback.length.for": "ppo"}
+# A baby that has heard some L2 says its commonest words again and again.
+WORDY = {"baby.model": "<trained baby>", "clm.learning_rate": 1e-2, "rollout.max_new_tokens": 24, "rollout.top_k": 3}
+SPELLING = "feedback.language_identity"
+SPELLED = {f"{SPELLING}.l1": ["<english>"], f"{SPELLING}.l2": ["<text>"]}
+CLASSIFIED = {"feedback.acceptability.model": "<classifier>"}
 LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
 
 RECAST = {"schedule.cycle": {"clm": 2, "recast": 1}, "feedback.recast.for": "recast"}
@@ -426,6 +432,22 @@ CASES: dict[str, Case] = {
     "feedback.parent_log_perplexity.standardised": Case([True], rewards, LIKED),
     "feedback.parent_log_perplexity.scope": Case(["utterance"], rewards, LIKED),
     "feedback.parent_log_perplexity.until": Case(["last_word"], rewards, LIKED | {"rollout.max_new_tokens": 12}),
+    **feedback_cases("length", {}),
+    "feedback.length.shortest": Case([5], rewards, LONG),
+    "feedback.length.longest": Case([3], rewards, LONG | {"feedback.length.unit": "bytes"}),
+    "feedback.length.unit": Case(["bytes"], rewards, LONG),
+    **feedback_cases("language_identity", SPELLED),
+    "feedback.language_identity.l1": Case([["<text>"], ["<other text>"]], rewards, without(SPELLED, f"{SPELLING}.l1")),
+    "feedback.language_identity.l2": Case([["<text>"], ["<english>"]], rewards, without(SPELLED, f"{SPELLING}.l2")),
+    **feedback_cases("exploitation_penalty", WORDY),
+    "feedback.exploitation_penalty.ngram": Case([1], rewards, WORDY | {"feedback.exploitation_penalty.for": "ppo"}),
+    **feedback_cases("acceptability", CLASSIFIED),
+    "feedback.acceptability.model": Case(["<classifier>"], rewards, {"feedback.acceptability.for": "ppo"}),
+    "feedback.acceptability.label": Case(["bad"], rewards, CLASSIFIED),
+    "feedback.acceptability.output": Case(["logit"], rewards, CLASSIFIED),
+    "feedback.acceptability.scope": Case(["utterance"], rewards, CLASSIFIED),
+    **feedback_cases("relatedness", {"feedback.relatedness.model": "<encoder>"}),
+    "feedback.relatedness.model": Case(["<encoder>"], rewards, {"feedback.relatedness.for": "ppo"}),
     **feedback_cases("constant", {}),
     "feedback.constant.value": Case([2.0], rewards, {"feedback.constant.for": "ppo"}, [[1.0] * 8, [2.0] * 8]),
     **feedback_cases("random", {}),
@@ -469,7 +491,12 @@ CASES |= {
 
 @pytest.fixture(scope="module")
 def places(
-    tmp_path_factory: pytest.TempPathFactory, baby_folder: Path, parent_folder: Path, text_file: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    baby_folder: Path,
+    parent_folder: Path,
+    classifier_folder: Path,
+    encoder_folder: Path,
+    text_file: Path,
 ) -> dict[str, str]:
     """What the names in <> stand for."""
     folder = tmp_path_factory.mktemp("places")
@@ -482,6 +509,8 @@ def places(
         lm.save_pretrained(folder / name)
     others = [line.replace("il ", "quel ") for line in italian_lines(80, seed=8)]
     (folder / "other.txt").write_text("\n".join(others))
+    english = [line.replace("il ", "the ").replace("vede", "sees") for line in italian_lines(80, seed=6)]
+    (folder / "english.txt").write_text("\n".join(english))
     rows = [{"text": one, "body": other} for one, other in zip(italian_lines(80, seed=9), others, strict=True)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     # Any model finds a word likelier than two whole sentences.
@@ -501,6 +530,9 @@ def places(
         "<other tests>": str(folder / "other tests"),
         "<baby>": str(baby_folder),
         "<parent>": str(parent_folder),
+        "<classifier>": str(classifier_folder),
+        "<encoder>": str(encoder_folder),
+        "<english>": str(folder / "english.txt"),
         "<text>": str(text_file),
         "<other baby>": str(folder / "other baby"),
         "<other parent>": str(folder / "other parent"),
@@ -618,6 +650,8 @@ def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
     base = runs(case.context)
     for value in case.values:
         changed = runs({**case.context, setting: value})
+        if base.refusal:  # a kind without the model or the text that it needs
+            continue
         assert changed.steps[:2] == base.steps[:2]
         assert completions(changed)[:4] == completions(base)[:4]
 

@@ -34,7 +34,7 @@ class BestSoFar:
     evaluation: dict[str, float] = field(default_factory=dict)
     """All metrics then."""
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """The published parameters then, on the CPU; none where they are not kept."""
+    """The parameters of what was measured then (the baby, or its running mean), on the CPU; none: not kept."""
 
     @property
     def is_waited_for_enough(self) -> bool:
@@ -61,7 +61,7 @@ class BestSoFar:
             self.weights = {name: _copied(parameter) for name, parameter in lm.named_parameters()}
 
     def put_back(self, lm: PreTrainedModel) -> bool:
-        """Give the model its best weights. Whether there are any."""
+        """Give a model the best weights. Whether there are any."""
         if self.weights:
             copy_weights(lm, self.weights)
         return bool(self.weights)
