@@ -65,6 +65,7 @@ COMMANDS = [
     "evaluate",
     "audit",
     "compare",
+    "experiment",
     "meter",
     "interpolate",
     "nursery",

@@ -214,6 +214,12 @@ COMPARED = {
     "feedback.parent_perplexity.for": "reinforce",
 }
 """With the reinforce phase in ppo's place."""
+SPANS = {
+    "schedule.cycle": {"clm": 2, "reinforce": 1},
+    "reinforce.baseline": "batch",
+    "feedback.parent_spans.weight": 1.0,
+    "rollout.max_new_tokens": 12,
+}
 NEWBORN = ONLY_CLM | {
     "baby.model": None,
     "parent.model": None,
@@ -398,6 +404,12 @@ CASES: dict[str, Case] = {
     ),
     "reinforce.reference": Case(["phase_start", "ema", "none"], metric("reinforce/kl"), COMPARED),
     "reinforce.reference_decay": Case([0.5], metric("reinforce/kl"), COMPARED | {"reinforce.reference": "ema"}),
+    "feedback.parent_spans.weight": Case(
+        [2.0], rewards, without(SPANS, "feedback.parent_spans.weight") | {"feedback.parent_spans.unit": "word"}
+    ),
+    "feedback.parent_spans.for": Case(["ppo"], rewards, SPANS | {"feedback.repetition.for": "reinforce"}),
+    "feedback.parent_spans.unit": Case(["token"], rewards, SPANS),
+    "feedback.parent_spans.clip": Case([0.01], rewards, SPANS),
     **feedback_cases("parent_perplexity", {}),
     "feedback.parent_perplexity.alpha": Case([1.0], rewards),
     "feedback.parent_perplexity.beta": Case([0.01], rewards),
@@ -458,6 +470,19 @@ CASES: dict[str, Case] = {
     "evaluation.utterances": Case([3], lambda o: len(o.said_when_evaluated), EVALUATED, [0, 2 * 3]),
     "evaluation.scope": Case(["utterance"], log_perplexities, SPOKEN),
     "evaluation.until": Case(["last_word"], log_perplexities, SPOKEN),
+}
+
+
+EVERY_STEP = READ | ONLY_CLM | {"evaluation.eval_steps": 1, "clm.learning_rate": 0.3}
+"""A baby that first learns and then is ruined, measured at every step."""
+CASES |= {
+    "early_stopping.metric": Case(["bits_per_byte/it"], evaluated("best/step"), READ),
+    "early_stopping.patience": Case(
+        [1, 2],
+        lambda o: len(o.steps),
+        without(EVERY_STEP, "max_steps") | {"max_steps": 6, "early_stopping.metric": "bits_per_byte/it"},
+    ),
+    "early_stopping.keep_best": Case([False], weights, EVERY_STEP | {"early_stopping.metric": "bits_per_byte/it"}),
 }
 
 

@@ -20,6 +20,7 @@ from bambino.cli import (
     nursery,
     recipes,
     train,
+    write,
 )
 from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
 from bambino.errors import BambinoError, TrainingError
@@ -35,6 +36,7 @@ COMMANDS = [
     interpolate.INTERPOLATE,
     experiment.EXPERIMENT,
     meter.METER,
+    write.WRITE,
     nursery.NURSERY,
     lm_eval_tasks.LM_EVAL_TASKS,
     recipes.RECIPES,

@@ -25,6 +25,7 @@ from bambino.recipe.checks import (
     Settings,
     Share,
 )
+from bambino.recipe.metrics import direction_of
 
 
 @dataclass(frozen=True)
@@ -420,6 +421,30 @@ class EvaluationConfig(Settings):
 
 
 @dataclass(frozen=True)
+class EarlyStoppingConfig(Settings):
+    """Which evaluation counts: the last, or the best on text of its own, the dev half of the held-out lines."""
+
+    section: ClassVar[str] = "early_stopping"
+
+    metric: str | None = None
+    """What evaluations are compared by, as in their rows without eval/: bits_per_byte/it (always of the dev half, also
+    where evaluation.split is another), pairs/NAME, tasks/NAME. Lower is better for bits_per_byte and
+    speech/log_perplexity, higher for pairs and tasks; null: the last evaluation counts."""
+    patience: AtLeastOne | None = None
+    """Stop after so many evaluations in a row that are not better than the best before; null: do not stop."""
+    keep_best: bool = True
+    """At the end take the baby's weights back to those of the best evaluation: `model/` holds them; false: the last."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.metric is not None:
+            known = "Use bits_per_byte/NAME, pairs/NAME, tasks/NAME or speech/log_perplexity/baby."
+            self.require(direction_of(self.metric) is not None, "metric", f"has no better direction. {known}")
+        way_out = "has nothing to wait for. Give early_stopping.metric, such as bits_per_byte/it."
+        self.require(self.patience is None or self.metric is not None, "patience", way_out)
+
+
+@dataclass(frozen=True)
 class Recipe(Settings):
     """All settings of a run."""
 
@@ -430,8 +455,8 @@ class Recipe(Settings):
     max_steps: Count = 180_000
     """Steps of Algorithm 1; a step consumes one batch."""
     passes: Positive | None = None
-    """In place of max_steps, which it wins over: how often the baby hears its text. The run has
-    ceil(lines * passes / batch_size) clm steps and the other phases' steps that the cycle puts between and after them;
+    """How often the baby hears its text; where given it counts, and max_steps does not. The run has
+    ceil(lines * passes / batch_size) clm steps, and the other phases' steps that the cycle puts between and after them;
     null: max_steps counts."""
     batch_size: AtLeastOne = 32
     """Lines (or packed rows) per step."""
@@ -480,8 +505,12 @@ class Recipe(Settings):
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """What is measured during training: at step 0, at every interval, at the end."""
 
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    """Which evaluation counts: the last, or the best; and when the run is over before its last step."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_early_stopping()
         has_clm = self.passes is None or "clm" in self.schedule.cycle
         self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
@@ -508,6 +537,27 @@ class Recipe(Settings):
     @property
     def uses_ppo(self) -> bool:
         return "ppo" in self.schedule.phases
+
+    @property
+    def stopping_metric(self) -> str | None:
+        """What early stopping goes by: of bits per byte, those of the dev half of the held-out lines."""
+        metric = self.early_stopping.metric
+        is_of_text = metric is not None and metric.startswith("bits_per_byte/")
+        return f"{metric}/dev" if is_of_text and self.evaluation.split != "dev" else metric
+
+    def _check_early_stopping(self) -> None:
+        """What early stopping goes by is measured."""
+        if self.early_stopping.metric is None:
+            return
+        group, _, name = self.early_stopping.metric.partition("/")
+        measured = {"bits_per_byte": "texts", "pairs": "pairs", "tasks": "tasks"}
+        if self.evaluation.eval_steps is None:
+            way_out = "needs evaluations. Give evaluation.eval_steps."
+            self.early_stopping.require(False, "metric", way_out)
+        if group in measured:
+            names = getattr(self.evaluation, measured[group])
+            there = f"is not measured: evaluation.{measured[group]} names {', '.join(names) or 'none'}."
+            self.early_stopping.require(name in names, "metric", there)
 
     @staticmethod
     def _require_divisor(key: str, value: int, of_key: str, of: int) -> None:

@@ -25,6 +25,7 @@ from bambino.runs.names import DREAMS
 from bambino.speaking.dreams import Dreaming, dream, dreaming_of, load_dreams
 from bambino.speaking.speaker import Speaker
 from bambino.text.streams import Streams
+from bambino.training.best import BestSoFar
 
 REWARDED = ("ppo", "reinforce")
 """Phases that learn from rewards; they cannot do without."""
@@ -56,6 +57,12 @@ def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:
     batches = args.passes * streams.clm.epoch_size / args.batch_size
     wanted = max(1, math.ceil(batches - 1e-9))  # so that 0.1 * 30 is 3
     return replace(args, max_steps=steps_for(args.schedule, "clm", wanted))
+
+
+def best_of(args: Recipe) -> BestSoFar | None:
+    """What keeps the best evaluation, where the recipe goes by it."""
+    metric = args.stopping_metric
+    return None if metric is None else BestSoFar(args.early_stopping, metric)
 
 
 def phases_of(args: Recipe, known: Mapping[str, MakePhase]) -> dict[str, MakePhase]:

@@ -35,6 +35,7 @@ from bambino.text.replay import build_replay
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
+    best_of,
     dreaming_for,
     feedback_of,
     kinds_of,
@@ -124,7 +125,7 @@ class BambinoTrainer:
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         decay = args.averaging.decay
         average = None if decay is None else AveragedWeights(decay, self.baby.lm)
-        self.state = RunState(learner, self.phases, costs, average)
+        self.state = RunState(learner, self.phases, costs, average, best=best_of(args))
         self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
@@ -132,6 +133,11 @@ class BambinoTrainer:
     def step(self) -> int:
         """Steps done."""
         return self.state.step
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do: all steps are done, or early_stopping has waited long enough."""
+        return self.session.is_over
 
     @property
     def measures(self) -> list[Measure]:
@@ -149,11 +155,11 @@ class BambinoTrainer:
         never stopped.
 
         Returns:
-            The last evaluation's metrics (empty when nothing was evaluated).
+            The last evaluation's metrics, of the best where its weights were kept (empty when nothing was evaluated).
         """
         try:
             with self.session.hold(resume_from_checkpoint):
-                while self.step < self.args.max_steps and not self.stop_requested:
+                while not self.is_over and not self.stop_requested:
                     self._reseed()
                     at = self.schedule.at(self.step)
                     phase = self.phases[at.phase]
