@@ -205,12 +205,12 @@ def test_a_count_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_kinds_that_grade_no_texts_are_left_out(make_recipe: Callable[..., Recipe]) -> None:
-    recipe = make_recipe("--feedback", "{recast: {}, parent_spans: {}, random: {}}")
+    recipe = make_recipe("--feedback", "{recast: {}, parent_spans: {}, random: {}}", "--rollout.max_new_tokens", "16")
     audits, left_out = audit(recipe, AuditPlan(lines=4, utterances=4))
     assert [one.name for one in audits] == ["random"]
     assert left_out["recast"] == "it grades no texts"
     assert "not any text" in left_out["parent_spans"]
-    with pytest.raises(RecipeError, match="No kind of feedback can be audited. recast: it grades no texts"):
+    with pytest.raises(RecipeError, match=r"No kind of feedback can be audited. recast: it grades no texts"):
         audit(replace(recipe, feedback={"recast": recipe.feedback["recast"]}), AuditPlan(lines=4, utterances=4))
 
 
