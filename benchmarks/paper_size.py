@@ -1,10 +1,13 @@
 """Seconds per step and peak memory of the recipe `paper` with random models of the paper's sizes.
 
-    python benchmarks/paper_size.py [--steps 24] [--lines short|full] [--threads N]
+    python benchmarks/paper_size.py [--steps 24] [--lines short|full] [--threads N] [--mixed_precision no|bf16]
+                                    [--cycle '{clm: 10, ppo: 2}'] [--set feedback.KIND.SETTING=VALUE ...]
 
 Builds a 125 M parameter OPT baby (50 272 tokens) and a 124 M parameter GPT-2 parent (30 001 tokens) with tokenizers of
 their own in a temporary folder, then runs the recipe on made-up lines: short (about 16 baby tokens) or full (128).
-Weights are random, so only costs mean anything here. Prints medians over steps, and the peak resident memory.
+Weights are random, so only costs mean anything here. Prints, for each phase of the cycle, the median seconds of a step
+and of its parts, after the first step of each; the machine's rate of matrix products; and the peak memory: resident,
+and on a GPU the device's.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ import platform
 import random
 import resource
 import statistics
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -24,6 +29,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, OPTConfig, PreTrained
 from transformers.utils import logging
 
 from bambino import BambinoTrainer, load_recipe
+from bambino.feedback.settings import KINDS
 
 
 def make_text(path: Path, lines: int, words: int) -> None:
@@ -64,6 +70,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--lines", choices=["short", "full"], default="short")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--mixed_precision", choices=["no", "bf16"], default="no")
+    parser.add_argument("--cycle", default="{clm: 10, ppo: 2}")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     logging.set_verbosity_error()
@@ -81,31 +90,56 @@ def main() -> None:
             "max_steps": arguments.steps,
             "output_dir": folder / "run",
             "evaluation.utterances": 0,
-        }
-        recipe = load_recipe("paper", [word for key, value in settings.items() for word in (f"--{key}", str(value))])
+            "mixed_precision": arguments.mixed_precision,
+            "schedule.cycle": arguments.cycle,
+        } | dict(word.split("=", 1) for word in arguments.settings)
+        words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+        recipe = load_recipe("paper", words, kinds=KINDS)
         rows: list[dict] = []
         BambinoTrainer(args=recipe, on_row=rows.append).train()
     report(arguments, [row for row in rows if row["kind"] == "step"])
 
 
 def report(arguments: argparse.Namespace, steps: list[dict]) -> None:
-    clm = [row["time/clm"] for row in steps if row["phase"] == "clm"]
-    ppo = [row["time/rollout"] + row["time/reward"] + row["time/ppo"] for row in steps if row["phase"] == "ppo"]
-    parts = {
-        part: statistics.median(row[f"time/{part}"] for row in steps if row["phase"] == "ppo")
-        for part in ("rollout", "reward", "ppo")
-    }
+    on_gpu = torch.cuda.is_available()
+    by_phase = {}
+    for phase in dict.fromkeys(row["phase"] for row in steps):
+        rows = [row for row in steps if row["phase"] == phase][1:]
+        parts = [{key: row[key] for key in row if key.startswith("time/")} for row in rows]
+        whole = [sum(part.values()) for part in parts]
+        by_phase[phase] = {
+            "n": len(whole),
+            "median": statistics.median(whole),
+            "min": min(whole),
+            "max": max(whole),
+            "parts": {key: statistics.median(part.get(key, 0.0) for part in parts) for key in parts[0]},
+        }
     result = {
-        "command": f"python benchmarks/paper_size.py --steps {arguments.steps} --lines {arguments.lines}"
-        f" --threads {arguments.threads}",
-        "machine": f"{platform.machine()}, torch {torch.__version__}, {arguments.threads} threads",
-        "tokens_per_clm_step": steps[0]["total/clm_tokens"],
-        "clm_step_seconds": {"median": statistics.median(clm), "min": min(clm), "max": max(clm), "n": len(clm)},
-        "ppo_step_seconds": {"median": statistics.median(ppo), "min": min(ppo), "max": max(ppo), "n": len(ppo)},
-        "ppo_parts_median_seconds": parts,
+        "command": "python benchmarks/paper_size.py " + " ".join(sys.argv[1:]),
+        "machine": torch.cuda.get_device_name() if on_gpu else f"{platform.machine()}, {arguments.threads} threads",
+        "torch": torch.__version__,
+        "gflop_per_second": round(rate("cuda" if on_gpu else "cpu", arguments.mixed_precision) / 1e9),
+        "tokens_per_clm_step": next((row["total/clm_tokens"] for row in steps if "total/clm_tokens" in row), 0),
+        "seconds": by_phase,
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_device_memory_gib": torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None,
     }
     print(json.dumps(result, indent=1))
+
+
+def rate(device: str, precision: str) -> float:
+    """Floating-point operations per second of a matrix product of a step's shape: 2048 rows through 768 to 3072."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    one, other = (torch.randn(*shape, device=device, dtype=dtype) for shape in ((2048, 768), (768, 3072)))
+    times = []
+    for _ in range(10):
+        begin = time.perf_counter()
+        for _ in range(10):
+            one @ other
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begin)
+    return 10 * 2 * 2048 * 768 * 3072 / statistics.median(times)
 
 
 if __name__ == "__main__":

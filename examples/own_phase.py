@@ -17,6 +17,7 @@ from bambino.phases.clm import heard
 from bambino.speaking.speak import speak
 from bambino.text.batches import pad
 from bambino.text.tokens import encode
+from bambino.text.words import count_words
 
 
 class RecastPhase:
@@ -47,11 +48,13 @@ class RecastPhase:
         with costs.time(self.name):
             rows = encode(parent.tokenizer, texts)
             said = speak(parent, rows, config, seed=recipe.seed, stream=self.name, step=at.step)
-            self.words += sum(len(completion.split()) for completion in said.completions)
+            self.words += sum(map(count_words, said.completions))
             batch = pad(encode(tokenizer, said.texts, with_start=recipe.text.prepend_bos), 0)
             report = self.updates.take(at.nth, [heard(batch)], with_dropout=True)
         costs.read(parent.lm, sum(map(len, encode(parent.tokenizer, said.texts))))
-        costs.heard(lm, int(batch.is_real.sum()), int(batch.is_target.sum()))
+        costs.written("parent", said.completions)
+        words = sum(map(count_words, said.texts))
+        costs.heard(lm, int(batch.is_real.sum()), int(batch.is_target.sum()), self.name, words=words)
         recasts = zip(said.prompts, said.completions, strict=True)
         self.tools.log.utterances(self.name, at.step + 1, [{"prompt": p, "utterance": text} for p, text in recasts])
         return {f"recast/{name}": value for name, value in report.items()} | {"recast/words": self.words}

@@ -58,7 +58,22 @@ def python(*words: str) -> subprocess.CompletedProcess[str]:
 # ------------------------------------------------------------------------------------------------------------- help
 
 
-COMMANDS = ["demo", "train", "pretrain", "evaluate", "compare", "nursery", "lm-eval-tasks", "recipes", "env"]
+COMMANDS = [
+    "demo",
+    "train",
+    "pretrain",
+    "evaluate",
+    "audit",
+    "compare",
+    "experiment",
+    "meter",
+    "interpolate",
+    "front",
+    "nursery",
+    "lm-eval-tasks",
+    "recipes",
+    "env",
+]
 
 
 def shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -118,7 +118,7 @@ def test_of_a_character_that_the_token_limit_cut_no_reward_knows_and_the_end_is_
 
 def test_feedback_that_is_text_rewards_no_tokens() -> None:
     with pytest.raises(RewardError, match="Recasts reward no tokens"):
-        credit(Recasts(["il gatto"]), rollout_of([[1]], [[5]]), TOKENIZERS["bytes"])
+        credit(Recasts(["il"], [" gatto"], [True]), rollout_of([[1]], [[5]]), TOKENIZERS["bytes"])
 
 
 # --------------------------------------------------------------------------------------------------------------- laws

@@ -18,7 +18,7 @@ import torch
 from bambino import BambinoTrainer, Recipe
 from bambino.cli.main import main
 from bambino.feedback.answers import Spans
-from bambino.feedback.rewards import Kind, answer_of
+from bambino.feedback.rewards import Kind, Moment, answer_of
 from bambino.speaking.utterances import Utterances
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -93,7 +93,7 @@ def test_a_phase_of_ones_own_resumes_to_the_same_bits(
 def test_rewards_of_ones_own_give_numbers_and_pieces() -> None:
     own = example("own_reward")
     said = Utterances(["p"] * 2, [" il gatt è qui?", " perché no"], ["p il gatt è qui?", "p perché no"], [True] * 2)
-    answer = answer_of([Kind(one.__name__, one) for one in own.REWARDS], said, lambda lm, tokens: None)
+    answer = answer_of([Kind(one.__name__, one) for one in own.REWARDS], said, lambda lm, tokens: None, Moment())
     # "il" and "gatt" end in consonants, "è" and "qui?" in vowels; "perché" and "no" in vowels
     assert answer.metrics == {"feedback/questions": 0.5, "feedback/vowels_at_the_end": 1.0}
     assert answer.rewards == [1 + 0, 0 + 2]

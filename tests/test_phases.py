@@ -467,7 +467,7 @@ def test_check_sampler_measures_the_gap_and_the_kl_over_the_whole_vocabulary(par
         for mine, theirs in zip(slow.read(slow.baby.lm, i)[0], slow.read(ref, i)[0], strict=True):
             p, q = slow.policy(mine, everything).detach(), slow.policy(theirs, everything).detach()
             kl += float((p.exp() * (p - q)).sum()) / 4
-    metrics = check_sampler(learner, rollout, reference)
+    metrics = check_sampler(learner, rollout, reference, "ppo")
     assert metrics["ppo/kl_exact"] == pytest.approx(kl, rel=1e-4)
     assert metrics["ppo/sampler_gap"] < 1e-4
 
@@ -477,7 +477,7 @@ def test_check_sampler_stops_a_run_whose_sampler_is_off_at_a_single_token() -> N
     rollout = speak(learner)
     rollout.log_probs[2, 0] += 0.01
     with pytest.raises(TrainingError, match=r"differ by 0\.01 nats") as caught:
-        check_sampler(learner, rollout, make_reference())
+        check_sampler(learner, rollout, make_reference(), "ppo")
     assert caught.value.details["gap"] == pytest.approx(0.01, rel=0.01)
 
 

@@ -20,10 +20,10 @@ from bambino.recipe import file
 from bambino.recipe.checks import AtLeastOne
 from bambino.recipe.file import dump_recipe, setting_names, shipped
 from bambino.recipe.settings import (
+    BabyConfig,
     CLMConfig,
     EvaluationConfig,
     FeedbackConfig,
-    ModelConfig,
     PPOConfig,
     Recipe,
     ScheduleConfig,
@@ -148,7 +148,7 @@ def test_the_papers_recipe_has_the_papers_numbers() -> None:
 UNUSUAL = Recipe(
     output_dir="runs/città: #1",
     max_steps=0,
-    baby=ModelConfig("a/b", "1e3"),
+    baby=BabyConfig("a/b", "1e3"),
     text=TextConfig(sources=["a.txt", "null"], weights=[0.5, 2.0], heldout_every=None, mode="packed"),
     schedule=ScheduleConfig({"clm": 2, "ppo": 3}, True, {"clm": 4}),
     clm=CLMConfig(learning_rate=1e-5, max_grad_norm=1.0),
@@ -560,7 +560,7 @@ def test_a_phase_that_is_none_is_refused_with_the_nearest_name(tmp_path: Path, n
     error = refusal(tmp_path, f"seed: 1\nschedule:\n  {name}: {{clm: 1, pppo: 2}}\n")
     message = f"schedule.{name} names a phase pppo, which there is not. Did you mean ppo?"
     assert (error.problem, error.where) == (message, f"{tmp_path}/mine.yaml, line 3")
-    assert "Phases are clm, ppo." in refusal(tmp_path, f"schedule: {{{name}: {{dreaming: 1}}}}\n").problem
+    assert "Phases are clm, ppo, " in refusal(tmp_path, f"schedule: {{{name}: {{dreaming: 1}}}}\n").problem
 
 
 def test_phases_of_ones_own_may_be_named_when_they_are_handed_in() -> None:

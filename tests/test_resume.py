@@ -28,6 +28,7 @@ from bambino.recipe.settings import ModelConfig
 from bambino.runs import checkpoint
 
 PARENT = "--feedback.parent_perplexity"
+FOR_REINFORCE = (f"{PARENT}.for", "reinforce", f"{PARENT}.tau", "null", f"{PARENT}.beta_times_tau", "3")
 SIX_STEPS = ("--schedule.cycle", "{clm: 2, ppo: 2}", "--max_steps", "6", "--save_steps", "100")
 
 VARIANTS = {
@@ -35,12 +36,20 @@ VARIANTS = {
     "reference: phase_start": ("--ppo.reference", "phase_start"),
     "reference: ema": ("--ppo.reference", "ema", "--ppo.reference_decay", "0.7"),
     "reference: none": ("--ppo.reference", "none"),
+    "reinforce": ("--schedule.cycle", "{clm: 2, reinforce: 2}", "--reinforce.group_size", "2", *FOR_REINFORCE),
     "one optimizer": ("--optimizers", "shared"),
     "calibrated tau": (f"{PARENT}.tau", "null", f"{PARENT}.beta_times_tau", "3"),
     "kinds of feedback": (f"{PARENT}.tau", "null", "--feedback.missing_eos.weight", "0.5"),
     "fast kl_coef": ("--ppo.kl_horizon", "20", "--ppo.kl_target", "0.01"),
     "packed": ("--text.mode", "packed"),
+    "averaged weights": ("--averaging.decay", "0.7", "--baby.dropout", "0.2"),
+    "averaged weights, not used": ("--averaging.decay", "0.7", "--averaging.use", "raw"),
+    "dreams": ("--dreaming.share", "0.5", "--dreaming.texts", "5", "--dreaming.max_new_tokens", "6"),
     "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
+    "the best kept": (
+        *("--evaluation.eval_steps", "1", "--evaluation.utterances", "3"),
+        *("--early_stopping.metric", "speech/log_perplexity_with_prompt/baby"),
+    ),
 }
 
 MORE_VARIANTS = {
@@ -51,6 +60,10 @@ MORE_VARIANTS = {
     "clm only": ("--schedule.cycle", "{clm: 1}"),
     "ppo only": ("--schedule.cycle", "{ppo: 1}"),
     "blocked": ("--schedule.blocked", "true"),
+    "reinforce with a moving reference": (
+        *("--schedule.cycle", "{clm: 2, reinforce: 2}", "--reinforce.baseline", "batch", "--reinforce.epochs", "2"),
+        *("--reinforce.reference", "ema", "--reinforce.kl_coef", "0.1", *FOR_REINFORCE),
+    ),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bambino.recipe.schedule import Schedule, learning_rate
+from bambino.recipe.schedule import Schedule, learning_rate, steps_for
 from bambino.recipe.settings import PhaseConfig, ScheduleConfig
 
 
@@ -98,6 +98,27 @@ def test_a_block_begins_at_step_0_and_wherever_the_step_before_was_another_phase
     assert [at.progress for at in places[:3]] == [0, 1 / 9, 2 / 9]
 
 
+def steps_of(wanted: int, **settings: Any) -> int:
+    return steps_for(ScheduleConfig(**settings), "clm", wanted)
+
+
+def test_a_run_of_so_many_clm_steps_ends_with_its_last_cycle() -> None:
+    # ccp ccp; ccp c
+    assert [steps_of(wanted, cycle={"clm": 2, "ppo": 1}) for wanted in (4, 3)] == [6, 4]
+    # pcc pcc; pcc pc: what would come next is another cycle's
+    assert [steps_of(wanted, cycle={"ppo": 1, "clm": 2}) for wanted in (4, 3)] == [6, 5]
+    # ppccc ccp; ppccc; ppc
+    warm = {"cycle": {"clm": 2, "ppo": 1}, "warmup": {"ppo": 2, "clm": 3}}
+    assert [steps_of(wanted, **warm) for wanted in (5, 3, 1)] == [8, 5, 3]
+
+
+@given(schedules, st.integers(1, 40))
+def test_steps_for_a_phase_give_it_just_so_many(schedule: Schedule, wanted: int) -> None:
+    for phase in schedule.config.cycle:
+        steps = steps_for(schedule.config, phase, wanted)
+        assert Schedule(schedule.config, steps).count(phase, steps) == wanted
+
+
 def rates(total: int, **settings: Any) -> list[float]:
     return [learning_rate(PhaseConfig(learning_rate=1.0, **settings), update, total) for update in range(total)]
 
@@ -119,6 +140,17 @@ def test_cosine_falls_by_half_a_wave_after_warmup() -> None:
     # (1 + cos(pi * i / 4)) / 2 for i = 0..3; cos(pi/4) = 0.70710678.
     expected = [0.5, 1.0, 1.0, 0.85355339, 0.5, 0.14644661]
     assert rates(6, warmup_updates=2, lr_scheduler_type="cosine") == pytest.approx(expected)
+
+
+def test_linear_and_cosine_fall_to_a_share_of_the_peak() -> None:
+    # 0.2 + 0.8 * what is left: 1, 0.75, 0.5, 0.25, and by half a wave 1, 0.85355339, 0.5, 0.14644661
+    floor: dict[str, Any] = {"warmup_updates": 2, "min_lr_share": 0.2}
+    assert rates(6, lr_scheduler_type="linear", **floor) == pytest.approx([0.5, 1.0, 1.0, 0.8, 0.6, 0.4])
+    cosine = [0.5, 1.0, 1.0, 0.88284271, 0.6, 0.31715729]
+    assert rates(6, lr_scheduler_type="cosine", **floor) == pytest.approx(cosine)
+    assert rates(3, lr_scheduler_type="constant", min_lr_share=0.2) == [1.0, 1.0, 1.0]
+    config = PhaseConfig(learning_rate=1.0, lr_scheduler_type="cosine", min_lr_share=0.2)
+    assert learning_rate(config, 400, 4) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine"])

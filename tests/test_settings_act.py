@@ -46,7 +46,10 @@ class Outcome:
     """Rows of metrics, without seconds."""
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
+    """The utterances of ppo and reinforce steps."""
     """The utterances of ppo steps."""
+    recasts: list[dict[str, Any]] = field(default_factory=list)
+    """What the baby was told, in any phase."""
     said_when_evaluated: list[dict[str, Any]] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -102,7 +105,9 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
         display(row)
         if row["kind"] == "utterances":
             for said in row["rows"]:
-                (outcome.said if said["kind"] == "ppo" else outcome.said_when_evaluated).append(said)
+                (outcome.said if said["kind"] in ("ppo", "reinforce") else outcome.said_when_evaluated).append(said)
+                other = outcome.recasts if "recast" in said else outcome.said_when_evaluated
+                (outcome.said if said["kind"] == "ppo" else other).append(said)
         elif row["kind"] == "step":
             kept = {name: v for name, v in row.items() if not name.startswith("time/") and name != "total/seconds"}
             outcome.steps.append(kept)
@@ -198,11 +203,23 @@ BASE: dict[str, Any] = {
     "schedule.cycle": {"clm": 2, "ppo": 1},
     "clm.learning_rate": 1e-3,
     "ppo.learning_rate": 1e-3,
+    "reinforce.learning_rate": 1e-3,
     "rollout.prompt_tokens": 4,
     "rollout.max_new_tokens": 5,
     "evaluation.utterances": 0,
 }
 ONLY_CLM = {"schedule.cycle": {"clm": 1}, "max_steps": 3}
+COMPARED = {
+    "schedule.cycle": {"clm": 2, "reinforce": 1},
+    "feedback.parent_perplexity.for": "reinforce",
+}
+"""With the reinforce phase in ppo's place."""
+SPANS = {
+    "schedule.cycle": {"clm": 2, "reinforce": 1},
+    "reinforce.baseline": "batch",
+    "feedback.parent_spans.weight": 1.0,
+    "rollout.max_new_tokens": 12,
+}
 NEWBORN = ONLY_CLM | {
     "baby.model": None,
     "parent.model": None,
@@ -219,11 +236,42 @@ def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
+DREAMING = {"dreaming.texts": 8, "dreaming.max_new_tokens": 6}
+DREAMT = DREAMING | {"dreaming.share": 1.0}
 EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
 READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
 TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
 SPOKEN = EVALUATED | {"evaluation.utterances": 3, "rollout.max_new_tokens": 12}
 ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
+LONG = {"feedback.length.for": "ppo"}
+# A baby that has heard some L2 says its commonest words again and again.
+WORDY = {"baby.model": "<trained baby>", "clm.learning_rate": 1e-2, "rollout.max_new_tokens": 24, "rollout.top_k": 3}
+SPELLING = "feedback.language_identity"
+SPELLED = {f"{SPELLING}.l1": ["<english>"], f"{SPELLING}.l2": ["<text>"]}
+CLASSIFIED = {"feedback.acceptability.model": "<classifier>"}
+LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
+
+RECAST = {"schedule.cycle": {"clm": 2, "recast": 1}, "feedback.recast.for": "recast"}
+RECAST_BESIDE = ONLY_CLM | {"feedback.recast.for": "clm"}
+
+BEST = {"schedule.cycle": {"prefer": 1}, "max_steps": 3, "feedback.best_of_k.k": 2}
+BEST_OF_FOUR = {"feedback.best_of_k.for": "prefer"}
+OVER = {"schedule.cycle": {"prefer": 1}, "max_steps": 3, "feedback.recast_over_utterance.for": "prefer"}
+
+
+def preference_cases(kind: str, context: dict[str, Any]) -> dict[str, Case]:
+    """The settings that all preferences have."""
+    weight, phase = f"feedback.{kind}.weight", f"feedback.{kind}.for"
+    return {
+        weight: Case([0.5], weights, context),
+        # What another phase learns from is no preference of this one's, which then has none.
+        phase: Case(["clm"], lambda o: bool(o.refusal), without(context, phase) | {weight: 1.0}, [False, True]),
+    }
+
+
+def told(outcome: Outcome) -> list[str]:
+    return [said["recast"] for said in outcome.recasts]
+
 
 TARGETS = ONLY_CLM | {"feedback.parent_targets.for": "clm"}
 
@@ -238,6 +286,9 @@ def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
     return {
         f"{phase}.learning_rate": Case([2e-3], weights, context),
         f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context),
+        f"{phase}.min_lr_share": Case(
+            [0.5], metric(f"{phase}/learning_rate"), context | {f"{phase}.lr_scheduler_type": "cosine"}
+        ),
         f"{phase}.warmup_updates": Case([3], weights, context),
         f"{phase}.weight_decay": Case([0.1], weights, context),
         f"{phase}.adam_beta1": Case([0.5], weights, context),
@@ -262,6 +313,8 @@ CASES: dict[str, Case] = {
     "output_dir": Case(["other"], lambda o: sorted({name.split("/")[0] for name in o.files}), {}, [["run"], ["other"]]),
     "seed": Case([1], weights),
     "max_steps": Case([0, 4], lambda o: o.phases, {}, ["ccpccp", "", "ccpc"]),
+    # Ten lines in batches of four: three, five and two batches; after every second one a ppo step.
+    "passes": Case([1.0, 2.0, 0.5], lambda o: o.phases, {"text.max_lines": 10}, ["ccpccp", "ccpc", "ccpccpc", "ccp"]),
     "batch_size": Case([2], lambda o: len(o.said), {}, [2 * 4, 2 * 2]),
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
@@ -277,6 +330,7 @@ CASES: dict[str, Case] = {
     ),
     "baby.model": Case(["<other baby>"], weights),
     "baby.revision": Case(["later"], weights, {"baby.model": "family/baby"}),
+    "baby.dropout": Case([0.0, 0.5], weights),
     "parent.model": Case(["<other parent>"], rewards),
     "parent.revision": Case(["later"], rewards, {"parent.model": "family/parent"}),
     "parent.must_know_l2": Case(
@@ -301,6 +355,14 @@ CASES: dict[str, Case] = {
     "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
     "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
     "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
+    "dreaming.share": Case([0.5], metric("clm/dream_loss"), DREAMING),
+    "dreaming.last_share": Case([0.0], metric("total/dream_tokens"), DREAMT),
+    "dreaming.texts": Case([2], metric("total/words_self_written"), without(DREAMT, "dreaming.texts")),
+    "dreaming.max_new_tokens": Case(
+        [3], metric("total/words_self_written"), without(DREAMT, "dreaming.max_new_tokens")
+    ),
+    "dreaming.temperature": Case([0.1], metric("clm/dream_loss"), DREAMT),
+    "dreaming.top_p": Case([0.1], metric("clm/dream_loss"), DREAMT),
     "text.max_words": Case([500], metric("clm/loss")),
     "schedule.cycle": Case(
         [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],
@@ -319,6 +381,8 @@ CASES: dict[str, Case] = {
     "shape.context": Case([48], positions_and_tokens, without(NEWBORN, "shape.context"), [(256, 300), (48, 300)]),
     "shape.vocab_size": Case([280], lambda o: positions_and_tokens(o)[1], without(NEWBORN, "shape.vocab_size")),
     **optimizer_cases("clm", ONLY_CLM),
+    "averaging.decay": Case([0.5, 0.9], metric("averaging/distance")),
+    "averaging.use": Case(["raw"], evaluated("eval/bits_per_byte/it"), READ | {"averaging.decay": 0.5}),
     "rollout.prompt_tokens": Case([3], prompts),
     "rollout.max_new_tokens": Case([3], completions),
     "rollout.temperature": Case([0.5, 2.0], completions),
@@ -342,6 +406,27 @@ CASES: dict[str, Case] = {
     "ppo.ratio_threshold": Case([1.001], metric("ppo/skipped_updates"), {"ppo.learning_rate": 0.05}),
     "ppo.reference": Case(["phase_start", "ema", "none"], metric("ppo/kl")),
     "ppo.reference_decay": Case([0.5], metric("ppo/kl"), {"ppo.reference": "ema"}),
+    **optimizer_cases("reinforce", COMPARED | {"reinforce.epochs": 2}),
+    "reinforce.group_size": Case([2], prompts, COMPARED),
+    "reinforce.baseline": Case(["grpo", "batch"], weights, COMPARED),
+    "reinforce.epochs": Case([2], weights, COMPARED),
+    "reinforce.cliprange": Case([0.001], weights, COMPARED | {"reinforce.epochs": 2}),
+    # Among 960 random words of 320 there are EOS, so lengths differ.
+    "reinforce.loss_mean": Case(["utterances"], weights, COMPARED | {"rollout.max_new_tokens": 30, "batch_size": 16}),
+    "reinforce.kl_coef": Case([0.5], weights, COMPARED),
+    "reinforce.ratio_threshold": Case(
+        [1.001],
+        metric("reinforce/skipped_updates"),
+        COMPARED | {"reinforce.epochs": 4, "reinforce.learning_rate": 0.05},
+    ),
+    "reinforce.reference": Case(["phase_start", "ema", "none"], metric("reinforce/kl"), COMPARED),
+    "reinforce.reference_decay": Case([0.5], metric("reinforce/kl"), COMPARED | {"reinforce.reference": "ema"}),
+    "feedback.parent_spans.weight": Case(
+        [2.0], rewards, without(SPANS, "feedback.parent_spans.weight") | {"feedback.parent_spans.unit": "word"}
+    ),
+    "feedback.parent_spans.for": Case(["ppo"], rewards, SPANS | {"feedback.repetition.for": "reinforce"}),
+    "feedback.parent_spans.unit": Case(["token"], rewards, SPANS),
+    "feedback.parent_spans.clip": Case([0.01], rewards, SPANS),
     **feedback_cases("parent_perplexity", {}),
     "feedback.parent_perplexity.alpha": Case([1.0], rewards),
     "feedback.parent_perplexity.beta": Case([0.01], rewards),
@@ -351,6 +436,50 @@ CASES: dict[str, Case] = {
     "feedback.parent_perplexity.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
     **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
+    **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3}),
+    "feedback.recast.for": Case(["clm"], weights, ONLY_CLM | {"feedback.recast.max_new_tokens": 12}),
+    "feedback.recast.weight": Case([0.5], weights, RECAST_BESIDE),
+    "feedback.recast.share": Case([0.5], lambda o: len(o.recasts), RECAST_BESIDE, [3 * 1, 3 * 2]),
+    "feedback.recast.max_new_tokens": Case([3], told, RECAST),
+    "feedback.recast.temperature": Case([0.5], told, RECAST),
+    "feedback.recast.top_k": Case([1], told, RECAST),
+    "feedback.recast.top_p": Case([0.1], told, RECAST),
+    **optimizer_cases("prefer", BEST),
+    "prefer.loss": Case(["simpo"], weights, BEST),
+    "prefer.beta": Case([0.5], weights, BEST),
+    "prefer.gamma": Case([0.5], weights, BEST | {"prefer.loss": "simpo"}),
+    "prefer.lm_weight": Case([0.0], weights, BEST),
+    "prefer.reference": Case(["phase_start", "ema"], weights, BEST | {"schedule.cycle": {"clm": 1, "prefer": 1}}),
+    "prefer.reference_decay": Case([0.5], weights, BEST | {"prefer.reference": "ema"}),
+    **preference_cases("best_of_k", BEST),
+    "feedback.best_of_k.k": Case([2], metric("prefer/pairs"), without(BEST, "feedback.best_of_k.k") | BEST_OF_FOUR),
+    **preference_cases("recast_over_utterance", OVER),
+    "feedback.recast_over_utterance.max_new_tokens": Case([3], told, OVER),
+    "feedback.recast_over_utterance.temperature": Case([0.5], told, OVER),
+    **feedback_cases("parent_log_perplexity", {}),
+    "feedback.parent_log_perplexity.relative": Case([True], rewards, LIKED),
+    "feedback.parent_log_perplexity.standardised": Case([True], rewards, LIKED),
+    "feedback.parent_log_perplexity.scope": Case(["utterance"], rewards, LIKED),
+    "feedback.parent_log_perplexity.until": Case(["last_word"], rewards, LIKED | {"rollout.max_new_tokens": 12}),
+    **feedback_cases("length", {}),
+    "feedback.length.shortest": Case([5], rewards, LONG),
+    "feedback.length.longest": Case([3], rewards, LONG | {"feedback.length.unit": "bytes"}),
+    "feedback.length.unit": Case(["bytes"], rewards, LONG),
+    **feedback_cases("language_identity", SPELLED),
+    "feedback.language_identity.l1": Case([["<text>"], ["<other text>"]], rewards, without(SPELLED, f"{SPELLING}.l1")),
+    "feedback.language_identity.l2": Case([["<text>"], ["<english>"]], rewards, without(SPELLED, f"{SPELLING}.l2")),
+    **feedback_cases("exploitation_penalty", WORDY),
+    "feedback.exploitation_penalty.ngram": Case([1], rewards, WORDY | {"feedback.exploitation_penalty.for": "ppo"}),
+    **feedback_cases("acceptability", CLASSIFIED),
+    "feedback.acceptability.model": Case(["<classifier>"], rewards, {"feedback.acceptability.for": "ppo"}),
+    "feedback.acceptability.label": Case(["bad"], rewards, CLASSIFIED),
+    "feedback.acceptability.output": Case(["logit"], rewards, CLASSIFIED),
+    "feedback.acceptability.scope": Case(["utterance"], rewards, CLASSIFIED),
+    **feedback_cases("relatedness", {"feedback.relatedness.model": "<encoder>"}),
+    "feedback.relatedness.model": Case(["<encoder>"], rewards, {"feedback.relatedness.for": "ppo"}),
+    **feedback_cases("constant", {}),
+    "feedback.constant.value": Case([2.0], rewards, {"feedback.constant.for": "ppo"}, [[1.0] * 8, [2.0] * 8]),
+    **feedback_cases("random", {}),
     "feedback.parent_targets.weight": Case([2.0], weights, TARGETS),
     "feedback.parent_targets.share": Case([0.0, 1.0], weights, TARGETS),
     "feedback.parent_targets.divergence": Case(["reverse", "mixed"], metric("clm/targets_loss"), TARGETS),
@@ -379,12 +508,30 @@ CASES: dict[str, Case] = {
 }
 
 
+EVERY_STEP = READ | ONLY_CLM | {"evaluation.eval_steps": 1, "clm.learning_rate": 0.3}
+"""A baby that first learns and then is ruined, measured at every step."""
+CASES |= {
+    "early_stopping.metric": Case(["bits_per_byte/it"], evaluated("best/step"), READ),
+    "early_stopping.patience": Case(
+        [1, 2],
+        lambda o: len(o.steps),
+        without(EVERY_STEP, "max_steps") | {"max_steps": 6, "early_stopping.metric": "bits_per_byte/it"},
+    ),
+    "early_stopping.keep_best": Case([False], weights, EVERY_STEP | {"early_stopping.metric": "bits_per_byte/it"}),
+}
+
+
 # ------------------------------------------------------------------------------------------------------------- runs
 
 
 @pytest.fixture(scope="module")
 def places(
-    tmp_path_factory: pytest.TempPathFactory, baby_folder: Path, parent_folder: Path, text_file: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    baby_folder: Path,
+    parent_folder: Path,
+    classifier_folder: Path,
+    encoder_folder: Path,
+    text_file: Path,
 ) -> dict[str, str]:
     """What the names in <> stand for."""
     folder = tmp_path_factory.mktemp("places")
@@ -397,6 +544,8 @@ def places(
         lm.save_pretrained(folder / name)
     others = [line.replace("il ", "quel ") for line in italian_lines(80, seed=8)]
     (folder / "other.txt").write_text("\n".join(others))
+    english = [line.replace("il ", "the ").replace("vede", "sees") for line in italian_lines(80, seed=6)]
+    (folder / "english.txt").write_text("\n".join(english))
     rows = [{"text": one, "body": other} for one, other in zip(italian_lines(80, seed=9), others, strict=True)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     # Any model finds a word likelier than two whole sentences.
@@ -416,6 +565,9 @@ def places(
         "<other tests>": str(folder / "other tests"),
         "<baby>": str(baby_folder),
         "<parent>": str(parent_folder),
+        "<classifier>": str(classifier_folder),
+        "<encoder>": str(encoder_folder),
+        "<english>": str(folder / "english.txt"),
         "<text>": str(text_file),
         "<other baby>": str(folder / "other baby"),
         "<other parent>": str(folder / "other parent"),
@@ -516,10 +668,20 @@ def _defaults() -> list[tuple[str, Any]]:
     return tops + [(f"{s}.{written(k)}", v) for s, c in sections.items() for k, v in dataclasses.asdict(c).items()]
 
 
-OF_PPO = [name for name in SETTINGS if name.startswith(("ppo.", "feedback.")) and "targets" not in name]
+def is_feedback_after_exposure(setting: str) -> bool:
+    """Whether the setting's runs hear two batches before any feedback; targets and recasts may stand beside the first
+    already."""
+    if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES:
+        return False
+    return CASES[setting].context.get("schedule.cycle") != {"clm": 1} and "targets" not in setting
+    """Whether the setting's runs hear two batches before any feedback."""
+    if not setting.startswith(("ppo.", "feedback.")) or setting not in CASES:
+        return False
+    cycle = CASES[setting].context.get("schedule.cycle", BASE["schedule.cycle"])
+    return cycle.get("clm") == 2 or not setting.startswith(("feedback.recast", "feedback.best_of_k"))
 
 
-@pytest.mark.parametrize("setting", OF_PPO)
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if is_feedback_after_exposure(name)])
 def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
     setting: str, runs: Callable[[dict[str, Any]], Outcome]
 ) -> None:
@@ -528,6 +690,8 @@ def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
     base = runs(case.context)
     for value in case.values:
         changed = runs({**case.context, setting: value})
+        if base.refusal:  # a kind without the model or the text that it needs
+            continue
         assert changed.steps[:2] == base.steps[:2]
         assert completions(changed)[:4] == completions(base)[:4]
 

@@ -32,6 +32,8 @@ def token_rows(rows: list[list[int]], truncated: list[bool] | None = None) -> To
         np.concatenate(rows).astype(np.int32),
         np.concatenate([[0], np.cumsum(lengths)]),
         np.array(truncated or [False] * len(rows)),
+        np.array(lengths),
+        np.ones(sum(lengths), dtype=np.int16),
     )
 
 
@@ -329,6 +331,18 @@ def test_every_speaking_phase_is_asked_the_same_lines_in_an_order_of_its_own(bui
     assert not torch.equal(
         streams.prompt_batch("ppo", first_of("ppo")).input_ids, streams.prompt_batch("talk", first_of("ppo")).input_ids
     )
+
+
+def test_a_step_may_ask_fewer_prompts_several_times_and_leaves_none_out(build: Callable[..., Streams]) -> None:
+    # batches of 4: two prompts twice, then the next two
+    for is_single in (False, True):
+        streams, steps = build(text={"single_stream": is_single}), places(3, cycle={"talk": 1})
+        asked = [streams.prompt_batch("talk", at, copies=2).input_ids for at in steps[:2]]
+        begins = 4 if is_single else 2  # the clm stream goes on by a batch a step
+        for batch, first in zip(asked, (0, begins), strict=True):
+            expected = streams.prompts("talk").prompts(first, 2, 4).input_ids
+            assert torch.equal(batch[::2], expected)
+            assert torch.equal(batch[1::2], expected)
 
 
 def test_a_steps_batch_does_not_depend_on_the_steps_before_it(build: Callable[..., Streams]) -> None:

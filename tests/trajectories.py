@@ -76,7 +76,8 @@ def _saved(folder: Path, family: str, seed: int) -> Path:
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if not name.startswith("time/") and name != "total/seconds"}
+    left_out = ("time/", "total/seconds", "clm/batch")
+    return {name: value for name, value in row.items() if not name.startswith(left_out)}
 
 
 def main() -> None:

@@ -25,6 +25,10 @@ class DemoError(BambinoError, ValueError):
     """The demo cannot begin."""
 
 
+class ExperimentError(BambinoError, ValueError):
+    """An experiment that cannot be run; the message names the file, the key and the way out."""
+
+
 class EvaluationError(BambinoError, ValueError):
     """Something an evaluation was asked for that cannot be had; the message names it and the way out."""
 

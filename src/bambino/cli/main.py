@@ -7,7 +7,22 @@ import sys
 from argparse import ArgumentParser
 from importlib.metadata import version
 
-from bambino.cli import compare, demo, env, evaluate, lm_eval_tasks, nursery, recipes, train
+from bambino.cli import (
+    audit,
+    compare,
+    demo,
+    env,
+    evaluate,
+    experiment,
+    front,
+    interpolate,
+    lm_eval_tasks,
+    meter,
+    nursery,
+    recipes,
+    train,
+    write,
+)
 from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
 from bambino.errors import BambinoError, TrainingError
 from bambino.recipe.names import nearest
@@ -16,8 +31,14 @@ COMMANDS = [
     demo.DEMO,
     train.TRAIN,
     train.PRETRAIN,
+    audit.AUDIT,
     evaluate.EVALUATE,
     compare.COMPARE,
+    interpolate.INTERPOLATE,
+    front.FRONT,
+    experiment.EXPERIMENT,
+    meter.METER,
+    write.WRITE,
     nursery.NURSERY,
     lm_eval_tasks.LM_EVAL_TASKS,
     recipes.RECIPES,

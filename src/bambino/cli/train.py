@@ -129,7 +129,7 @@ def _run(command: str, given: Namespace) -> int:
     except KeyboardInterrupt:
         print("Interrupted before the run began.", file=sys.stderr)
         return STOPPED
-    if trainer.step < recipe.max_steps:
+    if not trainer.is_over:
         own = f" --code {given.code}" if given.code else ""
         print(f"Stopped after step {trainer.step}. Go on with: bambino {command} --resume {recipe.output_dir}{own}")
         return STOPPED
@@ -152,6 +152,7 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
+    display.progress.max_steps = trainer.args.max_steps
     trainer.measures.extend(measures_of(recipe, parent=trainer.tools.parent))
     return trainer, display
 

@@ -60,13 +60,28 @@ def subject_of(model: str, plan: Plan) -> Subject:
             if getattr(plan, name):
                 raise PlanError(f"{name}: {model} is no run directory. Give one, or leave --{name} out.")
         return Subject(model, model, None, None, plan.parent, plan.heldout_every)
-    if not (path / "model").is_dir():
-        raise PlanError(
-            f"{model} is a run without a trained model: it has not reached its last step. Go on with bambino train "
-            f"--resume {model}, or evaluate one of its checkpoints: {model}/checkpoints/step-.../model"
-        )
     settings = read_run(path).settings
-    parent, first = plan.parent or settings["parent"]["model"], settings["baby"]["model"]
-    if first is not None and not is_on_hub(first) and not Path(first).expanduser().is_dir():
-        first = None
-    return Subject(model, str(path / "model"), path, first, parent, settings["text"]["heldout_every"])
+    parent = plan.parent or settings["parent"]["model"]
+    return Subject(model, trained_model(path), path, first_baby(path), parent, settings["text"]["heldout_every"])
+
+
+def trained_model(run: str | Path) -> str:
+    """The folder of a run's trained model.
+
+    Raises:
+        PlanError: it has none yet.
+    """
+    folder = Path(run).expanduser() / "model"
+    if not folder.is_dir():
+        raise PlanError(
+            f"{run} is a run without a trained model: it has not reached its last step. Go on with bambino train "
+            f"--resume {run}, or evaluate one of its checkpoints: {run}/checkpoints/step-.../model"
+        )
+    return str(folder)
+
+
+def first_baby(run: str | Path) -> str | None:
+    """The baby that a run began with; None where its recipe names none, or it is not there any more."""
+    first: str | None = read_run(run).settings["baby"]["model"]
+    is_gone = first is not None and not is_on_hub(first) and not Path(first).expanduser().is_dir()
+    return None if is_gone else first

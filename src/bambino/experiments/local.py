@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import runpy
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import FrameType
 from typing import Any
+
+import torch
 
 from bambino.runs.record import newest_step
 
@@ -40,3 +51,104 @@ def run_jobs(jobs: Sequence[Job], pool: Executor, on_done: Callable[[Job], None]
         for future in futures:
             future.cancel()
         raise
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command line of bambino's, run in a process of its own."""
+
+    name: str
+    words: tuple[str, ...]
+    """As after `bambino`, such as ("train", "--resume", "runs/first")."""
+    log: Path
+    """What it says goes to the end of this file."""
+
+
+MODULE = "bambino.cli.main"
+"""What `python -m` runs as bambino's command line."""
+
+
+PRELOADED = [
+    "bambino.cli.train",
+    "bambino.cli.display",
+    "bambino.training.trainer",
+    "bambino.training.pretrain",
+    "bambino.evaluation.in_training",
+]
+"""Imported once, by the server that all programs are forked from: PyTorch alone takes seconds to import."""
+
+
+def run_programs(
+    next_program: Callable[[], Program | None],
+    workers: int,
+    threads: int,
+    on_end: Callable[[Program, int], None],
+) -> bool:
+    """Run programs, so many at a time, until none is left; whatever one of them does, the others go on.
+
+    SIGINT and SIGTERM are passed on to what runs (`bambino train` then saves and stops), and nothing more begins. What
+    runs also stops when this process is killed.
+
+    Args:
+        next_program: the next one to begin; None: none now, ask again when another has ended.
+        workers: how many at a time.
+        threads: CPU threads of each.
+        on_end: called with each program that ended and its exit status; minus a signal's number where that ended it.
+
+    Returns:
+        Whether all ran to their end, nobody having stopped them.
+    """
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # else a look for a GPU keeps forked processes from using it
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    running: dict[BaseProcess, Program] = {}
+    with _signals_passed_on(running) as stopped:
+        while True:
+            while len(running) < workers and not stopped and (program := next_program()) is not None:
+                process: BaseProcess = context.Process(target=_run, args=(program, threads))
+                process.start()
+                running[process] = program
+            if not running:
+                return not stopped
+            connection.wait([process.sentinel for process in running], timeout=1)
+            for ended in [process for process in running if process.exitcode is not None]:
+                on_end(running.pop(ended), ended.exitcode or 0)
+
+
+@contextmanager
+def _signals_passed_on(running: dict[BaseProcess, Program]) -> Iterator[list[int]]:
+    """Inside, signals to stop go to what runs; those that came are in the list."""
+    came: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        for process in running:
+            process.terminate()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(program: Program, threads: int) -> None:
+    """The command line, in this process of its own."""
+    os.setsid()  # Ctrl-C reaches the parent, which passes it on once
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.environ |= {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
+    torch.set_num_threads(threads)
+    sys.argv[1:] = program.words
+    runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+
+
+def _end_with_parent() -> None:
+    """Once the parent has died, stop as if it had asked."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -3,29 +3,37 @@
     python -m bambino.experiments.summary --out results/NAME RUN_DIRECTORY...
 
 Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row
-(without parts: single paradigms of minimal pairs, ...),
-means of the clm and ppo metrics (ppo also over the last tenth of its steps), costs, and utterances at three ages.
+(without parts: single paradigms of minimal pairs, ...), a byte for each clm batch (`clm/batch`), means of the clm and
+ppo metrics (ppo also over the last tenth of its steps), costs, the word account, and utterances at three ages.
+`fingerprint` stands for all settings, so that a file counts only for a run of the very same.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from bambino import Recipe
+from bambino.feedback.settings import KINDS
+from bambino.recipe.checks import required
 from bambino.runs.names import is_part
+from bambino.runs.provenance import FREE_ON_RESUME
 from bambino.runs.record import RunRecord, read_run
+
+MADE_OF = ("baby", "baby_tokenizer", "parent", "parent_tokenizer")
+"""Parts of data.json that are sha256 of models."""
 
 
 def different(settings: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The settings that are not the defaults, sections inside."""
+    """The settings that are not the defaults, sections inside; a setting that is a mapping is kept whole."""
     result = {}
     for key, value in settings.items():
         if isinstance(value, dict) and isinstance(defaults.get(key), dict) and defaults[key]:
-            inner = different(value, defaults[key])
+            inner = {name: without_folders(one) for name, one in value.items() if one != defaults[key].get(name)}
             if inner:
                 result[key] = inner
         elif value != defaults.get(key):
@@ -40,6 +48,33 @@ def without_folders(value: Any) -> Any:
     if isinstance(value, list):
         return [without_folders(item) for item in value]
     return {key: without_folders(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def fingerprint(settings: dict[str, Any]) -> str:
+    """The sha256 of all settings of a run that may change its results: two runs that share it are one.
+
+    Paths count by their last part, so that it is the same on every machine; defaults do not count, so that a setting
+    that comes later leaves it as it is. Before the text is read, and after, it is the same (`passes`).
+    """
+    settings = {key: value for key, value in settings.items() if key not in FREE_ON_RESUME}
+    if settings.get("passes") is not None:
+        settings.pop("max_steps")
+    feedback = settings.pop("feedback", None) or {"parent_perplexity": {}}
+    counted = different(settings, Recipe().to_dict())
+    counted["feedback"] = {kind: without_folders(_not_default(kind, given)) for kind, given in feedback.items()}
+    flat = {
+        f"{section}.{name}": value
+        for section, those in counted.items()
+        for name, value in (those.items() if isinstance(those, dict) else [("", those)])
+    }
+    return hashlib.sha256(json.dumps(sorted(flat.items()), ensure_ascii=False).encode()).hexdigest()
+
+
+def _not_default(kind: str, given: dict[str, Any]) -> dict[str, Any]:
+    """A kind of feedback's settings that are not the defaults; of a kind of the user's own, all."""
+    known = KINDS.get(kind)
+    defaults = {} if known is None or required(known) else known().to_dict()
+    return {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
 
 
 def means(rows: list[dict[str, Any]], prefix: str) -> dict[str, dict[str, float]]:
@@ -61,13 +96,18 @@ def summarize(run: RunRecord) -> dict[str, Any]:
     said = [row for row in run.utterances if row["kind"] == "evaluation"]
     return {
         "run": run.path.name,
+        "fingerprint": fingerprint(run.settings),
+        "made_of": {part: run.data.get(part) for part in MADE_OF},
         "settings": different(run.settings, Recipe().to_dict()),
         "environment": run.environment,
+        "model_step": run.model_step,
         "evaluations": evaluations,
-        "clm_means": means(hearing, "clm/"),
+        "batches": run.batches,
+        "clm_means": means([{k: v for k, v in row.items() if k != "clm/batch"} for row in hearing], "clm/"),
         "ppo_means": means(ppo, "ppo/"),
         "late_ppo_means": means(late, "ppo/"),
         "costs": {key: value for key, value in steps[-1].items() if key.startswith("total/")},
+        "words": run.word_account,
         "utterances": {str(age): [row for row in said if row["step"] == age][:10] for age in ages},
     }
 

@@ -51,17 +51,32 @@ class Targets:
 
 @dataclass(frozen=True)
 class Recasts:
-    """What the parent would have said after the same prompts: text that the baby hears."""
+    """What should have been said after some prompts: text that the baby hears."""
 
-    texts: Sequence[str]
+    prompts: Sequence[str]
+    texts: Sequence[str | None]
+    """After each prompt; None where there is no recast."""
+    has_ended: Sequence[bool]
+    """Whether the text ends there, so that EOS follows."""
+
+
+class Preference(NamedTuple):
+    """Two texts after a prompt."""
+
+    prompt: str
+    better: str
+    worse: str
+    better_has_ended: bool
+    """Whether the better text ends there, so that EOS follows."""
+    worse_has_ended: bool
+    """Whether the worse text ends there."""
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """Pairs of texts after a prompt, the better one first."""
+    """What is better than what, after some prompts."""
 
-    pairs: Sequence[tuple[str, str, str]]
-    """(prompt, better, worse)."""
+    pairs: Sequence[Preference]
 
 
 Feedback: TypeAlias = Scores | Spans | Targets | Recasts | Preferences

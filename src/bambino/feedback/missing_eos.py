@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class MissingEOSConfig(FeedbackConfig):
     """-1 for an utterance that did not end by itself; `weight` says how much that costs."""
 
     section: ClassVar[str] = "feedback.missing_eos"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     def make(self, parent: object) -> Any:
         """The feedback itself; it needs no parent."""

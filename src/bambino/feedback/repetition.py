@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class RepetitionConfig(FeedbackConfig):
     """Minus the share of an utterance's words that are its most frequent one; `weight` says how much that costs."""
 
     section: ClassVar[str] = "feedback.repetition"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     def make(self, parent: object) -> Any:
         """The feedback itself; it needs no parent."""

@@ -1,12 +1,14 @@
 """Rewards: texts in, feedback out, by TRL's signature.
 
-    reward(prompts=..., completions=..., texts=..., has_ended=..., log_extra=..., log_metric=..., read=...)
-        -> list[float], or `Scores`, or `Spans`
+    reward(prompts=..., completions=..., texts=..., has_ended=..., log_extra=..., log_metric=..., read=...,
+           seed=..., step=..., tokens=...) -> list[float], or `Scores`, or `Spans`
 
 `texts[i]` is prompt and utterance decoded together (`prompts[i] + completions[i]`). `log_extra(column, values)` adds
 a column to utterances.jsonl, `log_metric(name, value)` a number to the step's metrics, `read(lm, tokens)` counts what a
-model read. A plain TRL reward function
-`f(prompts, completions, **kwargs)` works as it is; None in place of a score says that it has none for an utterance.
+model read. `seed` is the run's and `step` the step's number, for a reward that draws (`randomness.py`). `tokens()`
+gives each utterance's tokens, where they lie in it, and their log-probs (`credit.SaidTokens`); it is None for text that
+was not sampled from the baby just now. A plain TRL reward function `f(prompts, completions, **kwargs)` works as it is;
+None in place of a score says that it has none for an utterance.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from transformers import PreTrainedModel
 
 from bambino.errors import RewardError
 from bambino.feedback.answers import Scores, Spans
+from bambino.feedback.credit import SaidTokens
 from bambino.speaking.utterances import Utterances
 
 
@@ -52,6 +55,16 @@ class Kind(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Moment:
+    """When something was said."""
+
+    seed: int = 0
+    """The run's."""
+    step: int = 0
+    """From 0; with the seed it keys what a reward draws."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """What all kinds made of a batch of utterances."""
 
@@ -64,8 +77,17 @@ class Answer:
     """For the step's row."""
 
 
-def answer_of(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None]) -> Answer:
+def answer_of(
+    kinds: Sequence[Kind],
+    said: Utterances,
+    read: Callable[[PreTrainedModel, int], None],
+    at: Moment,
+    tokens: Callable[[], list[SaidTokens]] | None = None,
+) -> Answer:
     """Let every kind answer what was said.
+
+    Args:
+        tokens: gives the utterances' tokens, for a kind that asks.
 
     Raises:
         RewardError: a reward or one of its columns has not one value per utterance, or a score is no number.
@@ -81,6 +103,9 @@ def answer_of(kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTraine
             log_extra=answer.columns.__setitem__,
             log_metric=lambda name, value: answer.metrics.__setitem__(name, float(value)),
             read=read,
+            seed=at.seed,
+            step=at.step,
+            tokens=tokens,
         )
         feedback = _spans(kind.name, given, count) if isinstance(given, Spans) else _scores(kind.name, given, count)
         totals = _totals(feedback)

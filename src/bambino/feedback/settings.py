@@ -9,14 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bambino.errors import RecipeError
+from bambino.feedback.controls import ConstantConfig, RandomConfig
+from bambino.feedback.grader_settings import AcceptabilityConfig, ExploitationPenaltyConfig, RelatednessConfig
+from bambino.feedback.language_identity import LanguageIdentityConfig
+from bambino.feedback.length import LengthConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
+from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
+from bambino.feedback.text_settings import BestOfKConfig, RecastConfig, RecastOverUtteranceConfig
 from bambino.recipe.checks import AtLeastOne, Positive, Share
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
+    from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
     from bambino.feedback.parent_perplexity import ParentPerplexity
+    from bambino.feedback.parent_spans import ParentSpans
     from bambino.feedback.parent_targets import ParentTargets
     from bambino.speaking.speaker import Speaker
 
@@ -27,6 +34,7 @@ class ParentPerplexityConfig(FeedbackConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.parent_perplexity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     alpha: Positive = 5.0
     """The largest reward."""
@@ -45,9 +53,55 @@ class ParentPerplexityConfig(FeedbackConfig):
         """The feedback itself."""
         from bambino.feedback.parent_perplexity import ParentPerplexity
 
-        if parent is None:
-            raise RecipeError("parent.model", "feedback.parent_perplexity needs a parent: --parent.model PATH")
-        return ParentPerplexity(parent.lm, parent.tokenizer, self)
+        speaker = the_parent(parent, self)
+        return ParentPerplexity(speaker.lm, speaker.tokenizer, self)
+
+
+@dataclass(frozen=True)
+class ParentLogPerplexityConfig(FeedbackConfig):
+    """R = -min(log PPL, ln V), PPL the parent's perplexity per parent token, V its vocabulary; silence earns -ln V."""
+
+    needs_parent: ClassVar[bool] = True
+    section: ClassVar[str] = "feedback.parent_log_perplexity"
+    babylm: ClassVar[BabyLMRule] = "allowed"
+
+    relative: bool = False
+    """true: against the log-perplexity of what the parent itself says after the same prompt, which it samples."""
+    standardised: bool = False
+    """true: less the mean of the last 512 utterances' rewards, over their standard deviation."""
+    scope: Literal["whole", "utterance"] = "whole"
+    """Which parent tokens count: prompt and utterance, or the utterance's alone, given the prompt."""
+    until: Literal["cut", "last_word"] = "cut"
+    """Score to the end of the text, or leave out a last word that was cut by the token limit."""
+
+    def make(self, parent: Speaker | None) -> ParentLogPerplexity:
+        """The feedback itself."""
+        from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
+
+        return ParentLogPerplexity(the_parent(parent, self), self)
+
+
+@dataclass(frozen=True)
+class ParentSpansConfig(FeedbackConfig):
+    """Each piece s of an utterance earns -d_s, d_s = log pi_baby(s) - log p_parent(s): what it adds to the KL."""
+
+    needs_parent: ClassVar[bool] = True
+    babylm: ClassVar[BabyLMRule] = "parent_words_count"
+    section: ClassVar[str] = "feedback.parent_spans"
+
+    for_: str = "reinforce"
+    """The phase that learns from it; its baseline should be `batch`. The key is `for` in a recipe."""
+    unit: Literal["word", "token"] = "word"
+    """word: the baby's tokens from a space to before the next one; a last word that the token limit cut earns nothing.
+    token: each of the baby's tokens, for scripts without spaces."""
+    clip: Positive = 3.0
+    """d_s is held within plus and minus this, in nats per byte."""
+
+    def make(self, parent: Speaker | None) -> ParentSpans:
+        """The feedback itself."""
+        from bambino.feedback.parent_spans import ParentSpans
+
+        return ParentSpans(the_parent(parent, self), self)
 
 
 @dataclass(frozen=True)
@@ -55,6 +109,7 @@ class ParentTargetsConfig(FeedbackConfig):
     """The parent's distribution over the baby's next token, in place of the one token that the text or the baby had."""
 
     needs_parent: ClassVar[bool] = True
+    babylm: ClassVar[BabyLMRule] = "parent_words_count"
     section: ClassVar[str] = "feedback.parent_targets"
 
     for_: Literal["clm"] = "clm"
@@ -76,15 +131,25 @@ class ParentTargetsConfig(FeedbackConfig):
         """The feedback itself."""
         from bambino.feedback.parent_targets import ParentTargets
 
-        if parent is None:
-            raise RecipeError("parent.model", "feedback.parent_targets needs a parent: --parent.model PATH")
-        return ParentTargets(parent, self)
+        return ParentTargets(the_parent(parent, self), self)
 
 
 KINDS: dict[str, type[FeedbackConfig]] = {
     "parent_perplexity": ParentPerplexityConfig,
+    "parent_log_perplexity": ParentLogPerplexityConfig,
+    "parent_spans": ParentSpansConfig,
     "repetition": RepetitionConfig,
     "missing_eos": MissingEOSConfig,
+    "length": LengthConfig,
+    "language_identity": LanguageIdentityConfig,
+    "exploitation_penalty": ExploitationPenaltyConfig,
+    "acceptability": AcceptabilityConfig,
+    "relatedness": RelatednessConfig,
+    "recast": RecastConfig,
+    "recast_over_utterance": RecastOverUtteranceConfig,
+    "best_of_k": BestOfKConfig,
+    "constant": ConstantConfig,
+    "random": RandomConfig,
     "parent_targets": ParentTargetsConfig,
 }
 """Kinds of feedback that a recipe may name."""

@@ -1,6 +1,8 @@
-"""From rewards to advantages: per-token rewards, generalized advantage estimates, whitening.
+"""From rewards to advantages: per-token rewards; generalized advantage estimates, whitening (Schulman et al. 2016,
+arXiv 1506.02438); baselines without a critic (Ahmadian et al. 2024, arXiv 2402.14740; Shao et al. 2024, arXiv
+2402.03300).
 
-(B, U) tensors have a column per utterance token, real ones first. Formulas: Schulman et al. 2016 (arXiv 1506.02438).
+(B, U) tensors have a column per utterance token, real ones first.
 """
 
 from __future__ import annotations
@@ -56,3 +58,30 @@ def whiten(x: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     centred = x - x.mean()
     variance = centred.square().sum() / max(1, x.numel() - 1)
     return centred * torch.rsqrt(variance + 1e-8)
+
+
+def leave_one_out(rewards: Float[Tensor, " B"], group_size: int) -> Float[Tensor, " B"]:
+    """Each reward less the mean of the others of its group (RLOO: Kool et al. 2019; Ahmadian et al. 2024).
+
+    Rows of a group stand together. The baseline knows nothing of the utterance itself, so it takes variance away and
+    adds no bias.
+    """
+    groups = rewards.view(-1, group_size)
+    others = (groups.sum(1, keepdim=True) - groups) / (group_size - 1)
+    return (groups - others).flatten()
+
+
+def group_relative(rewards: Float[Tensor, " B"], group_size: int) -> Float[Tensor, " B"]:
+    """Each reward less its group's mean, over the group's standard deviation (unbiased) + 1e-4.
+
+    GRPO (Shao et al. 2024, section 4.1.2; epsilon and deviation as TRL has them). Rows of a group stand together.
+    """
+    groups = rewards.view(-1, group_size)
+    centred = groups - groups.mean(1, keepdim=True)
+    return (centred / (groups.std(1, keepdim=True) + 1e-4)).flatten()
+
+
+def less_mean(values: Float[Tensor, "B U"], counts: Bool[Tensor, "B U"]) -> Float[Tensor, "B U"]:
+    """Values less their mean over the tokens that count; zero elsewhere."""
+    mean = torch.where(counts, values, 0.0).sum() / counts.sum().clamp(min=1)
+    return torch.where(counts, values - mean, 0.0)

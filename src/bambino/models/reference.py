@@ -46,8 +46,14 @@ class Reference:
 
     def _follow(self, lm: PreTrainedModel, keep: float) -> None:
         assert self.lm is not None
-        for mine, its in zip(self.lm.parameters(), lm.parameters(), strict=True):
-            mine.copy_(its) if keep == 0.0 else mine.lerp_(its, 1.0 - keep)
+        move_towards(self.lm, lm, 1.0 - keep)
+
+
+@torch.no_grad()
+def move_towards(lm: PreTrainedModel, other: PreTrainedModel, share: float) -> None:
+    """Move a model's weights so much of the way to another's: 0 leaves them, 1 copies the other's, to the bit."""
+    for mine, its in zip(lm.parameters(), other.parameters(), strict=True):
+        mine.lerp_(its, share)
 
 
 @torch.no_grad()

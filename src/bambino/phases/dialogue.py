@@ -5,23 +5,30 @@ Dropout is off, so that the policy that was sampled is the policy that is scored
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import fmean
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import TrainingError
-from bambino.feedback.credit import credit
-from bambino.feedback.rewards import Answer, Kind, answer_of, is_dead
-from bambino.phases.phase import Tools
+from bambino.feedback.answers import Scores, Spans
+from bambino.feedback.credit import credit, said_tokens
+from bambino.feedback.rewards import Answer, Kind, Moment, StatefulReward, answer_of, is_dead
+from bambino.models.reference import Reference
+from bambino.phases.phase import State, Tools
 from bambino.randomness import uniforms
 from bambino.recipe.schedule import Place
 from bambino.runs.log import Row
 from bambino.speaking.rollout import Rollout, sample
 from bambino.speaking.utterances import Utterances, to_text
 from bambino.text.batches import TokenBatch
+
+Carry = Callable[[Scores | Spans, Rollout, PreTrainedTokenizerBase], Float[Tensor, "B U"]]
+"""What one kind's feedback is to each token of the utterances."""
 
 
 def speak(tools: Tools, prompts: TokenBatch, at: Place) -> Rollout:
@@ -38,18 +45,24 @@ def speak(tools: Tools, prompts: TokenBatch, at: Place) -> Rollout:
 
 
 def be_answered(
-    tools: Tools, phase: str, kinds: Sequence[Kind], rollout: Rollout, at: Place
+    tools: Tools, phase: str, kinds: Sequence[Kind], rollout: Rollout, at: Place, *, carry: Carry = credit
 ) -> tuple[Float[Tensor, "B U"], Row]:
     """What each token earned by these kinds of feedback, and what that says of the baby, as the phase's metrics.
+
+    Args:
+        carry: brings one kind's feedback to the tokens; the kinds' are added, each by its weight.
 
     Raises:
         TrainingError: a reward is not finite.
     """
     with tools.costs.time("reward"):
         said = to_text(rollout, tools.tokenizer)
-        answer = answer_of(kinds, said, tools.costs.read)
+        tools.costs.written("people", said.prompts)
+        tools.costs.written("baby", said.completions)
+        moment, tokens = Moment(tools.recipe.seed, at.step), partial(said_tokens, rollout, tools.tokenizer)
+        answer = answer_of(kinds, said, tools.costs.read, moment, tokens)
         earned = sum(
-            (kind.weight * credit(feedback, rollout, tools.tokenizer) for kind, feedback in answer.by_kind),
+            (kind.weight * carry(feedback, rollout, tools.tokenizer) for kind, feedback in answer.by_kind),
             torch.zeros_like(rollout.log_probs),
         )
     if not earned.isfinite().all():
@@ -74,3 +87,20 @@ def said_rows(said: Utterances, answer: Answer | None = None) -> list[Row]:
         {"prompt": prompt, "utterance": utterance} | {name: column[i] for name, column in columns.items()}
         for i, (prompt, utterance) in enumerate(zip(said.prompts, said.completions, strict=True))
     ]
+
+
+def state_of(kinds: Sequence[Kind], reference: Reference) -> State:
+    """What a checkpoint must hold of a dialogue: what feedback has learned, and the reference."""
+    rewards = [kind.reward for kind in kinds]
+    learned = [reward.state_dict() if isinstance(reward, StatefulReward) else None for reward in rewards]
+    weights, numbers = reference.weights(), {"feedback": learned}
+    return State(numbers, {}, weights) if reference.kind == "initial" else State(numbers, weights)
+
+
+def restore_dialogue(state: State, kinds: Sequence[Kind], reference: Reference) -> None:
+    """Put back what `state_of` gave."""
+    for kind, numbers in zip(kinds, state.numbers["feedback"], strict=True):
+        if isinstance(kind.reward, StatefulReward):
+            kind.reward.load_state_dict(numbers)
+    if weights := state.constants | state.tensors:
+        reference.load_weights(weights)

@@ -22,4 +22,28 @@ def _ppo(tools: Tools) -> Phase:
     return PPOPhase(tools)
 
 
-PHASES: dict[str, MakePhase] = {"clm": _clm, "ppo": _ppo}
+def _reinforce(tools: Tools) -> Phase:
+    from bambino.phases.reinforce import ReinforcePhase
+
+    return ReinforcePhase(tools)
+
+
+def _recast(tools: Tools) -> Phase:
+    from bambino.phases.recast import RecastPhase
+
+    return RecastPhase(tools)
+
+
+def _prefer(tools: Tools) -> Phase:
+    from bambino.phases.prefer import PreferPhase
+
+    return PreferPhase(tools)
+
+
+PHASES: dict[str, MakePhase] = {
+    "clm": _clm,
+    "ppo": _ppo,
+    "reinforce": _reinforce,
+    "recast": _recast,
+    "prefer": _prefer,
+}

@@ -5,23 +5,20 @@ updates on one rollout). Dropout is off throughout, so that the policy that was 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from statistics import fmean
-from typing import Any
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bambino.feedback.rewards import StatefulReward
 from bambino.losses.advantages import gae, token_rewards, whiten
 from bambino.losses.ppo import Old, adapted_kl_coef, ppo_loss
 from bambino.models.reference import Reference
-from bambino.phases.dialogue import be_answered, speak
+from bambino.phases.dialogue import be_answered, restore_dialogue, speak, state_of
 from bambino.phases.learner import Learner
 from bambino.phases.phase import State, Tools
 from bambino.phases.sampler_law import check_sampler, policy_of
-from bambino.phases.updates import Term, UpdateMeter
+from bambino.phases.updates import Reports, Term, UpdateMeter
 from bambino.randomness import permutation
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import Recipe
@@ -71,7 +68,7 @@ class PPOPhase:
         row: Row = {}
         with self.tools.costs.time(self.name):
             if (at.nth + 1) % self.tools.recipe.schedule.cycle.get(self.name, 1) == 0:
-                row |= check_sampler(self.learner, rollout, self.reference)
+                row |= check_sampler(self.learner, rollout, self.reference, self.name)
             row |= self.update(rollout, earned, at)
         if self.config.adaptive_kl and "ppo/kl" in row:
             target, horizon = self.config.kl_target, self.config.kl_horizon
@@ -82,22 +79,13 @@ class PPOPhase:
 
     def state(self) -> State:
         """kl_coef, what feedback has learned, and the reference."""
-        rewards = [kind.reward for kind in self.kinds]
-        numbers: dict[str, Any] = {
-            "kl_coef": self.kl_coef,
-            "feedback": [reward.state_dict() if isinstance(reward, StatefulReward) else None for reward in rewards],
-        }
-        weights = self.reference.weights()
-        return State(numbers, {}, weights) if self.reference.kind == "initial" else State(numbers, weights)
+        state = state_of(self.kinds, self.reference)
+        return replace(state, numbers={"kl_coef": self.kl_coef, **state.numbers})
 
     def restore(self, state: State) -> None:
         """Put them back."""
         self.kl_coef = state.numbers["kl_coef"]
-        for kind, numbers in zip(self.kinds, state.numbers["feedback"], strict=True):
-            if isinstance(kind.reward, StatefulReward):
-                kind.reward.load_state_dict(numbers)
-        if weights := state.constants | state.tensors:
-            self.reference.load_weights(weights)
+        restore_dialogue(state, self.kinds, self.reference)
 
     def update(self, rollout: Rollout, earned: Float[Tensor, "B U"], at: Place) -> Row:
         """Advantages once, then epochs x minibatches updates."""
@@ -108,18 +96,17 @@ class PPOPhase:
         returns = raw + rollout.values
         advantages = torch.zeros_like(raw)
         advantages[real] = whiten(raw[real])
-        meter, reports = UpdateMeter(lm), _Reports()
+        meter, reports = UpdateMeter(lm), Reports()
         for epoch in range(config.epochs):
             for rows in minibatches(self.tools.recipe, epoch, at.step):
                 term = said_well(rollout.rows(rows), advantages[rows], returns[rows], self.tools.recipe)
                 number = at.nth * self.updates_per_step + len(reports.all)
-                report = self.updates.take(number, [term], skip_if=self._is_too_far)
-                reports.add(report if "grad_norm" in report else {"ratio": report["ratio"]})
+                reports.add(self.updates.take(number, [term], skip_if=self._is_too_far))
         row: Row = {
             "ppo/returns": float(returns[real].mean()),
             "ppo/values": float(rollout.values[real].mean()),
             "ppo/update_norm": meter.norm(),
-            **reports.metrics(),
+            **reports.metrics(self.name),
         }
         if self.reference.lm is not None:
             kl = (rollout.log_probs - ref_log_probs).where(real, 0.0).sum(1).mean()
@@ -180,19 +167,3 @@ def minibatches(recipe: Recipe, epoch: int, step: int) -> Iterator[Tensor]:
     if size < recipe.batch_size:
         order = torch.from_numpy(permutation(recipe.batch_size, recipe.seed, f"minibatches/{step}", epoch))
     return (order[first : first + size] for first in range(0, recipe.batch_size, size))
-
-
-@dataclass
-class _Reports:
-    """Reports of a step's updates; a skipped one has a ratio and nothing else."""
-
-    all: list[dict[str, float]] = field(default_factory=list)
-
-    def add(self, report: dict[str, float]) -> None:
-        self.all.append(report)
-
-    def metrics(self) -> dict[str, float]:
-        """Means over the updates that have the number."""
-        names = dict.fromkeys(name for report in self.all for name in report)
-        means = {f"ppo/{name}": fmean(r[name] for r in self.all if name in r) for name in names}
-        return {**means, "ppo/skipped_updates": sum("grad_norm" not in report for report in self.all)}

@@ -1,4 +1,4 @@
-"""The law that makes PPO right: the sampler's log-probs are those of an independent full forward."""
+"""The law that makes PPO and REINFORCE right: the sampler's log-probs are those of an independent full forward."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ differ by up to 2e-5 and 0.3 on real weights (`benchmarks/rounding.py`)."""
 
 
 @torch.no_grad()
-def check_sampler(learner: Learner, rollout: Rollout, reference: Reference) -> dict[str, float]:
+def check_sampler(learner: Learner, rollout: Rollout, reference: Reference, phase: str) -> dict[str, float]:
     """Compare a live rollout's log-probs with those of an independent full forward.
 
-    Also measures the exact KL to the reference, summed over the vocabulary, which the same forward gives.
+    Also measures the exact KL to the reference, summed over the vocabulary, which the same forward gives. Both are
+    metrics of the phase.
 
     Raises:
         TrainingError: they differ by more than SAMPLER_TOLERANCE.
@@ -41,12 +42,12 @@ def check_sampler(learner: Learner, rollout: Rollout, reference: Reference) -> d
     if not gap <= SAMPLER_TOLERANCE[learner.recipe.mixed_precision]:
         raise TrainingError(
             f"The sampler's log-probs differ by {gap:.2g} nats from a full forward's: this model's cache or positions "
-            "are not handled right, so PPO would be wrong. Please report the model's type.",
+            f"are not handled right, so {phase} would be wrong. Please report the model's type.",
             {"gap": gap, "model_type": learner.baby.lm.config.model_type},
         )
-    metrics = {"ppo/sampler_gap": gap}
+    metrics = {f"{phase}/sampler_gap": gap}
     if reference.lm is not None:
-        metrics["ppo/kl_exact"] = kl / len(rollout.log_probs)
+        metrics[f"{phase}/kl_exact"] = kl / len(rollout.log_probs)
     return metrics
 
 

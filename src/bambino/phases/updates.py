@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TypeAlias
 
 import torch
@@ -37,6 +38,8 @@ class Term:
     weight: float = 1.0
     name: str = ""
     """Put before the names of its numbers, as in `replay_loss`."""
+    rows_together: int = 1
+    """So many rows, one below the other, are not parted when a batch is computed in parts."""
 
     @property
     def targets(self) -> Bool[Tensor, "B T"]:
@@ -95,6 +98,22 @@ class Optimizers:
 
     def _distinct(self) -> dict[str, AdamW]:
         return self.by_phase if self._shared is None else {"shared": self._shared}
+
+
+@dataclass
+class Reports:
+    """Reports of a step's updates; a skipped one has a ratio and nothing else."""
+
+    all: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, report: dict[str, float]) -> None:
+        self.all.append(report if "grad_norm" in report else {"ratio": report["ratio"]})
+
+    def metrics(self, phase: str) -> dict[str, float]:
+        """Means over the updates that have the number, as the phase's metrics."""
+        names = dict.fromkeys(name for report in self.all for name in report)
+        means = {f"{phase}/{name}": fmean(r[name] for r in self.all if name in r) for name in names}
+        return {**means, f"{phase}/skipped_updates": sum("grad_norm" not in report for report in self.all)}
 
 
 class UpdateMeter:

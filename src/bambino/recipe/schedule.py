@@ -57,13 +57,26 @@ class Schedule:
         return next(name for name in self.config.phases if self.count(name, step + 1) > self.count(name, step))
 
 
+def steps_for(config: ScheduleConfig, phase: str, wanted: int) -> int:
+    """Steps of a run in which a phase of the cycle has `wanted` (1 or more): up to its last one, and on to the end of
+    the cycle where only other phases' steps are left in it."""
+    beyond = wanted - config.warmup.get(phase, 0)
+    if beyond < 0:
+        return _before(config.warmup, phase) + wanted
+    cycles, rest = divmod(beyond, config.cycle[phase])
+    steps = sum(config.warmup.values()) + cycles * sum(config.cycle.values())
+    return steps + _before(config.cycle, phase) + rest if rest else steps
+
+
+def _before(blocks: Mapping[str, int], phase: str) -> int:
+    """Steps of the blocks before the phase's."""
+    names = list(blocks)
+    return sum(blocks[name] for name in names[: names.index(phase)])
+
+
 def _in_blocks(blocks: Mapping[str, int], phase: str, steps: int) -> int:
     """How many of the first steps of some blocks, one after the other, belong to the phase."""
-    names = list(blocks)
-    if phase not in blocks:
-        return 0
-    before = sum(blocks[name] for name in names[: names.index(phase)])
-    return min(max(0, steps - before), blocks[phase])
+    return min(max(0, steps - _before(blocks, phase)), blocks[phase]) if phase in blocks else 0
 
 
 def _in_cycles(cycle: Mapping[str, int], phase: str, steps: int) -> int:
@@ -77,8 +90,8 @@ def learning_rate(config: PhaseConfig, update: int, total_updates: int) -> float
     if update < config.warmup_updates:
         return config.learning_rate * (update + 1) / config.warmup_updates
     done = (update - config.warmup_updates) / max(1, total_updates - config.warmup_updates)
-    if config.lr_scheduler_type == "linear":
-        return config.learning_rate * max(0.0, 1.0 - done)
-    if config.lr_scheduler_type == "cosine":
-        return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-    return config.learning_rate
+    if config.lr_scheduler_type == "constant":
+        return config.learning_rate
+    is_linear, floor = config.lr_scheduler_type == "linear", config.min_lr_share
+    left = max(0.0, 1.0 - done) if is_linear else 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+    return config.learning_rate * (floor + (1.0 - floor) * left)

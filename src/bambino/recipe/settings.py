@@ -25,18 +25,28 @@ from bambino.recipe.checks import (
     Settings,
     Share,
 )
+from bambino.recipe.metrics import direction_of
 
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
     """A causal language model in Hugging Face format."""
 
-    section: ClassVar[str] = "baby"
-
     model: str | None = None
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+
+
+@dataclass(frozen=True)
+class BabyConfig(ModelConfig):
+    """The baby: a causal LM pretrained on L1."""
+
+    section: ClassVar[str] = "baby"
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Probability of every dropout of the model, in cross-entropy terms (clm); PPO, utterances and scores are without.
+    model/ keeps what its config said; null: the model's own."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,30 @@ class ReplayConfig(Settings):
     """L1 lines beside each L2 line of a clm step: 0.25 adds 8 lines to 32. 0: no replay."""
     last_share: NotNegative | None = None
     """The share at the last clm step, reached linearly; null: it stays as it is."""
+
+
+@dataclass(frozen=True)
+class DreamingConfig(Settings):
+    """The first baby's own texts, heard beside L2, so that it keeps its first language without a text of it."""
+
+    section: ClassVar[str] = "dreaming"
+
+    share: NotNegative = 0.0
+    """Dreams beside each L2 line of a clm step, as replay.share: 0.25 adds 8 to 32. 0: no dreaming."""
+    last_share: NotNegative | None = None
+    """The share at the last clm step, reached linearly; null: it stays as it is."""
+    texts: AtLeastOne = 1000
+    """Dreams that the first baby samples after BOS, once, before the first step; they are heard again and again."""
+    max_new_tokens: AtLeastOne = 64
+    """Longest dream, in baby tokens."""
+    temperature: Positive = 1.0
+    """Sampling temperature of dreams."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Sample dreams among the fewest tokens that hold this probability; null: among all."""
+
+    @property
+    def is_on(self) -> bool:
+        return self.share > 0 or bool(self.last_share)
 
 
 SIZES = {"1m": (128, 4, 4), "5m": (256, 6, 4), "14m": (384, 8, 6), "125m": (768, 12, 12)}
@@ -182,7 +216,9 @@ class PhaseConfig(Settings):
     learning_rate: Positive = 1.41e-5
     """Peak learning rate of this phase."""
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = "constant"
-    """From the peak, after warm-up: stay, or fall to zero over this phase's updates."""
+    """From the peak, after warm-up: stay, or fall to min_lr_share over this phase's updates."""
+    min_lr_share: Share = 0.0
+    """What linear and cosine fall to, as a share of the peak: 0.1 leaves a tenth of it."""
     warmup_updates: Count = 0
     """Updates over which the learning rate rises linearly to its peak."""
     weight_decay: NotNegative = 0.0
@@ -202,6 +238,52 @@ class CLMConfig(PhaseConfig):
     """Exposure: next-token prediction on L2 text."""
 
     section: ClassVar[str] = "clm"
+
+
+@dataclass(frozen=True)
+class RecastPhaseConfig(PhaseConfig):
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+
+    section: ClassVar[str] = "recast"
+
+
+@dataclass(frozen=True)
+class PreferConfig(PhaseConfig):
+    """Learning from preferences: a better and a worse text after a prompt."""
+
+    section: ClassVar[str] = "prefer"
+
+    loss: Literal["dpo", "simpo"] = "dpo"
+    """dpo: the better text gains on the worse one, measured from the reference. simpo: it is likelier per token, by a
+    margin; no reference."""
+    beta: Positive | None = None
+    """Steepness: of log-probs of whole texts under dpo, of log-probs per token under simpo; null: 0.1 or 2."""
+    gamma: NotNegative = 1.0
+    """The margin of simpo."""
+    lm_weight: NotNegative = 1.0
+    """Weight of the mean negative log-likelihood of the better texts' tokens beside it, so that both do not sink."""
+    reference: Literal["initial", "phase_start", "ema"] = "initial"
+    """What dpo measures from: the first baby, the baby at the start of each prefer phase, or a running mean of it."""
+    reference_decay: Share = 0.99
+    """With reference ema: the share of itself that the running mean keeps at every step."""
+
+    @property
+    def steepness(self) -> float:
+        """beta, or what is usual for the loss."""
+        return self.beta or {"dpo": 0.1, "simpo": 2.0}[self.loss]
+
+
+@dataclass(frozen=True)
+class AveragingConfig(Settings):
+    """A running mean of the baby's weights, which forgets less and is less noisy than the weights themselves."""
+
+    section: ClassVar[str] = "averaging"
+
+    decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of itself that the mean keeps at every step, whatever its phase; it begins as the first baby. null: no
+    mean."""
+    use: Literal["averaged", "raw"] = "averaged"
+    """With a decay, which weights are evaluated and go to model/. Training goes on from the raw ones in any case."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +348,50 @@ class PPOConfig(PhaseConfig):
     """With reference ema: the share of itself that the running mean keeps at every step."""
 
 
+BabyLMRule = Literal["allowed", "parent_words_count", "text_counts", "not stated"]
+"""Whether BabyLM's rules (arXiv 2502.10645) let a kind of feedback into a budget of words. allowed: numbers may come
+from outside, and nothing of them counts. parent_words_count: what comes back shows the parent's distributions, so all
+words that the parent was raised on count. text_counts: allowed, and the words written for the baby count."""
+
+
+@dataclass(frozen=True)
+class ReinforceConfig(PhaseConfig):
+    """Feedback without a critic: REINFORCE on what the baby said, judged against what else it said."""
+
+    section: ClassVar[str] = "reinforce"
+
+    group_size: AtLeastOne = 4
+    """Utterances after each prompt; batch_size is divided by it, so 32 utterances of 4 have 8 prompts."""
+    baseline: Literal["rloo", "grpo", "batch"] = "rloo"
+    """What a reward is compared with. rloo: the mean of the other utterances after the same prompt. grpo: the mean of
+    all of them, and divided by their standard deviation. batch: each kind's mean over the batch's tokens, and a token
+    answers only for the span it lies in (for spans)."""
+    epochs: AtLeastOne = 1
+    """Updates on the batch of utterances, all of them in each."""
+    cliprange: Positive = 0.2
+    """With several epochs: policy ratios are clipped to 1 +- this."""
+    loss_mean: Literal["tokens", "utterances"] = "tokens"
+    """tokens: every token of the batch weighs the same (RLOO, Dr. GRPO). utterances: the mean over utterances of each
+    one's mean (GRPO as published), in which the tokens of long utterances weigh less."""
+    kl_coef: NotNegative = 0.0
+    """Weight of the penalty log pi - log pi_ref: taken off an utterance's reward, or with baseline batch off each
+    token's own."""
+    ratio_threshold: Annotated[float, Field(gt=1)] = 10.0
+    """Skip an update whose mean ratio of new to old probabilities exceeds this."""
+    reference: Literal["initial", "phase_start", "ema", "none"] = "initial"
+    """What the KL is measured against: the first baby, the baby at the start of each reinforce phase, a running mean of
+    the baby, or nothing."""
+    reference_decay: Share = 0.99
+    """With reference ema: the share of itself that the running mean keeps at every step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        alone = "leaves an utterance nothing to be compared with. Use 2 or more, or reinforce.baseline batch."
+        self.require(self.group_size > 1 or self.baseline == "batch", "group_size", alone)
+        nothing = "has no reference to be measured against. Use 0, or a reinforce.reference other than none."
+        self.require(self.kl_coef == 0 or self.reference != "none", "kl_coef", nothing)
+
+
 @dataclass(frozen=True)
 class FeedbackConfig(Settings):
     """What every kind of feedback has. A kind's own settings derive from it, beside its function (`feedback/`)."""
@@ -276,6 +402,7 @@ class FeedbackConfig(Settings):
     """What this kind's rewards are multiplied by before those of all kinds are added up."""
 
     needs_parent: ClassVar[bool] = False
+    babylm: ClassVar[BabyLMRule] = "not stated"
 
     @abstractmethod
     def make(self, parent: Any) -> Any:
@@ -320,6 +447,30 @@ class EvaluationConfig(Settings):
 
 
 @dataclass(frozen=True)
+class EarlyStoppingConfig(Settings):
+    """Which evaluation counts: the last, or the best on text of its own, the dev half of the held-out lines."""
+
+    section: ClassVar[str] = "early_stopping"
+
+    metric: str | None = None
+    """What evaluations are compared by, as in their rows without eval/: bits_per_byte/it (always of the dev half, also
+    where evaluation.split is another), pairs/NAME, tasks/NAME. Lower is better for bits_per_byte and
+    speech/log_perplexity, higher for pairs and tasks; null: the last evaluation counts."""
+    patience: AtLeastOne | None = None
+    """Stop after so many evaluations in a row that are not better than the best before; null: do not stop."""
+    keep_best: bool = True
+    """At the end take the baby's weights back to those of the best evaluation: `model/` holds them; false: the last."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.metric is not None:
+            known = "Use bits_per_byte/NAME, pairs/NAME, tasks/NAME or speech/log_perplexity/baby."
+            self.require(direction_of(self.metric) is not None, "metric", f"has no better direction. {known}")
+        way_out = "has nothing to wait for. Give early_stopping.metric, such as bits_per_byte/it."
+        self.require(self.patience is None or self.metric is not None, "patience", way_out)
+
+
+@dataclass(frozen=True)
 class Recipe(Settings):
     """All settings of a run."""
 
@@ -329,6 +480,10 @@ class Recipe(Settings):
     """Seeds data order, sampling and dropout; each a stream of its own."""
     max_steps: Count = 180_000
     """Steps of Algorithm 1; a step consumes one batch."""
+    passes: Positive | None = None
+    """How often the baby hears its text; where given it counts, and max_steps does not. The run has
+    ceil(lines * passes / batch_size) clm steps, and the other phases' steps that the cycle puts between and after them;
+    null: max_steps counts."""
     batch_size: AtLeastOne = 32
     """Lines (or packed rows) per step."""
     gradient_accumulation_steps: AtLeastOne = 1
@@ -344,7 +499,7 @@ class Recipe(Settings):
     """Checkpoints kept."""
     logging_steps: AtLeastOne = 10
     """Steps between lines on a console that is not a terminal. metrics.jsonl has every step."""
-    baby: ModelConfig = field(default_factory=ModelConfig)
+    baby: BabyConfig = field(default_factory=BabyConfig)
     """The baby: a causal LM pretrained on L1."""
     parent: ParentConfig = field(default_factory=ParentConfig)
     """The parent: a frozen causal LM of L2."""
@@ -354,22 +509,38 @@ class Recipe(Settings):
     """The L2 text that the baby hears (clm) and that its prompts are cut from (ppo)."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """L1 text beside it."""
+    dreaming: DreamingConfig = field(default_factory=DreamingConfig)
+    """The first baby's own texts beside it."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)
     """Exposure: next-token prediction on L2 text."""
+    averaging: AveragingConfig = field(default_factory=AveragingConfig)
+    """A running mean of the baby's weights."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     """What the baby is asked and how it answers: prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """Learning from feedback: proximal policy optimization on what the baby said."""
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    """Learning from feedback without a critic: REINFORCE on groups of utterances (RLOO, GRPO), or on spans."""
+    recast: RecastPhaseConfig = field(default_factory=RecastPhaseConfig)
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+    prefer: PreferConfig = field(default_factory=PreferConfig)
+    """Learning from preferences: a better and a worse text after a prompt."""
     feedback: dict[str, FeedbackConfig] = field(default_factory=dict)
     """What comes back for what the baby said: kinds by name, each with its settings. Where none is named it is
     parent_perplexity, for ppo; where some are named, it is those."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """What is measured during training: at step 0, at every interval, at the end."""
 
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    """Which evaluation counts: the last, or the best; and when the run is over before its last step."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_early_stopping()
+        has_clm = self.passes is None or "clm" in self.schedule.cycle
+        self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
         self._require_divisor(
             "gradient_accumulation_steps", self.gradient_accumulation_steps, "batch_size", self.batch_size
@@ -382,6 +553,10 @@ class Recipe(Settings):
                 self.minibatch_size,
             )
 
+        if "reinforce" in self.schedule.phases:
+            group = self.reinforce.group_size
+            self._require_divisor("reinforce.group_size", group, "batch_size", self.batch_size)
+
     @property
     def minibatch_size(self) -> int:
         """Utterances per ppo update."""
@@ -390,6 +565,27 @@ class Recipe(Settings):
     @property
     def uses_ppo(self) -> bool:
         return "ppo" in self.schedule.phases
+
+    @property
+    def stopping_metric(self) -> str | None:
+        """What early stopping goes by: of bits per byte, those of the dev half of the held-out lines."""
+        metric = self.early_stopping.metric
+        is_of_text = metric is not None and metric.startswith("bits_per_byte/")
+        return f"{metric}/dev" if is_of_text and self.evaluation.split != "dev" else metric
+
+    def _check_early_stopping(self) -> None:
+        """What early stopping goes by is measured."""
+        if self.early_stopping.metric is None:
+            return
+        group, _, name = self.early_stopping.metric.partition("/")
+        measured = {"bits_per_byte": "texts", "pairs": "pairs", "tasks": "tasks"}
+        if self.evaluation.eval_steps is None:
+            way_out = "needs evaluations. Give evaluation.eval_steps."
+            self.early_stopping.require(False, "metric", way_out)
+        if group in measured:
+            names = getattr(self.evaluation, measured[group])
+            there = f"is not measured: evaluation.{measured[group]} names {', '.join(names) or 'none'}."
+            self.early_stopping.require(name in names, "metric", there)
 
     @staticmethod
     def _require_divisor(key: str, value: int, of_key: str, of: int) -> None:

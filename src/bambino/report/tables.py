@@ -11,6 +11,7 @@ from rich.table import Table
 from bambino.analysis.comparison import (
     Comparison,
 )
+from bambino.analysis.interpolation import Sweep
 from bambino.analysis.results import Results
 from bambino.analysis.statistics import paired_t
 from bambino.analysis.trade_offs import SHOWN, CurvePair, trade_off
@@ -89,6 +90,17 @@ def curves_table(results: Mapping[int, Results], title: str) -> Table:
         if sum(name in scores for scores in mains) > 1:
             table.add_row(name, *(f"{scores[name]:.3f}" if name in scores else "" for scores in mains))
     return table
+
+
+def sweep_table(sweep: Sweep) -> Rows:
+    """Every model between two: its scores, and what it gains and loses."""
+    names = list(sweep.blends[0].scores)
+    rows = [["share", *names, "L2 gain", "L1 loss", "front"]]
+    for blend in sweep.blends:
+        scores = [f"{blend.scores[name]:.3f}" for name in names]
+        moved = [f"{blend.l2_gain:.3f}", f"{blend.l1_loss:.3f}"]
+        rows.append([f"{blend.share:g}", *scores, *moved, "*" if blend.share in sweep.on_front else ""])
+    return rows
 
 
 def results_table(results: Results) -> Table:

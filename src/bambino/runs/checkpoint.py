@@ -1,8 +1,9 @@
 """Checkpoints: everything a run needs to go on, written atomically, verified on read. Safetensors and JSON only.
 
     checkpoints/step-0000120/
-        model/               the baby, as AutoModelForCausalLM and AutoTokenizer open it
-        <group>.safetensors  value head, optimizers, moving reference, last clm gradient
+        model/               the baby (or the mean of its weights), as AutoModelForCausalLM and AutoTokenizer open it
+        <group>.safetensors  value head, optimizers, moving reference, last clm gradient; with averaging, the weights
+                             that model/ does not hold: averaged_weights or raw_weights
         state.json           counters, kl_coef, calibration, log offsets
         manifest.json        sha256 of every other file
 

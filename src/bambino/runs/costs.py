@@ -4,28 +4,53 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
 
-from transformers import PreTrainedModel
+from bambino.text.words import count_words
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+HEARD = {"clm": "words_heard", "replay": "words_replayed", "dream": "words_dreamed", "recast": "words_recast"}
+"""What is heard -> the total of its words, each time they are heard; of anything else, `words_WHAT`."""
+WRITTEN = {
+    "people": "words_of_prompts",
+    "baby": "words_said",
+    "first_baby": "words_self_written",
+    "parent": "words_written_by_parent",
+}
+"""Who wrote -> the total of their words: prompts from people's text; what the baby said; what it had written of L1
+before the run's first step (dreams); what the parent wrote for it (recasts)."""
 
 
 class Costs:
-    """Cumulated costs of a run, and wall time by part since the last step's row."""
+    """Cumulated costs of a run, its words among them, and wall time by part since the last step's row."""
 
     def __init__(self) -> None:
         self.totals: dict[str, float] = defaultdict(float)
-        """Tokens, flops and seconds since the run began, over all its resumptions."""
+        """Words, tokens, flops and seconds since the run began, over all its resumptions."""
         self._times: dict[str, float] = defaultdict(float)
 
-    def heard(self, lm: PreTrainedModel, tokens: int, targets: int, what: str = "clm") -> None:
+    def heard(
+        self, lm: PreTrainedModel, tokens: int, targets: int, what: str = "clm", *, words: int | None = None
+    ) -> None:
         """The baby learned from text: a forward and a backward over so many tokens, the LM head on `targets`.
 
         Args:
-            what: the total they are counted in: clm_tokens are L2, replay_tokens L1.
+            what: names the totals: clm_tokens and words_heard are L2, replay_tokens and words_replayed L1, dream_tokens
+                the first baby's own.
+            words: that begin in these tokens; None: `heard_words` is told of them.
         """
         self.totals[f"{what}_tokens"] += tokens
+        if words is not None:
+            self.heard_words(what, words)
         self.computed(lm, tokens, targets, forwards=3)
+
+    def heard_words(self, what: str, words: int) -> None:
+        """So many words are heard, of text that `heard` counts the tokens of."""
+        self.totals[HEARD.get(what, f"words_{what}")] += words
 
     def said(self, lm: PreTrainedModel, prompt_tokens: int, utterance_tokens: int) -> None:
         """The baby read prompts and said something after them."""
@@ -33,9 +58,14 @@ class Costs:
         self.totals["utterance_tokens"] += utterance_tokens
         self.computed(lm, prompt_tokens + utterance_tokens, utterance_tokens)
 
+    def written(self, by: Literal["people", "baby", "first_baby", "parent"], texts: Iterable[str]) -> None:
+        """Text that somebody wrote: prompts, utterances, dreams, recasts."""
+        self.totals[WRITTEN[by]] += sum(map(count_words, texts))
+
     def read(self, lm: PreTrainedModel, tokens: int) -> None:
-        """The parent read so many tokens to answer."""
+        """The parent, or another model that answers, read so many tokens."""
         self.totals["parent_tokens"] += tokens
+        self.totals["parent_flops"] += forward_flops(lm, tokens, tokens)
         self.computed(lm, tokens, tokens)
 
     def computed(self, lm: PreTrainedModel, tokens: int, targets: int, forwards: float = 1) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bambino.recipe.settings import Recipe
+from bambino.runs.account import Lines
 from bambino.runs.names import NEWBORN, is_headline
 
 CARD = """---
@@ -27,7 +28,7 @@ tags: [bambino, babylm, bilingual, continual-pretraining]
 | reference | {reference} |
 | seed | {seed} |
 
-{evaluation}
+{evaluation}{words}
 The recipe with every setting is `recipe.yaml` in the run directory.
 
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -57,10 +58,14 @@ def is_model_card(path: Path) -> bool:
     return path.read_text(encoding="utf-8", errors="replace").startswith(CARD.partition("{")[0])
 
 
-def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_at: int, *, has_parent: bool) -> str:
-    """README.md of a saved model: what it was made from, how, and what was measured last, at step `evaluated_at`."""
+def model_card(
+    recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_at: int, words: Lines, *, has_parent: bool
+) -> str:
+    """README.md of a saved model: what it was made from and how; what was measured last, at step `evaluated_at`; the
+    run's word account."""
     shown = {name.removeprefix("eval/"): value for name, value in evaluation.items() if is_headline(name)}
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in shown.items())
+    counted = "\n".join(f"| {what} | {count} |" for what, count in words)
     schedule = recipe.schedule
     is_newborn = (Path(recipe.output_dir).expanduser() / NEWBORN).is_dir()
     baby = f"`{recipe.baby.model}`" if recipe.baby.model else IN_PYTHON
@@ -79,4 +84,5 @@ def model_card(recipe: Recipe, step: int, evaluation: dict[str, Any], evaluated_
         reference=recipe.ppo.reference,
         seed=recipe.seed,
         evaluation=f"| evaluation at step {evaluated_at} | |\n|---|---|\n{rows}\n" if rows else "",
+        words=f"\n| words | |\n|---|---|\n{counted}\n" if counted else "",
     )

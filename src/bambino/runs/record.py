@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from bambino.errors import RunDirectoryError
+from bambino.runs.account import Lines, account_of
 from bambino.runs.old_names import has_old_names, row_with_new_names
 
 Row = dict[str, Any]
@@ -81,19 +82,50 @@ class RunRecord:
         """Steps done so far."""
         return max((row["step"] for row in self.rows), default=0)
 
+    @property
+    def batches(self) -> str:
+        """What was heard in clm steps, two letters a batch (the last byte of `clm/batch`)."""
+        return "".join(f"{row['clm/batch'] & 255:02x}" for row in self.steps if "clm/batch" in row)
+
+    @property
+    def model_step(self) -> int | None:
+        """The step of the evaluation that tells of `model/`: the best, where its weights were kept, else the last."""
+        last = self.evaluations[-1] if self.evaluations else {}
+        if "best/step" in last and self.settings["early_stopping"]["keep_best"]:
+            return int(last["best/step"])
+        return last.get("step")
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """Costs up to the last step, without `total/`; empty before the first."""
+        last = self.steps[-1] if self.steps else {}
+        return {name.removeprefix("total/"): value for name, value in last.items() if name.startswith("total/")}
+
+    @property
+    def word_account(self) -> Lines:
+        """What was heard, said and written; empty of runs that counted no words yet."""
+        return account_of(self.data, self.totals)
+
     def words_heard(self, step: int) -> float:
-        """L2 words that exposure (clm) had gone through when so many steps were done: clm tokens times the corpus's
-        words per token; NaN without a text. Lines cut at text.max_length make it a little too many.
+        """L2 words that exposure (clm) had gone through when so many steps were done.
+
+        Runs that counted no words yet: clm tokens times the corpus's words per token, which is a little too many where
+        lines were cut at text.max_length; NaN without a text.
         """
-        steps, tokens = self._tokens_heard
+        steps, words = self._words_heard
         before = bisect_right(steps, step)
-        return self._words_per_token * tokens[before - 1] if before else 0.0
+        return words[before - 1] if before else 0.0
 
     @cached_property
-    def _tokens_heard(self) -> tuple[list[int], list[float]]:
-        heard = {row["step"]: float(row.get("total/clm_tokens") or 0.0) for row in self.steps}
-        steps = sorted(heard)
-        return steps, [heard[step] for step in steps]
+    def _words_heard(self) -> tuple[list[int], list[float]]:
+        rows = {row["step"]: row for row in self.steps}
+        return sorted(rows), [self._words_of(rows[step]) for step in sorted(rows)]
+
+    def _words_of(self, row: Row) -> float:
+        if "total/clm_tokens" not in row:
+            return 0.0
+        counted: float | None = row.get("total/words_heard")
+        return self._words_per_token * row["total/clm_tokens"] if counted is None else counted
 
     @cached_property
     def _words_per_token(self) -> float:

@@ -16,7 +16,7 @@ All beginnings of a text are read as a tree (`prefix_trees`), once.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -74,11 +74,14 @@ class Covers:
         self.head = [] if start is None else [start]
         self.room = context_length(lm) or 1 << 30
 
-    def log_prefix_probs(self, texts: Sequence[bytes], ends: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    def log_prefix_probs(
+        self, texts: Sequence[bytes], ends: Sequence[Sequence[int]], read: Callable[[int], None] = lambda tokens: None
+    ) -> list[np.ndarray]:
         """The model's log-probability, in nats, that a text begins with the first `end` bytes of each text.
 
         Args:
             ends: for each text, the bytes before which the beginnings that are asked for end, ascending.
+            read: told how many tokens the model read.
 
         Returns:
             An array for each text, aligned with its ends; -inf where the model's context is too short.
@@ -87,6 +90,7 @@ class Covers:
         with eval_mode(self.lm), prepacked(self.lm):
             for first, group in self.groups(ends):
                 found = self.read(texts[first : first + len(group)], group)
+                read(found.columns)
                 totals = np.full(len(found.places), -np.inf)
                 np.logaddexp.at(totals, found.place, found.log_prob[found.row] + self._last_token(found))
                 result += np.split(totals, np.cumsum([len(of) for of in group])[:-1])

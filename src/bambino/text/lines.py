@@ -15,6 +15,7 @@ import numpy as np
 from bambino.errors import TextError
 from bambino.randomness import permutation
 from bambino.text.heldout import Split, heldout_of, is_heldout, spread
+from bambino.text.words import count_words
 
 SUFFIXES = (".txt", ".jsonl")
 
@@ -32,12 +33,16 @@ class SourceReport:
     lines: int = 0
     """Lines read."""
     kept: int = 0
+    unique: int = 0
+    """Different lines among the kept ones."""
     words: int = 0
     """Whitespace-separated words in the kept lines."""
     dropped: dict[str, int] = field(default_factory=dict)
     """Reason -> lines."""
     truncated: int = 0
     """Kept lines longer than max_length tokens."""
+    words_cut: int = 0
+    """Words that begin beyond max_length in these, so that they are never heard."""
     tokens: int = 0
     """Baby tokens in the kept lines, as trained on (BOS and EOS included)."""
 
@@ -216,7 +221,7 @@ def choose_lines(corpus: Corpus, *, seed: int, max_lines: int | None, max_words:
     Counts the lines left out ("over the budget") and the words kept in the reports.
     """
     order = permutation(len(corpus.lines), seed, "budget", 0)[:max_lines]
-    words = np.array([len(corpus.lines[i].split()) for i in order])
+    words = np.array([count_words(corpus.lines[i]) for i in order])
     if max_words is not None:
         order = order[np.cumsum(words) <= max_words]
         if len(order) == 0:
@@ -226,7 +231,7 @@ def choose_lines(corpus: Corpus, *, seed: int, max_lines: int | None, max_words:
     for s, report in enumerate(corpus.reports):
         mine = [line for line, source in zip(result.lines, result.source_of, strict=True) if source == s]
         over = int((corpus.source_of == s).sum()) - len(mine)
-        report.kept, report.words = len(mine), sum(len(line.split()) for line in mine)
+        report.kept, report.unique, report.words = len(mine), len(set(mine)), sum(map(count_words, mine))
         if over:
             report.dropped["over the budget"] = over
     return result

@@ -36,9 +36,18 @@ class ReplayStream:
 
     def batch(self, nth: int) -> TokenBatch | None:
         """The L1 lines beside the nth L2 batch (from 0); None where there is none."""
+        first, count = self._place(nth)
+        return self.lines.batch(first, count) if count else None
+
+    def words(self, nth: int) -> int:
+        """Words in `batch(nth)`."""
+        return self.lines.words(*self._place(nth))
+
+    def _place(self, nth: int) -> tuple[int, int]:
+        """The first of the lines beside the nth L2 batch, and how many they are."""
         settings = (self.share, self.last_share, self.batch_size, self.steps)
         first, end = (lines_before(step, *settings) for step in (nth, nth + 1))
-        return self.lines.batch(first, end - first) if end > first else None
+        return first, end - first
 
 
 def lines_before(nth: int, share: float, last_share: float, batch_size: int, steps: int) -> int:

@@ -6,7 +6,7 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -62,9 +62,19 @@ class LineStream:
         ids = self.rows[i].tolist()
         return ids if self.eos is None or self.rows.is_truncated[i] else [*ids, self.eos]
 
+    def words_begun(self, i: int) -> list[int]:
+        """How many words begin in each token of `row(i)`, a line that was not cut; in EOS, none."""
+        assert self.rows.begun is not None, "lines that are packed are not cut"
+        begun = self.rows.begun[self.rows.offsets[i] : self.rows.offsets[i + 1]].tolist()
+        return [*begun, *[0] * (len(self.row(i)) - len(begun))]
+
     def batch(self, first: int, count: int) -> TokenBatch:
         """The stream's next `count` lines, one a row, right-padded."""
         return pad([self.row(i) for i in self.indices(first, count)], self.pad_id)
+
+    def words(self, first: int, count: int) -> int:
+        """Words in `batch(first, count)`."""
+        return int(self.rows.words[np.array(self.indices(first, count), dtype=int)].sum())
 
     def prompts(self, first: int, count: int, tokens: int) -> TokenBatch:
         """The first tokens of the next `count` lines, left-padded (so that utterances begin in one column)."""
@@ -102,52 +112,70 @@ class PackedStream:
 
     lines: LineStream
     length: int
-    _tokens: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    _tokens: dict[int, _Epoch] = field(default_factory=dict, repr=False)
     """Cache: the tokens of the last epoch asked for."""
     _rows: dict[int, int] = field(default_factory=dict, repr=False)
     """Cache: rows in each epoch so far."""
 
     def __post_init__(self) -> None:
         if self.rows_in(0) == 0:
-            total = self._epoch_tokens(0)[0].size
+            total = self._epoch_tokens(0).ids.size
             raise TextError(f"An epoch of {total} tokens does not fill one row of text.max_length = {self.length}.")
+
+    @property
+    def epoch_size(self) -> int:
+        """Rows heard in the first epoch."""
+        return self.rows_in(0)
 
     def rows_in(self, epoch: int) -> int:
         """Rows that an epoch fills; under fractional weights epochs differ."""
         if epoch not in self._rows:
-            self._rows[epoch] = self._epoch_tokens(epoch)[0].size // self.length
+            self._rows[epoch] = self._epoch_tokens(epoch).ids.size // self.length
         return self._rows[epoch]
 
     def batch(self, first: int, count: int) -> TokenBatch:
         """The stream's next `count` rows."""
         ids, documents = [], []
-        for item in range(first, first + count):
-            epoch, row = self._place(item)
-            tokens, line = self._epoch_tokens(epoch)
-            where = slice(row * self.length, (row + 1) * self.length)
-            ids.append(tokens[where])
-            documents.append(line[where])
+        for tokens, where in self._places(first, count):
+            ids.append(tokens.ids[where])
+            documents.append(tokens.lines[where])
         input_ids = torch.from_numpy(np.stack(ids)).long()
         return TokenBatch(
             input_ids, torch.ones_like(input_ids, dtype=torch.bool), torch.from_numpy(np.stack(documents))
         )
 
-    def _place(self, item: int) -> tuple[int, int]:
-        """Epoch and row of the stream's item."""
-        epoch = 0
-        while item >= self.rows_in(epoch):
-            item -= self.rows_in(epoch)
-            epoch += 1
-        return epoch, item
+    def words(self, first: int, count: int) -> int:
+        """Words that begin in `batch(first, count)`."""
+        return sum(int(tokens.words_begun[where].sum()) for tokens, where in self._places(first, count))
 
-    def _epoch_tokens(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """All tokens of an epoch, and the place in the epoch of each one's line."""
+    def _places(self, first: int, count: int) -> Iterator[tuple[_Epoch, slice]]:
+        """Where the tokens of each of the next `count` rows are."""
+        for item in range(first, first + count):
+            epoch = 0
+            while item >= self.rows_in(epoch):
+                item -= self.rows_in(epoch)
+                epoch += 1
+            yield self._epoch_tokens(epoch), slice(item * self.length, (item + 1) * self.length)
+
+    def _epoch_tokens(self, epoch: int) -> _Epoch:
         if epoch not in self._tokens:
-            rows = [self.lines.row(i) for i in self.lines.epoch_order(epoch).tolist()]
-            documents = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+            order = self.lines.epoch_order(epoch).tolist()
+            rows, begun = [self.lines.row(i) for i in order], [self.lines.words_begun(i) for i in order]
+            lines = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
             self._tokens.clear()
-            self._tokens[epoch] = np.concatenate(rows), documents
+            self._tokens[epoch] = _Epoch(np.concatenate(rows), lines, np.concatenate(begun))
         return self._tokens[epoch]
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """All tokens of an epoch, end to end."""
+
+    ids: np.ndarray
+    lines: np.ndarray
+    """The place in the epoch of each one's line."""
+    words_begun: np.ndarray
+    """How many words begin in each."""
 
 
 @dataclass(frozen=True)
@@ -170,15 +198,26 @@ class Streams:
         """The text of a clm step."""
         return self.clm.batch(self._position(at), self.batch_size)
 
+    def clm_words(self, at: Place) -> int:
+        """Words in the text of a clm step."""
+        return self.clm.words(self._position(at), self.batch_size)
+
     def clm_lines(self, at: Place) -> list[int] | None:
         """Line numbers of a clm step's rows; None where rows are no lines (packed)."""
         if isinstance(self.clm, PackedStream):
             return None
         return self.clm.indices(self._position(at), self.batch_size)
 
-    def prompt_batch(self, phase: str, at: Place) -> TokenBatch:
-        """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE"."""
-        return self.prompts(phase).prompts(self._position(at), self.batch_size, self.prompt_tokens)
+    def prompt_batch(self, phase: str, at: Place, copies: int = 1) -> TokenBatch:
+        """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE".
+
+        Args:
+            copies: each prompt so many times, one below the other; their number divides the batch size.
+        """
+        count = self.batch_size // copies
+        first = self._position(at) if self.is_single else at.nth * count
+        once = self.prompts(phase).prompts(first, count, self.prompt_tokens)
+        return TokenBatch(once.input_ids.repeat_interleave(copies, 0), once.is_real.repeat_interleave(copies, 0))
 
     def prompts(self, phase: str) -> LineStream:
         """The stream of a phase's prompts; every condition's are cut from the same lines in the same order."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from bambino.text.lines import (
-    Corpus,
-)
+from bambino.text.lines import Corpus
+from bambino.text.token_bytes import token_bytes
+from bambino.text.words import count_words, words_begun
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,10 @@ class TokenRows:
     """Row i is ids[offsets[i] : offsets[i + 1]]."""
     is_truncated: np.ndarray
     """Whether row i was cut at max_length."""
+    words: np.ndarray
+    """How many words begin in row i."""
+    begun: np.ndarray | None
+    """How many words begin in each token, aligned with ids; None where lines were cut, for they are not packed."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -50,25 +54,49 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: 
 
 
 def encode_from(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int]
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int], *, with_start: bool = True
 ) -> list[tuple[list[int], int]]:
     """Token ids as `encode` gives them, and how many of the last ones end after a character offset of their text.
 
     A token that lies across the offset counts; what is prepended never does.
     """
+    encoded = encode_with_ends(tokenizer, texts, with_start=with_start)
+    return [
+        (row, next((i for i, end in enumerate(reversed(ends)) if end <= offset), len(row)))
+        for (row, ends), offset in zip(encoded, offsets, strict=True)
+    ]
+
+
+def encode_with_ends(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: bool = True
+) -> list[tuple[list[int], list[int]]]:
+    """Token ids as `encode` gives them, and where each one's text ends, in characters; of what is prepended, 0.
+
+    Several tokens of one character end where it ends. Tokenizers written in Python do not know: there, places in the
+    text that the ids decode to, and the tokens before a character is whole may end before it.
+    """
     if not texts:
         return []
+    if not tokenizer.is_fast:
+        return [(row, _ends_decoded(tokenizer, row)) for row in encode(tokenizer, texts, with_start=with_start)]
     encoded = tokenizer(
         texts, return_attention_mask=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
     )
-    start = start_token(tokenizer)
+    start = start_token(tokenizer) if with_start else None
     result = []
-    for ids, spans, offset in zip(encoded["input_ids"], encoded["offset_mapping"], offsets, strict=True):
-        row = _without_eos(list(ids), tokenizer)
-        ends = reversed([end for _, end in spans[: len(row)]])
-        counted = next((i for i, end in enumerate(ends) if end <= offset), len(row))
-        result.append((_with_start(row, start), counted))
+    for ids, spans in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        own = _without_eos(list(ids), tokenizer)
+        row = _with_start(own, start)
+        result.append((row, [0] * (len(row) - len(own)) + [end for _, end in spans[: len(own)]]))
     return result
+
+
+def _ends_decoded(tokenizer: PreTrainedTokenizerBase, row: list[int]) -> list[int]:
+    """Where each token's text ends in what they decode to, as far as `token_bytes` knows."""
+    pieces = token_bytes(tokenizer, row)
+    begins = np.array([byte & 0xC0 != 0x80 for byte in b"".join(pieces)])
+    ends: list[int] = np.concatenate([[0], np.cumsum(begins)])[np.cumsum([len(piece) for piece in pieces])].tolist()
+    return ends
 
 
 def _without_eos(row: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -82,23 +110,34 @@ def _with_start(row: list[int], start: int | None) -> list[int]:
 def tokenize(
     corpus: Corpus, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None, append_eos: bool, prepend_bos: bool
 ) -> TokenRows:
-    """Tokenize a corpus once; fills `truncated` and `tokens` of its reports. max_length None: nothing is cut.
+    """Tokenize a corpus once; fills `truncated`, `tokens`, `words_cut` of its reports. max_length None: nothing is cut.
 
     A line is truncated when it, with the EOS that would follow, is longer than max_length; then it is cut to
     max_length tokens and no EOS follows.
     """
     rows: list[np.ndarray] = []
-    truncated = np.zeros(len(corpus.lines), dtype=bool)
+    begun: list[np.ndarray] = []
     for first in range(0, len(corpus.lines), 10_000):
-        for row in encode(tokenizer, corpus.lines[first : first + 10_000], with_start=prepend_bos):
-            length = len(row) + append_eos
-            if max_length is not None and length > max_length:
-                truncated[len(rows)] = True
-                row = row[:max_length]
+        lines = corpus.lines[first : first + 10_000]
+        if max_length is not None:  # ends cost half as much again as ids
+            rows += [np.array(row, dtype=np.int32) for row in encode(tokenizer, lines, with_start=prepend_bos)]
+            continue
+        for line, (row, ends) in zip(lines, encode_with_ends(tokenizer, lines, with_start=prepend_bos), strict=True):
             rows.append(np.array(row, dtype=np.int32))
+            begun.append(np.array(words_begun(line, ends), dtype=np.int16))
+    truncated = np.array([max_length is not None and len(row) + append_eos > max_length for row in rows])
+    rows = [row[:max_length] if is_cut else row for row, is_cut in zip(rows, truncated, strict=True)]
     lengths = np.array([len(row) for row in rows])
+    whole = np.array([count_words(line) for line in corpus.lines])
+    words = whole.copy()
+    cut = np.flatnonzero(truncated).tolist()
+    for i, (_, ends) in zip(
+        cut, encode_with_ends(tokenizer, [corpus.lines[i] for i in cut], with_start=prepend_bos), strict=True
+    ):
+        words[i] = sum(words_begun(corpus.lines[i], ends)[:max_length])
     for s, report in enumerate(corpus.reports):
         mine = corpus.source_of == s
-        report.truncated = int(truncated[mine].sum())
+        report.truncated, report.words_cut = int(truncated[mine].sum()), int((whole - words)[mine].sum())
         report.tokens = int(lengths[mine].sum() + (append_eos * ~truncated[mine]).sum())
-    return TokenRows(np.concatenate(rows), np.concatenate([[0], np.cumsum(lengths)]), truncated)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return TokenRows(np.concatenate(rows), offsets, truncated, words, np.concatenate(begun) if begun else None)

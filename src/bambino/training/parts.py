@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +17,18 @@ from bambino.feedback.rewards import Kind, Reward, reward_name
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.participants import ModelLike
 from bambino.phases.phase import MakePhase, Phase, Tools
+from bambino.recipe.schedule import steps_for
 from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
+from bambino.runs.costs import Costs
+from bambino.runs.directory import holds_run
+from bambino.runs.names import DREAMS
+from bambino.speaking.dreams import Dreaming, dream, dreaming_of, load_dreams
 from bambino.speaking.speaker import Speaker
+from bambino.text.streams import Streams
+from bambino.training.best import BestSoFar
+
+REWARDED = ("ppo", "reinforce")
+"""Phases that learn from rewards; they cannot do without."""
 
 
 def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: bool, has_rewards: bool) -> Recipe:
@@ -36,6 +48,21 @@ def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: 
         text=replace(args.text, sources=[], weights=None) if has_dataset else args.text,
         feedback={} if has_rewards else feedback,
     )
+
+
+def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:
+    """The recipe with max_steps for the passes it asks for, which only the text tells."""
+    if args.passes is None:
+        return args
+    batches = args.passes * streams.clm.epoch_size / args.batch_size
+    wanted = max(1, math.ceil(batches - 1e-9))  # so that 0.1 * 30 is 3
+    return replace(args, max_steps=steps_for(args.schedule, "clm", wanted))
+
+
+def best_of(args: Recipe) -> BestSoFar | None:
+    """What keeps the best evaluation, where the recipe goes by it."""
+    metric = args.stopping_metric
+    return None if metric is None else BestSoFar(args.early_stopping, metric)
 
 
 def phases_of(args: Recipe, known: Mapping[str, MakePhase]) -> dict[str, MakePhase]:
@@ -69,19 +96,34 @@ def feedback_of(args: Recipe) -> dict[str, FeedbackConfig]:
     return {name: config for name, config in args.feedback.items() if config.for_ in args.schedule.phases}
 
 
+def heard_and_answered(tools: Tools) -> dict[str, Any]:
+    """Part of data.json: the texts that are heard, the names of what answers, and what BabyLM's rules say of each."""
+    return {
+        **tools.streams.manifest,
+        "replay": None if tools.replay is None else tools.replay.manifest,
+        "dreaming": None if tools.dreaming is None else tools.dreaming.dreams.manifest,
+        "rewards": [kind.name for kind in tools.kinds],
+        "babylm": {name: config.babylm for name, config in feedback_of(tools.recipe).items()},
+    }
+
+
 def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: Speaker | None) -> list[Kind]:
-    """The feedback itself. Functions passed in are for ppo and replace what the recipe names.
+    """The feedback itself. Functions passed in are for the phases that learn from rewards, and replace what the recipe
+    names.
 
     Raises:
-        RecipeError: ppo has none to learn from.
+        RecipeError: such a phase has none to learn from.
     """
+    rewarded = [phase for phase in REWARDED if phase in args.schedule.phases]
     if reward_funcs is not None:
         rewards = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
-        return [Kind(reward_name(reward), reward) for reward in rewards]
+        return [Kind(reward_name(reward), reward, phase) for phase in rewarded or REWARDED[:1] for reward in rewards]
     kinds = [Kind(name, one.make(parent), one.for_, one.weight) for name, one in feedback_of(args).items()]
-    if FeedbackConfig.for_ in args.schedule.phases and all(kind.phase != FeedbackConfig.for_ for kind in kinds):
-        problem = f"No kind of feedback is for {FeedbackConfig.for_}, so it has nothing to learn from."
-        raise RecipeError("feedback", f"{problem} Name one, or leave the phase out of schedule.cycle.")
+    for phase in rewarded:
+        if all(kind.phase != phase for kind in kinds):
+            problem = f"No kind of feedback is for {phase}, so it has nothing to learn from."
+            way_out = f"Give one `for: {phase}`, or leave the phase out of schedule.cycle."
+            raise RecipeError("feedback", f"{problem} {way_out}")
     return kinds
 
 
@@ -90,6 +132,23 @@ def speaker_of(
 ) -> Speaker | None:
     """A model and its tokenizer on the device; None where there is none."""
     return None if lm is None or tokenizer is None else Speaker(lm.to(device), tokenizer)
+
+
+def dreaming_for(
+    args: Recipe, baby: Speaker, costs: Costs, *, seed: int, batch_size: int, steps: int
+) -> Dreaming | None:
+    """What is heard of the first baby's own texts: those of the run that goes on, else new ones; None: nothing is."""
+    if not args.dreaming.is_on:
+        return None
+    path = Path(args.output_dir).expanduser() / DREAMS
+    if holds_run(args.output_dir) and path.exists():
+        dreams = load_dreams(path)
+    else:
+        with costs.time("dreaming"):
+            dreams = dream(baby, args.dreaming, seed=seed)
+    rule = args.text.heldout_every
+    sizes = {"batch_size": batch_size, "steps": steps}
+    return dreaming_of(dreams, args.dreaming, baby.tokenizer, seed=seed, heldout_every=rule, **sizes)
 
 
 def accelerator_of(args: Recipe) -> Accelerator:

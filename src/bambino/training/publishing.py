@@ -5,29 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.files import add_files
-from bambino.recipe.settings import Recipe
+from bambino.phases.phase import Tools
+from bambino.runs.account import account_of
 from bambino.runs.directory import check_is_free_for_model
 from bambino.runs.model_card import is_model_card, model_card
+from bambino.training.parts import heard_and_answered
 from bambino.training.state import RunState
 
 
 class Publisher:
     """Writes the files of a model that is being trained."""
 
-    def __init__(self, args: Recipe, tokenizer: PreTrainedTokenizerBase, state: RunState, *, has_parent: bool) -> None:
-        self.args, self.tokenizer, self.state, self.has_parent = args, tokenizer, state, has_parent
+    def __init__(self, tools: Tools, state: RunState) -> None:
+        self.args, self.tokenizer, self.state = tools.recipe, tools.tokenizer, state
+        self.has_parent, self.made_of = tools.parent is not None, heard_and_answered(tools)
 
     def write(self, path: Path, beside: Path | None = None) -> None:
         """Model, tokenizer and card; no card where it would replace a README.md `beside` that is not ours."""
-        lm: PreTrainedModel = self.state.learner.baby.lm
-        lm.save_pretrained(path)
+        self.state.published.save_pretrained(path)
         self.tokenizer.save_pretrained(path)
         if beside is None or not beside.exists() or is_model_card(beside):
             measured, at = self.state.last_evaluation, self.state.evaluated_at
-            card = model_card(self.args, self.state.step, measured, at, has_parent=self.has_parent)
+            words = account_of(self.made_of, self.state.costs.totals)
+            card = model_card(self.args, self.state.step, measured, at, words, has_parent=self.has_parent)
             (path / "README.md").write_text(card, encoding="utf-8")
 
     def save(self, output_dir: str | Path | None) -> Path:

@@ -13,9 +13,11 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from bambino.errors import CheckpointError
 from bambino.files import finite, sha256, write_folder
+from bambino.models.averaging import AveragedWeights
 from bambino.models.loading import load_lm
 from bambino.models.reference import copy_weights
 from bambino.phases.learner import Learner
@@ -23,6 +25,7 @@ from bambino.phases.phase import Phase, State
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.checkpoint import Checkpoint
 from bambino.runs.costs import Costs
+from bambino.training.best import BestSoFar
 
 
 @dataclass
@@ -32,16 +35,36 @@ class RunState:
     learner: Learner
     phases: Mapping[str, Phase]
     costs: Costs
+    average: AveragedWeights | None = None
+    """The running mean of the weights, where the recipe has one."""
     step: int = 0
     """Steps done."""
     last_evaluation: dict[str, float] = field(default_factory=dict)
-    """Metrics of the last evaluation; empty before it."""
+    """Metrics of the last evaluation; empty before it. At a run's end, of the best where its weights were kept."""
     evaluated_at: int = 0
-    """Steps done at the last evaluation."""
+    """Steps done at that evaluation."""
     has_begun: bool = False
     """Whether the baby may have moved since the trainer was made, so that it could not begin again."""
+    best: BestSoFar | None = None
+    """The best evaluation so far, where the recipe goes by it."""
     _digests: dict[str, str] = field(default_factory=dict)
     """Phase -> sha256 of the file of its constants."""
+
+    @property
+    def published(self) -> PreTrainedModel:
+        """The model that is measured and saved: the baby, or the running mean of its weights."""
+        if self.average is not None and self.learner.recipe.averaging.use == "averaged":
+            return self.average.lm
+        lm: PreTrainedModel = self.learner.baby.lm
+        return lm
+
+    def end_step(self) -> dict[str, float]:
+        """A step of any phase has moved the weights; gives what there is to say of their mean."""
+        if self.average is None:
+            return {}
+        with self.costs.time("averaging"):
+            self.average.follow(self.learner.baby.lm)
+            return {"averaging/distance": self.average.distance(self.learner.baby.lm)}
 
     def begin(self, folder: Path) -> None:
         """What never changes in a run goes to disk, once: the first baby, where it is a reference."""
@@ -63,14 +86,17 @@ class RunState:
         learner = self.learner
         tensors = {"value_head": learner.baby.value_head.state_dict(), **learner.optimizers.state()}
         tensors |= {f"phase-{name}": state.tensors for name, state in self._states().items() if state.tensors}
+        tensors |= {name: dict(lm.named_parameters()) for name, lm in self._beside().items()}
         if learner.kept_gradient is not None:
             names = [name for name, _ in learner.baby.lm.named_parameters()]
             tensors["kept_gradient"] = dict(zip(names, learner.kept_gradient, strict=True))
+        if self.best is not None and self.best.weights:
+            tensors["best"] = self.best.weights
         return tensors
 
     def numbers(self) -> dict[str, Any]:
         """The rest, for state.json."""
-        return {
+        numbers = {
             "step": self.step,
             "phases": {name: state.numbers for name, state in self._states().items()},
             "constants": self._digests,
@@ -78,6 +104,13 @@ class RunState:
             "last_evaluation": finite(self.last_evaluation),
             "evaluated_at": self.evaluated_at,
         }
+        return numbers if self.best is None else {**numbers, "best": self.best.numbers()}
+
+    def take_best(self) -> None:
+        """At a run's end: the weights of the best evaluation, and what it found, where they were kept."""
+        best = self.best
+        if best is not None and best.step is not None and best.put_back(self.published):
+            self.last_evaluation, self.evaluated_at = best.evaluation, best.step
 
     def restore(self, found: Checkpoint, folder: Path) -> None:
         """Put everything back as the checkpoint has it.
@@ -94,10 +127,14 @@ class RunState:
         self.costs.restore(numbers["totals"])
         self.last_evaluation = {k: math.nan if v is None else v for k, v in numbers["last_evaluation"].items()}
         self.evaluated_at = numbers["evaluated_at"]
+        if self.best is not None:
+            self.best.restore(numbers["best"], found.tensors.get("best", {}))
         learner.optimizers.clear()
         learner.optimizers.load_state(found.tensors)
         weights = load_lm(ModelConfig(str(found.model_path.resolve())), "baby").named_parameters()
-        copy_weights(learner.baby.lm, dict(weights))
+        copy_weights(self.published, dict(weights))
+        for name, lm in self._beside().items():
+            copy_weights(lm, found.tensors[name])
         learner.baby.value_head.load_state_dict(found.tensors["value_head"])
         kept, device = found.tensors.get("kept_gradient"), learner.accelerator.device
         names = [name for name, _ in learner.baby.lm.named_parameters()]
@@ -115,6 +152,13 @@ class RunState:
             raise CheckpointError(f"{path} is damaged or missing: it is not what this run began with.")
         weights: dict[str, Tensor] = load_file(path)
         return weights
+
+    def _beside(self) -> dict[str, PreTrainedModel]:
+        """The weights that are not published but must go on: the mean, or the baby's own; by the name of their file."""
+        if self.average is None:
+            return {}
+        lm = self.learner.baby.lm
+        return {"averaged_weights": self.average.lm} if self.published is lm else {"raw_weights": lm}
 
     def _states(self) -> dict[str, State]:
         return {name: phase.state() for name, phase in self.phases.items()}

@@ -17,7 +17,9 @@ from transformers import PreTrainedTokenizerBase
 from bambino.errors import RecipeError
 from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
+from bambino.models.averaging import AveragedWeights
 from bambino.models.baby import Baby
+from bambino.models.dropout import set_dropout
 from bambino.models.participants import ModelLike, check_context, load_participants
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
@@ -28,10 +30,13 @@ from bambino.recipe.settings import Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
 from bambino.scoring.forward import reads_packed_rows
+from bambino.speaking.speaker import Speaker
 from bambino.text.replay import build_replay
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
+    best_of,
+    dreaming_for,
     feedback_of,
     kinds_of,
     made_of,
@@ -39,6 +44,7 @@ from bambino.training.parts import (
     resolved,
     speaker_of,
     texts_of,
+    with_steps_for_passes,
 )
 from bambino.training.publishing import Publisher
 from bambino.training.session import Session
@@ -55,10 +61,11 @@ class BambinoTrainer:
         train_dataset: L2 texts (strings, or rows with a text in args.text.jsonl_field); None: args.text.sources.
         processing_class: the baby's tokenizer; None: the one saved with the model.
         parent_processing_class: the parent's tokenizer; None: the one saved with it.
-        reward_funcs: one or several functions of TRL's signature in place of args.feedback, added.
+        reward_funcs: one or several functions of TRL's signature in place of args.feedback, added;
+            for the phases of the schedule that learn from rewards.
         measures: what the baby is measured by, at step 0, every args.evaluation.eval_steps and at the end
             (`bambino.measures_of(args)`).
-        phases: phases of your own by name, beside clm and ppo; args.schedule.cycle names those that are used.
+        phases: phases of your own by name, beside those of bambino; args.schedule.cycle names those that are used.
         on_row: called with each row of metrics.jsonl, and with rows of kind "utterances" as the baby speaks.
     """
 
@@ -81,7 +88,6 @@ class BambinoTrainer:
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
-        self.schedule = Schedule(args.schedule, args.max_steps)
         makers = phases_of(args, PHASES | dict(phases or {}))
         self.accelerator = accelerator_of(args)
 
@@ -89,13 +95,18 @@ class BambinoTrainer:
         passed = (model, processing_class, args.baby, parent, parent_processing_class, args.parent)
         participants = load_participants(*passed, needs_parent=needs_parent)
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
+        if args.baby.dropout is not None:
+            set_dropout(lm, args.baby.dropout)
         speech = args.rollout.prompt_tokens + args.rollout.max_new_tokens
-        check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech})
+        dream = {"dreaming.max_new_tokens": 1 + args.dreaming.max_new_tokens} if args.dreaming.is_on else {}
+        check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech, **dream})
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
         parent_speaker = speaker_of(self.parent, self.parent_processing_class, self.accelerator.device)
         sizes = {"batch_size": args.batch_size, "prompt_tokens": args.rollout.prompt_tokens}
         texts = texts_of(train_dataset, args.text.jsonl_field)
         streams = build_streams(args.text, self.processing_class, seed=args.seed, **sizes, dataset=texts)
+        args = self.args = with_steps_for_passes(args, streams)
+        self.schedule = Schedule(args.schedule, args.max_steps)
         can_pack = reads_packed_rows(lm, args.text.max_length)
         if args.text.mode == "packed" and not can_pack:
             raise RecipeError("text.mode", f"{type(lm).__name__} cannot keep packed lines apart. Use text.mode lines.")
@@ -103,26 +114,30 @@ class BambinoTrainer:
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
         kinds, costs, log = kinds_of(args, reward_funcs, parent_speaker), Costs(), RunLog(on_row)
-        replay = build_replay(
-            args.replay,
-            args.text,
-            self.processing_class,
-            seed=args.seed,
-            batch_size=args.batch_size,
-            steps=self.schedule.count("clm", args.max_steps),
-        )
+        hears = {"seed": args.seed, "batch_size": args.batch_size, "steps": self.schedule.count("clm", args.max_steps)}
+        replay = build_replay(args.replay, args.text, self.processing_class, **hears)
+        dreaming = dreaming_for(args, Speaker(self.baby.lm, self.processing_class), costs, **hears)
         self.tools = Tools(
-            args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log, replay
+            *(args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log),
+            replay=replay,
+            dreaming=dreaming,
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
-        self.state = RunState(learner, self.phases, costs)
-        self.publisher = Publisher(args, self.processing_class, self.state, has_parent=parent_speaker is not None)
+        decay = args.averaging.decay
+        average = None if decay is None else AveragedWeights(decay, self.baby.lm)
+        self.state = RunState(learner, self.phases, costs, average, best=best_of(args))
+        self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
     @property
     def step(self) -> int:
         """Steps done."""
         return self.state.step
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do: all steps are done, or early_stopping has waited long enough."""
+        return self.session.is_over
 
     @property
     def measures(self) -> list[Measure]:
@@ -134,17 +149,17 @@ class BambinoTrainer:
         self.session.measures = measures
 
     def train(self, resume_from_checkpoint: bool | str | Path = False) -> Row:
-        """Run Algorithm 1 to max_steps, from the start or from where the run in output_dir stopped.
+        """Run Algorithm 1 to args.max_steps, from the start or from where the run in output_dir stopped.
 
         One trainer may be stopped, or interrupted once there is a checkpoint, and go on: the bits are those of a run
         never stopped.
 
         Returns:
-            The last evaluation's metrics (empty when nothing was evaluated).
+            The last evaluation's metrics, of the best where its weights were kept (empty when nothing was evaluated).
         """
         try:
             with self.session.hold(resume_from_checkpoint):
-                while self.step < self.args.max_steps and not self.stop_requested:
+                while not self.is_over and not self.stop_requested:
                     self._reseed()
                     at = self.schedule.at(self.step)
                     phase = self.phases[at.phase]

@@ -14,9 +14,9 @@ import torch
 import bambino
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.recipe.settings import (
+    BabyConfig,
     CLMConfig,
     EvaluationConfig,
-    ModelConfig,
     ParentConfig,
     PPOConfig,
     Recipe,
@@ -224,7 +224,7 @@ def condition_recipe(
         max_steps=steps,
         batch_size=32,
         save_steps=1_000_000,
-        baby=ModelConfig(str(bases / "baby" / "model")),
+        baby=BabyConfig(str(bases / "baby" / "model")),
         parent=ParentConfig(str(bases / condition.parent / "model")),
         text=TextConfig(sources=[str(text)], max_length=design.context, min_chars=1, heldout_every=None),
         schedule=condition.schedule,

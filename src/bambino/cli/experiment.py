@@ -1,0 +1,146 @@
+"""`bambino experiment`: conditions x seeds, several runs at a time."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bambino.cli.code import Code, load_code
+from bambino.cli.console import DONE, FAILED, STOPPED, Command, Parser
+from bambino.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bambino.experiments.design import ExperimentRun
+    from bambino.experiments.runner import Runner
+
+ABOUT = """Run an experiment: conditions x seeds, with trials that choose settings on development seeds before. What is
+finished is not done again (by its result file, or its run directory), what was stopped goes on, and a run that fails is
+told and passed over."""
+EXAMPLES = """examples:
+  bambino experiment scarcity.yaml --set it=italian.txt --set en=english.txt --plan
+  bambino experiment scarcity.yaml --set it=italian.txt --set en=english.txt --results results/scarcity
+  bambino experiment scarcity.yaml ... --stage tuning --workers 12 --drop-runs
+
+exit status: 0 done, 1 a run failed or runs differ that must not, 2 something given was wrong, 130 stopped"""
+
+
+def _read(words: list[str]) -> Namespace:
+    parser = Parser("bambino experiment", ABOUT, EXAMPLES, "bambino experiment EXPERIMENT.yaml [--OPTION VALUE ...]")
+    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml", help="see docs/how-to/experiments.md")
+    stands = "what stands for ${NAME} in the file, such as a path on this machine; may be given again and again"
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=stands)
+    plan = "print what would run and what is done, and leave"
+    parser.add_argument("--plan", action="store_true", help=plan)
+    stage = "tuning: trials on development seeds; test: the conditions on test seeds, once their settings are chosen"
+    parser.add_argument("--stage", choices=("tuning", "test", "all"), default="all", help=f"{stage} (default: all)")
+    workers = "runs at a time, each with its share of the CPU's threads (default: by cores and memory)"
+    parser.add_argument("--workers", type=int, metavar="N", help=workers)
+    out = "where run directories go (default: runs/EXPERIMENT)"
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
+    results = "where result files lie and go: small, to be committed (default: FOLDER/results of --out)"
+    parser.add_argument("--results", type=Path, metavar="FOLDER", help=results)
+    drop = "delete each run directory once its result file is written"
+    parser.add_argument("--drop-runs", action="store_true", help=drop)
+    code = "a Python file of yours with KINDS or PHASES, as of bambino train"
+    parser.add_argument("--code", metavar="FILE.py", help=code)
+    given = parser.parse_args(words)
+    for word in given.set:
+        if "=" not in word:
+            raise UsageError(f"--set {word} is no NAME=VALUE. Write --set {word}=PATH")
+    if given.workers is not None and given.workers < 1:
+        raise UsageError(f"--workers {given.workers} is too small. Use 1 or more.")
+    return given
+
+
+def _run(given: Namespace) -> int:
+    from rich.console import Console
+
+    from bambino.experiments.design import load_experiment
+    from bambino.experiments.runner import Runner
+
+    code = Code() if given.code is None else load_code(given.code)
+    variables = dict(word.split("=", 1) for word in given.set)
+    experiment = load_experiment(given.experiment, variables, kinds=code.kinds, phases=list(code.phases))
+    out = (given.out or Path("runs") / experiment.name).expanduser()
+    results = (given.results or out / "results").expanduser()
+    words = () if given.code is None else ("--code", given.code)
+    runner = Runner(experiment, out, results, given.stage, given.drop_runs, words)
+    console = Console(highlight=False, soft_wrap=True)
+    if given.plan:
+        _show_plan(runner, console)
+        return DONE
+    was_whole = _work(runner, given.workers, console)
+    return _conclude(runner, was_whole, console)
+
+
+def _work(runner: Runner, workers: int | None, console: Console) -> bool:
+    """Do what is left, a line a run that ends."""
+    from bambino.experiments.outcomes import value_of
+    from bambino.experiments.runner import available_cores, workers_for
+
+    cores = available_cores()
+    left = runner.left()
+    if workers is None and left:
+        workers = workers_for((run.recipe for run in left), cores)
+    workers = workers or 1
+    threads = max(1, cores // workers)
+    console.print(f"{len(left)} runs to do by now, {workers} at a time with {threads} threads each.")
+    metric = runner.experiment.primary or runner.experiment.tuning_metric
+
+    def tell(run: ExperimentRun, result: dict[str, Any] | str) -> None:
+        if isinstance(result, str):
+            console.print(f"{run.name} FAILED. The end of its log:", style="red")
+            console.print("\n".join(f"    {line}" for line in result.splitlines()), markup=False)
+        else:
+            seconds = result["costs"].get("total/seconds", 0.0)
+            console.print(f"{run.name} ({run.stage}): {metric} {value_of(result, metric):.3f}, {seconds:.0f} s")
+
+    return runner.work(workers, threads, tell)
+
+
+def _conclude(runner: Runner, was_whole: bool, console: Console) -> int:
+    """Tables, and what is wrong."""
+    from bambino.experiments.outcomes import different_batches, different_models, outcome_rows
+    from bambino.report.tables import table
+
+    everything = runner.runs()
+    wrong = different_batches(everything, runner.results) + different_models(everything, runner.results)
+    _show_choices(runner, console)
+    if runner.stage != "tuning":
+        console.print(table(outcome_rows(runner.experiment, runner.test_runs(), runner.results)))
+        for name in runner.undecided():
+            console.print(f"{name} is not tested: its trials have not all ended, or have all failed.")
+    for problem in wrong:
+        console.print(f"WRONG: {problem}", style="red")
+    for name in sorted(run.name for run in everything if run.fingerprint in runner.failed):
+        console.print(f"{name} failed: {runner.out / name}.log")
+    if not was_whole:
+        console.print("Stopped. Go on with the same command.")
+        return STOPPED
+    is_fine = not (runner.failed or wrong or (runner.stage != "tuning" and runner.undecided()))
+    return DONE if is_fine else FAILED
+
+
+def _show_choices(runner: Runner, console: Console) -> None:
+    for name, chosen in runner.choices.items():
+        if chosen:
+            console.print(f"chosen for {name}: {' '.join(chosen)}", markup=False)
+
+
+def _show_plan(runner: Runner, console: Console) -> None:
+    """Each run with its settings, and whether it is done."""
+    from bambino.experiments.runner import is_whole
+
+    for run in runner.runs():
+        is_done = run.fingerprint in runner.results or is_whole(runner.folder(run))
+        words = f" {' '.join(run.chosen)}" if run.chosen else ""
+        console.print(f"{'done' if is_done else 'to do'}  {run.stage:<6}  {run.name}{words}", markup=False)
+    for name in [] if runner.stage == "tuning" else runner.undecided():
+        console.print(f"later  test    {name}, with what its trials choose", markup=False)
+    console.print(f"{len(runner.left())} to do by now.")
+
+
+EXPERIMENT = Command("experiment", "conditions x seeds, with tuning; several runs at a time", _read, _run)

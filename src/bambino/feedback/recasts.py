@@ -1,0 +1,75 @@
+"""Recasts: what the parent says in the baby's place, after the same prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from transformers import PreTrainedModel
+
+from bambino.feedback.answers import Recasts
+from bambino.randomness import uniforms
+from bambino.recipe.settings import RolloutConfig
+from bambino.scoring.forward import context_length
+from bambino.scoring.perplexity import without_cut_word
+from bambino.speaking.rollout import sample
+from bambino.speaking.speaker import Speaker
+from bambino.speaking.utterances import Utterances, to_text
+from bambino.text.batches import pad
+from bambino.text.tokens import encode
+
+Read = Callable[[PreTrainedModel, int], None]
+"""Counts the tokens that a model read."""
+
+
+@runtime_checkable
+class Recaster(Protocol):
+    """Feedback that answers with what should have been said."""
+
+    share: float
+    """Prompts that it answers beside each line of a step, where it stands beside lines."""
+    needs_utterance: bool
+    """Whether it answers what the baby said, or a prompt is enough."""
+
+    def recasts(
+        self, prompts: list[str], said: Utterances | None, *, seed: int, stream: str, first: int, read: Read
+    ) -> Recasts:
+        """As many recasts as there are prompts.
+
+        Args:
+            said: what the baby said after the prompts; None where it was not needed.
+            seed, stream: words that all randomness is made of.
+            first: prompts of the stream before these.
+            read: told what the parent read and said.
+        """
+
+
+class Continuations:
+    """The parent goes on from the prompt's text."""
+
+    needs_utterance = False
+
+    def __init__(self, parent: Speaker, config: RolloutConfig, share: float) -> None:
+        self.parent, self.config, self.share = parent, config, share
+
+    def recasts(
+        self, prompts: list[str], said: Utterances | None, *, seed: int, stream: str, first: int, read: Read
+    ) -> Recasts:
+        """What the parent samples after each prompt, without a last word that the token limit cut; nothing after one
+        that is no token to it or fills its context."""
+        lm, tokenizer = self.parent.lm, self.parent.tokenizer
+        context, rows = context_length(lm) or 1 << 30, encode(tokenizer, prompts)
+        able = [i for i, row in enumerate(rows) if 0 < len(row) < context]
+        texts: list[str | None] = [None] * len(prompts)
+        has_ended = [False] * len(prompts)
+        if able:
+            batch = pad([rows[i] for i in able], 0, "left").to(lm.device)
+            longest = min(self.config.max_new_tokens, context - batch.input_ids.shape[1])
+            random = uniforms(len(able), longest, seed=seed, stream=stream, step=first)
+            rollout = sample(lm, batch, random, self.config, tokenizer.eos_token_id)
+            read(lm, int(batch.is_real.sum()) + int(rollout.is_real.sum()))
+            found = to_text(rollout, tokenizer)
+            for i, completion, ended in zip(able, found.completions, found.has_ended, strict=True):
+                texts[i] = completion if ended else without_cut_word("", completion)
+                has_ended[i] = ended
+        return Recasts(prompts, texts, has_ended)

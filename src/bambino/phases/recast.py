@@ -1,0 +1,59 @@
+"""The recast phase: prompts are answered with what should have been said, and the baby hears it, one next-token update
+a step, with the model's own dropout.
+"""
+
+from __future__ import annotations
+
+from bambino.errors import RecipeError
+from bambino.phases.phase import State, Tools
+from bambino.phases.recasting import Recasting, RecastRows
+from bambino.phases.updates import UpdateMeter
+from bambino.recipe.schedule import Place
+from bambino.runs.log import Row
+
+
+class RecastPhase:
+    """Exposure to recasts."""
+
+    name = "recast"
+    updates_per_step = 1
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools, self.learner = tools, tools.learner
+        self.updates = tools.learner.updates(self.name, tools.recipe.recast, self.updates_per_step)
+        recasting = Recasting.of(tools, self.name)
+        if recasting is None or len(tools.feedback_for(self.name)) > 1:
+            problem = "The phase recast learns from one kind of recasts, and from nothing else."
+            raise RecipeError("feedback", f"{problem} Name one: feedback: {{recast: {{}}}}.")
+        self.recasting = recasting
+
+    def step(self, at: Place) -> Row:
+        """Hear recasts of the next prompts; an update is left out where there is none."""
+        prompts = self.tools.streams.prompt_batch(self.name, at)
+        rows, metrics = self.recasting.rows(prompts, at, at.nth * len(prompts.input_ids))
+        if rows is not None:
+            metrics |= self.hear(rows, at)
+        return {f"{self.name}/{name}": value for name, value in metrics.items()}
+
+    def hear(self, rows: RecastRows, at: Place) -> Row:
+        """One update on recasts."""
+        lm, costs = self.learner.baby.lm, self.tools.costs
+        with costs.time(self.name):
+            meter = UpdateMeter(lm)
+            term = rows.term(weight=self.recasting.kind.weight)
+            report = self.updates.take(at.nth, [term], with_dropout=True)
+        costs.heard(lm, int(rows.batch.is_real.sum()), rows.targets, self.name)
+        return report | {"targets": rows.targets, "update_norm": meter.norm()}
+
+    def begin_block(self) -> None:
+        """Nothing to do."""
+
+    def end_step(self) -> None:
+        """Nothing to do."""
+
+    def state(self) -> State:
+        """Nothing beside the optimizer, which the learner keeps."""
+        return State()
+
+    def restore(self, state: State) -> None:
+        """Nothing to put back."""

@@ -1,0 +1,31 @@
+"""Words: pieces of text between white space, as `str.split` cuts them (and as BabyLM counts them).
+
+A word counts where it begins: with the token that holds its first byte. So text that is cut, in a line or between
+packed rows, has as many words as begin in what is kept, and none counts twice.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+
+_WORD = re.compile(r"\S+")
+
+
+def count_words(text: str) -> int:
+    """Words of a text."""
+    return len(text.split())
+
+
+def words_begun(text: str, ends: Sequence[int]) -> list[int]:
+    """How many words begin in each token of a text.
+
+    Args:
+        ends: where the text of each token ends, in characters, never falling. A word beyond all of them, which the
+            tokenizer dropped, counts with the last.
+    """
+    begun = [0] * len(ends)
+    for word in _WORD.finditer(text) if begun else ():
+        begun[min(bisect_right(ends, word.start()), len(ends) - 1)] += 1
+    return begun
