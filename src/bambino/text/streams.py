@@ -202,6 +202,12 @@ class Streams:
         """Words in the text of a clm step."""
         return self.clm.words(self._position(at), self.batch_size)
 
+    def clm_lines(self, at: Place) -> list[int] | None:
+        """Line numbers of a clm step's rows; None where rows are no lines (packed)."""
+        if isinstance(self.clm, PackedStream):
+            return None
+        return self.clm.indices(self._position(at), self.batch_size)
+
     def prompt_batch(self, phase: str, at: Place, copies: int = 1) -> TokenBatch:
         """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE".
 
