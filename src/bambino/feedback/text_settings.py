@@ -77,6 +77,7 @@ class RecastOverUtteranceConfig(PreferencesConfig):
     """What the parent says after a prompt is better than what the baby said."""
 
     section: ClassVar[str] = "feedback.recast_over_utterance"
+    babylm: ClassVar[BabyLMRule] = "text_counts"
 
     max_new_tokens: AtLeastOne = 16
     """Longest recast, in parent tokens; about as long as utterances, so that length does not tell the two apart."""
@@ -97,6 +98,7 @@ class BestOfKConfig(PreferencesConfig):
     the one that it finds least likely."""
 
     section: ClassVar[str] = "feedback.best_of_k"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     k: AtLeastTwo = 4
     """Utterances after each prompt; batch_size is divided by it, so 32 utterances of 4 have 8 prompts."""
