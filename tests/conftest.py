@@ -18,6 +18,9 @@ from accelerate.state import AcceleratorState
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
@@ -134,6 +137,42 @@ def parent_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = make_tokenizer(bos="<|end|>", eos="<|end|>", pad=None, vocab_size=400)
     tiny_lm("gpt2", len(tokenizer), seed=2).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_text_model(make: type[PreTrainedModel], folder: Path, seed: int = 4) -> None:
+    """A tiny BERT (a classifier of two labels, bad and good, or a plain one) with its tokenizer, in a folder."""
+    tokenizer = make_tokenizer()
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        pad_token_id=tokenizer.pad_token_id,
+        id2label={0: "bad", 1: "good"},
+        label2id={"bad": 0, "good": 1},
+        initializer_range=0.5,
+    )
+    torch.manual_seed(seed)
+    make(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny classifier with the labels bad and good."""
+    folder = tmp_path_factory.mktemp("classifier")
+    save_text_model(BertForSequenceClassification, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model of sentences."""
+    folder = tmp_path_factory.mktemp("encoder")
+    save_text_model(BertModel, folder)
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from known_models import word_tokenizer
 
 from bambino import Recipe, load_recipe
 from bambino.cli.main import main
-from bambino.errors import TextError
+from bambino.errors import RecipeError, TextError
 from bambino.evaluation.pair_files import Pair
 from bambino.experiments.audit import Material, audit_kind, made_kinds, spoken, together, unmoved
 from bambino.experiments.audit_texts import (
@@ -201,6 +202,13 @@ def test_an_audit_leaves_a_table_numbers_and_a_figure(
 def test_a_count_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "--utterances", "0"]) == 2
     assert "'0' is no count" in capsys.readouterr().err
+
+
+def test_kinds_that_give_no_numbers_are_left_out(make_recipe: Callable[..., Recipe]) -> None:
+    recipe = make_recipe("--feedback", "{recast: {}, random: {}}", "--schedule.cycle", "{clm: 2, ppo: 1, recast: 1}")
+    assert [kind.name for kind in made_kinds(recipe)] == ["random"]
+    with pytest.raises(RecipeError, match="feedback: recast gives no numbers, so there is nothing to audit"):
+        made_kinds(replace(recipe, feedback={"recast": recipe.feedback["recast"]}))
 
 
 def test_kinds_that_are_named_are_audited_whatever_phase_they_are_for(make_recipe: Callable[..., Recipe]) -> None:

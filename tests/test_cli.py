@@ -65,13 +65,14 @@ COMMANDS = [
     "evaluate",
     "audit",
     "compare",
+    "experiment",
     "meter",
     "interpolate",
+    "front",
     "nursery",
     "lm-eval-tasks",
     "recipes",
     "env",
-    "write",
 ]
 
 

@@ -8,10 +8,11 @@ from conftest import there
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bambino.evaluation.speech.generation import Said, count_words
-from bambino.evaluation.speech.language_id import END, START, CharacterModel, LanguageIdentifier, LanguageIdSettings
+from bambino.evaluation.speech.generation import Said
 from bambino.evaluation.speech.vocabulary import attestation, novel_words, spelling, vocabulary
 from bambino.measures import Score
+from bambino.text.language_id import END, START, CharacterModel, LanguageIdentifier, LanguageIdSettings
+from bambino.text.spelling import count_words
 
 
 def value(scores: Sequence[Score], name: str) -> float:

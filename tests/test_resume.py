@@ -44,7 +44,12 @@ VARIANTS = {
     "packed": ("--text.mode", "packed"),
     "averaged weights": ("--averaging.decay", "0.7", "--baby.dropout", "0.2"),
     "averaged weights, not used": ("--averaging.decay", "0.7", "--averaging.use", "raw"),
+    "dreams": ("--dreaming.share", "0.5", "--dreaming.texts", "5", "--dreaming.max_new_tokens", "6"),
     "evaluations": ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3"),
+    "the best kept": (
+        *("--evaluation.eval_steps", "1", "--evaluation.utterances", "3"),
+        *("--early_stopping.metric", "speech/log_perplexity_with_prompt/baby"),
+    ),
 }
 
 MORE_VARIANTS = {

@@ -142,6 +142,17 @@ def test_cosine_falls_by_half_a_wave_after_warmup() -> None:
     assert rates(6, warmup_updates=2, lr_scheduler_type="cosine") == pytest.approx(expected)
 
 
+def test_linear_and_cosine_fall_to_a_share_of_the_peak() -> None:
+    # 0.2 + 0.8 * what is left: 1, 0.75, 0.5, 0.25, and by half a wave 1, 0.85355339, 0.5, 0.14644661
+    floor: dict[str, Any] = {"warmup_updates": 2, "min_lr_share": 0.2}
+    assert rates(6, lr_scheduler_type="linear", **floor) == pytest.approx([0.5, 1.0, 1.0, 0.8, 0.6, 0.4])
+    cosine = [0.5, 1.0, 1.0, 0.88284271, 0.6, 0.31715729]
+    assert rates(6, lr_scheduler_type="cosine", **floor) == pytest.approx(cosine)
+    assert rates(3, lr_scheduler_type="constant", min_lr_share=0.2) == [1.0, 1.0, 1.0]
+    config = PhaseConfig(learning_rate=1.0, lr_scheduler_type="cosine", min_lr_share=0.2)
+    assert learning_rate(config, 400, 4) == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize("shape", ["linear", "cosine"])
 def test_the_learning_rate_is_zero_past_the_end_and_never_negative(shape: Any) -> None:
     config = PhaseConfig(learning_rate=1.0, lr_scheduler_type=shape)

@@ -214,6 +214,12 @@ COMPARED = {
     "feedback.parent_perplexity.for": "reinforce",
 }
 """With the reinforce phase in ppo's place."""
+SPANS = {
+    "schedule.cycle": {"clm": 2, "reinforce": 1},
+    "reinforce.baseline": "batch",
+    "feedback.parent_spans.weight": 1.0,
+    "rollout.max_new_tokens": 12,
+}
 NEWBORN = ONLY_CLM | {
     "baby.model": None,
     "parent.model": None,
@@ -230,11 +236,19 @@ def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
+DREAMING = {"dreaming.texts": 8, "dreaming.max_new_tokens": 6}
+DREAMT = DREAMING | {"dreaming.share": 1.0}
 EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
 READ = EVALUATED | {"evaluation.texts": {"it": ["<text>"]}}
 TESTED = EVALUATED | {"evaluation.pairs": {"pairs": "<pairs>"}}
 SPOKEN = EVALUATED | {"evaluation.utterances": 3, "rollout.max_new_tokens": 12}
 ASKED = EVALUATED | {"evaluation.tasks": ["xcopa_it"]}
+LONG = {"feedback.length.for": "ppo"}
+# A baby that has heard some L2 says its commonest words again and again.
+WORDY = {"baby.model": "<trained baby>", "clm.learning_rate": 1e-2, "rollout.max_new_tokens": 24, "rollout.top_k": 3}
+SPELLING = "feedback.language_identity"
+SPELLED = {f"{SPELLING}.l1": ["<english>"], f"{SPELLING}.l2": ["<text>"]}
+CLASSIFIED = {"feedback.acceptability.model": "<classifier>"}
 LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
 
 RECAST = {"schedule.cycle": {"clm": 2, "recast": 1}, "feedback.recast.for": "recast"}
@@ -269,6 +283,9 @@ def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
     return {
         f"{phase}.learning_rate": Case([2e-3], weights, context),
         f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context),
+        f"{phase}.min_lr_share": Case(
+            [0.5], metric(f"{phase}/learning_rate"), context | {f"{phase}.lr_scheduler_type": "cosine"}
+        ),
         f"{phase}.warmup_updates": Case([3], weights, context),
         f"{phase}.weight_decay": Case([0.1], weights, context),
         f"{phase}.adam_beta1": Case([0.5], weights, context),
@@ -335,6 +352,14 @@ CASES: dict[str, Case] = {
     "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
     "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
     "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
+    "dreaming.share": Case([0.5], metric("clm/dream_loss"), DREAMING),
+    "dreaming.last_share": Case([0.0], metric("total/dream_tokens"), DREAMT),
+    "dreaming.texts": Case([2], metric("total/words_self_written"), without(DREAMT, "dreaming.texts")),
+    "dreaming.max_new_tokens": Case(
+        [3], metric("total/words_self_written"), without(DREAMT, "dreaming.max_new_tokens")
+    ),
+    "dreaming.temperature": Case([0.1], metric("clm/dream_loss"), DREAMT),
+    "dreaming.top_p": Case([0.1], metric("clm/dream_loss"), DREAMT),
     "text.max_words": Case([500], metric("clm/loss")),
     "schedule.cycle": Case(
         [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],
@@ -393,6 +418,12 @@ CASES: dict[str, Case] = {
     ),
     "reinforce.reference": Case(["phase_start", "ema", "none"], metric("reinforce/kl"), COMPARED),
     "reinforce.reference_decay": Case([0.5], metric("reinforce/kl"), COMPARED | {"reinforce.reference": "ema"}),
+    "feedback.parent_spans.weight": Case(
+        [2.0], rewards, without(SPANS, "feedback.parent_spans.weight") | {"feedback.parent_spans.unit": "word"}
+    ),
+    "feedback.parent_spans.for": Case(["ppo"], rewards, SPANS | {"feedback.repetition.for": "reinforce"}),
+    "feedback.parent_spans.unit": Case(["token"], rewards, SPANS),
+    "feedback.parent_spans.clip": Case([0.01], rewards, SPANS),
     **feedback_cases("parent_perplexity", {}),
     "feedback.parent_perplexity.alpha": Case([1.0], rewards),
     "feedback.parent_perplexity.beta": Case([0.01], rewards),
@@ -427,6 +458,22 @@ CASES: dict[str, Case] = {
     "feedback.parent_log_perplexity.standardised": Case([True], rewards, LIKED),
     "feedback.parent_log_perplexity.scope": Case(["utterance"], rewards, LIKED),
     "feedback.parent_log_perplexity.until": Case(["last_word"], rewards, LIKED | {"rollout.max_new_tokens": 12}),
+    **feedback_cases("length", {}),
+    "feedback.length.shortest": Case([5], rewards, LONG),
+    "feedback.length.longest": Case([3], rewards, LONG | {"feedback.length.unit": "bytes"}),
+    "feedback.length.unit": Case(["bytes"], rewards, LONG),
+    **feedback_cases("language_identity", SPELLED),
+    "feedback.language_identity.l1": Case([["<text>"], ["<other text>"]], rewards, without(SPELLED, f"{SPELLING}.l1")),
+    "feedback.language_identity.l2": Case([["<text>"], ["<english>"]], rewards, without(SPELLED, f"{SPELLING}.l2")),
+    **feedback_cases("exploitation_penalty", WORDY),
+    "feedback.exploitation_penalty.ngram": Case([1], rewards, WORDY | {"feedback.exploitation_penalty.for": "ppo"}),
+    **feedback_cases("acceptability", CLASSIFIED),
+    "feedback.acceptability.model": Case(["<classifier>"], rewards, {"feedback.acceptability.for": "ppo"}),
+    "feedback.acceptability.label": Case(["bad"], rewards, CLASSIFIED),
+    "feedback.acceptability.output": Case(["logit"], rewards, CLASSIFIED),
+    "feedback.acceptability.scope": Case(["utterance"], rewards, CLASSIFIED),
+    **feedback_cases("relatedness", {"feedback.relatedness.model": "<encoder>"}),
+    "feedback.relatedness.model": Case(["<encoder>"], rewards, {"feedback.relatedness.for": "ppo"}),
     **feedback_cases("constant", {}),
     "feedback.constant.value": Case([2.0], rewards, {"feedback.constant.for": "ppo"}, [[1.0] * 8, [2.0] * 8]),
     **feedback_cases("random", {}),
@@ -452,12 +499,30 @@ CASES: dict[str, Case] = {
 }
 
 
+EVERY_STEP = READ | ONLY_CLM | {"evaluation.eval_steps": 1, "clm.learning_rate": 0.3}
+"""A baby that first learns and then is ruined, measured at every step."""
+CASES |= {
+    "early_stopping.metric": Case(["bits_per_byte/it"], evaluated("best/step"), READ),
+    "early_stopping.patience": Case(
+        [1, 2],
+        lambda o: len(o.steps),
+        without(EVERY_STEP, "max_steps") | {"max_steps": 6, "early_stopping.metric": "bits_per_byte/it"},
+    ),
+    "early_stopping.keep_best": Case([False], weights, EVERY_STEP | {"early_stopping.metric": "bits_per_byte/it"}),
+}
+
+
 # ------------------------------------------------------------------------------------------------------------- runs
 
 
 @pytest.fixture(scope="module")
 def places(
-    tmp_path_factory: pytest.TempPathFactory, baby_folder: Path, parent_folder: Path, text_file: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    baby_folder: Path,
+    parent_folder: Path,
+    classifier_folder: Path,
+    encoder_folder: Path,
+    text_file: Path,
 ) -> dict[str, str]:
     """What the names in <> stand for."""
     folder = tmp_path_factory.mktemp("places")
@@ -470,6 +535,8 @@ def places(
         lm.save_pretrained(folder / name)
     others = [line.replace("il ", "quel ") for line in italian_lines(80, seed=8)]
     (folder / "other.txt").write_text("\n".join(others))
+    english = [line.replace("il ", "the ").replace("vede", "sees") for line in italian_lines(80, seed=6)]
+    (folder / "english.txt").write_text("\n".join(english))
     rows = [{"text": one, "body": other} for one, other in zip(italian_lines(80, seed=9), others, strict=True)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     # Any model finds a word likelier than two whole sentences.
@@ -489,6 +556,9 @@ def places(
         "<other tests>": str(folder / "other tests"),
         "<baby>": str(baby_folder),
         "<parent>": str(parent_folder),
+        "<classifier>": str(classifier_folder),
+        "<encoder>": str(encoder_folder),
+        "<english>": str(folder / "english.txt"),
         "<text>": str(text_file),
         "<other baby>": str(folder / "other baby"),
         "<other parent>": str(folder / "other parent"),
@@ -607,6 +677,8 @@ def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
     base = runs(case.context)
     for value in case.values:
         changed = runs({**case.context, setting: value})
+        if base.refusal:  # a kind without the model or the text that it needs
+            continue
         assert changed.steps[:2] == base.steps[:2]
         assert completions(changed)[:4] == completions(base)[:4]
 

@@ -13,11 +13,12 @@ from known_models import bigram_lm, unigram_lm, word_tokenizer
 from bambino.analysis.statistics import jackknife, ratio_of_sums
 from bambino.errors import TextError
 from bambino.evaluation.speech.continuations import SpeechSettings, parent_says
-from bambino.evaluation.speech.generation import Said, overlap, variety, words_of
-from bambino.evaluation.speech.language_id import LanguageIdentifier
+from bambino.evaluation.speech.generation import Said, overlap, variety
 from bambino.evaluation.speech.speech import Speech
 from bambino.measures import TaskResult
 from bambino.speaking.speaker import Speaker
+from bambino.text.language_id import LanguageIdentifier
+from bambino.text.spelling import words_of
 
 
 def value(result: TaskResult, name: str) -> float:

@@ -545,7 +545,8 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     settings += ("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
     settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
     settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
-    settings += ("--averaging.decay", "0.9")
+    settings += ("--averaging.decay", "0.9", "--dreaming.share", "0.5", "--dreaming.texts", "4")
+    settings += ("--dreaming.max_new_tokens", "6")
     parent = "--feedback.parent_perplexity"
     calibrated: tuple[str, ...] = (
         f"{parent}.tau",
@@ -564,9 +565,17 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
         "0.5",
     )
     written: set[str] = set()
-    given_prompt = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
+    given_prompt: tuple[str, ...] = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
+    given_prompt += ("--early_stopping.metric", "bits_per_byte/it")
     compared: tuple[str, ...] = ("--schedule.cycle", "{clm: 2, reinforce: 1}", f"{parent}.tau", "null")
-    compared += (f"{parent}.for", "reinforce", "--feedback.repetition.for", "reinforce")
+    compared += (
+        f"{parent}.for",
+        "reinforce",
+        "--feedback.repetition.for",
+        "reinforce",
+        "--feedback.parent_spans.unit",
+        "token",
+    )
     told = ("--schedule.cycle", "{clm: 2, recast: 1}", "--feedback.recast.for", "recast")
     told_beside = ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5")
     better = ("--schedule.cycle", "{clm: 2, prefer: 1}", "--feedback.best_of_k.k", "4")
@@ -576,6 +585,31 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
         written |= written_by(recipe)
     assert written - defined() == set(), "written and not defined in docs/metrics.md"
     assert defined() - written == set(), "defined in docs/metrics.md and never written"
+
+
+def test_passes_over_the_text_say_how_long_a_run_is(make_recipe: Make) -> None:
+    # 30 lines, 0.4 of them in batches of 4: three clm steps, ccp c.
+    recipe = make_recipe("--passes", "0.4", "--text.max_lines", "30")
+    trainer = BambinoTrainer(args=recipe)
+    trainer.stop_requested = True
+    trainer.train()
+    assert trainer.step == 0
+    record = load_recipe(Path(recipe.output_dir) / "recipe.yaml")
+    assert (record.max_steps, record.passes) == (4, 0.4)
+    again = BambinoTrainer(args=record)
+    again.train(resume_from_checkpoint=True)
+    assert [row["phase"] for row in rows_of(recipe)] == ["clm", "clm", "ppo", "clm"]
+
+
+def test_packed_rows_are_what_passes_count(make_recipe: Make) -> None:
+    trainer = BambinoTrainer(args=make_recipe("--text.mode", "packed", "--passes", "2", *CLM_ONLY))
+    rows = trainer.tools.streams.clm.epoch_size
+    assert trainer.args.max_steps == math.ceil(2 * rows / 4)
+
+
+def test_passes_without_clm_are_refused(make_recipe: Make) -> None:
+    with pytest.raises(RecipeError, match="no clm is in schedule"):
+        make_recipe("--passes", "2", "--schedule.cycle", "{ppo: 1}")
 
 
 def test_rows_of_each_phase_have_the_numbers_of_that_phase(make_recipe: Make) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bambino.errors import CurveError
+from bambino.recipe.metrics import direction_of
 from bambino.runs.record import read_run
 
 PREFIX = "eval/"
@@ -68,13 +69,12 @@ def direction(name: str) -> int:
     Raises:
         CurveError: a measure of which more is neither better nor worse.
     """
-    if name.startswith(("pairs/", "tasks/")):
-        return 1
-    if name.startswith(("bits_per_byte/", "speech/log_perplexity")):
-        return -1
-    raise CurveError(
-        f"{name} has no better direction. Use bits_per_byte/..., pairs/..., tasks/... or speech/log_perplexity/..."
-    )
+    found = direction_of(name)
+    if found is None:
+        raise CurveError(
+            f"{name} has no better direction. Use bits_per_byte/..., pairs/..., tasks/... or speech/log_perplexity/..."
+        )
+    return found
 
 
 def read_curves(run_dir: str | Path) -> dict[str, Curve]:

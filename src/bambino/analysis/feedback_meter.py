@@ -20,6 +20,7 @@ from bambino.errors import ResultsError
 from bambino.measures import Interval
 from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run
+from bambino.runs.names import condition_of
 from bambino.runs.record import read_run
 
 SAME_BATCHES = ("clm_tokens", "words_heard")
@@ -95,13 +96,12 @@ class Meter:
 def read_measured(path: str | Path, measure: str) -> MeasuredRun:
     """A run directory, or the small result file of one (`bambino.experiments.summary`).
 
-    A run's condition is its name without `-SEED` at the end.
+    A run's condition is its name without `-SEED` at the end (`condition_of`).
 
     Raises:
         ResultsError: it is neither, or holds no such measure.
     """
-    path = Path(path).expanduser()
-    content = _of_run(path) if holds_run(path) else _of_file(path)
+    content = result_of(path)
     try:
         evaluations, costs = content["evaluations"], content["costs"]
         seed = content["settings"].get("seed", Recipe().seed)
@@ -113,7 +113,7 @@ def read_measured(path: str | Path, measure: str) -> MeasuredRun:
         there = ", ".join(key.removeprefix("eval/") for key in (evaluations or [{}])[-1] if key.startswith("eval/"))
         raise ResultsError(f"{path} has no measure {measure} at its end. It has: {there or 'none'}.")
     totals = {name.removeprefix("total/"): float(value) for name, value in costs.items()}
-    return MeasuredRun(name.removesuffix(f"-{seed}"), seed, float(evaluations[-1][key]), totals)
+    return MeasuredRun(condition_of(name, seed), seed, float(evaluations[-1][key]), totals)
 
 
 def feedback_meter(runs: Sequence[MeasuredRun], measure: str, baseline: str = "clm") -> Meter:
@@ -172,6 +172,16 @@ def _reading(condition: str, pairs: Sequence[tuple[MeasuredRun, MeasuredRun]], s
 
 def _estimate(values: Sequence[float]) -> Estimate:
     return Estimate(fmean(values), t_interval(values))
+
+
+def result_of(path: str | Path) -> dict[str, Any]:
+    """Name, settings, evaluations and costs of a run directory, or of the small result file of one.
+
+    Raises:
+        ResultsError: it is neither.
+    """
+    path = Path(path).expanduser()
+    return _of_run(path) if holds_run(path) else _of_file(path)
 
 
 def _of_run(path: Path) -> dict[str, Any]:

@@ -41,6 +41,10 @@ class Sweep:
     measured: dict[str, Any]
     """Measure -> what its scores depend on: lines, split, sha256 of the data."""
     blends: tuple[Blend, ...]
+    run: str = ""
+    """Name of the run that the last one comes from, if it does."""
+    seed: int | None = None
+    """Its seed."""
 
     @property
     def on_front(self) -> list[float]:
@@ -56,7 +60,15 @@ class Sweep:
 
 
 def swept(
-    scores: dict[float, dict[str, float]], *, first: str, last: str, l1: str, l2: str, measured: dict[str, Any]
+    scores: dict[float, dict[str, float]],
+    *,
+    first: str,
+    last: str,
+    l1: str,
+    l2: str,
+    measured: dict[str, Any],
+    run: str = "",
+    seed: int | None = None,
 ) -> Sweep:
     """The sweep that these scores make, by share; share 0 must be among them, and both measures.
 
@@ -69,7 +81,7 @@ def swept(
         Blend(share, found, better_l2 * (found[l2] - start[l2]), worse_l1 * (found[l1] - start[l1]))
         for share, found in sorted(scores.items())
     )
-    return Sweep(first, last, l1, l2, measured, tuple(blends))
+    return Sweep(first, last, l1, l2, measured, tuple(blends), run, seed)
 
 
 def load_sweep(path: str | Path) -> Sweep:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,9 +79,9 @@ def _run(given: Namespace) -> int:
 def _work(runner: Runner, workers: int | None, console: Console) -> bool:
     """Do what is left, a line a run that ends."""
     from bambino.experiments.outcomes import value_of
-    from bambino.experiments.runner import workers_for
+    from bambino.experiments.runner import available_cores, workers_for
 
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     left = runner.left()
     if workers is None and left:
         workers = workers_for((run.recipe for run in left), cores)

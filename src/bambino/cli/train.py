@@ -129,7 +129,7 @@ def _run(command: str, given: Namespace) -> int:
     except KeyboardInterrupt:
         print("Interrupted before the run began.", file=sys.stderr)
         return STOPPED
-    if trainer.step < trainer.args.max_steps:
+    if not trainer.is_over:
         own = f" --code {given.code}" if given.code else ""
         print(f"Stopped after step {trainer.step}. Go on with: bambino {command} --resume {recipe.output_dir}{own}")
         return STOPPED

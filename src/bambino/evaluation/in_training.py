@@ -44,19 +44,24 @@ def measures_of(args: Recipe, *, parent: Speaker | None = None, dataset: list[st
 
 def _texts(args: Recipe) -> list[BitsPerByte]:
     config, text = args.evaluation, args.text
+    wanted = [(name, name, config.split) for name in config.texts]
+    wanted += [
+        (f"{name}/dev", name, "dev") for name in config.texts if args.stopping_metric == f"bits_per_byte/{name}/dev"
+    ]
     found = []
-    for name, sources in config.texts.items():
+    for measure, name, split in wanted:
+        sources = config.texts[name]
         lines = load_heldout(
             sources,
             heldout_every=text.heldout_every,
-            split=config.split,
+            split=split,
             max_lines=config.max_lines,
             jsonl_field=text.jsonl_field,
         )
-        about: dict[str, Any] = {"split": config.split}
+        about: dict[str, Any] = {"split": split}
         if text.heldout_every is None and _heard(args) & _paths(sources):
             about["trained_on"] = True
-        found.append(BitsPerByte(name, lines, about))
+        found.append(BitsPerByte(measure, lines, about))
     return found
 
 

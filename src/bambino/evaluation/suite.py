@@ -27,7 +27,6 @@ from bambino.evaluation.minimal_pairs import MinimalPairs
 from bambino.evaluation.pair_files import PairSet, load_pair_set
 from bambino.evaluation.plan import Plan
 from bambino.evaluation.speech.continuations import SpeechSettings
-from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.pro_drop import overt_subjects
 from bambino.evaluation.speech.speech import Speech, Spoken
 from bambino.evaluation.subject import Subject, subject_of
@@ -40,6 +39,7 @@ from bambino.runs.provenance import environment
 from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
+from bambino.text.language_id import LanguageIdentifier
 from bambino.text.lines import load_corpus, load_heldout
 
 

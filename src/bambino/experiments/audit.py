@@ -23,7 +23,7 @@ from bambino.analysis.reward_audit import (
     preferences,
     rank_correlation,
 )
-from bambino.errors import TextError
+from bambino.errors import RecipeError, TextError
 from bambino.evaluation.pair_files import load_pair_set
 from bambino.experiments.audit_texts import FEWEST, Continuation, continuation, corrupted, made_worse, members, said
 from bambino.feedback.rewards import Kind, Moment, Reward, StatefulReward, answer_of, is_dead, reward_name
@@ -80,11 +80,20 @@ def audit(recipe: Recipe, plan: AuditPlan, rewards: Sequence[Reward] | None = No
 
 
 def made_kinds(recipe: Recipe) -> list[Kind]:
-    """The kinds of feedback at work, whatever phase they are for, each with a weight of 1: it is looked at alone."""
+    """The kinds of feedback that give numbers, whatever phase they are for, each with a weight of 1: it is looked at
+    alone.
+
+    Raises:
+        RecipeError: none of the recipe's does.
+    """
     kinds = recipe.feedback or {"parent_perplexity": ParentPerplexityConfig()}
     has_parent = recipe.parent.model is not None or any(config.needs_parent for config in kinds.values())
     parent = open_speaker(recipe.parent, "parent") if has_parent else None
-    return [Kind(name, config.make(parent), config.for_) for name, config in kinds.items()]
+    made = [Kind(name, config.make(parent), config.for_) for name, config in kinds.items()]
+    graders = [kind for kind in made if callable(kind.reward)]  # recasts and targets grade nothing
+    if not graders:
+        raise RecipeError("feedback", f"feedback: {', '.join(kinds)} gives no numbers, so there is nothing to audit.")
+    return graders
 
 
 def audit_kind(kind: Kind, material: Material, seed: int) -> KindAudit:

@@ -41,8 +41,8 @@ def read_results(folder: Path) -> dict[str, Result]:
 
 
 def value_of(result: Result, metric: str) -> float:
-    """A metric at the end of a run, or one of its costs (`total/flops`); NaN where it has none, or not a number."""
-    row = result["evaluations"][-1] if result["evaluations"] else {}
+    """A metric of the model that a run left, or one of its costs (`total/flops`); NaN where there is no number."""
+    row: dict[str, Any] = next((row for row in result["evaluations"] if row["step"] == result["model_step"]), {})
     value = row.get(f"eval/{metric}", result["costs"].get(metric))
     return math.nan if value is None else float(value)
 

@@ -172,6 +172,11 @@ def stopped(status: int) -> bool:
     return status in (130, -15)
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def workers_for(recipes: Iterator[Recipe], cores: int) -> int:
     """As many runs at a time as there are cores, and as half of the machine's memory has room for."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

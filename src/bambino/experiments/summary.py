@@ -101,6 +101,7 @@ def summarize(run: RunRecord) -> dict[str, Any]:
         "made_of": {part: run.data.get(part) for part in MADE_OF},
         "settings": different(run.settings, Recipe().to_dict()),
         "environment": run.environment,
+        "model_step": _model_step(run),
         "evaluations": evaluations,
         "batches": "".join(f"{row['clm/batch'] & 255:02x}" for row in hearing if "clm/batch" in row),
         "clm_means": means([{k: v for k, v in row.items() if k != "clm/batch"} for row in hearing], "clm/"),
@@ -110,6 +111,14 @@ def summarize(run: RunRecord) -> dict[str, Any]:
         "words": run.word_account,
         "utterances": {str(age): [row for row in said if row["step"] == age][:10] for age in ages},
     }
+
+
+def _model_step(run: RunRecord) -> int | None:
+    """The step of the evaluation that tells of `model/`: the best, where its weights were kept, else the last."""
+    last = run.evaluations[-1] if run.evaluations else {}
+    if "best/step" in last and run.settings["early_stopping"]["keep_best"]:
+        return int(last["best/step"])
+    return last.get("step")
 
 
 def main() -> None:

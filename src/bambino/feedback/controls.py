@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bambino.recipe.settings import FeedbackConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class ConstantConfig(FeedbackConfig):
     """A control: the same number for every utterance."""
 
     section: ClassVar[str] = "feedback.constant"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     value: float = 1.0
     """What every utterance earns."""
@@ -32,6 +33,7 @@ class RandomConfig(FeedbackConfig):
     """A control: numbers drawn evenly from 0 to 1, by the run's seed and the step."""
 
     section: ClassVar[str] = "feedback.random"
+    babylm: ClassVar[BabyLMRule] = "allowed"
 
     def make(self, parent: object) -> Any:
         """The feedback itself; it needs no parent."""

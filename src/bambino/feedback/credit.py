@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
@@ -66,13 +67,42 @@ def centred_returns(
     return less_mean(result, answers).to(rollout.log_probs.device)
 
 
+@dataclass(frozen=True)
+class SaidTokens:
+    """The tokens of an utterance as they were sampled, and where they lie in its text."""
+
+    bounds: list[int]
+    """Token u is bytes bounds[u] .. bounds[u + 1] - 1 of the utterance's text; special tokens, EOS too, have no bytes.
+    The first bound is 0, but where a character begins in the prompt and ends in the utterance."""
+    log_probs: list[float]
+    """Of each token under the policy that it was sampled from, in nats."""
+
+
+def said_tokens(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> list[SaidTokens]:
+    """The tokens of each utterance of a rollout."""
+    prompts, log_probs, lengths = (
+        to_text(rollout, tokenizer).prompts,
+        rollout.log_probs.tolist(),
+        rollout.is_real.sum(1),
+    )
+    return [
+        SaidTokens(utterance_bounds(rollout, i, prompt, tokenizer), log_probs[i][:length])
+        for i, (prompt, length) in enumerate(zip(prompts, lengths.tolist(), strict=True))
+    ]
+
+
 def utterance_ends(rollout: Rollout, row: int, prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """For each real token of an utterance, the byte of the utterance's text before which it ends."""
+    return utterance_bounds(rollout, row, prompt, tokenizer)[1:]
+
+
+def utterance_bounds(rollout: Rollout, row: int, prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The byte of the utterance's text at which its first real token begins, and those before which each one ends."""
     before = rollout.prompts.input_ids[row][rollout.prompts.is_real[row]].tolist()
     said = rollout.utterance_ids[row][rollout.is_real[row]].tolist()
     lengths = [len(piece) for piece in token_bytes(tokenizer, before + said)]
     begins = len(prompt.encode("utf-8"))
-    return [end - begins for end in accumulate(lengths)][len(before) :]
+    return [end - begins for end in accumulate(lengths, initial=0)][len(before) :]
 
 
 def _token_spans(

@@ -1,13 +1,14 @@
 """Rewards: texts in, feedback out, by TRL's signature.
 
     reward(prompts=..., completions=..., texts=..., has_ended=..., log_extra=..., log_metric=..., read=...,
-           seed=..., step=...) -> list[float], or `Scores`, or `Spans`
+           seed=..., step=..., tokens=...) -> list[float], or `Scores`, or `Spans`
 
 `texts[i]` is prompt and utterance decoded together (`prompts[i] + completions[i]`). `log_extra(column, values)` adds
 a column to utterances.jsonl, `log_metric(name, value)` a number to the step's metrics, `read(lm, tokens)` counts what a
-model read. `seed` is the run's and `step` the step's number, for a reward that draws (`randomness.py`). A plain TRL
-reward function `f(prompts, completions, **kwargs)` works as it is; None in place of a score says that it has none for
-an utterance.
+model read. `seed` is the run's and `step` the step's number, for a reward that draws (`randomness.py`). `tokens()`
+gives each utterance's tokens, where they lie in it, and their log-probs (`credit.SaidTokens`); it is None for text that
+was not sampled from the baby just now. A plain TRL reward function `f(prompts, completions, **kwargs)` works as it is;
+None in place of a score says that it has none for an utterance.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from transformers import PreTrainedModel
 
 from bambino.errors import RewardError
 from bambino.feedback.answers import Scores, Spans
+from bambino.feedback.credit import SaidTokens
 from bambino.speaking.utterances import Utterances
 
 
@@ -76,9 +78,16 @@ class Answer:
 
 
 def answer_of(
-    kinds: Sequence[Kind], said: Utterances, read: Callable[[PreTrainedModel, int], None], at: Moment
+    kinds: Sequence[Kind],
+    said: Utterances,
+    read: Callable[[PreTrainedModel, int], None],
+    at: Moment,
+    tokens: Callable[[], list[SaidTokens]] | None = None,
 ) -> Answer:
     """Let every kind answer what was said.
+
+    Args:
+        tokens: gives the utterances' tokens, for a kind that asks.
 
     Raises:
         RewardError: a reward or one of its columns has not one value per utterance, or a score is no number.
@@ -96,6 +105,7 @@ def answer_of(
             read=read,
             seed=at.seed,
             step=at.step,
+            tokens=tokens,
         )
         feedback = _spans(kind.name, given, count) if isinstance(given, Spans) else _scores(kind.name, given, count)
         totals = _totals(feedback)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bambino.feedback.needed_parent import the_parent
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Positive
-from bambino.recipe.settings import FeedbackConfig, RolloutConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig, RolloutConfig
 
 if TYPE_CHECKING:
     from bambino.feedback.preferences import BestOfK, RecastOverUtterance
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class RecastsConfig(FeedbackConfig):
     """What all recasts have: text that the baby hears after a prompt, by cross-entropy."""
+
+    babylm: ClassVar[BabyLMRule] = "text_counts"
 
     for_: Literal["recast", "clm"] = "recast"
     """recast: steps of their own. clm: some recasts beside the lines of each clm step, in the same update."""
@@ -75,6 +77,7 @@ class PreferencesConfig(FeedbackConfig):
 class RecastOverUtteranceConfig(PreferencesConfig):
     """What the parent says after a prompt is better than what the baby said."""
 
+    babylm: ClassVar[BabyLMRule] = "text_counts"
     section: ClassVar[str] = "feedback.recast_over_utterance"
 
     max_new_tokens: AtLeastOne = 16
@@ -95,6 +98,7 @@ class BestOfKConfig(PreferencesConfig):
     """Of several utterances after one prompt the one that the parent finds likeliest, per parent token, is better than
     the one that it finds least likely."""
 
+    babylm: ClassVar[BabyLMRule] = "allowed"
     section: ClassVar[str] = "feedback.best_of_k"
 
     k: AtLeastTwo = 4

@@ -40,9 +40,11 @@ class CLMPhase:
         return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
 
     def beside(self, at: Place) -> tuple[list[Term], Row]:
-        """What is heard beside the lines: lines of L1, recasts; and metrics of it."""
-        replayed = None if self.tools.replay is None else self.tools.replay.batch(at.nth)
-        terms = [] if replayed is None else [heard(replayed, name="replay")]
+        """What is heard beside the lines: lines of L1, the first baby's own, recasts; and metrics of it."""
+        dreaming = self.tools.dreaming
+        streams = {"replay": self.tools.replay, "dream": None if dreaming is None else dreaming.heard}
+        batches = {name: stream.batch(at.nth) for name, stream in streams.items() if stream is not None}
+        terms = [heard(batch, name=name) for name, batch in batches.items() if batch is not None]
         if self.recasting is None:
             return terms, {}
         recasts, metrics = self.recasting.beside(at)

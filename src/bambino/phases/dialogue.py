@@ -6,6 +6,7 @@ Dropout is off, so that the policy that was sampled is the policy that is scored
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -15,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import TrainingError
 from bambino.feedback.answers import Scores, Spans
-from bambino.feedback.credit import credit
+from bambino.feedback.credit import credit, said_tokens
 from bambino.feedback.rewards import Answer, Kind, Moment, StatefulReward, answer_of, is_dead
 from bambino.models.reference import Reference
 from bambino.phases.phase import State, Tools
@@ -58,7 +59,8 @@ def be_answered(
         said = to_text(rollout, tools.tokenizer)
         tools.costs.written("people", said.prompts)
         tools.costs.written("baby", said.completions)
-        answer = answer_of(kinds, said, tools.costs.read, Moment(tools.recipe.seed, at.step))
+        moment, tokens = Moment(tools.recipe.seed, at.step), partial(said_tokens, rollout, tools.tokenizer)
+        answer = answer_of(kinds, said, tools.costs.read, moment, tokens)
         earned = sum(
             (kind.weight * carry(feedback, rollout, tools.tokenizer) for kind, feedback in answer.by_kind),
             torch.zeros_like(rollout.log_probs),

@@ -18,6 +18,7 @@ from bambino.recipe.schedule import Place, Schedule
 from bambino.recipe.settings import Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
+from bambino.speaking.dreams import Dreaming
 from bambino.speaking.speaker import Speaker
 from bambino.text.replay import ReplayStream
 from bambino.text.streams import Streams
@@ -81,6 +82,8 @@ class Tools:
     log: RunLog
     replay: ReplayStream | None = None
     """What the baby hears of L1 beside L2."""
+    dreaming: Dreaming | None = None
+    """What it hears of its own beside L2: texts of the first baby."""
 
     def feedback_for(self, phase: str) -> list[Kind]:
         """The kinds of feedback that a phase learns from."""

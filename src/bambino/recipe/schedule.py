@@ -90,8 +90,8 @@ def learning_rate(config: PhaseConfig, update: int, total_updates: int) -> float
     if update < config.warmup_updates:
         return config.learning_rate * (update + 1) / config.warmup_updates
     done = (update - config.warmup_updates) / max(1, total_updates - config.warmup_updates)
-    if config.lr_scheduler_type == "linear":
-        return config.learning_rate * max(0.0, 1.0 - done)
-    if config.lr_scheduler_type == "cosine":
-        return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-    return config.learning_rate
+    if config.lr_scheduler_type == "constant":
+        return config.learning_rate
+    is_linear, floor = config.lr_scheduler_type == "linear", config.min_lr_share
+    left = max(0.0, 1.0 - done) if is_linear else 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+    return config.learning_rate * (floor + (1.0 - floor) * left)

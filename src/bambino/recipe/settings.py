@@ -25,6 +25,7 @@ from bambino.recipe.checks import (
     Settings,
     Share,
 )
+from bambino.recipe.metrics import direction_of
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,30 @@ class ReplayConfig(Settings):
     """The share at the last clm step, reached linearly; null: it stays as it is."""
 
 
+@dataclass(frozen=True)
+class DreamingConfig(Settings):
+    """The first baby's own texts, heard beside L2, so that it keeps its first language without a text of it."""
+
+    section: ClassVar[str] = "dreaming"
+
+    share: NotNegative = 0.0
+    """Dreams beside each L2 line of a clm step, as replay.share: 0.25 adds 8 to 32. 0: no dreaming."""
+    last_share: NotNegative | None = None
+    """The share at the last clm step, reached linearly; null: it stays as it is."""
+    texts: AtLeastOne = 1000
+    """Dreams that the first baby samples after BOS, once, before the first step; they are heard again and again."""
+    max_new_tokens: AtLeastOne = 64
+    """Longest dream, in baby tokens."""
+    temperature: Positive = 1.0
+    """Sampling temperature of dreams."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Sample dreams among the fewest tokens that hold this probability; null: among all."""
+
+    @property
+    def is_on(self) -> bool:
+        return self.share > 0 or bool(self.last_share)
+
+
 SIZES = {"1m": (128, 4, 4), "5m": (256, 6, 4), "14m": (384, 8, 6), "125m": (768, 12, 12)}
 """Name -> hidden size, layers, heads; named after the parameters they make (embeddings left out, but for 125m)."""
 
@@ -191,7 +216,9 @@ class PhaseConfig(Settings):
     learning_rate: Positive = 1.41e-5
     """Peak learning rate of this phase."""
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = "constant"
-    """From the peak, after warm-up: stay, or fall to zero over this phase's updates."""
+    """From the peak, after warm-up: stay, or fall to min_lr_share over this phase's updates."""
+    min_lr_share: Share = 0.0
+    """What linear and cosine fall to, as a share of the peak: 0.1 leaves a tenth of it."""
     warmup_updates: Count = 0
     """Updates over which the learning rate rises linearly to its peak."""
     weight_decay: NotNegative = 0.0
@@ -420,6 +447,30 @@ class EvaluationConfig(Settings):
 
 
 @dataclass(frozen=True)
+class EarlyStoppingConfig(Settings):
+    """Which evaluation counts: the last, or the best on text of its own, the dev half of the held-out lines."""
+
+    section: ClassVar[str] = "early_stopping"
+
+    metric: str | None = None
+    """What evaluations are compared by, as in their rows without eval/: bits_per_byte/it (always of the dev half, also
+    where evaluation.split is another), pairs/NAME, tasks/NAME. Lower is better for bits_per_byte and
+    speech/log_perplexity, higher for pairs and tasks; null: the last evaluation counts."""
+    patience: AtLeastOne | None = None
+    """Stop after so many evaluations in a row that are not better than the best before; null: do not stop."""
+    keep_best: bool = True
+    """At the end take the baby's weights back to those of the best evaluation: `model/` holds them; false: the last."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.metric is not None:
+            known = "Use bits_per_byte/NAME, pairs/NAME, tasks/NAME or speech/log_perplexity/baby."
+            self.require(direction_of(self.metric) is not None, "metric", f"has no better direction. {known}")
+        way_out = "has nothing to wait for. Give early_stopping.metric, such as bits_per_byte/it."
+        self.require(self.patience is None or self.metric is not None, "patience", way_out)
+
+
+@dataclass(frozen=True)
 class Recipe(Settings):
     """All settings of a run."""
 
@@ -430,8 +481,8 @@ class Recipe(Settings):
     max_steps: Count = 180_000
     """Steps of Algorithm 1; a step consumes one batch."""
     passes: Positive | None = None
-    """In place of max_steps, which it wins over: how often the baby hears its text. The run has
-    ceil(lines * passes / batch_size) clm steps and the other phases' steps that the cycle puts between and after them;
+    """How often the baby hears its text; where given it counts, and max_steps does not. The run has
+    ceil(lines * passes / batch_size) clm steps, and the other phases' steps that the cycle puts between and after them;
     null: max_steps counts."""
     batch_size: AtLeastOne = 32
     """Lines (or packed rows) per step."""
@@ -458,6 +509,8 @@ class Recipe(Settings):
     """The L2 text that the baby hears (clm) and that its prompts are cut from (ppo)."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """L1 text beside it."""
+    dreaming: DreamingConfig = field(default_factory=DreamingConfig)
+    """The first baby's own texts beside it."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """Which phase each step belongs to."""
     clm: CLMConfig = field(default_factory=CLMConfig)
@@ -480,8 +533,12 @@ class Recipe(Settings):
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """What is measured during training: at step 0, at every interval, at the end."""
 
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    """Which evaluation counts: the last, or the best; and when the run is over before its last step."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_early_stopping()
         has_clm = self.passes is None or "clm" in self.schedule.cycle
         self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
@@ -508,6 +565,27 @@ class Recipe(Settings):
     @property
     def uses_ppo(self) -> bool:
         return "ppo" in self.schedule.phases
+
+    @property
+    def stopping_metric(self) -> str | None:
+        """What early stopping goes by: of bits per byte, those of the dev half of the held-out lines."""
+        metric = self.early_stopping.metric
+        is_of_text = metric is not None and metric.startswith("bits_per_byte/")
+        return f"{metric}/dev" if is_of_text and self.evaluation.split != "dev" else metric
+
+    def _check_early_stopping(self) -> None:
+        """What early stopping goes by is measured."""
+        if self.early_stopping.metric is None:
+            return
+        group, _, name = self.early_stopping.metric.partition("/")
+        measured = {"bits_per_byte": "texts", "pairs": "pairs", "tasks": "tasks"}
+        if self.evaluation.eval_steps is None:
+            way_out = "needs evaluations. Give evaluation.eval_steps."
+            self.early_stopping.require(False, "metric", way_out)
+        if group in measured:
+            names = getattr(self.evaluation, measured[group])
+            there = f"is not measured: evaluation.{measured[group]} names {', '.join(names) or 'none'}."
+            self.early_stopping.require(name in names, "metric", there)
 
     @staticmethod
     def _require_divisor(key: str, value: int, of_key: str, of: int) -> None:

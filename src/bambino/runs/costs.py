@@ -39,7 +39,8 @@ class Costs:
         """The baby learned from text: a forward and a backward over so many tokens, the LM head on `targets`.
 
         Args:
-            what: names the totals: clm_tokens and words_heard are L2, replay_tokens and words_replayed L1.
+            what: names the totals: clm_tokens and words_heard are L2, replay_tokens and words_replayed L1, dream_tokens
+                the first baby's own.
             words: that begin in these tokens; None: they were counted when they were `written`.
         """
         self.totals[f"{what}_tokens"] += tokens

@@ -6,6 +6,7 @@ data.json            what the run is made of: per text source hash, lines kept, 
                      sha256 of models, tokenizers and evaluation files; names of the rewards
 metrics.jsonl        a row per step, a row per evaluation
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
+dreams.jsonl         with dreaming: the first baby's own texts, written once
 constants/           what never changes, written once: the first baby's weights, where it is the reference
 checkpoints/         see checkpoint.py
 model/               the trained baby
@@ -21,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from bambino.errors import RunDirectoryError
 from bambino.files import JsonLinesLog, fsync, write_atomically, write_json
-from bambino.runs.names import NEWBORN
+from bambino.runs.names import DREAMS, NEWBORN
 
 FORMAT = 2
 """Of run directories, in data.json. 1 (which had no number) can be read and compared, not resumed."""
@@ -32,7 +33,7 @@ LOCK = ".lock"
 OWN_FOLDERS = ("checkpoints", "constants", NEWBORN)
 
 
-OWN_FILES = ("metrics.jsonl", "utterances.jsonl", "data.json", "environment.json", "failure.json")
+OWN_FILES = ("metrics.jsonl", "utterances.jsonl", "data.json", "environment.json", "failure.json", DREAMS)
 
 
 OWN_NAMES = (*OWN_FOLDERS, "model", *OWN_FILES)
@@ -59,6 +60,10 @@ class RunDirectory:
     @property
     def constants(self) -> Path:
         return self.path / "constants"
+
+    @property
+    def dreams(self) -> Path:
+        return self.path / DREAMS
 
     @property
     def recipe(self) -> Path:

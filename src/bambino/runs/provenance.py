@@ -28,6 +28,7 @@ MADE_OF = {
     "clm": ("text.sources", "The text"),
     "prompts": ("text.prompt_sources", "The text of prompts"),
     "replay": ("replay.sources", "The text of replay"),
+    "dreaming": ("dreaming", "dreams.jsonl"),
     "baby": ("baby.model", "The baby"),
     "baby_tokenizer": ("baby.model", "The baby's tokenizer"),
     "parent": ("parent.model", "The parent"),

@@ -135,7 +135,7 @@ def row_log_probs(lm: PreTrainedModel, rows: list[list[int]], counted: list[np.n
         scores = token_log_probs(lm, batch, is_wanted)[batch.is_real].cpu().double().numpy()
         result[np.concatenate([np.arange(starts[i], starts[i + 1]) for i in group])] = scores
 
-    _for_each_group(lm, read, [len(row) for row in rows])
+    for_each_group(lm, read, [len(row) for row in rows])
     return result
 
 
@@ -162,12 +162,12 @@ def _log_probs_on_trees(lm: PreTrainedModel, forest: Forest, is_counted: np.ndar
         needed_states, state_of_each, tokens = on_device
         scores[here] = log_probs_at(lm, states[needed_states], state_of_each, tokens).cpu().double().numpy()
 
-    _for_each_group(lm, read, [len(tree.ids) for tree in forest.trees])
+    for_each_group(lm, read, [len(tree.ids) for tree in forest.trees])
     by_token: np.ndarray = scores[forest.edge_of]
     return by_token
 
 
-def _for_each_group(lm: PreTrainedModel, read: Callable[[list[int]], None], lengths: list[int]) -> None:
+def for_each_group(lm: PreTrainedModel, read: Callable[[list[int]], None], lengths: list[int]) -> None:
     """Read all rows in groups of similar length."""
     groups = list(_groups(sorted(range(len(lengths)), key=lengths.__getitem__), lengths))
     with prepacked(lm) if sum(lengths) >= WORTH_PREPACKING else nullcontext():

@@ -29,13 +29,20 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[byte
     return _by_decoding(tokenizer, ids, text)
 
 
+def pieces_of(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[bytes]:
+    """The bytes of each id by itself, a space before it included; special tokens have none."""
+    pieces = _byte_level(tokenizer, ids)
+    return _written(tokenizer, ids) if pieces is None else pieces
+
+
 def _byte_level(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[bytes] | None:
     """Pieces written in GPT-2's alphabet, a character a byte; None where some piece is not."""
     alphabet, pieces = _alphabet(), []
+    special, added = set(tokenizer.all_special_ids), tokenizer.added_tokens_decoder
     for token, written in zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True):
-        if token in tokenizer.all_special_ids:
+        if token in special:
             pieces.append(b"")
-        elif token in tokenizer.added_tokens_decoder:
+        elif token in added:
             pieces.append(written.encode("utf-8"))
         elif all(character in alphabet for character in written):
             pieces.append(bytes(alphabet[character] for character in written))
@@ -46,18 +53,24 @@ def _byte_level(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[byte
 
 def _sentence_pieces(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[bytes]:
     """Pieces with a lower bar for a space, single bytes as <0x41>; a space before the first word may be left out."""
-    pieces = []
+    pieces = _written(tokenizer, ids)
+    first = next((i for i, piece in enumerate(pieces) if piece), None)
+    if first is not None and pieces[first][:1] == b" " and not _decoded(tokenizer, ids).startswith(" "):
+        pieces[first] = pieces[first][1:]
+    return pieces
+
+
+def _written(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[bytes]:
+    """Pieces as they are written, a lower bar for a space and <0x41> for a byte; nothing left out."""
+    pieces, special = [], set(tokenizer.all_special_ids)
     for token, written in zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True):
         byte = _FALLBACK.fullmatch(written)
-        if token in tokenizer.all_special_ids:
+        if token in special:
             pieces.append(b"")
         elif byte is not None:
             pieces.append(bytes([int(byte.group(1), 16)]))
         else:
             pieces.append(written.replace(_SPACE, " ").encode("utf-8"))
-    first = next((i for i, piece in enumerate(pieces) if piece), None)
-    if first is not None and pieces[first][:1] == b" " and not _decoded(tokenizer, ids).startswith(" "):
-        pieces[first] = pieces[first][1:]
     return pieces
 
 

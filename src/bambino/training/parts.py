@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +19,13 @@ from bambino.models.participants import ModelLike
 from bambino.phases.phase import MakePhase, Phase, Tools
 from bambino.recipe.schedule import steps_for
 from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
+from bambino.runs.costs import Costs
+from bambino.runs.directory import holds_run
+from bambino.runs.names import DREAMS
+from bambino.speaking.dreams import Dreaming, dream, dreaming_of, load_dreams
 from bambino.speaking.speaker import Speaker
 from bambino.text.streams import Streams
+from bambino.training.best import BestSoFar
 
 REWARDED = ("ppo", "reinforce")
 """Phases that learn from rewards; they cannot do without."""
@@ -51,6 +57,12 @@ def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:
     batches = args.passes * streams.clm.epoch_size / args.batch_size
     wanted = max(1, math.ceil(batches - 1e-9))  # so that 0.1 * 30 is 3
     return replace(args, max_steps=steps_for(args.schedule, "clm", wanted))
+
+
+def best_of(args: Recipe) -> BestSoFar | None:
+    """What keeps the best evaluation, where the recipe goes by it."""
+    metric = args.stopping_metric
+    return None if metric is None else BestSoFar(args.early_stopping, metric)
 
 
 def phases_of(args: Recipe, known: Mapping[str, MakePhase]) -> dict[str, MakePhase]:
@@ -89,6 +101,7 @@ def heard_and_answered(tools: Tools) -> dict[str, Any]:
     return {
         **tools.streams.manifest,
         "replay": None if tools.replay is None else tools.replay.manifest,
+        "dreaming": None if tools.dreaming is None else tools.dreaming.dreams.manifest,
         "rewards": [kind.name for kind in tools.kinds],
         "babylm": {name: config.babylm for name, config in feedback_of(tools.recipe).items()},
     }
@@ -119,6 +132,23 @@ def speaker_of(
 ) -> Speaker | None:
     """A model and its tokenizer on the device; None where there is none."""
     return None if lm is None or tokenizer is None else Speaker(lm.to(device), tokenizer)
+
+
+def dreaming_for(
+    args: Recipe, baby: Speaker, costs: Costs, *, seed: int, batch_size: int, steps: int
+) -> Dreaming | None:
+    """What is heard of the first baby's own texts: those of the run that goes on, else new ones; None: nothing is."""
+    if not args.dreaming.is_on:
+        return None
+    path = Path(args.output_dir).expanduser() / DREAMS
+    if holds_run(args.output_dir) and path.exists():
+        dreams = load_dreams(path)
+    else:
+        with costs.time("dreaming"):
+            dreams = dream(baby, args.dreaming, seed=seed)
+    rule = args.text.heldout_every
+    sizes = {"batch_size": batch_size, "steps": steps}
+    return dreaming_of(dreams, args.dreaming, baby.tokenizer, seed=seed, heldout_every=rule, **sizes)
 
 
 def accelerator_of(args: Recipe) -> Accelerator:

@@ -21,6 +21,7 @@ from bambino.runs import checkpoint
 from bambino.runs.directory import FORMAT, RunDirectory, holds_run
 from bambino.runs.log import Row
 from bambino.runs.provenance import check_same_run, environment, note_environment
+from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
 from bambino.training.parts import heard_and_answered
 from bambino.training.publishing import Publisher
@@ -63,7 +64,8 @@ class Session:
             self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
             yield
             self._save_checkpoint()
-            if self.state.step >= self.args.max_steps:
+            if self.is_over:
+                self.state.take_best()
                 write_folder(self.run.model, self.publisher.write)
         except TrainingError as error:
             self._explain(error)
@@ -82,6 +84,12 @@ class Session:
             self._evaluate()
         if self.state.step % self.args.save_steps == 0 and not is_last:
             self._save_checkpoint()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or early stopping has waited long enough."""
+        best = self.state.best
+        return self.state.step >= self.args.max_steps or (best is not None and best.is_waited_for_enough)
 
     def measured(self) -> tuple[dict[str, float], list[Row]]:
         """Every score of every measure, and what the baby said."""
@@ -128,10 +136,18 @@ class Session:
                 "Make a new BambinoTrainer to start again."
             )
         self.state.begin(self.run.constants)
+        if self.tools.dreaming is not None:
+            self._keep(self.tools.dreaming.dreams)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
         if self.args.evaluation.eval_steps is not None:
             self._evaluate()
+
+    def _keep(self, dreams: Dreams) -> None:
+        """Store the first baby's own texts, and count what they cost."""
+        dreams.save(self.run.dreams)
+        self.state.costs.written("first_baby", [dream.text for dream in dreams.all])
+        self.state.costs.computed(self.state.learner.baby.lm, dreams.tokens, dreams.tokens)
 
     def _go_on(self, path: Path | None) -> None:
         """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
@@ -154,9 +170,17 @@ class Session:
         with self.state.costs.time("evaluation"):
             metrics, said = self.measured()
         self.state.last_evaluation, self.state.evaluated_at = metrics, self.state.step
-        self.log.evaluation(self.state.step, metrics)
+        self.log.evaluation(self.state.step, metrics | self._compared(metrics))
         if said:
             self.log.utterances("evaluation", self.state.step, said)
+
+    def _compared(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Take an evaluation into account where the best counts; which one is the best so far, for its row."""
+        best = self.state.best
+        if best is None:
+            return {}
+        best.take(self.state.step, metrics, self.state.published)
+        return {} if best.step is None else {"best/step": best.step}
 
     def _save_checkpoint(self) -> None:
         if self._saved_step == self.state.step:

@@ -25,6 +25,7 @@ from bambino.phases.phase import Phase, State
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.checkpoint import Checkpoint
 from bambino.runs.costs import Costs
+from bambino.training.best import BestSoFar
 
 
 @dataclass
@@ -39,11 +40,13 @@ class RunState:
     step: int = 0
     """Steps done."""
     last_evaluation: dict[str, float] = field(default_factory=dict)
-    """Metrics of the last evaluation; empty before it."""
+    """Metrics of the last evaluation; empty before it. At a run's end, of the best where its weights were kept."""
     evaluated_at: int = 0
-    """Steps done at the last evaluation."""
+    """Steps done at that evaluation."""
     has_begun: bool = False
     """Whether the baby may have moved since the trainer was made, so that it could not begin again."""
+    best: BestSoFar | None = None
+    """The best evaluation so far, where the recipe goes by it."""
     _digests: dict[str, str] = field(default_factory=dict)
     """Phase -> sha256 of the file of its constants."""
 
@@ -87,11 +90,13 @@ class RunState:
         if learner.kept_gradient is not None:
             names = [name for name, _ in learner.baby.lm.named_parameters()]
             tensors["kept_gradient"] = dict(zip(names, learner.kept_gradient, strict=True))
+        if self.best is not None and self.best.weights:
+            tensors["best"] = self.best.weights
         return tensors
 
     def numbers(self) -> dict[str, Any]:
         """The rest, for state.json."""
-        return {
+        numbers = {
             "step": self.step,
             "phases": {name: state.numbers for name, state in self._states().items()},
             "constants": self._digests,
@@ -99,6 +104,13 @@ class RunState:
             "last_evaluation": finite(self.last_evaluation),
             "evaluated_at": self.evaluated_at,
         }
+        return numbers if self.best is None else {**numbers, "best": self.best.numbers()}
+
+    def take_best(self) -> None:
+        """At a run's end: the weights of the best evaluation, and what it found, where they were kept."""
+        best = self.best
+        if best is not None and best.step is not None and best.put_back(self.published):
+            self.last_evaluation, self.evaluated_at = best.evaluation, best.step
 
     def restore(self, found: Checkpoint, folder: Path) -> None:
         """Put everything back as the checkpoint has it.
@@ -115,6 +127,8 @@ class RunState:
         self.costs.restore(numbers["totals"])
         self.last_evaluation = {k: math.nan if v is None else v for k, v in numbers["last_evaluation"].items()}
         self.evaluated_at = numbers["evaluated_at"]
+        if self.best is not None:
+            self.best.restore(numbers["best"], found.tensors.get("best", {}))
         learner.optimizers.clear()
         learner.optimizers.load_state(found.tensors)
         weights = load_lm(ModelConfig(str(found.model_path.resolve())), "baby").named_parameters()

@@ -30,10 +30,13 @@ from bambino.recipe.settings import Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
 from bambino.scoring.forward import reads_packed_rows
+from bambino.speaking.speaker import Speaker
 from bambino.text.replay import build_replay
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
+    best_of,
+    dreaming_for,
     feedback_of,
     kinds_of,
     made_of,
@@ -95,7 +98,8 @@ class BambinoTrainer:
         if args.baby.dropout is not None:
             set_dropout(lm, args.baby.dropout)
         speech = args.rollout.prompt_tokens + args.rollout.max_new_tokens
-        check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech})
+        dream = {"dreaming.max_new_tokens": 1 + args.dreaming.max_new_tokens} if args.dreaming.is_on else {}
+        check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech, **dream})
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
         parent_speaker = speaker_of(self.parent, self.parent_processing_class, self.accelerator.device)
         sizes = {"batch_size": args.batch_size, "prompt_tokens": args.rollout.prompt_tokens}
@@ -110,21 +114,18 @@ class BambinoTrainer:
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
         kinds, costs, log = kinds_of(args, reward_funcs, parent_speaker), Costs(), RunLog(on_row)
-        replay = build_replay(
-            args.replay,
-            args.text,
-            self.processing_class,
-            seed=args.seed,
-            batch_size=args.batch_size,
-            steps=self.schedule.count("clm", args.max_steps),
-        )
+        hears = {"seed": args.seed, "batch_size": args.batch_size, "steps": self.schedule.count("clm", args.max_steps)}
+        replay = build_replay(args.replay, args.text, self.processing_class, **hears)
+        dreaming = dreaming_for(args, Speaker(self.baby.lm, self.processing_class), costs, **hears)
         self.tools = Tools(
-            args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log, replay
+            *(args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log),
+            replay=replay,
+            dreaming=dreaming,
         )
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         decay = args.averaging.decay
         average = None if decay is None else AveragedWeights(decay, self.baby.lm)
-        self.state = RunState(learner, self.phases, costs, average)
+        self.state = RunState(learner, self.phases, costs, average, best=best_of(args))
         self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 
@@ -132,6 +133,11 @@ class BambinoTrainer:
     def step(self) -> int:
         """Steps done."""
         return self.state.step
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do: all steps are done, or early_stopping has waited long enough."""
+        return self.session.is_over
 
     @property
     def measures(self) -> list[Measure]:
@@ -149,11 +155,11 @@ class BambinoTrainer:
         never stopped.
 
         Returns:
-            The last evaluation's metrics (empty when nothing was evaluated).
+            The last evaluation's metrics, of the best where its weights were kept (empty when nothing was evaluated).
         """
         try:
             with self.session.hold(resume_from_checkpoint):
-                while self.step < self.args.max_steps and not self.stop_requested:
+                while not self.is_over and not self.stop_requested:
                     self._reseed()
                     at = self.schedule.at(self.step)
                     phase = self.phases[at.phase]

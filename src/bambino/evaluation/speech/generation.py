@@ -6,32 +6,14 @@ everything that asks which words were said uses `words_of`.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from bambino.analysis.statistics import bootstrap, jackknife
 from bambino.measures import Interval, Score
-
-_WORD = re.compile(r"[^\W\d_]+(?:['’](?=[^\W\d_]))?")  # noqa: RUF001
-"""Letters, with the apostrophe that joins them to the next letters: l'uomo is l' and uomo, don't is don' and t."""
-APOSTROPHES = "'’"  # noqa: RUF001
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, casefolded: runs of letters; an elided word keeps its apostrophe (`l'`, `dell'`)."""
-    return [_normal(match.group()) for match in _WORD.finditer(text)]
-
-
-def count_words(lines: Iterable[str]) -> Counter[str]:
-    """How often each word of `words_of` occurs in the lines; each spelling is casefolded once, as corpora are large."""
-    spelled = Counter(word for line in lines for word in _WORD.findall(line))
-    counts: Counter[str] = Counter()
-    for word, count in spelled.items():
-        counts[_normal(word)] += count
-    return counts
+from bambino.text.spelling import WORD, normal, words_after
 
 
 @dataclass(frozen=True)
@@ -55,15 +37,12 @@ class Said:
 
         A word that begins in the prompt and ends after it counts: whoever goes on finishes it.
         """
-        found = [match for match in _WORD.finditer(self.text) if match.end() > len(self.prompt)]
-        if found and not self.has_ended and not self.text[found[-1].end() :].strip(APOSTROPHES):
-            found.pop()
-        return [_normal(match.group()) for match in found]
+        return words_after(self.prompt, self.text, self.has_ended)
 
     @property
     def words_before(self) -> list[str]:
         """The words that the prompt ends: with `words`, all words of the text but one that was cut."""
-        return [_normal(match.group()) for match in _WORD.finditer(self.text) if match.end() <= len(self.prompt)]
+        return [normal(match.group()) for match in WORD.finditer(self.text) if match.end() <= len(self.prompt)]
 
 
 def distinct_n(utterances: Sequence[str], n: int) -> float:
@@ -115,7 +94,3 @@ def variety(said: Sequence[Said], speaker: str, task: str = "speech") -> list[Sc
     ):
         scores.append(Score(f"{task}/{name}/{speaker}", fmean(values), unit, len(texts), bootstrap(values)))
     return scores
-
-
-def _normal(word: str) -> str:
-    return word.replace("’", "'").casefold()  # noqa: RUF001

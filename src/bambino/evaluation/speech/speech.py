@@ -30,11 +30,11 @@ from bambino.evaluation.speech.continuations import (
     prompt_rows,
 )
 from bambino.evaluation.speech.generation import Said, variety
-from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.evaluation.speech.opinion import GAP, Opinion, log_perplexity, opinion, perplexities_of
 from bambino.evaluation.speech.vocabulary import novel_words, spelling, vocabulary
 from bambino.measures import Score, TaskResult
 from bambino.speaking.speaker import Speaker
+from bambino.text.language_id import LanguageIdentifier
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 
 from bambino.analysis.statistics import bootstrap, ratio_of_sums
 from bambino.evaluation.speech.generation import Said
-from bambino.evaluation.speech.language_id import LanguageIdentifier
 from bambino.measures import Score
+from bambino.text.language_id import LanguageIdentifier
 
 PLAUSIBLE_ABOVE = 0.05
 """A novel word is spelled plausibly when it is above this quantile of the novel words that humans wrote."""

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bambino.evaluation.speech.generation import count_words
+from bambino.text.spelling import count_words
 
 START, END = "\x02", "\x03"
 Language = Literal["L1", "L2", "unsure"]

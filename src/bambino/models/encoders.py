@@ -1,0 +1,88 @@
+"""Models that read whole texts, for feedback: sequence classifiers and sentence encoders. Safetensors only, no code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from safetensors import SafetensorError
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from bambino.errors import ModelError
+from bambino.models.loading import is_on_hub
+from bambino.scoring.forward import context_length
+from bambino.text.batches import TokenBatch, pad
+
+BATCH = 32
+"""Texts read at a time."""
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A model that reads whole texts, with its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+    @torch.no_grad()
+    def read(self, texts: list[str]) -> Iterator[tuple[TokenBatch, Any]]:
+        """What the model gives for the texts, batch by batch in order; texts beyond its context are cut."""
+        config, tokenizer = self.model.config, self.tokenizer
+        longest = min(tokenizer.model_max_length, context_length(self.model) or 1 << 30)
+        rows = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
+        has_pad = tokenizer.pad_token_id is not None and getattr(config, "pad_token_id", None) is not None
+        size = BATCH if has_pad else 1
+        for first in range(0, len(rows), size):
+            batch = pad(rows[first : first + size], tokenizer.pad_token_id if has_pad else 0).to(self.model.device)
+            yield batch, self.model(input_ids=batch.input_ids, attention_mask=batch.is_real.long())
+
+
+def open_classifier(source: str, key: str) -> TextModel:
+    """Open a sequence classifier, on the device of this process.
+
+    Args:
+        key: the setting that names it, for messages.
+
+    Raises:
+        ModelError: it is missing, is no classifier, has no safetensors, or lacks weights.
+    """
+    return _open(AutoModelForSequenceClassification, source, key, "a sequence classifier")
+
+
+def open_encoder(source: str, key: str) -> TextModel:
+    """Open a model of which the last hidden states are wanted, on the device of this process.
+
+    Raises:
+        ModelError: as `open_classifier`.
+    """
+    return _open(AutoModel, source, key, "a model of hidden states")
+
+
+def _open(opener: Any, source: str, key: str, what: str) -> TextModel:
+    path = Path(source).expanduser()
+    if not is_on_hub(source) and not (path / "config.json").is_file():
+        raise ModelError(f"{key} = {source}: there is no folder with a config.json. Give a Hugging Face model.")
+    name = source if is_on_hub(source) else str(path)
+    try:
+        model, report = opener.from_pretrained(
+            name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        problem = str(error).strip().split("\n")[0]
+        way_out = "Give a folder with config.json, tokenizer and safetensors, or a hub name."
+        raise ModelError(f"{key} = {source} cannot be opened as {what}: {problem} {way_out}") from None
+    if missing := [weight for weight in sorted(report["missing_keys"]) if "pooler" not in weight]:
+        problem = f"{key} = {source} lacks {len(missing)} weights of {what} ({missing[0]}, ...)"
+        raise ModelError(f"{problem}; they would be random. Is it one, saved whole?")
+    return TextModel(model.eval().requires_grad_(False).to(PartialState().device), tokenizer)
