@@ -288,6 +288,9 @@ def told(outcome: Outcome) -> list[str]:
     return [said["recast"] for said in outcome.recasts]
 
 
+TARGETS = ONLY_CLM | {"feedback.parent_targets.for": "clm"}
+
+
 def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
     """What the parent finds of what baby and human say, by the names it is written under."""
     return [{name: value for name, value in row.items() if "log_perplexity" in name} for row in outcome.evaluations]
@@ -494,6 +497,12 @@ CASES: dict[str, Case] = {
     **feedback_cases("constant", {}),
     "feedback.constant.value": Case([2.0], rewards, {"feedback.constant.for": "ppo"}, [[1.0] * 8, [2.0] * 8]),
     **feedback_cases("random", {}),
+    "feedback.parent_targets.weight": Case([2.0], weights, TARGETS),
+    "feedback.parent_targets.share": Case([0.0, 1.0], weights, TARGETS),
+    "feedback.parent_targets.divergence": Case(["reverse", "mixed"], metric("clm/targets_loss"), TARGETS),
+    "feedback.parent_targets.rule": Case(["cheap"], metric("clm/targets_dropped"), TARGETS),
+    "feedback.parent_targets.max_dropped": Case([0.001, 0.01], metric("clm/targets_skipped"), TARGETS),
+    "feedback.parent_targets.top": Case([2], metric("clm/targets_loss"), TARGETS),
     "evaluation.eval_steps": Case(
         [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
     ),
@@ -680,8 +689,12 @@ def _defaults() -> list[tuple[str, Any]]:
     return tops + [(f"{s}.{written(k)}", v) for s, c in sections.items() for k, v in dataclasses.asdict(c).items()]
 
 
-@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "reinforce.", "feedback."))])
 def is_feedback_after_exposure(setting: str) -> bool:
+    """Whether the setting's runs hear two batches before any feedback; targets and recasts may stand beside the first
+    already."""
+    if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES:
+        return False
+    return CASES[setting].context.get("schedule.cycle") != {"clm": 1} and "targets" not in setting
     """Whether the setting's runs hear two batches before any feedback."""
     if not setting.startswith(("ppo.", "feedback.")) or setting not in CASES:
         return False

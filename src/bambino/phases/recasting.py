@@ -31,7 +31,8 @@ from bambino.speaking.utterances import Utterances, decoded, to_text
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.heldout import is_heldout
 from bambino.text.replay import lines_before
-from bambino.text.tokens import encode_from
+from bambino.text.tokens import encode_with_ends
+from bambino.text.words import words_begun
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class RecastRows:
     batch: TokenBatch
     is_recast: Bool[Tensor, "B T"]
     """True on tokens that end after the prompt, an EOS included."""
+    words: int
+    """Words that begin in these tokens."""
 
     @property
     def targets(self) -> int:
@@ -110,7 +113,10 @@ class Recasting:
             tools.costs.written("baby", said.completions)
         tools.costs.written(self.recaster.written_by, filter(None, recasts.texts))
         tools.log.utterances(self.phase, at.step + 1, _rows(recasts, said))
-        return rows_of(recasts, tokenizer, tools.recipe.text), _metrics(recasts)
+        rows = rows_of(recasts, tokenizer, tools.recipe.text)
+        if rows is not None:
+            tools.costs.heard_words("recast", rows.words)
+        return rows, _metrics(recasts)
 
 
 def rows_of(recasts: Recasts, tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> RecastRows | None:
@@ -125,7 +131,7 @@ def rows_of(recasts: Recasts, tokenizer: PreTrainedTokenizerBase, text: TextConf
     if not rows:
         return None
     batch, is_after = after_prompts(rows)
-    return RecastRows(batch, is_after)
+    return RecastRows(batch, is_after, sum(row.words for row in rows))
 
 
 class RowAfter(NamedTuple):
@@ -134,6 +140,8 @@ class RowAfter(NamedTuple):
     ids: list[int]
     prompt_tokens: int
     """Tokens that end within the prompt, a start token included."""
+    words: int
+    """That begin after the prompt, in what is left of the text."""
 
 
 def encoded_after(
@@ -145,14 +153,15 @@ def encoded_after(
     Args:
         given: prompt, text after it, and whether it ends there, so that EOS follows.
     """
-    wholes, offsets = [prompt + after for prompt, after, _ in given], [len(prompt) for prompt, _, _ in given]
-    encoded = encode_from(tokenizer, wholes, offsets, with_start=text.prepend_bos)
+    wholes = [prompt + after for prompt, after, _ in given]
+    encoded = encode_with_ends(tokenizer, wholes, with_start=text.prepend_bos)
     eos = tokenizer.eos_token_id if text.append_eos else None
     rows: list[RowAfter | None] = []
-    for (ids, counted), (_, _, ended) in zip(encoded, given, strict=True):
+    for (ids, ends), whole, (prompt, _, ended) in zip(encoded, wholes, given, strict=True):
         row = ([*ids, eos] if ended and eos is not None else ids)[: text.max_length]
-        before = max(1, len(ids) - counted)  # nothing predicts a row's first token
-        rows.append(RowAfter(row, before) if before < len(row) else None)
+        before = max(1, sum(end <= len(prompt) for end in ends))  # nothing predicts a row's first token
+        words = sum(words_begun(whole, ends)[before : text.max_length])
+        rows.append(RowAfter(row, before, words) if before < len(row) else None)
     return rows
 
 
