@@ -16,7 +16,7 @@ from bambino import Recipe, load_recipe
 from bambino.cli.main import main
 from bambino.errors import RecipeError, TextError
 from bambino.evaluation.pair_files import Pair
-from bambino.experiments.audit import Material, audit_kind, made_kinds, spoken, together, unmoved
+from bambino.experiments.audit import AuditPlan, Material, audit, audit_kind, made_kinds, spoken, together, unmoved
 from bambino.experiments.audit_texts import (
     SHARES,
     Continuation,
@@ -204,11 +204,14 @@ def test_a_count_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> 
     assert "'0' is no count" in capsys.readouterr().err
 
 
-def test_kinds_that_give_no_numbers_are_left_out(make_recipe: Callable[..., Recipe]) -> None:
-    recipe = make_recipe("--feedback", "{recast: {}, random: {}}", "--schedule.cycle", "{clm: 2, ppo: 1, recast: 1}")
-    assert [kind.name for kind in made_kinds(recipe)] == ["random"]
-    with pytest.raises(RecipeError, match="feedback: recast gives no numbers, so there is nothing to audit"):
-        made_kinds(replace(recipe, feedback={"recast": recipe.feedback["recast"]}))
+def test_kinds_that_grade_no_texts_are_left_out(make_recipe: Callable[..., Recipe]) -> None:
+    recipe = make_recipe("--feedback", "{recast: {}, parent_spans: {}, random: {}}", "--rollout.max_new_tokens", "16")
+    audits, left_out = audit(recipe, AuditPlan(lines=4, utterances=4))
+    assert [one.name for one in audits] == ["random"]
+    assert left_out["recast"] == "it grades no texts"
+    assert "not any text" in left_out["parent_spans"]
+    with pytest.raises(RecipeError, match=r"No kind of feedback can be audited. recast: it grades no texts"):
+        audit(replace(recipe, feedback={"recast": recipe.feedback["recast"]}), AuditPlan(lines=4, utterances=4))
 
 
 def test_kinds_that_are_named_are_audited_whatever_phase_they_are_for(make_recipe: Callable[..., Recipe]) -> None:

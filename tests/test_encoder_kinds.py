@@ -15,8 +15,8 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 from bambino import BambinoTrainer, Recipe
 from bambino.errors import ModelError, RecipeError
 from bambino.feedback.acceptability import Acceptability
+from bambino.feedback.grader_settings import AcceptabilityConfig, RelatednessConfig
 from bambino.feedback.relatedness import Relatedness, mean_pooled
-from bambino.feedback.settings import AcceptabilityConfig, RelatednessConfig
 
 PROMPTS, SAID = ["il gatto", "la", "il cane"], [" vede il mare", " nonna", " "]
 

@@ -12,9 +12,9 @@ from known_models import bigram_lm, word_tokenizer
 
 from bambino.errors import RecipeError
 from bambino.feedback.exploitation_penalty import ExploitationPenalty, copied, repeated, without_repeats
+from bambino.feedback.grader_settings import ExploitationPenaltyConfig
 from bambino.feedback.language_identity import LanguageIdentity, LanguageIdentityConfig
 from bambino.feedback.length import LengthConfig, distance
-from bambino.feedback.settings import ExploitationPenaltyConfig
 from bambino.speaking.speaker import Speaker
 from bambino.text.language_id import LanguageIdentifier
 

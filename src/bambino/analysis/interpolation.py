@@ -75,10 +75,9 @@ def swept(
     Raises:
         CurveError: a measure of which more is neither better nor worse.
     """
-    worse_l1, better_l2 = -direction(l1), direction(l2)
-    start = scores[0.0]
+    l1_sign, l2_sign, start = direction(l1), direction(l2), scores[0.0]
     blends = (
-        Blend(share, found, better_l2 * (found[l2] - start[l2]), worse_l1 * (found[l1] - start[l1]))
+        Blend(share, found, l2_sign * found[l2] - l2_sign * start[l2], l1_sign * start[l1] - l1_sign * found[l1])
         for share, found in sorted(scores.items())
     )
     return Sweep(first, last, l1, l2, measured, tuple(blends), run, seed)

@@ -83,12 +83,14 @@ def _run(given: Namespace) -> int:
 
     quieten_libraries()
     plan = AuditPlan(_pairs(given.pairs), given.other_text, given.lines, given.utterances)
-    audits = audit(recipe, plan, code.rewards)
+    audits, left_out = audit(recipe, plan, code.rewards)
     save_audits(audits, folder / "audit.json")
     write_atomically(folder / "audit.md", markdown(audit_rows(audits, with_intervals=True)))
     save(audit_figure(audits), folder, "audit")
     console = Console()
     console.print(table(turned(audit_rows(audits, with_intervals=False))))
+    for name, reason in left_out.items():
+        console.print(f"{name} is left out: {reason}", highlight=False, markup=False)
     console.print(f"All numbers: {folder / 'audit.json'}", highlight=False, soft_wrap=True)
     return DONE
 

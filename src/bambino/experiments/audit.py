@@ -23,7 +23,7 @@ from bambino.analysis.reward_audit import (
     preferences,
     rank_correlation,
 )
-from bambino.errors import RecipeError, TextError
+from bambino.errors import RecipeError, RewardError, TextError
 from bambino.evaluation.pair_files import load_pair_set
 from bambino.experiments.audit_texts import FEWEST, Continuation, continuation, corrupted, made_worse, members, said
 from bambino.feedback.rewards import Kind, Moment, Reward, StatefulReward, answer_of, is_dead, reward_name
@@ -67,33 +67,38 @@ class Material:
     """How -> share of words corrupted -> lines."""
 
 
-def audit(recipe: Recipe, plan: AuditPlan, rewards: Sequence[Reward] | None = None) -> list[KindAudit]:
-    """An audit of each kind of feedback that the recipe names, or of the rewards given in their place.
+def audit(
+    recipe: Recipe, plan: AuditPlan, rewards: Sequence[Reward] | None = None
+) -> tuple[list[KindAudit], dict[str, str]]:
+    """An audit of each kind of feedback that the recipe names, or of the rewards given in their place; and the kinds
+    left out, with the reason.
 
     Raises:
-        BambinoError: a model, a text or a kind that cannot be used.
+        BambinoError: a model, a text or a kind that cannot be used, or no kind that grades texts.
     """
     baby = open_speaker(recipe.baby, "baby")
     kinds = made_kinds(recipe) if rewards is None else [Kind(reward_name(reward), reward) for reward in rewards]
+    left_out = {kind.name: "it grades no texts" for kind in kinds if not callable(kind.reward)}
     material = gathered(recipe, plan, baby)
-    return [audit_kind(kind, material, recipe.seed) for kind in kinds]
+    audits = []
+    for kind in kinds:
+        if kind.name not in left_out:
+            try:
+                audits.append(audit_kind(kind, material, recipe.seed))
+            except RewardError as error:
+                left_out[kind.name] = str(error)
+    if not audits:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise RecipeError("feedback", f"No kind of feedback can be audited. {reasons}")
+    return audits, left_out
 
 
 def made_kinds(recipe: Recipe) -> list[Kind]:
-    """The kinds of feedback that give numbers, whatever phase they are for, each with a weight of 1: it is looked at
-    alone.
-
-    Raises:
-        RecipeError: none of the recipe's does.
-    """
+    """The kinds of feedback, whatever phase they are for, each with a weight of 1: it is looked at alone."""
     kinds = recipe.feedback or {"parent_perplexity": ParentPerplexityConfig()}
     has_parent = recipe.parent.model is not None or any(config.needs_parent for config in kinds.values())
     parent = open_speaker(recipe.parent, "parent") if has_parent else None
-    made = [Kind(name, config.make(parent), config.for_) for name, config in kinds.items()]
-    graders = [kind for kind in made if callable(kind.reward)]  # recasts and targets grade nothing
-    if not graders:
-        raise RecipeError("feedback", f"feedback: {', '.join(kinds)} gives no numbers, so there is nothing to audit.")
-    return graders
+    return [Kind(name, config.make(parent), config.for_) for name, config in kinds.items()]
 
 
 def audit_kind(kind: Kind, material: Material, seed: int) -> KindAudit:

@@ -15,7 +15,7 @@ from bambino.feedback.answers import Scores
 from bambino.models.encoders import open_classifier
 
 if TYPE_CHECKING:
-    from bambino.feedback.settings import AcceptabilityConfig
+    from bambino.feedback.grader_settings import AcceptabilityConfig
 
 
 class Acceptability:

@@ -19,7 +19,7 @@ from bambino.feedback.answers import Scores
 from bambino.models.encoders import open_encoder
 
 if TYPE_CHECKING:
-    from bambino.feedback.settings import RelatednessConfig
+    from bambino.feedback.grader_settings import RelatednessConfig
 
 
 class Relatedness:

@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bambino.feedback.controls import ConstantConfig, RandomConfig
+from bambino.feedback.grader_settings import AcceptabilityConfig, ExploitationPenaltyConfig, RelatednessConfig
 from bambino.feedback.language_identity import LanguageIdentityConfig
 from bambino.feedback.length import LengthConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
-from bambino.feedback.text_settings import RecastConfig
-from bambino.recipe.checks import AtLeastOne, Positive
+from bambino.feedback.text_settings import BestOfKConfig, RecastConfig, RecastOverUtteranceConfig
+from bambino.recipe.checks import AtLeastOne, Positive, Share
 from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
-    from bambino.feedback.acceptability import Acceptability
-    from bambino.feedback.exploitation_penalty import ExploitationPenalty
     from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
     from bambino.feedback.parent_perplexity import ParentPerplexity
     from bambino.feedback.parent_spans import ParentSpans
-    from bambino.feedback.relatedness import Relatedness
+    from bambino.feedback.parent_targets import ParentTargets
     from bambino.speaking.speaker import Speaker
 
 
@@ -106,63 +105,33 @@ class ParentSpansConfig(FeedbackConfig):
 
 
 @dataclass(frozen=True)
-class ExploitationPenaltyConfig(FeedbackConfig):
-    """Minus what an utterance copies of its prompt, repeats, and is liked by the parent for repeating."""
+class ParentTargetsConfig(FeedbackConfig):
+    """The parent's distribution over the baby's next token, in place of the one token that the text or the baby had."""
 
     needs_parent: ClassVar[bool] = True
-    section: ClassVar[str] = "feedback.exploitation_penalty"
-    babylm: ClassVar[BabyLMRule] = "allowed"
+    babylm: ClassVar[BabyLMRule] = "parent_words_count"
+    section: ClassVar[str] = "feedback.parent_targets"
 
-    ngram: AtLeastOne = 2
-    """Words of a phrase that is copied or repeated."""
+    for_: Literal["clm"] = "clm"
+    """What the targets are of: what the baby hears (clm)."""
+    share: Share = 0.5
+    """Weight of the divergence from the targets where there are some; the text's own tokens keep the rest."""
+    divergence: Literal["forward", "reverse", "mixed"] = "forward"
+    """KL(parent || baby), KL(baby || parent), or the Jensen-Shannon divergence between them."""
+    rule: Literal["covers", "cheap"] = "covers"
+    """covers: from all ways in which the parent's tokens can go on after what was said. cheap: from the one that the
+    whole text's own tokens are."""
+    max_dropped: Share = 0.1
+    """Leave out places where more than this share of the parent's probability could not be turned into the baby's
+    tokens."""
+    top: AtLeastOne = 64
+    """Keep the so many likeliest tokens of a target; all others together are one outcome more."""
 
-    def make(self, parent: Speaker | None) -> ExploitationPenalty:
+    def make(self, parent: Speaker | None) -> ParentTargets:
         """The feedback itself."""
-        from bambino.feedback.exploitation_penalty import ExploitationPenalty
+        from bambino.feedback.parent_targets import ParentTargets
 
-        return ExploitationPenalty(the_parent(parent, self), self)
-
-
-@dataclass(frozen=True)
-class AcceptabilityConfig(FeedbackConfig):
-    """What a sequence classifier gives one label, such as "acceptable", of what was said."""
-
-    section: ClassVar[str] = "feedback.acceptability"
-    babylm: ClassVar[BabyLMRule] = "allowed"
-
-    model: str | None = None
-    """A classifier: a local folder or a hub name, anything AutoModelForSequenceClassification opens. Safetensors
-    only."""
-    label: str = "1"
-    """The label that is wanted: its name in the model's config, or its number."""
-    output: Literal["probability", "logit"] = "probability"
-    """The label's probability, from 0 to 1, or its logit."""
-    scope: Literal["whole", "utterance"] = "whole"
-    """What is classified: prompt and utterance, or the utterance alone."""
-
-    def make(self, parent: object) -> Acceptability:
-        """The feedback itself; it needs no parent."""
-        from bambino.feedback.acceptability import Acceptability
-
-        return Acceptability(self)
-
-
-@dataclass(frozen=True)
-class RelatednessConfig(FeedbackConfig):
-    """The cosine between sentence embeddings of prompt and utterance, from -1 to 1; silence 0."""
-
-    section: ClassVar[str] = "feedback.relatedness"
-    babylm: ClassVar[BabyLMRule] = "allowed"
-
-    model: str | None = None
-    """A model of sentences: a local folder or a hub name, anything AutoModel opens; the mean of its last hidden states
-    is the embedding. Safetensors only."""
-
-    def make(self, parent: object) -> Relatedness:
-        """The feedback itself; it needs no parent."""
-        from bambino.feedback.relatedness import Relatedness
-
-        return Relatedness(self)
+        return ParentTargets(the_parent(parent, self), self)
 
 
 KINDS: dict[str, type[FeedbackConfig]] = {
@@ -177,7 +146,10 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "acceptability": AcceptabilityConfig,
     "relatedness": RelatednessConfig,
     "recast": RecastConfig,
+    "recast_over_utterance": RecastOverUtteranceConfig,
+    "best_of_k": BestOfKConfig,
     "constant": ConstantConfig,
     "random": RandomConfig,
+    "parent_targets": ParentTargetsConfig,
 }
 """Kinds of feedback that a recipe may name."""
