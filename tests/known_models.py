@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from conftest import tiny_lm
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from bambino.speaking.speaker import Speaker
 
 
 def bigram_lm(probs: torch.Tensor, context: int = 64) -> PreTrainedModel:
@@ -78,3 +80,21 @@ def word_tokenizer(*words: str, bos: str | None = "<s>", eos: str | None = None)
     tokenizer = Tokenizer(models.WordLevel(vocabulary))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos)
+
+
+def byte_speaker(says: str = "", seed: int = 0) -> tuple[Speaker, torch.Tensor]:
+    """A speaker whose tokens are bytes and that knows of the one before, and p(next | last).
+
+    No token begins with another, so a beginning has one cover, and F is the sum of its bytes' log-probs. It hardly
+    says anything but the letters of `says`, where there are any.
+    """
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(["</s>", *letters])}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="</s>", eos_token="</s>")
+    probs = torch.rand(len(fast), len(fast), generator=torch.Generator().manual_seed(seed)).add(0.01)
+    if says:
+        probs[:, [i for i in range(len(fast)) if i not in fast(says)["input_ids"]]] = 1e-8
+    probs /= probs.sum(1, keepdim=True)
+    return Speaker(bigram_lm(probs, context=128), fast), probs

@@ -68,6 +68,7 @@ COMMANDS = [
     "experiment",
     "meter",
     "interpolate",
+    "front",
     "nursery",
     "lm-eval-tasks",
     "recipes",

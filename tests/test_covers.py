@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_lm
+from conftest import make_tokenizer, tiny_lm
 from known_models import bigram_lm
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino.errors import TextError
@@ -34,17 +34,17 @@ def toy_tokenizer(merges: list[tuple[str, str]]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="</s>", eos_token="</s>")
 
 
-def toy_probs(tokenizer: PreTrainedTokenizerFast, seed: int = 0, alphabet: str = ALPHABET) -> torch.Tensor:
+def toy_probs(tokenizer: PreTrainedTokenizerFast, seed: int = 0, ends: float = 0.25) -> torch.Tensor:
     """p(next | last) of a language over a few letters that gives something to rows only that the tokenizer gives."""
     pieces = Vocabulary(tokenizer).pieces
-    used = [i for i, piece in enumerate(pieces) if piece and set(piece.decode("latin-1")) <= set(alphabet)]
+    used = [i for i, piece in enumerate(pieces) if piece and set(piece.decode("latin-1")) <= set(ALPHABET)]
     generator = torch.Generator().manual_seed(seed)
     probs = torch.zeros(len(pieces), len(pieces))
     for last in range(len(pieces)):
         for token in [0, *used]:
             row = [i for i in (last, token) if i]
             if tokenizer(b"".join(pieces[i] for i in row).decode("latin-1"))["input_ids"] == row:
-                probs[last, token] = torch.rand(1, generator=generator).item() + (token == 0) / 4
+                probs[last, token] = torch.rand(1, generator=generator).item() + (token == 0) * ends
         probs[last, 0] += 1e-3
     return probs / probs.sum(1, keepdim=True)
 
@@ -70,9 +70,9 @@ def log_prefix_prob(probs: torch.Tensor, pieces: list[bytes], text: bytes) -> fl
     return math.log(found) if found else -math.inf
 
 
-def toy(seed: int = 0) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, torch.Tensor]:
+def toy(seed: int = 0, ends: float = 0.25) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, torch.Tensor]:
     tokenizer = toy_tokenizer(MERGES)
-    probs = toy_probs(tokenizer, seed)
+    probs = toy_probs(tokenizer, seed, ends)
     return bigram_lm(probs), tokenizer, probs
 
 
@@ -93,15 +93,13 @@ def test_a_beginning_is_as_likely_as_its_end_and_all_that_can_follow() -> None:
     longer = Covers(lm, tokenizer).log_prefix_probs(texts, [[3, 4]] * len(texts))
     for i, beginning in enumerate(begun):
         ids = [0, *tokenizer(beginning)["input_ids"], 0]
-        ends = math.prod(float(probs[a, b]) for a, b in zip(ids, ids[1:], strict=False))
+        ends = math.prod(float(probs[a, b]) for a, b in pairwise(ids))
         follows = sum(math.exp(of[1]) for of in longer[3 * i : 3 * i + 3])
         assert math.exp(longer[3 * i][0]) == pytest.approx(ends + follows, rel=1e-4)
 
 
 @pytest.mark.parametrize("text", ["perché è così", "我们去", "გამარჯობა"])
 def test_a_whole_text_begins_itself_and_every_beginning_is_likelier(text: str) -> None:
-    from conftest import make_tokenizer
-
     tokenizer = make_tokenizer()
     lm = tiny_lm("gpt2", len(tokenizer), context=64)
     whole = text.encode()
@@ -129,8 +127,6 @@ def test_beyond_the_context_there_is_nothing() -> None:
 
 
 def test_a_tokenizer_that_lower_cases_is_refused() -> None:
-    from tokenizers import normalizers
-
     tokenizer = toy_tokenizer(MERGES)
     tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
     with pytest.raises(TextError, match="cannot be put together"):

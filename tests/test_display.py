@@ -186,6 +186,8 @@ def test_dead_rewards_are_warned_of_with_the_way_out() -> None:
     assert "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3" in text
     assert plain([row | {"ppo/dead_reward": 0.0}], logging_steps=100) == ""
     assert "dead reward at step 7" in live([row])
+    other = step_row(8, 1.0, 1, "reinforce", **{"reinforce/dead_reward": 1.0})
+    assert "dead reward at step 8: the rewards are all alike, so there is nothing to learn." in plain([other])
     del row["ppo/tau"]  # a reward of one's own
     assert plain([row], logging_steps=100).endswith("the rewards are all alike, so PPO learns from noise.\n")
 

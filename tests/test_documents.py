@@ -102,7 +102,7 @@ def settings() -> dict[str, set[str]]:
     }
 
     def fields(name: str) -> set[str]:
-        own = {node.target.id for node in classes[name].body if isinstance(node, ast.AnnAssign)}  # type: ignore[union-attr]
+        own = {node.target.id.removesuffix("_") for node in classes[name].body if isinstance(node, ast.AnnAssign)}  # type: ignore[union-attr]
         bases = [ast.unparse(base) for base in classes[name].bases]
         return own.union(*(fields(base) for base in bases if base in classes))
 

@@ -129,7 +129,7 @@ def test_a_run_keeps_its_dreams_and_counts_them(make_recipe: Make) -> None:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert json.loads((folder / "data.json").read_text())["dreaming"] == dreams.manifest
     assert rows[0]["time/dreaming"] > 0
-    assert rows[-1]["total/words_self_written"] == dreams.words
+    assert rows[-1]["total/words_self_written"] == rows[-1]["total/words_dreamed"] == dreams.words
     # 2 of 4 lines at each of three steps: all six, each once, with its start token
     assert rows[-1]["total/dream_tokens"] == dreams.tokens + 6
     assert all(row["clm/dream_loss"] > 0 for row in rows)

@@ -147,6 +147,18 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(write: Write, change
         write(change)
 
 
+def test_conditions_that_differ_in_a_folder_alone_would_count_as_one_and_are_refused(
+    tmp_path: Path, places: dict[str, str], write: Write
+) -> None:
+    (tmp_path / "models" / "other").mkdir()
+    (tmp_path / "models" / "other" / "baby").symlink_to(tmp_path / "models" / "baby")
+    alike = ("  paper: {sch", "  again: {schedule.cycle: {clm: 1}}\n  paper: {sch")
+    given = ("    broken: null", "    broken: null\n    again: null")
+    assert write(alike, given)
+    with pytest.raises(ExperimentError, match="differ in the folders of their models or texts alone"):
+        write(alike, ("again: {", 'again: {baby.model: "${models}/other/baby", '), given)
+
+
 def test_a_variable_that_is_nowhere_is_told_the_nearest(tmp_path: Path, places: dict[str, str], write: Write) -> None:
     write()
     with pytest.raises(ExperimentError, match=r"--set modles: there is no \$\{modles\}.*Did you mean models"):

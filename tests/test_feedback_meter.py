@@ -50,7 +50,7 @@ def test_gains_and_quotients_over_two_seeds_by_hand() -> None:
 def test_of_accuracies_more_is_better() -> None:
     runs = [measured("clm", 1, 0.5), measured("fed", 1, 0.6)]
     (reading,) = feedback_meter(runs, "pairs/it").readings
-    assert reading.gain == Estimate(pytest.approx(0.1), None)
+    assert (reading.gain.mean, reading.gain.interval) == (pytest.approx(0.1), None)
     with pytest.raises(CurveError, match="has no better direction"):
         feedback_meter(runs, "speech/words/baby")
 
@@ -60,7 +60,7 @@ def test_who_heard_other_batches_or_has_no_seed_in_common_is_left_out() -> None:
     meter = feedback_meter([*CLM, *FED, *others], MEASURE)
     assert [reading.condition for reading in meter.readings] == ["recast"]
     assert meter.left_out == {
-        "long": "other clm batches than clm with seed 1: 200 clm tokens, clm 100",
+        "long": "with seed 1 it heard other clm batches than clm",
         "late": "no seed in common with clm",
     }
 
@@ -104,22 +104,44 @@ def test_the_figure_has_the_gain_and_each_price_that_was_paid() -> None:
 # ------------------------------------------------------------------------------------------------------------- files
 
 
-def result_file(folder: Path, run: MeasuredRun, **content: Any) -> Path:
-    path = folder / f"{run.condition}-{run.seed}.json"
+def result_file(folder: Path, measured_run: MeasuredRun, **content: Any) -> Path:
+    path = folder / f"{measured_run.condition}-{measured_run.seed}.json"
     whole = {
         "run": path.stem,
-        "settings": {"seed": run.seed},
-        "evaluations": [{"step": 0, f"eval/{MEASURE}": 9.0}, {"step": 5, f"eval/{MEASURE}": run.value}],
-        "costs": {f"total/{name}": total for name, total in run.totals.items()},
+        "settings": {"seed": measured_run.seed},
+        "evaluations": [{"step": 0, f"eval/{MEASURE}": 9.0}, {"step": 5, f"eval/{MEASURE}": measured_run.value}],
+        "costs": {f"total/{name}": total for name, total in measured_run.totals.items()},
     }
     path.write_text(json.dumps(whole | content), encoding="utf-8")
     return path
 
 
 def test_a_result_file_is_read(tmp_path: Path) -> None:
-    assert read_measured(result_file(tmp_path, FED[0]), MEASURE) == FED[0]
+    assert read_measured([result_file(tmp_path, FED[0])], MEASURE) == [FED[0]]
     by_default = result_file(tmp_path, measured("clm", 347, 2.0), settings={})  # what is the default is not written
-    assert read_measured(by_default, MEASURE) == measured("clm", 347, 2.0)
+    assert read_measured([by_default], MEASURE) == [measured("clm", 347, 2.0)]
+
+
+def test_a_folder_of_an_experiments_results_is_read(tmp_path: Path) -> None:
+    """Conditions by name, trials passed over, the model's own evaluation where the best was kept."""
+    about = {"run": "clm-1-00ff00ff", "stage": "test", "condition": "clm", "batches": "00ff"}
+    best = [{"step": 5, f"eval/{MEASURE}": 2.25}, {"step": 9, f"eval/{MEASURE}": 2.75}]
+    result_file(tmp_path, CLM[0], **about, evaluations=best, model_step=5)
+    result_file(tmp_path, CLM[1], **about | {"stage": "tuning"})
+    (tmp_path / "tuning.json").write_text('{"experiment": "scarcity"}', encoding="utf-8")
+    assert read_measured([tmp_path], MEASURE) == [MeasuredRun("clm", 1, 2.25, CLM[0].totals, "00ff")]
+    alone = result_file(tmp_path, measured("recast", 1, 2.4), run="recast-1-00ff00ff")
+    assert read_measured([alone], MEASURE)[0].condition == "recast"
+
+
+def test_batches_are_compared_where_they_were_written_down() -> None:
+    def of(condition: str, batches: str, tokens: int) -> MeasuredRun:
+        return MeasuredRun(condition, 1, 2.0, {"clm_tokens": tokens}, batches)
+
+    runs = [of("clm", "0a0b", 7), of("same", "0a0b", 7), of("other", "0a0c", 7), of("older", "", 7), of("long", "", 9)]
+    meter = feedback_meter(runs, MEASURE)
+    assert [reading.condition for reading in meter.readings] == ["same", "older"]
+    assert list(meter.left_out) == ["other", "long"]
 
 
 @pytest.mark.parametrize(
@@ -136,14 +158,14 @@ def test_what_is_no_result_is_refused(content: str | None, message: str, tmp_pat
     if content is not None:
         path.write_text(content, encoding="utf-8")
     with pytest.raises(ResultsError, match=message):
-        read_measured(path, MEASURE)
+        read_measured([path], MEASURE)
 
 
 def test_a_measure_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"has no measure pairs/blimp at its end\. It has: bits_per_byte/it\."):
-        read_measured(result_file(tmp_path, FED[0]), "pairs/blimp")
+    with pytest.raises(ResultsError, match=r"has no measure pairs/blimp of its model\. It has: bits_per_byte/it\."):
+        read_measured([result_file(tmp_path, FED[0])], "pairs/blimp")
     with pytest.raises(ResultsError, match="It has: none"):
-        read_measured(result_file(tmp_path, FED[0], evaluations=[]), MEASURE)
+        read_measured([result_file(tmp_path, FED[0], evaluations=[])], MEASURE)
 
 
 def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +174,7 @@ def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["meter", *files, "--output_dir", str(tmp_path / "meter")]) == 0
     printed = capsys.readouterr().out
     assert "Gained over clm in bits_per_byte/it" in printed
-    assert "long is left out: other clm batches than clm" in printed
+    assert "long is left out: with seed 1 it heard other clm batches than clm" in printed
     assert {path.name for path in (tmp_path / "meter").iterdir()} == {"meter.png", "meter.svg"}
 
 
@@ -176,7 +198,7 @@ def test_runs_and_their_result_files_give_the_same(
     monkeypatch.setattr("sys.argv", ["summary", "--out", str(tmp_path / "results"), *map(str, folders)])
     summary()
     files = [tmp_path / "results" / f"{folder.name}.json" for folder in folders]
-    of_runs, of_files = ([read_measured(path, MEASURE) for path in paths] for paths in (folders, files))
+    of_runs, of_files = (read_measured(paths, MEASURE) for paths in (folders, files))
     assert of_runs == of_files
     (reading,) = feedback_meter(of_runs, MEASURE).readings
     assert reading.seeds == (5,)

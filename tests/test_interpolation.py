@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_gains_losses_and_front_by_hand(tmp_path: Path) -> None:
         0.5: {"bits_per_byte/it": 3.0, "bits_per_byte/en": 2.25, "pairs/en": 0.75},
         0.75: {"bits_per_byte/it": 2.0, "bits_per_byte/en": 2.5, "pairs/en": 0.625},
     }
-    ends = {"first": "a", "last": "b"}
+    ends: dict[str, Any] = {"first": "a", "last": "b"}
     found = swept(scores, **ends, l1="bits_per_byte/en", l2="bits_per_byte/it", measured={})
     assert [blend.share for blend in found.blends] == [0.0, 0.5, 0.75, 1.0]
     assert [blend.l2_gain for blend in found.blends] == [0.0, 1.0, 2.0, 2.0]

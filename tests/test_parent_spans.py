@@ -12,9 +12,8 @@ from typing import Any, Literal
 import pytest
 import torch
 from conftest import italian_lines, make_tokenizer, tiny_lm
-from known_models import bigram_lm, sharp_lm
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from known_models import bigram_lm, byte_speaker, sharp_lm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino import BambinoTrainer, Recipe
 from bambino.errors import RewardError
@@ -31,24 +30,6 @@ from bambino.text.batches import pad
 
 UNCLIPPED = 1e6
 Unit = Literal["word", "token"]
-
-
-def byte_parent(says: str = "") -> tuple[Speaker, torch.Tensor]:
-    """A parent whose tokens are bytes and that knows of the one before, and p(next | last).
-
-    No token begins with another, so a beginning has one cover, and F is the sum of its bytes' log-probs. It says
-    nothing but the letters of `says`, where there are any.
-    """
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(["</s>", *letters])}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="</s>", eos_token="</s>")
-    probs = torch.rand(len(fast), len(fast), generator=torch.Generator().manual_seed(0)).add(0.01)
-    if says:
-        probs[:, [i for i in range(len(fast)) if i not in fast(says)["input_ids"]]] = 0.0
-    probs /= probs.sum(1, keepdim=True)
-    return Speaker(bigram_lm(probs, context=128), fast), probs
 
 
 def log_prob_of(text: str, probs: torch.Tensor, tokenizer: PreTrainedTokenizerBase) -> float:
@@ -113,7 +94,7 @@ def test_the_tokens_of_an_utterance_lie_where_its_ids_say() -> None:
 
 @pytest.mark.parametrize("unit", ["word", "token"])
 def test_the_spans_add_up_to_a_sample_of_the_kl_whatever_the_tokenizers(unit: Unit) -> None:
-    tokenizer, (parent, probs) = make_tokenizer(), byte_parent()
+    tokenizer, (parent, probs) = make_tokenizer(), byte_speaker()
     rollout = spoken(sharp_lm("opt", len(tokenizer), seed=1), tokenizer)
     said, tokens = to_text(rollout, tokenizer), said_tokens(rollout, tokenizer)
     spans, seen = judged(parent, rollout, tokenizer, unit=unit, clip=UNCLIPPED)
@@ -141,7 +122,7 @@ def test_the_spans_add_up_to_a_sample_of_the_kl_whatever_the_tokenizers(unit: Un
 
 @pytest.mark.parametrize("unit", ["word", "token"])
 def test_a_baby_that_is_its_parent_diverges_nowhere(unit: Unit) -> None:
-    parent, _ = byte_parent(says="abc def")
+    parent, _ = byte_speaker(says="abc def")
     rollout = spoken(parent.lm, parent.tokenizer, tokens=12)
     spans, seen = judged(parent, rollout, parent.tokenizer, unit=unit)
     assert sum(map(len, spans.per_utterance)) > 3
@@ -151,7 +132,7 @@ def test_a_baby_that_is_its_parent_diverges_nowhere(unit: Unit) -> None:
 
 
 def test_a_baby_that_is_better_pleased_with_itself_than_its_parent_is_pays_and_clipped_at_so_much_a_byte() -> None:
-    tokenizer, (parent, probs) = make_tokenizer(), byte_parent()
+    tokenizer, (parent, probs) = make_tokenizer(), byte_speaker()
     ids = tokenizer(" gatto")["input_ids"]
     shape = (1, len(ids))
     prompt = pad([[1, *tokenizer("il")["input_ids"]]], 0, "left")
@@ -168,7 +149,7 @@ def test_a_baby_that_is_better_pleased_with_itself_than_its_parent_is_pays_and_c
 
 
 def test_beyond_the_parents_context_nothing_is_earned() -> None:
-    tokenizer, (parent, probs) = make_tokenizer(), byte_parent()
+    tokenizer, (parent, probs) = make_tokenizer(), byte_speaker()
     short = Speaker(bigram_lm(probs, context=16), parent.tokenizer)
     rollout = spoken(tiny_lm("opt", len(tokenizer), seed=1), tokenizer, tokens=12)
     far, near = (judged(one, rollout, tokenizer, unit="token")[0].per_utterance for one in (parent, short))
@@ -178,7 +159,7 @@ def test_beyond_the_parents_context_nothing_is_earned() -> None:
 
 
 def test_text_that_was_not_sampled_is_refused() -> None:
-    parent, _ = byte_parent()
+    parent, _ = byte_speaker()
     with pytest.raises(RewardError, match="judges what the baby just sampled"):
         ParentSpans(parent, ParentSpansConfig())(
             prompts=["il"], completions=[" gatto"], texts=["il gatto"], has_ended=[True]
@@ -203,7 +184,7 @@ def test_a_run_learns_from_spans_and_logs_what_they_say(make_recipe: Callable[..
 
 
 def test_what_tokens_answer_for_sums_to_nothing_over_the_batch() -> None:
-    tokenizer, (parent, _) = make_tokenizer(), byte_parent()
+    tokenizer, (parent, _) = make_tokenizer(), byte_speaker()
     rollout = spoken(tiny_lm("opt", len(tokenizer), seed=1), tokenizer)
     spans, _ = judged(parent, rollout, tokenizer)
     returns = centred_returns(spans, rollout, tokenizer)

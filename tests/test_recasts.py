@@ -100,7 +100,7 @@ def test_the_recasts_tokens_are_targets_and_the_prompts_are_not() -> None:
     # EOS where it ended, and where the parent finds that nothing is missing; no row where there is no recast
     assert found.batch.input_ids.tolist() == [[0, 2, 3, 5, 2, 4], [0, 2, 3, 1, 0, 0], [0, 7, 1, 0, 0, 0]]
     assert found.is_recast.int().tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0], [0, 0, 1, 0, 0, 0]]
-    assert found.targets == 6
+    assert (found.targets, found.words) == (6, 4)  # vede il cane, gatto
 
 
 def test_rows_are_cut_as_lines_are() -> None:
@@ -109,6 +109,7 @@ def test_rows_are_cut_as_lines_are() -> None:
     found = rows_of(recasts, tokenizer, TextConfig(max_length=4, append_eos=True))
     assert found is not None
     assert found.batch.input_ids.tolist() == [[0, 2, 3, 5]]  # the other's prompt fills its row
+    assert found.words == 2
     assert rows_of(Recasts(["il"], [None], [False]), tokenizer, TextConfig()) is None
     plain = rows_of(recasts, tokenizer, TextConfig(append_eos=False, prepend_bos=False))
     assert plain is not None
@@ -174,6 +175,7 @@ def test_a_parent_that_always_says_one_sentence_teaches_it(make_recipe: Make) ->
     # four recasts of la luna EOS: three targets each, eight bytes each with the space before
     assert (first["recast/targets"], first["recast/bytes"], first["recast/ended"]) == (12, 8, 1.0)
     assert first["total/recast_tokens"] == 4 * 6  # BOS il gatto la luna EOS
+    assert first["total/words_recast"] == first["total/words_written_by_parent"] == 4 * 2
     assert rows(recipe, "utterances.jsonl")[0]["recast"] == " la luna"
 
 

@@ -6,6 +6,7 @@ import copy
 import json
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -16,7 +17,7 @@ from accelerate import Accelerator
 from conftest import tiny_lm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_models import sharp_lm, word_tokenizer
+from known_models import bigram_lm, byte_speaker, sharp_lm, word_tokenizer
 from slow_phases import gradient_of
 from torch import Tensor
 from torch.testing import assert_close
@@ -25,7 +26,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bambino import BambinoTrainer, Recipe
 from bambino.errors import RecipeError
 from bambino.feedback.answers import Scores, Spans
-from bambino.feedback.credit import centred_returns
+from bambino.feedback.credit import centred_returns, said_tokens
+from bambino.feedback.parent_spans import ParentSpans
+from bambino.feedback.settings import ParentSpansConfig
 from bambino.losses.advantages import at_last_token, group_relative, leave_one_out, less_mean
 from bambino.losses.reinforce import token_shares
 from bambino.models.baby import Baby
@@ -38,6 +41,7 @@ from bambino.recipe.settings import ReinforceConfig, RolloutConfig, ScheduleConf
 from bambino.runs.costs import Costs
 from bambino.runs.log import RunLog
 from bambino.speaking.rollout import Rollout, sample
+from bambino.speaking.utterances import to_text
 from bambino.text.batches import pad
 from bambino.text.streams import Streams
 
@@ -246,6 +250,31 @@ def test_it_finds_the_best_arm_of_each_of_two_bandits_however_unlike_their_rewar
     for prompt, arm in zip(prompts, (6, 3), strict=True):
         assert next_token(phase.reference.lm, prompt)[arm] < 0.2
         assert next_token(learner.baby.lm, prompt)[arm] > 0.9
+
+
+def test_by_spans_it_comes_to_say_what_its_parent_says() -> None:
+    # both say letters and know of the one before; four are said, each answers for itself
+    parent, _ = byte_speaker(says="abc d")
+    baby, tokenizer = bigram_lm(byte_speaker(says="abc d", seed=1)[1], context=32), parent.tokenizer
+    config = ReinforceConfig(group_size=1, baseline="batch", learning_rate=5e-4)
+    phase, learner, schedule = phase_of(baby, 64, 30, config, 4)
+    kind = ParentSpans(parent, ParentSpansConfig(unit="token"))
+    batch, divergences = pad([[0, *tokenizer("a")["input_ids"]]] * 64, 0, "left"), list[float]()
+    for step in range(30):
+        random = uniforms(64, 4, seed=0, stream="sampling", step=step)
+        rollout = sample(learner.baby.lm, batch, random, learner.recipe.rollout, 0)
+        said = to_text(rollout, tokenizer)
+        spans = kind(
+            prompts=said.prompts,
+            completions=said.completions,
+            texts=said.texts,
+            has_ended=said.has_ended,
+            tokens=partial(said_tokens, rollout, tokenizer),
+            log_metric=lambda name, value: divergences.append(value),
+        )
+        phase.update(rollout, centred_returns(spans, rollout, tokenizer), schedule.at(step))
+    assert divergences[0] > 0.5
+    assert abs(statistics.fmean(divergences[-5:])) < 0.05  # nats per byte
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs

@@ -254,9 +254,26 @@ LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
 RECAST = {"schedule.cycle": {"clm": 2, "recast": 1}, "feedback.recast.for": "recast"}
 RECAST_BESIDE = ONLY_CLM | {"feedback.recast.for": "clm"}
 
+BEST = {"schedule.cycle": {"prefer": 1}, "max_steps": 3, "feedback.best_of_k.k": 2}
+BEST_OF_FOUR = {"feedback.best_of_k.for": "prefer"}
+OVER = {"schedule.cycle": {"prefer": 1}, "max_steps": 3, "feedback.recast_over_utterance.for": "prefer"}
 
-def recasts(outcome: Outcome) -> list[str]:
+
+def preference_cases(kind: str, context: dict[str, Any]) -> dict[str, Case]:
+    """The settings that all preferences have."""
+    weight, phase = f"feedback.{kind}.weight", f"feedback.{kind}.for"
+    return {
+        weight: Case([0.5], weights, context),
+        # What another phase learns from is no preference of this one's, which then has none.
+        phase: Case(["clm"], lambda o: bool(o.refusal), without(context, phase) | {weight: 1.0}, [False, True]),
+    }
+
+
+def told(outcome: Outcome) -> list[str]:
     return [said["recast"] for said in outcome.recasts]
+
+
+TARGETS = ONLY_CLM | {"feedback.parent_targets.for": "clm"}
 
 
 def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
@@ -423,10 +440,22 @@ CASES: dict[str, Case] = {
     "feedback.recast.for": Case(["clm"], weights, ONLY_CLM | {"feedback.recast.max_new_tokens": 12}),
     "feedback.recast.weight": Case([0.5], weights, RECAST_BESIDE),
     "feedback.recast.share": Case([0.5], lambda o: len(o.recasts), RECAST_BESIDE, [3 * 1, 3 * 2]),
-    "feedback.recast.max_new_tokens": Case([3], recasts, RECAST),
-    "feedback.recast.temperature": Case([0.5], recasts, RECAST),
-    "feedback.recast.top_k": Case([1], recasts, RECAST),
-    "feedback.recast.top_p": Case([0.1], recasts, RECAST),
+    "feedback.recast.max_new_tokens": Case([3], told, RECAST),
+    "feedback.recast.temperature": Case([0.5], told, RECAST),
+    "feedback.recast.top_k": Case([1], told, RECAST),
+    "feedback.recast.top_p": Case([0.1], told, RECAST),
+    **optimizer_cases("prefer", BEST),
+    "prefer.loss": Case(["simpo"], weights, BEST),
+    "prefer.beta": Case([0.5], weights, BEST),
+    "prefer.gamma": Case([0.5], weights, BEST | {"prefer.loss": "simpo"}),
+    "prefer.lm_weight": Case([0.0], weights, BEST),
+    "prefer.reference": Case(["phase_start", "ema"], weights, BEST | {"schedule.cycle": {"clm": 1, "prefer": 1}}),
+    "prefer.reference_decay": Case([0.5], weights, BEST | {"prefer.reference": "ema"}),
+    **preference_cases("best_of_k", BEST),
+    "feedback.best_of_k.k": Case([2], metric("prefer/pairs"), without(BEST, "feedback.best_of_k.k") | BEST_OF_FOUR),
+    **preference_cases("recast_over_utterance", OVER),
+    "feedback.recast_over_utterance.max_new_tokens": Case([3], told, OVER),
+    "feedback.recast_over_utterance.temperature": Case([0.5], told, OVER),
     **feedback_cases("parent_log_perplexity", {}),
     "feedback.parent_log_perplexity.relative": Case([True], rewards, LIKED),
     "feedback.parent_log_perplexity.standardised": Case([True], rewards, LIKED),
@@ -451,6 +480,12 @@ CASES: dict[str, Case] = {
     **feedback_cases("constant", {}),
     "feedback.constant.value": Case([2.0], rewards, {"feedback.constant.for": "ppo"}, [[1.0] * 8, [2.0] * 8]),
     **feedback_cases("random", {}),
+    "feedback.parent_targets.weight": Case([2.0], weights, TARGETS),
+    "feedback.parent_targets.share": Case([0.0, 1.0], weights, TARGETS),
+    "feedback.parent_targets.divergence": Case(["reverse", "mixed"], metric("clm/targets_loss"), TARGETS),
+    "feedback.parent_targets.rule": Case(["cheap"], metric("clm/targets_dropped"), TARGETS),
+    "feedback.parent_targets.max_dropped": Case([0.001, 0.01], metric("clm/targets_skipped"), TARGETS),
+    "feedback.parent_targets.top": Case([2], metric("clm/targets_loss"), TARGETS),
     "evaluation.eval_steps": Case(
         [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
     ),
@@ -633,12 +668,17 @@ def _defaults() -> list[tuple[str, Any]]:
     return tops + [(f"{s}.{written(k)}", v) for s, c in sections.items() for k, v in dataclasses.asdict(c).items()]
 
 
-@pytest.mark.parametrize("setting", [name for name in SETTINGS if name.startswith(("ppo.", "reinforce.", "feedback."))])
 def is_feedback_after_exposure(setting: str) -> bool:
-    """Whether the setting's runs hear two batches before any feedback; recasts may stand beside the first already."""
+    """Whether the setting's runs hear two batches before any feedback; targets and recasts may stand beside the first
+    already."""
+    if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES:
+        return False
+    return CASES[setting].context.get("schedule.cycle") != {"clm": 1} and "targets" not in setting
+    """Whether the setting's runs hear two batches before any feedback."""
     if not setting.startswith(("ppo.", "feedback.")) or setting not in CASES:
         return False
-    return not setting.startswith("feedback.recast") or CASES[setting].context.get("schedule.cycle") != {"clm": 1}
+    cycle = CASES[setting].context.get("schedule.cycle", BASE["schedule.cycle"])
+    return cycle.get("clm") == 2 or not setting.startswith(("feedback.recast", "feedback.best_of_k"))
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if is_feedback_after_exposure(name)])

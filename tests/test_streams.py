@@ -32,6 +32,7 @@ def token_rows(rows: list[list[int]], truncated: list[bool] | None = None) -> To
         np.concatenate(rows).astype(np.int32),
         np.concatenate([[0], np.cumsum(lengths)]),
         np.array(truncated or [False] * len(rows)),
+        np.array(lengths),
         np.ones(sum(lengths), dtype=np.int16),
     )
 

@@ -578,7 +578,8 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     )
     told = ("--schedule.cycle", "{clm: 2, recast: 1}", "--feedback.recast.for", "recast")
     told_beside = ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5")
-    for i, more in enumerate([calibrated, given_prompt, compared, told, told_beside, CLM_ONLY]):
+    better = ("--schedule.cycle", "{clm: 2, prefer: 1}", "--feedback.best_of_k.k", "4")
+    for i, more in enumerate([calibrated, given_prompt, compared, told, told_beside, better, CLM_ONLY]):
         recipe = make_recipe(*settings, *more, output_dir=str(i))
         trained(recipe, measures=measures_of(recipe))
         written |= written_by(recipe)

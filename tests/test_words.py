@@ -81,7 +81,7 @@ def test_over_the_tokens_of_a_text_each_word_counts_once(text: str, cuts: list[i
 def test_lines_that_are_cut_have_the_words_that_begin_in_what_is_kept(max_length: int, words: list[int]) -> None:
     corpus = corpus_of(THREE, "three")
     lines = line_stream(TextConfig(max_length=max_length), 0, corpus, make_tokenizer(vocab_size=1), "clm", cut=True)
-    assert [int(lines.rows.words_of(i).sum()) for i in range(3)] == words
+    assert lines.rows.words.tolist() == words
     assert corpus.reports[0].words_cut == 7 - sum(words)
 
 
@@ -127,7 +127,10 @@ def test_words_are_counted_with_a_tokenizer_written_in_python() -> None:
     assert not tokenizer.is_fast
     lines = line_stream(TextConfig(max_length=11), 0, corpus_of(THREE, "three"), tokenizer, "clm", cut=True)
     # EOS in place of BOS, then bytes, as above
-    assert [int(lines.rows.words_of(i).sum()) for i in range(3)] == [3, 3, 1]
+    assert lines.rows.words.tolist() == [3, 3, 1]
+    packed = line_stream(TextConfig(), 0, corpus_of(["ab cd è"], "one"), tokenizer, "clm", cut=False)
+    # EOS a b _ c | d _ è (two bytes) EOS
+    assert [PackedStream(packed, 5).words(row, 1) for row in range(2)] == [2, 1]
 
 
 # ---------------------------------------------------------------------------------------------------------- of a run
@@ -192,6 +195,9 @@ def test_who_wrote_is_counted_apart() -> None:
     costs.heard(lm, 10, 9, words=4)
     costs.heard(lm, 10, 9, "replay", words=3)
     costs.heard(lm, 10, 9, "review", words=2)
+    costs.heard(lm, 10, 9, "recast")
+    costs.heard_words("recast", 6)
+    costs.heard_words("dream", 5)
     costs.written("people", ["il gatto", "la"])
     costs.written("baby", ["  vede  il", ""])
     costs.written("first_baby", ["the cat sees"])
@@ -202,6 +208,8 @@ def test_who_wrote_is_counted_apart() -> None:
         "words_heard": 4,
         "words_replayed": 3,
         "words_review": 2,
+        "words_recast": 6,
+        "words_dreamed": 5,
         "words_of_prompts": 3,
         "words_said": 2,
         "words_self_written": 3,
@@ -224,7 +232,9 @@ def test_the_account_by_hand() -> None:
         "words_heard": 2800,
         "words_replayed": 5000,
         "words_review": 200,
+        "words_recast": 50,
         "words_said": 12_345,
+        "words_written_by_parent": 60,
         "parent_tokens": 7,
     }
     assert account_of(data, totals) == [
@@ -233,8 +243,10 @@ def test_the_account_by_hand() -> None:
         ("L1 text", "20,000 words in 1,000 lines, 1,000 of them different"),
         ("L1 words replayed", "5,000 (0.25 passes)"),
         ("words review heard", "200"),
-        ("words heard in all", "8,000"),
+        ("words of recasts heard", "50"),
+        ("words heard in all", "8,050"),
         ("words said", "12,345"),
+        ("words that the parent wrote", "60"),
         ("tokens that the parent read", "7"),
         ("parent_perplexity by BabyLM's rules", "allowed"),
         ("spans by BabyLM's rules", "allowed where the words that the parent was raised on are counted"),

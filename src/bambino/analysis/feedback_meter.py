@@ -1,8 +1,8 @@
 """What feedback gave for what it cost: L2 gained over exposure alone, per word said, per word and FLOP of the parent's.
 
-A condition is set against the run of exposure alone (clm) with the same seed, which heard the same clm batches: what it
-has gained at its last evaluation is what feedback added. Divided by what was spent on feedback, kinds compare that cost
-very different things. Over seeds: the mean of each seed's own gain or quotient, with t interval. Reads files only.
+A condition is set against the run of exposure alone (clm) with the same seed, which heard the same clm batches: what
+its model has gained is what feedback added. Divided by what was spent on feedback, kinds compare that cost very
+different things. Over seeds: the mean of each seed's own gain or quotient, with t interval. Reads files only.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from bambino.errors import ResultsError
 from bambino.measures import Interval
 from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run
+from bambino.runs.names import condition_of
 from bambino.runs.record import read_run
 
-SAME_BATCHES = ("clm_tokens", "words_heard")
-"""Totals that are equal where the same clm batches were heard."""
+TUNING = "tuning"
+"""Stage of an experiment's trials, which compare with nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ class MeasuredRun:
     condition: str
     seed: int
     value: float
-    """The measure at the last evaluation."""
+    """The measure of the model that the run left."""
     totals: Mapping[str, float]
     """Costs, without `total/`."""
+    batches: str = ""
+    """Two letters for each clm batch, the same for the same batch; empty of runs that did not write them down."""
 
 
 @dataclass(frozen=True)
@@ -92,28 +95,40 @@ class Meter:
     """Condition -> why it does not compare."""
 
 
-def read_measured(path: str | Path, measure: str) -> MeasuredRun:
-    """A run directory, or the small result file of one (`bambino.experiments.summary`).
+def read_measured(paths: Sequence[str | Path], measure: str) -> list[MeasuredRun]:
+    """Runs from their directories, from their result files (`bambino.experiments.summary`), or from folders of those.
 
-    A run's condition is its name without `-SEED` at the end.
+    Trials of tuning are passed over, and in a folder what is no result of a run. A run's condition stands in its result
+    file, or in the run's name (`condition_of`).
 
     Raises:
-        ResultsError: it is neither, or holds no such measure.
+        ResultsError: a path is none of these, or a run has no such measure.
     """
-    path = Path(path).expanduser()
-    content = _of_run(path) if holds_run(path) else _of_file(path)
+    results: list[tuple[Path, dict[str, Any]]] = []
+    for path in (Path(path).expanduser() for path in paths):
+        if holds_run(path):
+            results.append((path, _of_run(path)))
+        elif path.is_dir():
+            found = [(inner, _of_file(inner)) for inner in sorted(path.glob("*.json"))]
+            results += [(inner, content) for inner, content in found if "evaluations" in content]
+        else:
+            results.append((path, _of_file(path)))
+    return [_measured(path, content, measure) for path, content in results if content.get("stage") != TUNING]
+
+
+def _measured(path: Path, content: Mapping[str, Any], measure: str) -> MeasuredRun:
     try:
-        evaluations, costs = content["evaluations"], content["costs"]
+        evaluations, costs, name = content["evaluations"], content["costs"], str(content["run"])
         seed = content["settings"].get("seed", Recipe().seed)
-        name = str(content["run"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, AttributeError) as error:
         raise ResultsError(f"{path} is no result file of a run: {error} is missing.") from None
-    key = f"eval/{measure}"
-    if not evaluations or evaluations[-1].get(key) is None:
-        there = ", ".join(key.removeprefix("eval/") for key in (evaluations or [{}])[-1] if key.startswith("eval/"))
-        raise ResultsError(f"{path} has no measure {measure} at its end. It has: {there or 'none'}.")
-    totals = {name.removeprefix("total/"): float(value) for name, value in costs.items()}
-    return MeasuredRun(name.removesuffix(f"-{seed}"), seed, float(evaluations[-1][key]), totals)
+    row = next((row for row in reversed(evaluations) if row["step"] == content.get("model_step", row["step"])), {})
+    if row.get(f"eval/{measure}") is None:
+        there = ", ".join(key.removeprefix("eval/") for key in row if key.startswith("eval/"))
+        raise ResultsError(f"{path} has no measure {measure} of its model. It has: {there or 'none'}.")
+    condition = content.get("condition") or condition_of(name, seed)
+    totals = {total.removeprefix("total/"): float(amount) for total, amount in costs.items()}
+    return MeasuredRun(condition, seed, float(row[f"eval/{measure}"]), totals, content.get("batches", ""))
 
 
 def feedback_meter(runs: Sequence[MeasuredRun], measure: str, baseline: str = "clm") -> Meter:
@@ -146,10 +161,9 @@ def _why_not(pairs: Sequence[tuple[MeasuredRun, MeasuredRun]], baseline: str) ->
     if not pairs:
         return f"no seed in common with {baseline}"
     for before, after in pairs:
-        for total in SAME_BATCHES:
-            if total in before.totals and total in after.totals and before.totals[total] != after.totals[total]:
-                other = f"{after.totals[total]:,.0f} {total.replace('_', ' ')}, {baseline} {before.totals[total]:,.0f}"
-                return f"other clm batches than {baseline} with seed {after.seed}: {other}"
+        mine, yours = ((run.batches, run.totals.get("clm_tokens")) for run in (after, before))
+        if mine[0] != yours[0] if mine[0] and yours[0] else mine[1] != yours[1]:
+            return f"with seed {after.seed} it heard other clm batches than {baseline}"
     return ""
 
 
@@ -174,9 +188,26 @@ def _estimate(values: Sequence[float]) -> Estimate:
     return Estimate(fmean(values), t_interval(values))
 
 
+def result_of(path: str | Path) -> dict[str, Any]:
+    """Name, settings, evaluations and costs of a run directory, or of the small result file of one.
+
+    Raises:
+        ResultsError: it is neither.
+    """
+    path = Path(path).expanduser()
+    return _of_run(path) if holds_run(path) else _of_file(path)
+
+
 def _of_run(path: Path) -> dict[str, Any]:
     run = read_run(path)
-    return {"run": path.name, "settings": run.settings, "evaluations": run.evaluations, "costs": run.totals}
+    return {
+        "run": path.name,
+        "settings": run.settings,
+        "evaluations": run.evaluations,
+        "costs": run.totals,
+        "batches": run.batches,
+        "model_step": run.model_step,
+    }
 
 
 def _of_file(path: Path) -> dict[str, Any]:

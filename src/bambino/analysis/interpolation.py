@@ -41,6 +41,10 @@ class Sweep:
     measured: dict[str, Any]
     """Measure -> what its scores depend on: lines, split, sha256 of the data."""
     blends: tuple[Blend, ...]
+    run: str = ""
+    """Name of the run that the last one comes from, if it does."""
+    seed: int | None = None
+    """Its seed."""
 
     @property
     def on_front(self) -> list[float]:
@@ -56,20 +60,27 @@ class Sweep:
 
 
 def swept(
-    scores: dict[float, dict[str, float]], *, first: str, last: str, l1: str, l2: str, measured: dict[str, Any]
+    scores: dict[float, dict[str, float]],
+    *,
+    first: str,
+    last: str,
+    l1: str,
+    l2: str,
+    measured: dict[str, Any],
+    run: str = "",
+    seed: int | None = None,
 ) -> Sweep:
     """The sweep that these scores make, by share; share 0 must be among them, and both measures.
 
     Raises:
         CurveError: a measure of which more is neither better nor worse.
     """
-    worse_l1, better_l2 = -direction(l1), direction(l2)
-    start = scores[0.0]
+    l1_sign, l2_sign, start = direction(l1), direction(l2), scores[0.0]
     blends = (
-        Blend(share, found, better_l2 * (found[l2] - start[l2]), worse_l1 * (found[l1] - start[l1]))
+        Blend(share, found, l2_sign * found[l2] - l2_sign * start[l2], l1_sign * start[l1] - l1_sign * found[l1])
         for share, found in sorted(scores.items())
     )
-    return Sweep(first, last, l1, l2, measured, tuple(blends))
+    return Sweep(first, last, l1, l2, measured, tuple(blends), run, seed)
 
 
 def load_sweep(path: str | Path) -> Sweep:

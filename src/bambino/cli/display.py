@@ -22,6 +22,14 @@ NO_BREAK = "\u00a0"
 WINDOW = 36
 """Steps that speed and time left are averaged over: three cycles of the paper's schedule."""
 
+ANSWERED = [
+    ("reward", "reward", ".3f"),
+    ("KL", "kl", ".3g"),
+    ("kl_coef", "kl_coef", ".3g"),
+    ("entropy", "entropy", ".2f"),
+]
+"""What a phase that is answered shows: label, metric, form."""
+
 
 class Progress:
     """The newest number of every metric, speed, time left, and something the baby said."""
@@ -64,12 +72,10 @@ class Progress:
         """(label, value) of what a reader wants to see first; missing numbers left out."""
         wanted = [
             ("clm loss", "clm/loss", ".3f"),
-            ("reward", "ppo/reward", ".3f"),
-            ("KL", "ppo/kl", ".3g"),
-            ("kl_coef", "ppo/kl_coef", ".3g"),
-            ("entropy", "ppo/entropy", ".2f"),
+            *((label, f"{phase}/{name}", style) for phase in ("ppo", "reinforce") for label, name, style in ANSWERED),
             ("clm update", "clm/update_norm", ".2g"),
             ("ppo update", "ppo/update_norm", ".2g"),
+            ("reinforce update", "reinforce/update_norm", ".2g"),
         ]
         shown = [(label, f"{self.metrics[key]:{style}}") for label, key, style in wanted if key in self.metrics]
         if self.tokens_per_second is not None:
@@ -107,8 +113,8 @@ class PlainDisplay:
             if self.progress.said is not None:
                 self._print(f"    {one_line(self.progress.said)}")
                 self.progress.said = None
-        if row.get("ppo/dead_reward"):
-            self._print(f"warning: {dead_reward(row)}")
+        if warning := dead_reward(row):
+            self._print(f"warning: {warning}")
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -133,8 +139,8 @@ class LiveDisplay:
         self.progress.take(row)
         if row["kind"] == "warning":
             self.last_warning = row["text"]
-        if row.get("ppo/dead_reward"):
-            self.last_warning = dead_reward(row)
+        if warning := dead_reward(row):
+            self.last_warning = warning
 
     def _panel(self) -> Panel:
         progress = self.progress
@@ -152,10 +158,14 @@ class LiveDisplay:
 
 
 def dead_reward(row: dict[str, Any]) -> str:
-    """What a step with a dead reward means, and the way out where the reward has a tau."""
+    """What a step with a dead reward means, and the way out where the reward has a tau; nothing where it is alive."""
+    meaning = {"ppo": "so PPO learns from noise", "reinforce": "so there is nothing to learn"}
+    phase = next((phase for phase in meaning if row.get(f"{phase}/dead_reward")), None)
+    if phase is None:
+        return ""
     calibrated = "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3"
-    way_out = f" Calibrate tau ({calibrated})." if "ppo/tau" in row else ""
-    return f"dead reward at step {row['step']}: the rewards are all alike, so PPO learns from noise.{way_out}"
+    way_out = f" Calibrate tau ({calibrated})." if f"{phase}/tau" in row else ""
+    return f"dead reward at step {row['step']}: the rewards are all alike, {meaning[phase]}.{way_out}"
 
 
 def display_for(recipe: Recipe, console: Console) -> PlainDisplay | LiveDisplay:

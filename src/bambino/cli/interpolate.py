@@ -111,7 +111,7 @@ def _run(given: Namespace) -> int:
     quieten_libraries()
     first, last = (open_speaker(ModelConfig(model), "baby") for model in (ends.first, ends.last))
     if output_dir is not None:
-        _sweep(first, last, recipe, shares, given.curves, output_dir)
+        _sweep(first, last, recipe, shares, given.curves, ends.run, output_dir)
     if folder is not None:
         _save(first, last, share, folder)
     return DONE
@@ -166,7 +166,13 @@ def _save_where(words: list[str] | None, ends: Ends) -> tuple[float, Path | None
 
 
 def _sweep(
-    first: Speaker, last: Speaker, recipe: Recipe, shares: list[float], curves: tuple[str, str], output_dir: Path
+    first: Speaker,
+    last: Speaker,
+    recipe: Recipe,
+    shares: list[float],
+    curves: tuple[str, str],
+    run: Path | None,
+    output_dir: Path,
 ) -> None:
     """Measure, show and write."""
     from rich.console import Console
@@ -174,6 +180,7 @@ def _sweep(
     from bambino.evaluation.in_training import measures_of
     from bambino.evaluation.interpolation import sweep
     from bambino.report.tables import sweep_table, table
+    from bambino.runs.record import read_run
 
     console = Console()
 
@@ -181,6 +188,8 @@ def _sweep(
         console.print(f"  {share:g}  {name} {value:.3f}", highlight=False)
 
     found = sweep(first, last, measures_of(recipe), shares, (curves[0], curves[1]), show)
+    if run is not None:
+        found = replace(found, run=run.name, seed=read_run(run).settings["seed"])
     console.print(table(sweep_table(found)))
     on_front = ", ".join(f"{share:g}" for share in found.on_front)
     measured = f"(L1: {found.l1}, L2: {found.l2})"

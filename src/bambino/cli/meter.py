@@ -9,15 +9,15 @@ from bambino.cli.console import DONE, Command, Parser
 
 ABOUT = """Set runs with feedback against runs of exposure alone that heard the same batches, seed by seed: L2 gained,
 and gained per word said, per word that the parent wrote, per token that it read, per FLOP of its. Give run directories
-or their result files (python -m bambino.experiments.summary). A run's condition is its name without -SEED."""
+or their result files, or folders of those (python -m bambino.experiments.summary, bambino experiment)."""
 EXAMPLES = """examples:
   bambino meter runs/clm-1 runs/clm-2 runs/bambino-1 runs/bambino-2
-  bambino meter results/first/*.json --measure bits_per_byte/it --output_dir results/meter"""
+  bambino meter results/first --over clm-tuned --measure bits_per_byte/it --output_dir results/meter"""
 
 
 def _read(words: list[str]) -> Namespace:
     parser = Parser("bambino meter", ABOUT, EXAMPLES)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories or result files, of all conditions")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories, result files or folders of those")
     parser.add_argument("--over", default="clm", metavar="NAME", help="the condition without feedback (default: clm)")
     measure = "what is gained (default: bits_per_byte/it)"
     parser.add_argument("--measure", default="bits_per_byte/it", metavar="NAME", help=measure)
@@ -34,7 +34,7 @@ def _run(given: Namespace) -> int:
     from bambino.report.plots import save
     from bambino.report.tables import table
 
-    meter = feedback_meter([read_measured(path, given.measure) for path in given.runs], given.measure, given.over)
+    meter = feedback_meter(read_measured(given.runs, given.measure), given.measure, given.over)
     console = Console()
     if meter.readings:
         for title, rows in (

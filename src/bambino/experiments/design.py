@@ -173,7 +173,14 @@ def _check(experiment: Experiment) -> None:
     """Every recipe can be run, as far as can be seen before, and measures what the experiment is about."""
     untuned = experiment.test_runs(dict.fromkeys(experiment.conditions, ()))
     sources: set[str] = set()
+    known: dict[str, ExperimentRun] = {}
     for run in [*experiment.trial_runs(), *untuned]:
+        like = known.setdefault(run.fingerprint, run)
+        if _paths_of(run.recipe) != _paths_of(like.recipe):
+            problem = (
+                f"{run.name} and {like.name} differ in the folders of their models or texts alone, and would count"
+            )
+            raise experiment.wrong(f"conditions.{run.condition}", f"{problem} as one. Give these other names.")
         where, recipe = f"conditions.{run.condition}", run.recipe
         if recipe.evaluation.eval_steps is None:
             raise experiment.wrong(
@@ -187,6 +194,13 @@ def _check(experiment: Experiment) -> None:
         sources.update(source for those in recipe.evaluation.texts.values() for source in those)
     for source in sorted(sources):
         find_files(source)
+
+
+def _paths_of(recipe: Recipe) -> list[Any]:
+    """What a recipe opens; of a path the fingerprint knows the last part only."""
+    models = [recipe.baby.model, recipe.parent.model]
+    texts = [recipe.text.sources, recipe.text.prompt_sources, recipe.replay.sources]
+    return [*models, *texts, recipe.evaluation.texts, recipe.evaluation.pairs, recipe.evaluation.data]
 
 
 def _unmeasured(metric: str, recipe: Recipe) -> str:

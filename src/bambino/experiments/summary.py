@@ -4,9 +4,8 @@
 
 Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row
 (without parts: single paradigms of minimal pairs, ...), a byte for each clm batch (`clm/batch`), means of the clm and
-ppo metrics (ppo also over the last tenth of its steps), costs, the word account, and utterances at
-three ages. `fingerprint` stands for
-all settings, so that a file counts only for a run of the very same.
+ppo metrics (ppo also over the last tenth of its steps), costs, the word account, and utterances at three ages.
+`fingerprint` stands for all settings, so that a file counts only for a run of the very same.
 """
 
 from __future__ import annotations
@@ -101,9 +100,9 @@ def summarize(run: RunRecord) -> dict[str, Any]:
         "made_of": {part: run.data.get(part) for part in MADE_OF},
         "settings": different(run.settings, Recipe().to_dict()),
         "environment": run.environment,
-        "model_step": _model_step(run),
+        "model_step": run.model_step,
         "evaluations": evaluations,
-        "batches": "".join(f"{row['clm/batch'] & 255:02x}" for row in hearing if "clm/batch" in row),
+        "batches": run.batches,
         "clm_means": means([{k: v for k, v in row.items() if k != "clm/batch"} for row in hearing], "clm/"),
         "ppo_means": means(ppo, "ppo/"),
         "late_ppo_means": means(late, "ppo/"),
@@ -111,14 +110,6 @@ def summarize(run: RunRecord) -> dict[str, Any]:
         "words": run.word_account,
         "utterances": {str(age): [row for row in said if row["step"] == age][:10] for age in ages},
     }
-
-
-def _model_step(run: RunRecord) -> int | None:
-    """The step of the evaluation that tells of `model/`: the best, where its weights were kept, else the last."""
-    last = run.evaluations[-1] if run.evaluations else {}
-    if "best/step" in last and run.settings["early_stopping"]["keep_best"]:
-        return int(last["best/step"])
-    return last.get("step")
 
 
 def main() -> None:

@@ -60,12 +60,23 @@ class Recasts:
     """Whether the text ends there, so that EOS follows."""
 
 
+class Preference(NamedTuple):
+    """Two texts after a prompt."""
+
+    prompt: str
+    better: str
+    worse: str
+    better_has_ended: bool
+    """Whether the better text ends there, so that EOS follows."""
+    worse_has_ended: bool
+    """Whether the worse text ends there."""
+
+
 @dataclass(frozen=True)
 class Preferences:
-    """Pairs of texts after a prompt, the better one first."""
+    """What is better than what, after some prompts."""
 
-    pairs: Sequence[tuple[str, str, str]]
-    """(prompt, better, worse)."""
+    pairs: Sequence[Preference]
 
 
 Feedback: TypeAlias = Scores | Spans | Targets | Recasts | Preferences

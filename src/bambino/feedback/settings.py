@@ -16,8 +16,8 @@ from bambino.feedback.length import LengthConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
-from bambino.feedback.text_settings import RecastConfig
-from bambino.recipe.checks import Positive
+from bambino.feedback.text_settings import BestOfKConfig, RecastConfig, RecastOverUtteranceConfig
+from bambino.recipe.checks import AtLeastOne, Positive, Share
 from bambino.recipe.curricula import PositiveOverTraining
 from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bambino.feedback.parent_log_perplexity import ParentLogPerplexity
     from bambino.feedback.parent_perplexity import ParentPerplexity
     from bambino.feedback.parent_spans import ParentSpans
+    from bambino.feedback.parent_targets import ParentTargets
     from bambino.speaking.speaker import Speaker
 
 
@@ -105,6 +106,36 @@ class ParentSpansConfig(FeedbackConfig):
         return ParentSpans(the_parent(parent, self), self)
 
 
+@dataclass(frozen=True)
+class ParentTargetsConfig(FeedbackConfig):
+    """The parent's distribution over the baby's next token, in place of the one token that the text or the baby had."""
+
+    needs_parent: ClassVar[bool] = True
+    babylm: ClassVar[BabyLMRule] = "parent_words_count"
+    section: ClassVar[str] = "feedback.parent_targets"
+
+    for_: Literal["clm"] = "clm"
+    """What the targets are of: what the baby hears (clm)."""
+    share: Share = 0.5
+    """Weight of the divergence from the targets where there are some; the text's own tokens keep the rest."""
+    divergence: Literal["forward", "reverse", "mixed"] = "forward"
+    """KL(parent || baby), KL(baby || parent), or the Jensen-Shannon divergence between them."""
+    rule: Literal["covers", "cheap"] = "covers"
+    """covers: from all ways in which the parent's tokens can go on after what was said. cheap: from the one that the
+    whole text's own tokens are."""
+    max_dropped: Share = 0.1
+    """Leave out places where more than this share of the parent's probability could not be turned into the baby's
+    tokens."""
+    top: AtLeastOne = 64
+    """Keep the so many likeliest tokens of a target; all others together are one outcome more."""
+
+    def make(self, parent: Speaker | None) -> ParentTargets:
+        """The feedback itself."""
+        from bambino.feedback.parent_targets import ParentTargets
+
+        return ParentTargets(the_parent(parent, self), self)
+
+
 KINDS: dict[str, type[FeedbackConfig]] = {
     "parent_perplexity": ParentPerplexityConfig,
     "parent_log_perplexity": ParentLogPerplexityConfig,
@@ -117,7 +148,10 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "acceptability": AcceptabilityConfig,
     "relatedness": RelatednessConfig,
     "recast": RecastConfig,
+    "recast_over_utterance": RecastOverUtteranceConfig,
+    "best_of_k": BestOfKConfig,
     "constant": ConstantConfig,
     "random": RandomConfig,
+    "parent_targets": ParentTargetsConfig,
 }
 """Kinds of feedback that a recipe may name."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from bambino.feedback.needed_parent import the_parent
-from bambino.recipe.checks import AtLeastOne, Positive
-from bambino.recipe.settings import FeedbackConfig, RolloutConfig
+from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Positive
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig, RolloutConfig
 
 if TYPE_CHECKING:
+    from bambino.feedback.preferences import BestOfK, RecastOverUtterance
     from bambino.feedback.recasts import Continuations
     from bambino.speaking.speaker import Speaker
 
@@ -34,6 +35,7 @@ class RecastConfig(RecastsConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.recast"
+    babylm: ClassVar[BabyLMRule] = "text_counts"
 
     max_new_tokens: AtLeastOne = 48
     """Longest recast, in parent tokens; a last word that this cuts is left out."""
@@ -56,3 +58,51 @@ class RecastConfig(RecastsConfig):
         from bambino.feedback.recasts import Continuations
 
         return Continuations(the_parent(parent, self), self.rollout, self.share)
+
+
+@dataclass(frozen=True)
+class PreferencesConfig(FeedbackConfig):
+    """What all preferences have: a better and a worse text after a prompt, for the phase prefer."""
+
+    needs_parent: ClassVar[bool] = True
+
+    for_: str = "prefer"
+    """The phase that learns from this kind of feedback; the key is `for` in a recipe."""
+    weight: Positive = 1.0
+    """A factor of the loss."""
+
+
+@dataclass(frozen=True)
+class RecastOverUtteranceConfig(PreferencesConfig):
+    """What the parent says after a prompt is better than what the baby said."""
+
+    section: ClassVar[str] = "feedback.recast_over_utterance"
+
+    max_new_tokens: AtLeastOne = 16
+    """Longest recast, in parent tokens; about as long as utterances, so that length does not tell the two apart."""
+    temperature: Positive = 1.0
+    """Sampling temperature of the parent."""
+
+    def make(self, parent: Speaker | None) -> RecastOverUtterance:
+        """The feedback itself."""
+        from bambino.feedback.preferences import RecastOverUtterance
+
+        rollout = RolloutConfig(max_new_tokens=self.max_new_tokens, temperature=self.temperature)
+        return RecastOverUtterance(the_parent(parent, self), rollout)
+
+
+@dataclass(frozen=True)
+class BestOfKConfig(PreferencesConfig):
+    """Of several utterances after one prompt the one that the parent finds likeliest, per parent token, is better than
+    the one that it finds least likely."""
+
+    section: ClassVar[str] = "feedback.best_of_k"
+
+    k: AtLeastTwo = 4
+    """Utterances after each prompt; batch_size is divided by it, so 32 utterances of 4 have 8 prompts."""
+
+    def make(self, parent: Speaker | None) -> BestOfK:
+        """The feedback itself."""
+        from bambino.feedback.preferences import BestOfK
+
+        return BestOfK(the_parent(parent, self), self.k)

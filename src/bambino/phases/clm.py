@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bambino.losses.clm import clm_loss
+from bambino.phases.heard_targets import BatchTargets, heard_targets
 from bambino.phases.phase import State, Tools
 from bambino.phases.recasting import Recasting
 from bambino.phases.updates import Term, UpdateMeter
@@ -25,16 +26,24 @@ class CLMPhase:
         self.tools, self.learner = tools, tools.learner
         self.updates = tools.learner.updates(self.name, tools.recipe.clm, self.updates_per_step)
         self.recasting = Recasting.of(tools, self.name)
+        self.targets = heard_targets(tools, self.name)
 
     def step(self, at: Place) -> Row:
         """Hear the next batch of lines."""
         batch = self.tools.streams.clm_batch(at)
         beside, row = self.beside(at)
+        answers = None
+        if self.targets is not None:
+            with self.tools.costs.time("reward"):
+                answers = self.targets.of(batch, at)
+            row |= answers.metrics()
         with self.tools.costs.time(self.name):
-            row |= self.hear(batch, at, beside)
+            row |= self.hear(batch, at, beside, answers)
         words = {self.name: self.tools.streams.clm_words(at)}
         if self.tools.replay is not None:
             words["replay"] = self.tools.replay.words(at.nth)
+        if self.tools.dreaming is not None:
+            words["dream"] = self.tools.dreaming.heard.words(at.nth)
         for term in (heard(batch), *beside):
             self._count(term.name or self.name, term, words.get(term.name or self.name))
         return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
@@ -52,10 +61,16 @@ class CLMPhase:
             terms.append(recasts.term(weight=self.recasting.kind.weight, name="recast"))
         return terms, {f"recast_{name}": value for name, value in metrics.items()}
 
-    def hear(self, batch: TokenBatch, at: Place, beside: Sequence[Term] = ()) -> dict[str, float]:
-        """One update on a batch of lines and on what is heard beside them: the mean over the targets of all."""
+    def hear(
+        self, batch: TokenBatch, at: Place, beside: Sequence[Term] = (), answers: BatchTargets | None = None
+    ) -> dict[str, float]:
+        """One update on a batch of lines and on what is heard beside them: the mean over the targets of all.
+
+        Args:
+            answers: what the parent expects at places of the batch.
+        """
         meter, targets = UpdateMeter(self.learner.baby.lm), int(batch.is_target.sum())
-        terms = mean_over_targets([heard(batch), *beside])
+        terms = mean_over_targets([heard(batch, answers=answers), *beside])
         report = self.updates.take(at.nth, terms, with_dropout=True, keep_gradient=at.ends)
         return report | {"targets": targets, "update_norm": meter.norm()}
 
@@ -83,9 +98,11 @@ def fingerprint(batch: TokenBatch) -> int:
     return int.from_bytes(hashlib.sha256(tokens).digest()[:4], "big")
 
 
-def heard(batch: TokenBatch, *, weight: float = 1.0, name: str = "") -> Term:
-    """Next-token prediction on text: mean over all its targets, in nats."""
+def heard(batch: TokenBatch, *, answers: BatchTargets | None = None, weight: float = 1.0, name: str = "") -> Term:
+    """Next-token prediction on text: mean over all its targets, in nats; beside it what a parent expects there."""
     targets = max(1, int(batch.is_target.sum()))
+    if answers is not None:
+        return Term(batch, answers.loss(batch, targets), weight=weight, name=name)
     return Term(
         batch,
         lambda logits, _, part, rows: {"loss": clm_loss(logits, part.input_ids[part.is_target]) / targets},

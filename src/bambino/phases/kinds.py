@@ -34,4 +34,16 @@ def _recast(tools: Tools) -> Phase:
     return RecastPhase(tools)
 
 
-PHASES: dict[str, MakePhase] = {"clm": _clm, "ppo": _ppo, "reinforce": _reinforce, "recast": _recast}
+def _prefer(tools: Tools) -> Phase:
+    from bambino.phases.prefer import PreferPhase
+
+    return PreferPhase(tools)
+
+
+PHASES: dict[str, MakePhase] = {
+    "clm": _clm,
+    "ppo": _ppo,
+    "reinforce": _reinforce,
+    "recast": _recast,
+    "prefer": _prefer,
+}

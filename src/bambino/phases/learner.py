@@ -43,9 +43,11 @@ class Learner:
         total = self.schedule.count(phase, self.schedule.max_steps) * per_step
         return Updates(self, phase, config, self.optimizers.add(phase, config), total)
 
-    def parts(self, rows: int) -> Iterator[slice]:
-        """The rows of a batch, in gradient_accumulation_steps parts (all at once where there are fewer rows)."""
-        size = max(1, -(-rows // self.recipe.gradient_accumulation_steps))
+    def parts(self, rows: int, together: int = 1) -> Iterator[slice]:
+        """The rows of a batch, in gradient_accumulation_steps parts (fewer where there are fewer rows); so many rows
+        `together` are not parted."""
+        groups = rows // together
+        size = together * max(1, -(-groups // self.recipe.gradient_accumulation_steps))
         return (slice(first, first + size) for first in range(0, rows, size))
 
 
@@ -110,7 +112,7 @@ class Updates:
             learner.baby.train()
         with nullcontext() if with_dropout else eval_mode(learner.baby):
             for term in terms:
-                for rows in learner.parts(len(term.batch.input_ids)):
+                for rows in learner.parts(len(term.batch.input_ids), term.rows_together):
                     part, is_target = self._read(term, rows)
                     logits, values = learner.baby(part, is_target)
                     found = term.loss(logits, values, part, rows)

@@ -6,8 +6,10 @@ target here too, a run with recasts would differ from one without by more exposu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -28,7 +30,8 @@ from bambino.runs.log import Row
 from bambino.speaking.utterances import Utterances, decoded, to_text
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.replay import lines_before
-from bambino.text.tokens import encode_from
+from bambino.text.tokens import encode_with_ends
+from bambino.text.words import words_begun
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class RecastRows:
     batch: TokenBatch
     is_recast: Bool[Tensor, "B T"]
     """True on tokens that end after the prompt, an EOS included."""
+    words: int
+    """Words that begin in these tokens."""
 
     @property
     def targets(self) -> int:
@@ -104,33 +109,66 @@ class Recasting:
         with tools.costs.time("reward"):
             recasts = self.recaster.recasts(texts, said, seed=seed, stream=stream, first=first, read=read)
         tools.costs.written("people", texts)
+        if said is not None:
+            tools.costs.written("baby", said.completions)
         tools.costs.written("parent", filter(None, recasts.texts))
         tools.log.utterances(self.phase, at.step + 1, _rows(recasts, said))
-        return rows_of(recasts, tokenizer, tools.recipe.text), _metrics(recasts)
+        rows = rows_of(recasts, tokenizer, tools.recipe.text)
+        if rows is not None:
+            tools.costs.heard_words("recast", rows.words)
+        return rows, _metrics(recasts)
 
 
 def rows_of(recasts: Recasts, tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> RecastRows | None:
-    """Prompt and recast encoded as one text, EOS where it ended, cut at text.max_length; None where nothing is left."""
+    """The recasts as rows, in order; None where there is none."""
     given = [
-        (prompt, prompt + recast, ended)
+        (prompt, recast, ended)
         for prompt, recast, ended in zip(recasts.prompts, recasts.texts, recasts.has_ended, strict=True)
         if recast is not None
     ]
-    offsets = [len(prompt) for prompt, _, _ in given]
-    encoded = encode_from(tokenizer, [whole for _, whole, _ in given], offsets, with_start=text.prepend_bos)
-    eos = tokenizer.eos_token_id if text.append_eos else None
-    rows, prompt_lengths = [], []
-    for (ids, counted), (_, _, ended) in zip(encoded, given, strict=True):
-        row = [*ids, eos] if ended and eos is not None else ids
-        before = max(1, len(ids) - counted)
-        if before < min(len(row), text.max_length):
-            rows.append(row[: text.max_length])
-            prompt_lengths.append(before)
+    rows = [row for row in encoded_after(given, tokenizer, text) if row is not None]
     if not rows:
         return None
-    batch = pad(rows, 0)
-    column = torch.arange(batch.input_ids.shape[1])
-    return RecastRows(batch, batch.is_real & (column >= torch.tensor(prompt_lengths)[:, None]))
+    batch, is_after = after_prompts(rows)
+    return RecastRows(batch, is_after, sum(row.words for row in rows))
+
+
+class RowAfter(NamedTuple):
+    """A prompt and a text after it as tokens."""
+
+    ids: list[int]
+    prompt_tokens: int
+    """Tokens that end within the prompt, a start token included."""
+    words: int
+    """That begin after the prompt, in what is left of the text."""
+
+
+def encoded_after(
+    given: Sequence[tuple[str, str, bool]], tokenizer: PreTrainedTokenizerBase, text: TextConfig
+) -> list[RowAfter | None]:
+    """Prompts and texts after them, each encoded as one text and cut at text.max_length; None where the prompt alone
+    fills the row.
+
+    Args:
+        given: prompt, text after it, and whether it ends there, so that EOS follows.
+    """
+    wholes = [prompt + after for prompt, after, _ in given]
+    encoded = encode_with_ends(tokenizer, wholes, with_start=text.prepend_bos)
+    eos = tokenizer.eos_token_id if text.append_eos else None
+    rows: list[RowAfter | None] = []
+    for (ids, ends), whole, (prompt, _, ended) in zip(encoded, wholes, given, strict=True):
+        row = ([*ids, eos] if ended and eos is not None else ids)[: text.max_length]
+        before = max(1, sum(end <= len(prompt) for end in ends))  # nothing predicts a row's first token
+        words = sum(words_begun(whole, ends)[before : text.max_length])
+        rows.append(RowAfter(row, before, words) if before < len(row) else None)
+    return rows
+
+
+def after_prompts(rows: Sequence[RowAfter]) -> tuple[TokenBatch, Bool[Tensor, "B T"]]:
+    """Rows as a batch; True on tokens after the prompts."""
+    batch = pad([row.ids for row in rows], 0)
+    column, before = torch.arange(batch.input_ids.shape[1]), torch.tensor([row.prompt_tokens for row in rows])
+    return batch, batch.is_real & (column >= before[:, None])
 
 
 def _texts(prompts: TokenBatch, tokenizer: PreTrainedTokenizerBase) -> list[str]:

@@ -38,6 +38,8 @@ class Term:
     weight: float = 1.0
     name: str = ""
     """Put before the names of its numbers, as in `replay_loss`."""
+    rows_together: int = 1
+    """So many rows, one below the other, are not parted when a batch is computed in parts."""
 
     @property
     def targets(self) -> Bool[Tensor, "B T"]:

@@ -249,6 +249,32 @@ class RecastPhaseConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
+class PreferConfig(PhaseConfig):
+    """Learning from preferences: a better and a worse text after a prompt."""
+
+    section: ClassVar[str] = "prefer"
+
+    loss: Literal["dpo", "simpo"] = "dpo"
+    """dpo: the better text gains on the worse one, measured from the reference. simpo: it is likelier per token, by a
+    margin; no reference."""
+    beta: Positive | None = None
+    """Steepness: of log-probs of whole texts under dpo, of log-probs per token under simpo; null: 0.1 or 2."""
+    gamma: NotNegative = 1.0
+    """The margin of simpo."""
+    lm_weight: NotNegative = 1.0
+    """Weight of the mean negative log-likelihood of the better texts' tokens beside it, so that both do not sink."""
+    reference: Literal["initial", "phase_start", "ema"] = "initial"
+    """What dpo measures from: the first baby, the baby at the start of each prefer phase, or a running mean of it."""
+    reference_decay: Share = 0.99
+    """With reference ema: the share of itself that the running mean keeps at every step."""
+
+    @property
+    def steepness(self) -> float:
+        """beta, or what is usual for the loss."""
+        return self.beta or {"dpo": 0.1, "simpo": 2.0}[self.loss]
+
+
+@dataclass(frozen=True)
 class AveragingConfig(Settings):
     """A running mean of the baby's weights, which forgets less and is less noisy than the weights themselves."""
 
@@ -520,6 +546,8 @@ class Recipe(Settings):
     """Learning from feedback without a critic: REINFORCE on groups of utterances (RLOO, GRPO), or on spans."""
     recast: RecastPhaseConfig = field(default_factory=RecastPhaseConfig)
     """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+    prefer: PreferConfig = field(default_factory=PreferConfig)
+    """Learning from preferences: a better and a worse text after a prompt."""
     feedback: dict[str, FeedbackConfig] = field(default_factory=dict)
     """What comes back for what the baby said: kinds by name, each with its settings. Where none is named it is
     parent_perplexity, for ppo; where some are named, it is those."""

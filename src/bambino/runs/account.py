@@ -17,6 +17,8 @@ Lines = list[tuple[str, str]]
 """What is counted, and how much it is."""
 LANGUAGES = {"clm": "L2", "replay": "L1"}
 """Part of data.json that tells of a text -> the text's language."""
+BESIDE = {"words_dreamed": "words of dreams heard", "words_recast": "words of recasts heard"}
+"""Total -> what it is; of what a phase of one's own hears, the total's own name says it."""
 OF_SPEECH = {
     "words_of_prompts": "words of prompts",
     "words_said": "words said",
@@ -78,7 +80,9 @@ def _heard(data: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator[tup
             text, heard = Text.of(data[part]), totals[HEARD[part]]
             yield f"{language} text", f"{text.words:,} words in {text.lines:,} lines, {text.unique:,} of them different"
             yield f"{language} {HEARD[part].replace('_', ' ')}", f"{heard:,.0f} ({text.passes(heard):.2f} passes)"
-    own = [name for name in totals if name.startswith("words_") and name not in {*HEARD.values(), *WRITTEN.values()}]
-    yield from ((f"{name.replace('_', ' ')} heard", f"{totals[name]:,.0f}") for name in own)
-    in_all = sum(totals.get(name, 0) for name in (*HEARD.values(), *own))
-    yield "words heard in all", f"{in_all:,.0f}"
+    languages = [HEARD[part] for part in LANGUAGES]
+    heard_words = [name for name in totals if name.startswith("words_") and name not in WRITTEN.values()]
+    for name in heard_words:
+        if name not in languages:
+            yield BESIDE.get(name, f"{name.replace('_', ' ')} heard"), f"{totals[name]:,.0f}"
+    yield "words heard in all", f"{sum(totals[name] for name in heard_words):,.0f}"

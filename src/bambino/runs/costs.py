@@ -13,8 +13,8 @@ from bambino.text.words import count_words
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-HEARD = {"clm": "words_heard", "replay": "words_replayed"}
-"""What is heard -> the total of its words; of anything else, `words_WHAT`."""
+HEARD = {"clm": "words_heard", "replay": "words_replayed", "dream": "words_dreamed", "recast": "words_recast"}
+"""What is heard -> the total of its words, each time they are heard; of anything else, `words_WHAT`."""
 WRITTEN = {
     "people": "words_of_prompts",
     "baby": "words_said",
@@ -41,12 +41,16 @@ class Costs:
         Args:
             what: names the totals: clm_tokens and words_heard are L2, replay_tokens and words_replayed L1, dream_tokens
                 the first baby's own.
-            words: that begin in these tokens; None: they were counted when they were `written`.
+            words: that begin in these tokens; None: `heard_words` is told of them.
         """
         self.totals[f"{what}_tokens"] += tokens
         if words is not None:
-            self.totals[HEARD.get(what, f"words_{what}")] += words
+            self.heard_words(what, words)
         self.computed(lm, tokens, targets, forwards=3)
+
+    def heard_words(self, what: str, words: int) -> None:
+        """So many words are heard, of text that `heard` counts the tokens of."""
+        self.totals[HEARD.get(what, f"words_{what}")] += words
 
     def said(self, lm: PreTrainedModel, prompt_tokens: int, utterance_tokens: int) -> None:
         """The baby read prompts and said something after them."""

@@ -2,8 +2,8 @@
 
 recipe.yaml          every setting, resolved
 environment.json     package versions, git commit, device; where they changed on resuming, too
-data.json            what the run is made of: per text source hash, lines kept, dropped and why, truncated, tokens;
-                     sha256 of models, tokenizers and evaluation files; names of the rewards
+data.json            what the run is made of: per text source hash, lines kept, dropped and why, truncated, tokens,
+                     words; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for them
 metrics.jsonl        a row per step, a row per evaluation
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
 dreams.jsonl         with dreaming: the first baby's own texts, written once

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 NEWBORN = "newborn"
 """The folder of a run directory that holds the model `bambino pretrain` began with."""
 
 DREAMS = "dreams.jsonl"
 """The file of a run directory that holds the first baby's own texts."""
+
+
+def condition_of(run: str, seed: int) -> str:
+    """A run's condition: its name without `-SEED`, or `-SEED-` and eight digits of its settings' sha256, at the end."""
+    return re.sub(rf"-{seed}(-[0-9a-f]{{8}})?$", "", run)
 
 
 def is_headline(metric: str) -> bool:

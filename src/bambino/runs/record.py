@@ -83,6 +83,19 @@ class RunRecord:
         return max((row["step"] for row in self.rows), default=0)
 
     @property
+    def batches(self) -> str:
+        """What was heard in clm steps, two letters a batch (the last byte of `clm/batch`)."""
+        return "".join(f"{row['clm/batch'] & 255:02x}" for row in self.steps if "clm/batch" in row)
+
+    @property
+    def model_step(self) -> int | None:
+        """The step of the evaluation that tells of `model/`: the best, where its weights were kept, else the last."""
+        last = self.evaluations[-1] if self.evaluations else {}
+        if "best/step" in last and self.settings["early_stopping"]["keep_best"]:
+            return int(last["best/step"])
+        return last.get("step")
+
+    @property
     def totals(self) -> dict[str, float]:
         """Costs up to the last step, without `total/`; empty before the first."""
         last = self.steps[-1] if self.steps else {}

@@ -7,16 +7,18 @@ that token may be any. Texts that begin with x begin with exactly one cover of x
     P(text begins with x) = sum over y of p(tokens of y) * sum over w that begin with x - y and go on of p(w | y).
 
 The sum leaves out rows whose beginning is not how the tokenizer would split it: a model that was trained on the
-tokenizer's own rows gives them next to nothing. Vieira et al. 2024 (arXiv 2412.03719) call these covers, too. Beginnings
-y go back as far as some token reaches; where a token always ends they need not go further.
+tokenizer's own rows gives them next to nothing. The name is that of Vieira et al. 2024 (arXiv 2412.03719). Beginnings y
+go back as far as some token reaches; where a token always ends they need not go further.
 
 All beginnings of a text are read as a tree (`prefix_trees`), once.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -49,7 +51,7 @@ class Beginnings:
     log_probs: Float[Tensor, "R V"]
     """Of each token after each row, nats."""
     place: np.ndarray
-    """Place of each cover, ascending; a place's first cover has no rest."""
+    """Place of each cover, ascending; a place for which the context is too short has none."""
     row: np.ndarray
     """Row that each cover begins with."""
     rest: list[bytes]
@@ -117,27 +119,32 @@ class Covers:
             if vocabulary.begins_a_longer(rest := text[begin:end]):
                 yield begin, rest
 
-    def read(self, texts: Sequence[bytes], ends: Sequence[Sequence[int]]) -> Beginnings:
-        """All covers of the texts' beginnings, and what the model makes of them."""
+    def read(self, texts: Sequence[bytes], ends: Sequence[Sequence[int]], *, whole: bool = False) -> Beginnings:
+        """All covers of the texts' beginnings, and what the model makes of them.
+
+        Args:
+            whole: of each beginning only the one cover whose row is a beginning of the whole text's own tokens.
+        """
         lead = self.vocabulary.lead
+        texts = [lead + text for text in texts]
         places = [(i, end) for i, of in enumerate(ends) for end in of]
+        bounds = self._bounds(texts) if whole else None
         number: dict[bytes, int] = {}
         covers: list[tuple[int, int, bytes]] = []
         for place, (i, end) in enumerate(places):
-            text = lead + texts[i]
-            for begin, rest in self.starts(text, end + len(lead)):
+            text, end = texts[i], end + len(lead)
+            for begin, rest in self.starts(text, end) if bounds is None else last_start(text, end, bounds[i]):
                 if begin or self.head:
                     covers.append((place, number.setdefault(text[:begin], len(number)), rest))
         rows = [self.head + row for row in self.vocabulary.split_beginnings(list(number))]
-        fits = np.array([0 < len(row) <= self.room for row in rows])
-        kept = [cover for cover in covers if fits[cover[1]]]
-        is_complete = {place for place, _, rest in kept if not rest}
-        kept = [cover for cover in kept if cover[0] in is_complete]
-        new = np.cumsum(fits) - 1
-        rows = [row for row, fit in zip(rows, fits, strict=True) if fit]
-        log_probs, log_prob, columns = self._read(rows)
+        fits = np.array([0 < len(row) <= self.room for row in rows], dtype=bool)
+        too_long = {place for place, row, _ in covers if not fits[row]}
+        kept = [cover for cover in covers if cover[0] not in too_long]
+        log_probs, log_prob, columns = self._read([row for row, fit in zip(rows, fits, strict=True) if fit])
         place, row = (np.array([cover[k] for cover in kept], dtype=np.int64) for k in (0, 1))
-        return Beginnings(places, rows, log_prob, log_probs, place, new[row], [rest for *_, rest in kept], columns)
+        rows = [row for row, fit in zip(rows, fits, strict=True) if fit]
+        row = (np.cumsum(fits) - 1)[row]
+        return Beginnings(places, rows, log_prob, log_probs, place, row, [rest for *_, rest in kept], columns)
 
     def gather(self, found: Beginnings, covers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The last tokens that these covers with a rest may have.
@@ -151,6 +158,12 @@ class Covers:
         device = found.log_probs.device
         where = (torch.from_numpy(x).to(device) for x in (found.row[cover], token))
         return cover, token, found.log_probs[tuple(where)].double().cpu().numpy()
+
+    def _bounds(self, texts: list[bytes]) -> list[list[int]]:
+        """Bytes at which the tokens of each whole text end, 0 first."""
+        pieces = self.vocabulary.pieces
+        rows = self.vocabulary.split_beginnings(texts)
+        return [[0, *accumulate(len(pieces[token]) for token in row)] for row in rows]
 
     def _last_token(self, found: Beginnings) -> np.ndarray:
         """For each cover, the log-probability that its row goes on with a token that it may end with."""
@@ -173,6 +186,12 @@ class Covers:
         scores[found.ends] = 0.0
         log_prob = np.add.reduceat(scores, np.append(0, found.ends[:-1] + 1)) if rows else np.zeros(0)
         return log_probs[torch.from_numpy(found.after).to(log_probs.device)], log_prob, found.forest.columns
+
+
+def last_start(text: bytes, end: int, bounds: list[int]) -> list[tuple[int, bytes]]:
+    """The last of the bounds that is not behind the end, and the bytes between them."""
+    begin = bounds[bisect_right(bounds, end) - 1]
+    return [(begin, text[begin:end])]
 
 
 @dataclass(frozen=True, eq=False)

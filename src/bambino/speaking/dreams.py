@@ -145,7 +145,7 @@ def dreaming_of(
     rows = [np.array([start, *one.ids], dtype=np.int32) for one in kept]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     ids, is_truncated = np.concatenate(rows), np.array([not one.has_ended for one in kept])
-    tokens = TokenRows(ids, offsets, is_truncated, words_begun=np.zeros(len(ids), dtype=np.int64))
+    tokens = TokenRows(ids, offsets, is_truncated, np.array([count_words(one.text) for one in kept]), begun=None)
     one_source = np.zeros(len(kept), dtype=np.int64)
     lines = LineStream(tokens, one_source, [1.0], seed, "dreams", tokenizer.eos_token_id)
     last = config.share if config.last_share is None else config.last_share

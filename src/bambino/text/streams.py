@@ -64,8 +64,9 @@ class LineStream:
         return ids if self.eos is None or self.rows.is_truncated[i] else [*ids, self.eos]
 
     def words_begun(self, i: int) -> list[int]:
-        """How many words begin in each token of `row(i)`; in EOS, none."""
-        begun = self.rows.words_of(i).tolist()
+        """How many words begin in each token of `row(i)`, a line that was not cut; in EOS, none."""
+        assert self.rows.begun is not None, "lines that are packed are not cut"
+        begun = self.rows.begun[self.rows.offsets[i] : self.rows.offsets[i + 1]].tolist()
         return [*begun, *[0] * (len(self.row(i)) - len(begun))]
 
     def batch(self, first: int, count: int) -> TokenBatch:
@@ -74,7 +75,7 @@ class LineStream:
 
     def words(self, first: int, count: int) -> int:
         """Words in `batch(first, count)`."""
-        return sum(int(self.rows.words_of(i).sum()) for i in self.indices(first, count))
+        return int(self.rows.words[np.array(self.indices(first, count), dtype=int)].sum())
 
     def prompts(self, first: int, count: int, tokens: int) -> TokenBatch:
         """The first tokens of the next `count` lines, left-padded (so that utterances begin in one column)."""
@@ -202,6 +203,12 @@ class Streams:
     def clm_words(self, at: Place) -> int:
         """Words in the text of a clm step."""
         return self.clm.words(self._position(at), self.batch_size)
+
+    def clm_lines(self, at: Place) -> list[int] | None:
+        """Line numbers of a clm step's rows; None where rows are no lines (packed)."""
+        if isinstance(self.clm, PackedStream):
+            return None
+        return self.clm.indices(self._position(at), self.batch_size)
 
     def prompt_batch(self, phase: str, at: Place, copies: int = 1) -> TokenBatch:
         """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE".

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.text.lines import Corpus
 from bambino.text.token_bytes import token_bytes
-from bambino.text.words import words_begun
+from bambino.text.words import count_words, words_begun
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,16 @@ class TokenRows:
     """Row i is ids[offsets[i] : offsets[i + 1]]."""
     is_truncated: np.ndarray
     """Whether row i was cut at max_length."""
-    words_begun: np.ndarray
-    """How many words begin in each token; aligned with ids."""
+    words: np.ndarray
+    """How many words begin in row i."""
+    begun: np.ndarray | None
+    """How many words begin in each token, aligned with ids; None where lines were cut, for they are not packed."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, i: int) -> np.ndarray:
         return self.ids[self.offsets[i] : self.offsets[i + 1]]
-
-    def words_of(self, i: int) -> np.ndarray:
-        """How many words begin in each token of row i."""
-        return self.words_begun[self.offsets[i] : self.offsets[i + 1]]
 
 
 def start_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
@@ -75,7 +73,7 @@ def encode_with_ends(
     """Token ids as `encode` gives them, and where each one's text ends, in characters; of what is prepended, 0.
 
     Several tokens of one character end where it ends. Tokenizers written in Python do not know: there, places in the
-    text that the ids decode to.
+    text that the ids decode to, and the tokens before a character is whole may end before it.
     """
     if not texts:
         return []
@@ -94,7 +92,7 @@ def encode_with_ends(
 
 
 def _ends_decoded(tokenizer: PreTrainedTokenizerBase, row: list[int]) -> list[int]:
-    """Where each token's text ends in what they decode to; a character ends with the token of its first byte."""
+    """Where each token's text ends in what they decode to, as far as `token_bytes` knows."""
     pieces = token_bytes(tokenizer, row)
     begins = np.array([byte & 0xC0 != 0x80 for byte in b"".join(pieces)])
     ends: list[int] = np.concatenate([[0], np.cumsum(begins)])[np.cumsum([len(piece) for piece in pieces])].tolist()
@@ -119,22 +117,27 @@ def tokenize(
     """
     rows: list[np.ndarray] = []
     begun: list[np.ndarray] = []
-    truncated = np.zeros(len(corpus.lines), dtype=bool)
-    words_cut = np.zeros(len(corpus.lines), dtype=int)
     for first in range(0, len(corpus.lines), 10_000):
         lines = corpus.lines[first : first + 10_000]
+        if max_length is not None:  # ends cost half as much again as ids
+            rows += [np.array(row, dtype=np.int32) for row in encode(tokenizer, lines, with_start=prepend_bos)]
+            continue
         for line, (row, ends) in zip(lines, encode_with_ends(tokenizer, lines, with_start=prepend_bos), strict=True):
-            words = words_begun(line, ends)
-            length = len(row) + append_eos
-            if max_length is not None and length > max_length:
-                truncated[len(rows)], words_cut[len(rows)] = True, sum(words[max_length:])
-                row, words = row[:max_length], words[:max_length]
             rows.append(np.array(row, dtype=np.int32))
-            begun.append(np.array(words, dtype=np.int16))
+            begun.append(np.array(words_begun(line, ends), dtype=np.int16))
+    truncated = np.array([max_length is not None and len(row) + append_eos > max_length for row in rows])
+    rows = [row[:max_length] if is_cut else row for row, is_cut in zip(rows, truncated, strict=True)]
     lengths = np.array([len(row) for row in rows])
+    whole = np.array([count_words(line) for line in corpus.lines])
+    words = whole.copy()
+    cut = np.flatnonzero(truncated).tolist()
+    for i, (_, ends) in zip(
+        cut, encode_with_ends(tokenizer, [corpus.lines[i] for i in cut], with_start=prepend_bos), strict=True
+    ):
+        words[i] = sum(words_begun(corpus.lines[i], ends)[:max_length])
     for s, report in enumerate(corpus.reports):
         mine = corpus.source_of == s
-        report.truncated, report.words_cut = int(truncated[mine].sum()), int(words_cut[mine].sum())
+        report.truncated, report.words_cut = int(truncated[mine].sum()), int((whole - words)[mine].sum())
         report.tokens = int(lengths[mine].sum() + (append_eos * ~truncated[mine]).sum())
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return TokenRows(np.concatenate(rows), offsets, truncated, np.concatenate(begun))
+    return TokenRows(np.concatenate(rows), offsets, truncated, words, np.concatenate(begun) if begun else None)

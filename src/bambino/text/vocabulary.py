@@ -89,6 +89,10 @@ class Vocabulary:
             self._begins[piece] = i < len(pieces) and pieces[i].startswith(piece)
         return self._begins[piece]
 
+    def begins_a_token(self, piece: bytes) -> bool:
+        """Whether some token begins with these bytes, or is them: what follows may change how they are split."""
+        return piece in self._by_bytes or self.begins_a_longer(piece)
+
     def split_beginnings(self, beginnings: list[bytes]) -> list[list[int]]:
         """Tokens of beginnings of texts, `lead` included; a character that is not whole is split by itself."""
         wholes = [_whole(beginning) for beginning in beginnings]
