@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.settings import RolloutCurriculum
 from bambino.scoring.forward import eval_mode, hidden_states, lm_logits
 from bambino.text.batches import TokenBatch
 
@@ -139,7 +139,7 @@ def sample(
     lm: PreTrainedModel,
     prompts: TokenBatch,
     uniform: Float[Tensor, "B U"],
-    config: RolloutConfig,
+    config: RolloutCurriculum,
     eos: int | None,
     values_of: Callable[[Float[Tensor, "B D"]], Float[Tensor, " B"]] | None = None,
 ) -> Rollout:
@@ -148,6 +148,7 @@ def sample(
     Args:
         prompts: padded on either side, at least one real token a row.
         uniform: number u of a row draws its token u.
+        config: temperature and truncation; its lengths are not read.
         values_of: the value of a hidden state, such as `baby.values`.
     """
     prompts = _left_padded(prompts)

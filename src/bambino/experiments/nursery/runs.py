@@ -103,7 +103,7 @@ def run_condition(run: Run) -> None:
             write_text(Path(source), L1, round(run.condition.replay * run.design.l2_lines), part_seed(run.seed, 0))
     oracle = GrammarReward(Grammar.load(run.design.l2)) if run.condition.is_oracle else None
     parent = open_speaker(ModelConfig(str(run.bases / "parent" / "model")), "parent")
-    speech = NurserySpeech(run.test_set, run.design.l2, parent, recipe.rollout, recipe.seed)
+    speech = NurserySpeech(run.test_set, run.design.l2, parent, recipe.rollout.largest, recipe.seed)
     trainer = BambinoTrainer(args=recipe, reward_funcs=oracle, measures=[*measures_of(recipe), speech])
     trainer.train(resume_from_checkpoint=holds_run(run.folder))
     _write_knowledge(trainer, run.test_set, run.design, run.folder)
