@@ -83,7 +83,6 @@ class RecastOverUtteranceConfig(PreferencesConfig):
 
     babylm: ClassVar[BabyLMRule] = "text_counts"
     section: ClassVar[str] = "feedback.recast_over_utterance"
-    babylm: ClassVar[BabyLMRule] = "text_counts"
 
     max_new_tokens: AtLeastOne = 16
     """Longest recast, in parent tokens; about as long as utterances, so that length does not tell the two apart."""
@@ -105,7 +104,6 @@ class BestOfKConfig(PreferencesConfig):
 
     babylm: ClassVar[BabyLMRule] = "allowed"
     section: ClassVar[str] = "feedback.best_of_k"
-    babylm: ClassVar[BabyLMRule] = "allowed"
 
     k: AtLeastTwo = 4
     """Utterances after each prompt; batch_size is divided by it, so 32 utterances of 4 have 8 prompts."""
