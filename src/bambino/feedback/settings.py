@@ -16,8 +16,15 @@ from bambino.feedback.length import LengthConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
-from bambino.feedback.text_settings import BestOfKConfig, RecastConfig, RecastOverUtteranceConfig
+from bambino.feedback.text_settings import (
+    BestOfKConfig,
+    RecastConfig,
+    RecastEditConfig,
+    RecastFileConfig,
+    RecastOverUtteranceConfig,
+)
 from bambino.recipe.checks import AtLeastOne, Positive, Share
+from bambino.recipe.curricula import PositiveOverTraining
 from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
@@ -42,8 +49,9 @@ class ParentPerplexityConfig(FeedbackConfig):
     """Steepness, per unit of perplexity."""
     beta_times_tau: Positive | None = None
     """Gives beta = beta_times_tau / tau, so that steepness follows a calibrated tau (3 worked on toys); null: beta."""
-    tau: Positive | None = 150.0
-    """The perplexity that earns alpha / 2; null: calibrated, the median of the last 512 utterances' perplexities."""
+    tau: PositiveOverTraining | None = 150.0
+    """The perplexity that earns alpha / 2; null: calibrated, the median of the last 512 utterances' perplexities. May
+    change over training: {0: 1000, 0.5: 150} asks for more as the baby learns."""
     scope: Literal["whole", "utterance"] = "whole"
     """Which parent tokens count: prompt and utterance (paper), or the utterance's alone, given the prompt."""
     until: Literal["cut", "last_word"] = "cut"
@@ -159,6 +167,8 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "acceptability": AcceptabilityConfig,
     "relatedness": RelatednessConfig,
     "recast": RecastConfig,
+    "recast_edit": RecastEditConfig,
+    "recast_file": RecastFileConfig,
     "recast_over_utterance": RecastOverUtteranceConfig,
     "best_of_k": BestOfKConfig,
     "constant": ConstantConfig,
