@@ -289,6 +289,24 @@ def told(outcome: Outcome) -> list[str]:
 
 
 TARGETS = ONLY_CLM | {"feedback.parent_targets.for": "clm"}
+SAID_TARGETS = {"schedule.cycle": {"distill": 1}, "max_steps": 3, "feedback.said_targets.for": "distill"}
+
+
+def target_cases(kind: str, context: dict[str, Any], phase: str) -> dict[str, Case]:
+    """The settings that both kinds of targets have; `share` mixes them with heard text."""
+    name, heard = f"feedback.{kind}", without(TARGETS, "feedback.parent_targets.for") | {f"feedback.{kind}.for": "clm"}
+    both = {"schedule.cycle": {"clm": 1, "distill": 1}, "max_steps": 2, f"{name}.weight": 1.0}
+    other = "said_targets" if kind == "parent_targets" else "parent_targets"
+    both[f"feedback.{other}.for"] = "distill"
+    return {
+        f"{name}.for": Case(["clm"] if phase == "distill" else ["distill"], weights, both),
+        f"{name}.weight": Case([2.0], weights, context | {f"{phase}.adam_epsilon": 1e-2}),
+        f"{name}.share": Case([0.0, 1.0], weights, heard),
+        f"{name}.divergence": Case(["reverse", "mixed"], metric(f"{phase}/targets_loss"), context),
+        f"{name}.rule": Case(["cheap"], metric(f"{phase}/targets_dropped"), context),
+        f"{name}.max_dropped": Case([0.001, 0.01], metric(f"{phase}/targets_skipped"), context),
+        f"{name}.top": Case([2], metric(f"{phase}/targets_loss"), context),
+    }
 
 
 def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
@@ -497,12 +515,9 @@ CASES: dict[str, Case] = {
     **feedback_cases("constant", {}),
     "feedback.constant.value": Case([2.0], rewards, {"feedback.constant.for": "ppo"}, [[1.0] * 8, [2.0] * 8]),
     **feedback_cases("random", {}),
-    "feedback.parent_targets.weight": Case([2.0], weights, TARGETS),
-    "feedback.parent_targets.share": Case([0.0, 1.0], weights, TARGETS),
-    "feedback.parent_targets.divergence": Case(["reverse", "mixed"], metric("clm/targets_loss"), TARGETS),
-    "feedback.parent_targets.rule": Case(["cheap"], metric("clm/targets_dropped"), TARGETS),
-    "feedback.parent_targets.max_dropped": Case([0.001, 0.01], metric("clm/targets_skipped"), TARGETS),
-    "feedback.parent_targets.top": Case([2], metric("clm/targets_loss"), TARGETS),
+    **target_cases("parent_targets", TARGETS, "clm"),
+    **target_cases("said_targets", SAID_TARGETS, "distill"),
+    **optimizer_cases("distill", SAID_TARGETS),
     "evaluation.eval_steps": Case(
         [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
     ),
@@ -695,11 +710,6 @@ def is_feedback_after_exposure(setting: str) -> bool:
     if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES:
         return False
     return CASES[setting].context.get("schedule.cycle") != {"clm": 1} and "targets" not in setting
-    """Whether the setting's runs hear two batches before any feedback."""
-    if not setting.startswith(("ppo.", "feedback.")) or setting not in CASES:
-        return False
-    cycle = CASES[setting].context.get("schedule.cycle", BASE["schedule.cycle"])
-    return cycle.get("clm") == 2 or not setting.startswith(("feedback.recast", "feedback.best_of_k"))
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if is_feedback_after_exposure(name)])

@@ -1,7 +1,8 @@
 """The parent's distribution over the baby's next token, at every place of what was heard or said: dense feedback.
 
 Texts are the baby's token rows; `scoring/next_tokens.py` says what the distribution is. Nothing is wanted of first
-tokens, of special ones, and of places where too much of the probability had to be dropped.
+tokens, after bytes that are no text, and of places where too much of the probability had to be dropped; special tokens
+get nothing, but for EOS where the parent knows where lines end.
 """
 
 from __future__ import annotations
@@ -76,10 +77,12 @@ class TargetReader:
         pieces, lead = self._reader.other.pieces, self._reader.other.lead
         texts, ends, columns = [], [], []
         for i, row in enumerate(rows):
+            text = self._reader.other.bytes_of(row)
             done = [max(0, end - len(lead)) for end in accumulate(len(pieces[token]) for token in row)]
-            begin = 1 if first is None else first[i]
-            columns.append([c for c in range(begin, len(row)) if row[c] != self.unanswered])
-            texts.append(self._reader.other.bytes_of(row))
+            begin, is_text_to = 1 if first is None else first[i], text_to(text)
+            wanted = (c for c in range(begin, len(row)) if row[c] != self.unanswered)
+            columns.append([c for c in wanted if done[c - 1] <= is_text_to])
+            texts.append(text)
             ends.append([done[c - 1] for c in columns[-1]])
         found = self._reader(texts, ends)
         counts = [len(of) for of in columns]
@@ -122,6 +125,15 @@ def joined(rows: Sequence[tuple[int, RowTargets]], max_dropped: float) -> tuple[
         torch.cat(part) for part in zip(*((of.position, of.ids, of.probs) for _, of in rows), strict=True)
     )
     return Targets(row[is_good], position[is_good], ids[is_good], probs[is_good]), dropped
+
+
+def text_to(said: bytes) -> int:
+    """The byte to which bytes are the beginning of a text, which may end inside a character."""
+    try:
+        said.decode()
+    except UnicodeDecodeError as error:
+        return error.start if error.reason == "invalid start byte" else error.end
+    return len(said)
 
 
 def knows_ends(parent: Speaker, lines: Sequence[str]) -> bool:

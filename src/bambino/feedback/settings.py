@@ -120,10 +120,13 @@ class ParentTargetsConfig(FeedbackConfig):
     babylm: ClassVar[BabyLMRule] = "parent_words_count"
     section: ClassVar[str] = "feedback.parent_targets"
 
-    for_: Literal["clm"] = "clm"
-    """What the targets are of: what the baby hears (clm)."""
+    for_: Literal["clm", "distill"] = "clm"
+    """clm: targets of what the baby hears, beside the text's own tokens. distill: of what it says, in steps of their
+    own."""
+    weight: Positive = 1.0
+    """A factor of the divergence from the targets."""
     share: Share = 0.5
-    """Weight of the divergence from the targets where there are some; the text's own tokens keep the rest."""
+    """For clm: weight of that divergence where there are targets; the text's own tokens keep the rest."""
     divergence: Literal["forward", "reverse", "mixed"] = "forward"
     """KL(parent || baby), KL(baby || parent), or the Jensen-Shannon divergence between them."""
     rule: Literal["covers", "cheap"] = "covers"
@@ -140,6 +143,16 @@ class ParentTargetsConfig(FeedbackConfig):
         from bambino.feedback.parent_targets import ParentTargets
 
         return ParentTargets(the_parent(parent, self), self)
+
+
+@dataclass(frozen=True)
+class SaidTargetsConfig(ParentTargetsConfig):
+    """The same of what the baby says, by a name of its own: a recipe may have both."""
+
+    section: ClassVar[str] = "feedback.said_targets"
+
+    for_: Literal["clm", "distill"] = "distill"
+    """distill: targets of what the baby says, in steps of their own. clm: of what it hears."""
 
 
 KINDS: dict[str, type[FeedbackConfig]] = {
@@ -161,5 +174,6 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "constant": ConstantConfig,
     "random": RandomConfig,
     "parent_targets": ParentTargetsConfig,
+    "said_targets": SaidTargetsConfig,
 }
 """Kinds of feedback that a recipe may name."""

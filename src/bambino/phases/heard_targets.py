@@ -8,23 +8,11 @@ kept yet, reads the same blocks and finds the same bits.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from itertools import islice
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn.functional import cross_entropy
-
-from bambino.feedback.answers import Targets
-from bambino.feedback.parent_targets import LINES_WITH_ENDS, ParentTargets, RowTargets, joined
-from bambino.feedback.settings import ParentTargetsConfig
-from bambino.losses.distillation import divergence
+from bambino.feedback.parent_targets import ParentTargets, RowTargets
 from bambino.phases.phase import Tools
-from bambino.phases.updates import Loss
+from bambino.phases.targets import BatchTargets, sample_lines, targets_for
 from bambino.recipe.schedule import Place
-from bambino.scoring.forward import positions_of
-from bambino.speaking.utterances import decoded
 from bambino.text.batches import TokenBatch
 from bambino.text.streams import LineStream
 
@@ -34,15 +22,15 @@ KEPT_BYTES = 1 << 31
 
 def heard_targets(tools: Tools, phase: str) -> HeardTargets | None:
     """The parent's targets for what a phase hears; None where the recipe names none."""
-    kinds = [kind for kind in tools.feedback_for(phase) if isinstance(kind.reward, ParentTargets)]
-    return HeardTargets(tools, kinds[0].reward, kinds[0].weight) if kinds else None
+    kind = targets_for(tools, phase)
+    return None if kind is None else HeardTargets(tools, kind)
 
 
 class HeardTargets:
     """Targets of the lines of the clm stream."""
 
-    def __init__(self, tools: Tools, kind: ParentTargets, weight: float) -> None:
-        self.tools, self.config, self.weight = tools, kind.config, weight
+    def __init__(self, tools: Tools, kind: ParentTargets) -> None:
+        self.tools, self.config = tools, kind.config
         self.reader = kind.reader(tools.tokenizer, sample_lines(tools))
         stream = tools.streams.clm
         self.stream = stream if isinstance(stream, LineStream) else None
@@ -57,8 +45,7 @@ class HeardTargets:
         """The targets of a clm step's batch."""
         lines = self.tools.streams.clm_lines(at)
         rows = self._of_segments(batch) if lines is None else list(enumerate(self._of_lines(lines)))
-        targets, dropped = joined(rows, self.config.max_dropped)
-        return BatchTargets(targets, dropped, self.config, self.weight, self.reader.unanswered)
+        return BatchTargets.of(rows, self.config, self.reader.unanswered)
 
     def _of_lines(self, lines: list[int]) -> list[RowTargets]:
         found: dict[int, RowTargets] = {}
@@ -97,64 +84,3 @@ class HeardTargets:
         found, tokens_read = self.reader(rows)
         self.tools.costs.read(self.reader.lm, tokens_read)
         return found
-
-
-@dataclass(frozen=True, eq=False)
-class BatchTargets:
-    """Targets at places of a batch, and how they are learned from."""
-
-    targets: Targets
-    dropped: Float[Tensor, " M"]
-    """What was dropped at each place, also at those that were left out for it."""
-    config: ParentTargetsConfig
-    weight: float
-    unanswered: int | None
-    """The baby's token that the parent says nothing about."""
-
-    def metrics(self) -> dict[str, float]:
-        """Means over all places of the batch that the parent was asked about."""
-        skipped = self.dropped > self.config.max_dropped
-        return {"targets_dropped": float(self.dropped.mean()), "targets_skipped": float(skipped.float().mean())}
-
-    def loss(self, batch: TokenBatch, count: int) -> Loss:
-        """Cross-entropy with the text, mixed with the divergence from the targets where there are some; over `count`.
-
-        Also told: the mean divergence over the places with targets.
-        """
-        number = torch.full(batch.input_ids.shape, -1)
-        number[self.targets.row, self.targets.position] = torch.arange(len(self.targets.row))
-        share, asked = self.config.share, max(1, len(self.targets.row))
-
-        def loss(logits: Tensor, _: Tensor, part: TokenBatch, rows: slice) -> dict[str, Tensor]:
-            row, column = stood_at(part, rows.start, was_packed=batch.documents is not None)
-            which = number.to(logits.device)[row, column]
-            has_target = which >= 0
-            own = cross_entropy(logits.float(), part.input_ids[part.is_target], reduction="none")
-            ids, probs = (x.to(logits.device)[which[has_target]] for x in (self.targets.ids, self.targets.probs))
-            asked_of = logits[has_target].float()
-            if self.unanswered is not None:
-                asked_of = asked_of.index_fill(1, torch.tensor([self.unanswered], device=logits.device), -torch.inf)
-            apart = divergence(asked_of, ids.long(), probs, self.config.divergence)
-            mixed = own.sum() - share * own[has_target].sum() + share * self.weight * apart.sum()
-            return {"loss": mixed / count, "targets_loss": apart.detach().sum() / asked}
-
-        return loss
-
-
-def stood_at(part: TokenBatch, first: int, *, was_packed: bool) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
-    """Row and column that each target of a part of a batch had there, before `without_pads`; `first`: of its rows."""
-    width = part.input_ids.shape[1]
-    if part.documents is None or was_packed:
-        row = torch.arange(len(part.input_ids), device=part.input_ids.device)[:, None].expand(-1, width)
-        column = torch.arange(width, device=part.input_ids.device).expand(len(part.input_ids), -1)
-    else:
-        row, column = part.documents, positions_of(part.is_real, part.documents)
-    return first + row[part.is_target], column[part.is_target]
-
-
-def sample_lines(tools: Tools) -> list[str]:
-    """Whole lines of the run's L2 text, as the baby's tokens say them."""
-    stream = tools.streams.lines
-    whole = (i for i in range(len(stream.rows)) if not stream.rows.is_truncated[i])
-    rows = (stream.rows[i].tolist() for i in islice(whole, LINES_WITH_ENDS))
-    return [decoded(tools.tokenizer, row, is_whole=True) for row in rows]

@@ -34,6 +34,12 @@ def _recast(tools: Tools) -> Phase:
     return RecastPhase(tools)
 
 
+def _distill(tools: Tools) -> Phase:
+    from bambino.phases.distill import DistillPhase
+
+    return DistillPhase(tools)
+
+
 def _prefer(tools: Tools) -> Phase:
     from bambino.phases.prefer import PreferPhase
 
@@ -45,5 +51,6 @@ PHASES: dict[str, MakePhase] = {
     "ppo": _ppo,
     "reinforce": _reinforce,
     "recast": _recast,
+    "distill": _distill,
     "prefer": _prefer,
 }

@@ -249,6 +249,13 @@ class RecastPhaseConfig(PhaseConfig):
 
 
 @dataclass(frozen=True)
+class DistillConfig(PhaseConfig):
+    """Learning from the parent's distributions over what the baby says."""
+
+    section: ClassVar[str] = "distill"
+
+
+@dataclass(frozen=True)
 class PreferConfig(PhaseConfig):
     """Learning from preferences: a better and a worse text after a prompt."""
 
@@ -546,6 +553,8 @@ class Recipe(Settings):
     """Learning from feedback without a critic: REINFORCE on groups of utterances (RLOO, GRPO), or on spans."""
     recast: RecastPhaseConfig = field(default_factory=RecastPhaseConfig)
     """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    """Learning from the parent's distributions over what the baby says, token by token."""
     prefer: PreferConfig = field(default_factory=PreferConfig)
     """Learning from preferences: a better and a worse text after a prompt."""
     feedback: dict[str, FeedbackConfig] = field(default_factory=dict)

@@ -157,7 +157,7 @@ class Covers:
         token = np.concatenate([np.empty(0, dtype=np.int64), *extensions])
         device = found.log_probs.device
         where = (torch.from_numpy(x).to(device) for x in (found.row[cover], token))
-        return cover, token, found.log_probs[tuple(where)].double().cpu().numpy()
+        return cover, token, found.log_probs[tuple(where)].cpu().double().numpy()
 
     def _bounds(self, texts: list[bytes]) -> list[list[int]]:
         """Bytes at which the tokens of each whole text end, 0 first."""
@@ -181,7 +181,7 @@ class Covers:
         with torch.no_grad():
             log_probs = lm_logits(self.lm, found.states).float().log_softmax(-1)
         where = (torch.from_numpy(x).to(log_probs.device) for x in (found.edge_column, found.forest.token))
-        of_edge = log_probs[tuple(where)].double().cpu().numpy()
+        of_edge = log_probs[tuple(where)].cpu().double().numpy()
         scores = np.append(of_edge, 0.0)[found.forest.edge_of]
         scores[found.ends] = 0.0
         log_prob = np.add.reduceat(scores, np.append(0, found.ends[:-1] + 1)) if rows else np.zeros(0)

@@ -93,6 +93,7 @@ class NextTokenReader:
         joins[:, :256] = self.other.may_join
         self._joins = torch.from_numpy(joins).to(device)
         self._first_bytes = torch.from_numpy(self.vocabulary.first_bytes).to(device)
+        self._read_alone = 0
         self._rates = np.full(len(self.vocabulary), np.nan)
         self._nexts_alone: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._alone: dict[tuple[bytes, int], tuple[np.ndarray, np.ndarray]] = {}
@@ -101,15 +102,19 @@ class NextTokenReader:
 
     def __call__(self, texts: Sequence[bytes], ends: Sequence[Sequence[int]]) -> NextTokens:
         """The distributions after the first `end` bytes of each text, for all its ends; text after text."""
-        parts = []
+        width = min(self.top, len(self.other))
+        nothing = torch.empty(0, width, device=self.lm.device)
+        parts = [NextTokens(nothing.long(), nothing, nothing[:, 0], 0)]
+        before = self._read_alone
         with eval_mode(self.lm), prepacked(self.lm), torch.no_grad():
             for first, group in self.covers.groups(ends):
-                parts.append(self._group(texts[first : first + len(group)], group))
+                if any(map(len, group)):
+                    parts.append(self._group(texts[first : first + len(group)], group))
         return NextTokens(
             torch.cat([part.ids for part in parts]),
             torch.cat([part.probs for part in parts]),
             torch.cat([part.dropped for part in parts]),
-            sum(part.tokens_read for part in parts),
+            sum(part.tokens_read for part in parts) + self._read_alone - before,
         )
 
     def _group(self, texts: Sequence[bytes], ends: Sequence[Sequence[int]]) -> NextTokens:
@@ -146,11 +151,11 @@ class NextTokenReader:
         probs = found.log_probs[torch.from_numpy(found.row[covers]).to(device)].exp()
         probs *= torch.from_numpy(weight[covers]).to(device, probs.dtype)[:, None]
         if self.eos is not None:
-            ends = probs[:, self.eos].double().cpu().numpy()
+            ends = probs[:, self.eos].cpu().double().numpy()
             tally.total[found.place[covers]] += ends
             tally.add(found.place[covers], np.full(len(covers), self.other_eos), ends)
         probs *= self.has_bytes
-        tally.total[found.place[covers]] += probs.sum(1).double().cpu().numpy()
+        tally.total[found.place[covers]] += probs.sum(1).cpu().double().numpy()
         return probs
 
     def _heavy_of_any(self, found: Beginnings, covers: np.ndarray, masses: Tensor, tally: _Tally) -> _Heavy:
@@ -159,7 +164,7 @@ class NextTokenReader:
         limit = torch.from_numpy(SIGNIFICANT * tally.total[place]).to(masses)
         is_heavy = masses >= limit[:, None].clamp(min=1e-30)
         row, token = is_heavy.nonzero(as_tuple=True)
-        heavy = masses[row, token].double().cpu().numpy()
+        heavy = masses[row, token].cpu().double().numpy()
         light = masses.masked_fill(is_heavy, 0.0)
         tally.add_rows(place, torch.sparse.mm(self._first_votes(), light.T).T)
         return _Heavy(covers[row.cpu().numpy()], token.cpu().numpy(), heavy)
@@ -234,7 +239,7 @@ class NextTokenReader:
             part = slice(first, first + at_once)
             states = found.states[torch.from_numpy(found.after[part]).to(device)]
             probs, ended = self._probs_and_ends(states, last[part])
-            ends[part] = ended.double().cpu().numpy()
+            ends[part] = ended.cpu().double().numpy()
             nexts += _likely(probs, LIGHTEST / torch.from_numpy(share[part]).to(probs))
         return ends, nexts, found.forest.columns
 
@@ -255,10 +260,11 @@ class NextTokenReader:
             ids = range(block * RATES_AT_ONCE, min((block + 1) * RATES_AT_ONCE, len(self.vocabulary)))
             ids = [token for token in ids if self.vocabulary.pieces[token]]
             found = states_of(self.lm, [[*self.covers.head, token] for token in ids])
+            self._read_alone += found.forest.columns
             last = np.array([self.vocabulary.pieces[token][-1] for token in ids])
             states = found.states[torch.from_numpy(found.after).to(self.lm.device)]
             probs, ends = self._probs_and_ends(states, last)
-            self._rates[ids] = ends.double().cpu().numpy()
+            self._rates[ids] = ends.cpu().double().numpy()
             limit = torch.full_like(ends, AFTER_ALONE)
             self._nexts_alone.update(zip(ids, _likely(probs, limit), strict=True))
         return self._rates[tokens]
@@ -399,5 +405,5 @@ def _likely(probs: Float[Tensor, "N V"], limit: Float[Tensor, " N"]) -> list[tup
     row, token = (probs >= limit[:, None].clamp(min=1e-30)).nonzero(as_tuple=True)
     counts = np.bincount(row.cpu().numpy(), minlength=len(probs))
     cuts = np.cumsum(counts)[:-1]
-    values = probs[row, token].double().cpu().numpy()
+    values = probs[row, token].cpu().double().numpy()
     return list(zip(np.split(token.cpu().numpy(), cuts), np.split(values, cuts), strict=True))
