@@ -452,6 +452,7 @@ CASES: dict[str, Case] = {
     **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
     **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3}),
+    "recast.replay": Case([True], weights, RECAST | {"replay.sources": ["<other text>"], "replay.share": 0.5}),
     **recast_cases("recast", "max_new_tokens", 12),
     "feedback.recast.max_new_tokens": Case([3], told, RECAST),
     "feedback.recast.temperature": Case([0.5], told, RECAST),
