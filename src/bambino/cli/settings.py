@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bambino.cli.console import Parser
 from bambino.errors import UsageError
-from bambino.recipe.checks import Settings, may_be_null, plain_type, types_of, written
+from bambino.recipe.checks import Settings, may_be_null, may_change, plain_type, types_of, written
 from bambino.recipe.docs import about, default_of, field_docs
 from bambino.recipe.names import Kinds, Names
 from bambino.recipe.settings import Recipe
@@ -76,6 +76,8 @@ def placeholder(hint: Any) -> str:
         text = f"{{NAME: {placeholder(args[1])}, ...}}"
     else:
         text = words[kind]
+        if may_change(hint):
+            text = f"{text}|{{SHARE: {text}, ...}}"
     return f"{text}|null" if may_be_null(hint) else text
 
 

@@ -76,7 +76,7 @@ def _tasks(args: Recipe) -> list[Classification]:
 
 
 def _speech(args: Recipe, parent: Speaker | None, dataset: list[str] | None) -> Speech:
-    config, rollout = args.evaluation, args.rollout
+    config, rollout = args.evaluation, args.rollout.largest
 
     def lines() -> list[str]:
         found = [line for line in _heldout_lines(args, dataset) if len(line) >= args.text.min_chars]

@@ -169,7 +169,7 @@ def gathered(recipe: Recipe, plan: AuditPlan, baby: Speaker) -> Material:
     """
     pairs = plan.pairs or recipe.evaluation.pairs
     sources = plan.other_text or recipe.replay.sources
-    rollout, text = recipe.rollout, recipe.text
+    rollout, text = recipe.rollout.at(0.0), recipe.text
     rows = [row for row in heldout_rows(recipe, baby) if len(row) > rollout.prompt_tokens]
     usable = [
         row
@@ -216,11 +216,12 @@ def heldout_rows(recipe: Recipe, baby: Speaker) -> list[list[int]]:
 
 def spoken(recipe: Recipe, baby: Speaker, count: int) -> list[Utterances]:
     """What the baby says to the prompts of its first ppo steps, in batches as in training."""
-    tokens, size = recipe.rollout.prompt_tokens, recipe.batch_size
+    rollout, size = recipe.rollout.at(0.0), recipe.batch_size
+    tokens = rollout.prompt_tokens
     streams = build_streams(recipe.text, baby.tokenizer, seed=recipe.seed, batch_size=size, prompt_tokens=tokens)
     batches = []
     for step, first in enumerate(range(0, count, size)):
         prompts = streams.prompts("ppo").prompts(first, min(size, count - first), tokens)
         rows = [ids[real].tolist() for ids, real in zip(prompts.input_ids, prompts.is_real, strict=True)]
-        batches.append(speak(baby, rows, recipe.rollout, seed=recipe.seed, stream="audit", step=step, batch_size=size))
+        batches.append(speak(baby, rows, rollout, seed=recipe.seed, stream="audit", step=step, batch_size=size))
     return batches

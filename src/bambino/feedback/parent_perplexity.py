@@ -10,6 +10,7 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.feedback.answers import Scores
+from bambino.recipe import curricula
 from bambino.scoring.perplexity import perplexities
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class ParentPerplexity:
         self.parent, self.tokenizer, self.config = parent, tokenizer, config
         self.log_perplexities: list[float] = []
         """The window that tau is calibrated on, oldest first."""
+        self.progress = 0.0
+        """Share of the run done at the last call, for a tau that changes over training."""
 
     @property
     def resolution(self) -> float:
@@ -41,8 +44,10 @@ class ParentPerplexity:
     @property
     def tau(self) -> float | None:
         """The perplexity that earns alpha / 2; None: it is calibrated, and nothing was said yet."""
-        if self.config.tau is not None or not self.log_perplexities:
-            return self.config.tau
+        if self.config.tau is not None:
+            return curricula.at(self.config.tau, self.progress)
+        if not self.log_perplexities:
+            return None
         return math.exp(np.quantile(self.log_perplexities, 0.5))
 
     def __call__(
@@ -55,9 +60,11 @@ class ParentPerplexity:
         log_extra: Callable[[str, list[Any]], None] = lambda column, values: None,
         log_metric: Callable[[str, float], None] = lambda name, value: None,
         read: Callable[[PreTrainedModel, int], None] = lambda lm, tokens: None,
+        progress: float = 0.0,
         **_: Any,
     ) -> Scores:
         """The reward of each utterance, by TRL's signature (`feedback/rewards.py`)."""
+        self.progress = progress
         texts = texts or [p + c for p, c in zip(prompts, completions, strict=True)]
         scope, until = self.config.scope, self.config.until
         ends = has_ended or [True] * len(texts)

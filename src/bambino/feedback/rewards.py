@@ -1,7 +1,7 @@
 """Rewards: texts in, feedback out, by TRL's signature.
 
     reward(prompts=..., completions=..., texts=..., has_ended=..., log_extra=..., log_metric=..., read=...,
-           seed=..., step=..., tokens=...) -> list[float], or `Scores`, or `Spans`
+           seed=..., step=..., progress=..., tokens=...) -> list[float], or `Scores`, or `Spans`
 
 `texts[i]` is prompt and utterance decoded together (`prompts[i] + completions[i]`). `log_extra(column, values)` adds
 a column to utterances.jsonl, `log_metric(name, value)` a number to the step's metrics, `read(lm, tokens)` counts what a
@@ -13,7 +13,7 @@ None in place of a score says that it has none for an utterance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 from bambino.errors import RewardError
 from bambino.feedback.answers import Scores, Spans
 from bambino.feedback.credit import SaidTokens
+from bambino.recipe import curricula
 from bambino.speaking.utterances import Utterances
 
 
@@ -52,6 +53,12 @@ class Kind(NamedTuple):
     phase: str = "ppo"
     """The phase that learns from it."""
     weight: float = 1.0
+    over_training: Mapping[float, float] | None = None
+    """Shares of the run -> weights, where the weight changes (`recipe/curricula.py`)."""
+
+    def at(self, progress: float) -> Kind:
+        """With the weight that it has when a share `progress` of the run is done."""
+        return self if self.over_training is None else self._replace(weight=curricula.at(self.over_training, progress))
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Moment:
     """The run's."""
     step: int = 0
     """From 0; with the seed it keys what a reward draws."""
+    progress: float = 0.0
+    """Share of the run's steps done before it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,7 @@ def answer_of(
             read=read,
             seed=at.seed,
             step=at.step,
+            progress=at.progress,
             tokens=tokens,
         )
         feedback = _spans(kind.name, given, count) if isinstance(given, Spans) else _scores(kind.name, given, count)

@@ -24,6 +24,7 @@ from bambino.feedback.text_settings import (
     RecastOverUtteranceConfig,
 )
 from bambino.recipe.checks import AtLeastOne, Positive, Share
+from bambino.recipe.curricula import PositiveOverTraining
 from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ class ParentPerplexityConfig(FeedbackConfig):
     """Steepness, per unit of perplexity."""
     beta_times_tau: Positive | None = None
     """Gives beta = beta_times_tau / tau, so that steepness follows a calibrated tau (3 worked on toys); null: beta."""
-    tau: Positive | None = 150.0
-    """The perplexity that earns alpha / 2; null: calibrated, the median of the last 512 utterances' perplexities."""
+    tau: PositiveOverTraining | None = 150.0
+    """The perplexity that earns alpha / 2; null: calibrated, the median of the last 512 utterances' perplexities. May
+    change over training: {0: 1000, 0.5: 150} asks for more as the baby learns."""
     scope: Literal["whole", "utterance"] = "whole"
     """Which parent tokens count: prompt and utterance (paper), or the utterance's alone, given the prompt."""
     until: Literal["cut", "last_word"] = "cut"

@@ -93,7 +93,8 @@ class Recasting:
         first, end = (lines_before(nth, share, share, recipe.batch_size, 1) for nth in (at.nth, at.nth + 1))
         if end == first:
             return None, {}
-        prompts = self.tools.streams.prompts(self.phase).prompts(first, end - first, recipe.rollout.prompt_tokens)
+        tokens = recipe.rollout.at(at.progress).prompt_tokens
+        prompts = self.tools.streams.prompts(self.phase).prompts(first, end - first, tokens)
         return self.rows(prompts, at, first)
 
     def rows(self, prompts: TokenBatch, at: Place, first: int) -> tuple[RecastRows | None, Row]:

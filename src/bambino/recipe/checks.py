@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import types
 import typing
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, create_model
@@ -26,6 +27,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 """From 0 to 1."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """From 0 to below 1."""
+_CURRICULUM = "{0: 4, 0.5: 8}"
 
 
 class Settings:
@@ -94,14 +96,31 @@ def may_be_null(hint: Any) -> bool:
 
 
 def plain_type(hint: Any) -> Any:
-    """A type without its bounds, and without null."""
+    """A type without its bounds, without null, and without a mapping that may stand in its place over training."""
     while True:
         if typing.get_origin(hint) is Annotated:
             hint = typing.get_args(hint)[0]
         elif typing.get_origin(hint) in (typing.Union, types.UnionType):
-            (hint,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
+            (hint,) = (arg for arg in _members(hint) if not _is_mapping(arg)) if may_change(hint) else _members(hint)
         else:
             return hint
+
+
+def may_change(hint: Any) -> bool:
+    """Whether a setting is a number or a mapping of shares of the run to numbers (`curricula.py`)."""
+    members = _members(hint)
+    return len(members) > 1 and any(map(_is_mapping, members))
+
+
+def _members(hint: Any) -> list[Any]:
+    """The types of a union, null left out."""
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return [arg for arg in typing.get_args(hint) if arg is not type(None)] if is_union else [hint]
+
+
+def _is_mapping(hint: Any) -> bool:
+    bare = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    return typing.get_origin(bare) is dict
 
 
 def is_readable(hint: Any) -> bool:
@@ -131,7 +150,8 @@ def type_in_words(hint: Any) -> str:
     if origin is dict:
         return f"a mapping{null}"
     name: str = kind.__name__
-    return ("an " if name[0] in "aeiou" else "a ") + name + null
+    over_training = f", or its values over training like {_CURRICULUM}" if may_change(hint) else ""
+    return ("an " if name[0] in "aeiou" else "a ") + name + over_training + null
 
 
 @functools.cache
@@ -156,6 +176,8 @@ def _refusal(cls: type[Settings], given: dict[str, Any], error: ValidationError)
     first = error.errors()[0]
     field, *inner = first["loc"]
     hint, key, value = types_of(cls)[str(field)], cls.key(str(field)), given[str(field)]
+    if may_change(hint):
+        first, inner = _of_the_form_meant(error.errors(), value)
     if value is None and not inner and not may_be_null(hint):
         return cls.refusal(key, f"{key} cannot be null. Leave it out to keep its default.")
     bounds = {
@@ -166,10 +188,25 @@ def _refusal(cls: type[Settings], given: dict[str, Any], error: ValidationError)
         "finite_number": "is not finite. Give a number.",
     }
     if first["type"] in bounds:
-        item = "".join(f"[{place}]" if isinstance(place, int) else f".{place}" for place in inner)
+        item = "".join(map(_shown_place, inner))
         limits = {name: f"{limit:g}" for name, limit in first.get("ctx", {}).items()}
         return cls.refusal(key, f"{key}{item} = {first['input']} {bounds[first['type']].format(**limits)}")
     return cls.refusal(key, f"{key}: expected {type_in_words(hint)}. Got value: {value}{_way_out(hint, value)}")
+
+
+def _shown_place(place: Any) -> str:
+    """A place inside a setting: [0] of a list, .name of a mapping."""
+    if place == "[key]":
+        return " (a share of the run)"
+    return f"[{place}]" if isinstance(place, int) else f".{place}"
+
+
+def _of_the_form_meant(errors: Sequence[Any], value: Any) -> tuple[Any, list[Any]]:
+    """Of a number and a mapping in its place, which both complain: the complaint of what was given, and its place."""
+    mine = [one for one in errors if one["loc"][0] == errors[0]["loc"][0]]
+    of_mapping = [one for one in mine if str(one["loc"][1]).startswith("dict")]
+    first = of_mapping[0] if isinstance(value, dict) and of_mapping else mine[0]
+    return first, list(first["loc"][2:])[-1:]
 
 
 def _way_out(hint: Any, value: Any) -> str:

@@ -25,6 +25,7 @@ from bambino.recipe.checks import (
     Settings,
     Share,
 )
+from bambino.recipe.curricula import AtLeastOneOverTraining, NumberOverTraining, at, largest
 from bambino.recipe.metrics import direction_of
 
 
@@ -290,15 +291,15 @@ class AveragingConfig(Settings):
 
 
 @dataclass(frozen=True)
-class RolloutConfig(Settings):
-    """What the baby is asked and how it answers."""
+class RolloutCurriculum(Settings):
+    """What the baby is asked and how it answers, over training."""
 
     section: ClassVar[str] = "rollout"
 
-    prompt_tokens: AtLeastOne = 8
-    """Length of a prompt: the first tokens of an L2 line, a BOS included."""
-    max_new_tokens: AtLeastOne = 16
-    """Longest utterance, in baby tokens."""
+    prompt_tokens: AtLeastOneOverTraining = 8
+    """Length of a prompt: the first tokens of an L2 line, a BOS included. May change over training: {0: 12, 0.5: 4}."""
+    max_new_tokens: AtLeastOneOverTraining = 16
+    """Longest utterance, in baby tokens. May change over training: {0: 4, 0.5: 16} is 4 at first, 16 from half on."""
     temperature: Positive = 1.0
     """Sampling temperature; the policy that PPO improves is the tempered one."""
     top_k: AtLeastOne | None = None
@@ -310,6 +311,25 @@ class RolloutConfig(Settings):
     @property
     def is_truncated(self) -> bool:
         return self.top_k is not None or self.top_p is not None
+
+    def at(self, progress: float) -> RolloutConfig:
+        """As it is when a share `progress` of the run is done."""
+        prompt, longest = at(self.prompt_tokens, progress), at(self.max_new_tokens, progress)
+        return RolloutConfig(prompt, longest, self.temperature, self.top_k, self.top_p)
+
+    @property
+    def largest(self) -> RolloutConfig:
+        """With the longest prompts and utterances of the run: what evaluations use, the same at every age."""
+        prompt, longest = largest(self.prompt_tokens), largest(self.max_new_tokens)
+        return RolloutConfig(prompt, longest, self.temperature, self.top_k, self.top_p)
+
+
+@dataclass(frozen=True)
+class RolloutConfig(RolloutCurriculum):
+    """What is asked and how it is answered at one time."""
+
+    prompt_tokens: AtLeastOne = 8
+    max_new_tokens: AtLeastOne = 16
 
 
 @dataclass(frozen=True)
@@ -401,8 +421,9 @@ class FeedbackConfig(Settings):
 
     for_: str = "ppo"
     """The phase that learns from this kind of feedback; the key is `for` in a recipe."""
-    weight: float = 1.0
-    """What this kind's rewards are multiplied by before those of all kinds are added up."""
+    weight: NumberOverTraining = 1.0
+    """What this kind's rewards are multiplied by before those of all kinds are added up. May change over training:
+    {0.2: 0, 0.4: 1} is 0 until a fifth of the run, then rises to 1."""
 
     needs_parent: ClassVar[bool] = False
     babylm: ClassVar[BabyLMRule] = "not stated"
@@ -520,7 +541,7 @@ class Recipe(Settings):
     """Exposure: next-token prediction on L2 text."""
     averaging: AveragingConfig = field(default_factory=AveragingConfig)
     """A running mean of the baby's weights."""
-    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    rollout: RolloutCurriculum = field(default_factory=RolloutCurriculum)
     """What the baby is asked and how it answers: prompts and utterances."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """Learning from feedback: proximal policy optimization on what the baby said."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from bambino.errors import RecipeError
-from bambino.recipe.checks import plain_type
+from bambino.recipe.checks import may_change, plain_type
 
 INT = re.compile(r"[-+]?\d+(_\d+)*")
 FLOAT = re.compile(r"[-+]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|Inf|INF)|\.?(nan|NaN|NAN)")
@@ -45,13 +45,14 @@ def read_node(node: yaml.Node, hint: Any, key: str) -> Any:
         return None
     if isinstance(node, yaml.SequenceNode) and kind is list:
         return [read_node(item, args[0], key) for item in node.value]
-    if isinstance(node, yaml.MappingNode) and kind is dict:
+    if isinstance(node, yaml.MappingNode) and (kind is dict or may_change(hint)):
         if any(not isinstance(name, yaml.ScalarNode) for name, _ in node.value):
             raise RecipeError(key, f"{key} has a name that is a list or a mapping. Names are plain words.")
-        names = [name.value for name, _ in node.value]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise RecipeError(key, f"{key} names {twice} twice. Keep one.")
-        return {name.value: read_node(item, args[1], key) for name, item in node.value}
+        names = [_share(name) if may_change(hint) else name.value for name, _ in node.value]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise RecipeError(key, f"{key} names {twice[0]} twice. Keep one.")
+        item_type = plain_type(hint) if may_change(hint) else args[1]
+        return {name: read_node(item, item_type, key) for name, (_, item) in zip(names, node.value, strict=True)}
     if isinstance(node, yaml.ScalarNode):
         return node.value if _is_text(hint) or node.style else _number(node, plain_type(hint))
     return _construct(node, key)
@@ -75,6 +76,12 @@ def _number(node: yaml.ScalarNode, kind: Any) -> Any:
     if node.tag == "tag:yaml.org,2002:bool":
         return node.value.lower() in ("true", "yes", "on")
     return int(node.value) if INT.fullmatch(node.value) else node.value
+
+
+def _share(node: yaml.ScalarNode) -> Any:
+    """A plain word as a float where it is written as a number."""
+    number = _number(node, float)
+    return float(number) if isinstance(number, int) else number
 
 
 def _construct(node: yaml.Node, key: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +14,8 @@ from bambino.report.tables import Rows
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
 """Okabe and Ito's, told apart by most who see few colours."""
-MARKERS = "os^Dv<>P"
+MARKERS = "os^Dv<>"
+"""One fewer than colours, so that as many kinds as 56 look different."""
 
 
 def audit_rows(audits: Sequence[KindAudit], *, with_intervals: bool) -> Rows:
@@ -74,7 +76,7 @@ def markdown(rows: Rows) -> str:
 def audit_figure(audits: Sequence[KindAudit]) -> Figure:
     """What each kind prefers, and how far its mean reward falls as words are corrupted."""
     ways = list(audits[0].corruption)
-    figure = Figure(figsize=(5.5 * (1 + len(ways)), 3.6), layout="constrained")
+    figure = Figure(figsize=(5.5 * (1 + len(ways)), 4), layout="constrained")
     left, *others = figure.subplots(1, 1 + len(ways), squeeze=False)[0]
     _draw_preferences(left, audits)
     for axes, how in zip(others, ways, strict=True):
@@ -85,7 +87,7 @@ def audit_figure(audits: Sequence[KindAudit]) -> Figure:
         axes.set_xlabel(f"words {how}, %")
         axes.set_ylabel("change, in standard deviations")
         axes.spines[["top", "right"]].set_visible(False)
-    left.legend(frameon=False, fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return figure
 
 
@@ -100,16 +102,16 @@ def _draw_preferences(axes: Axes, audits: Sequence[KindAudit]) -> None:
         high = [each.interval.high - each.value for each in found]
         axes.errorbar(
             places, [each.value for each in found], yerr=[low, high], linestyle="none", label=one.name,
-            markersize=4, color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], elinewidth=1,
+            elinewidth=1, **_look(i),
         )  # fmt: skip
     axes.axhline(0.5, color="#555555", linestyle="--", linewidth=1)
     axes.set_xticks(range(len(names)), names, fontsize=7)
-    axes.set_ylim(0, 1)
+    axes.set_ylim(-0.03, 1.03)
     axes.set_title("The better text earns more: share, chance 0.5", fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _look(number: int) -> dict[str, object]:
+def _look(number: int) -> dict[str, Any]:
     return {
         "color": COLOURS[number % len(COLOURS)],
         "marker": MARKERS[number % len(MARKERS)],

@@ -150,5 +150,5 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Dotted key -> value of nested settings."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -6,7 +6,7 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import RecipeError, TextError
 from bambino.randomness import permutation
+from bambino.recipe import curricula
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import TextConfig
 from bambino.text.batches import TokenBatch, pad
@@ -186,7 +187,8 @@ class Streams:
     lines: LineStream
     """What prompts are cut from, each phase in an order of its own."""
     batch_size: int
-    prompt_tokens: int
+    prompt_tokens: int | Mapping[float, int]
+    """Length of a prompt, or its values over training."""
     is_single: bool
     """Whether all phases take their lines from the clm stream (the release)."""
     manifest: dict[str, Any]
@@ -216,7 +218,7 @@ class Streams:
         """
         count = self.batch_size // copies
         first = self._position(at) if self.is_single else at.nth * count
-        once = self.prompts(phase).prompts(first, count, self.prompt_tokens)
+        once = self.prompts(phase).prompts(first, count, curricula.at(self.prompt_tokens, at.progress))
         return TokenBatch(once.input_ids.repeat_interleave(copies, 0), once.is_real.repeat_interleave(copies, 0))
 
     def prompts(self, phase: str) -> LineStream:
@@ -238,7 +240,7 @@ def build_streams(
     *,
     seed: int,
     batch_size: int,
-    prompt_tokens: int,
+    prompt_tokens: int | Mapping[float, int],
     dataset: Iterable[str] | None = None,
 ) -> Streams:
     """Read, choose and tokenize the text of a run; `dataset` (texts in memory) replaces text.sources.

@@ -17,6 +17,7 @@ from bambino.feedback.rewards import Kind, Reward, reward_name
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.participants import ModelLike
 from bambino.phases.phase import MakePhase, Phase, Tools
+from bambino.recipe import curricula
 from bambino.recipe.schedule import steps_for
 from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
 from bambino.runs.costs import Costs
@@ -118,13 +119,20 @@ def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: S
     if reward_funcs is not None:
         rewards = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
         return [Kind(reward_name(reward), reward, phase) for phase in rewarded or REWARDED[:1] for reward in rewards]
-    kinds = [Kind(name, one.make(parent), one.for_, one.weight) for name, one in feedback_of(args).items()]
+    kinds = [kind_of(name, config, parent) for name, config in feedback_of(args).items()]
     for phase in rewarded:
         if all(kind.phase != phase for kind in kinds):
             problem = f"No kind of feedback is for {phase}, so it has nothing to learn from."
             way_out = f"Give one `for: {phase}`, or leave the phase out of schedule.cycle."
             raise RecipeError("feedback", f"{problem} {way_out}")
     return kinds
+
+
+def kind_of(name: str, config: FeedbackConfig, parent: Speaker | None) -> Kind:
+    """A kind of feedback at work, with the weight it begins with."""
+    weight = config.weight
+    over_training = weight if isinstance(weight, dict) else None
+    return Kind(name, config.make(parent), config.for_, curricula.at(weight, 0.0), over_training)
 
 
 def speaker_of(

@@ -97,14 +97,19 @@ class BambinoTrainer:
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
         if args.baby.dropout is not None:
             set_dropout(lm, args.baby.dropout)
-        speech = args.rollout.prompt_tokens + args.rollout.max_new_tokens
+        speech = args.rollout.largest.prompt_tokens + args.rollout.largest.max_new_tokens
         dream = {"dreaming.max_new_tokens": 1 + args.dreaming.max_new_tokens} if args.dreaming.is_on else {}
         check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech, **dream})
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
         parent_speaker = speaker_of(self.parent, self.parent_processing_class, self.accelerator.device)
-        sizes = {"batch_size": args.batch_size, "prompt_tokens": args.rollout.prompt_tokens}
-        texts = texts_of(train_dataset, args.text.jsonl_field)
-        streams = build_streams(args.text, self.processing_class, seed=args.seed, **sizes, dataset=texts)
+        streams = build_streams(
+            args.text,
+            self.processing_class,
+            seed=args.seed,
+            batch_size=args.batch_size,
+            prompt_tokens=args.rollout.prompt_tokens,
+            dataset=texts_of(train_dataset, args.text.jsonl_field),
+        )
         args = self.args = with_steps_for_passes(args, streams)
         self.schedule = Schedule(args.schedule, args.max_steps)
         can_pack = reads_packed_rows(lm, args.text.max_length)
