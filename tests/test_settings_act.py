@@ -692,15 +692,11 @@ def _defaults() -> list[tuple[str, Any]]:
 
 def is_feedback_after_exposure(setting: str) -> bool:
     """Whether the setting's runs hear two batches before any feedback; targets and recasts may stand beside the first
-    already."""
-    if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES:
-        return False
-    return CASES[setting].context.get("schedule.cycle") != {"clm": 1} and "targets" not in setting
-    """Whether the setting's runs hear two batches before any feedback."""
-    if not setting.startswith(("ppo.", "feedback.")) or setting not in CASES:
+    already, and preferences come alone."""
+    if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES or "targets" in setting:
         return False
     cycle = CASES[setting].context.get("schedule.cycle", BASE["schedule.cycle"])
-    return cycle.get("clm") == 2 or not setting.startswith(("feedback.recast", "feedback.best_of_k"))
+    return "clm" in cycle and cycle != {"clm": 1}
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if is_feedback_after_exposure(name)])
