@@ -11,18 +11,23 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import make_tokenizer, tiny_lm
-from known_models import bigram_lm, word_tokenizer
+from conftest import italian_lines, make_tokenizer, tiny_lm
+from known_models import bigram_lm, sharp_lm, word_tokenizer
 
 from bambino import BambinoTrainer, Recipe
-from bambino.errors import RecipeError
+from bambino.errors import RecipeError, TextError
 from bambino.feedback.answers import Recasts
+from bambino.feedback.edits import Edits
 from bambino.feedback.recasts import Continuations
-from bambino.feedback.text_settings import RecastConfig
+from bambino.feedback.text_settings import RecastConfig, RecastFileConfig
+from bambino.feedback.written_recasts import WrittenByPeople
 from bambino.phases.recasting import rows_of
 from bambino.recipe.settings import RolloutConfig, TextConfig
 from bambino.scoring.forward import token_log_probs
+from bambino.scoring.texts import score_texts
 from bambino.speaking.speaker import Speaker
+from bambino.speaking.utterances import Utterances
+from bambino.text.heldout import is_heldout
 
 Make = Callable[..., Recipe]
 ONLY_RECAST = ("--schedule.cycle", "{recast: 1}", "--feedback.recast.for", "recast")
@@ -87,6 +92,109 @@ def test_what_the_parent_says_depends_on_the_place_in_the_stream_only() -> None:
     assert recasts_by(kind, prompts) != recasts_by(kind, prompts, first=2)
 
 
+# -------------------------------------------------------------------------------------------------------------- edits
+
+
+def said(*utterances: tuple[str, str], ended: bool = True) -> Utterances:
+    prompts, completions = [prompt for prompt, _ in utterances], [after for _, after in utterances]
+    texts = [prompt + after for prompt, after in utterances]
+    return Utterances(prompts, completions, texts, [ended] * len(utterances))
+
+
+def edited(parent: Speaker, utterances: Utterances, proposals: int = 4) -> Recasts:
+    kind = Edits(parent, proposals, 0.25)
+    options: dict[str, Any] = {"seed": 1, "stream": "recast", "first": 0, "read": lambda lm, tokens: None}
+    return kind.recasts(utterances.prompts, utterances, **options)
+
+
+def orderly() -> Speaker:
+    """After il it says gatto (0.7) or cane (0.2), after those vede, after vede qui, then it ends; the rest is rare."""
+    tokenizer = word_tokenizer(*WORDS, eos="</s>")  # <s> 0, </s> 1, il 2, gatto 3, cane 4, vede 5, dorme 6, qui 7
+    probs = torch.full((len(tokenizer), len(tokenizer)), 1e-4)
+    for one, other, p in ((0, 2, 1), (2, 3, 0.7), (2, 4, 0.2), (3, 5, 0.9), (4, 5, 0.9), (5, 7, 0.9), (7, 1, 1)):
+        probs[one, other] = p
+    return Speaker(bigram_lm(probs / probs.sum(1, keepdim=True)), tokenizer)
+
+
+def test_the_worst_word_is_replaced_by_the_parents() -> None:
+    # il qui vede qui: "qui" after il is rare, and so is vede after qui. Replaced, both are fine.
+    found = edited(orderly(), said(("il", " qui vede qui"), ("il gatto", " dorme qui")))
+    assert found.texts == [" gatto vede qui", " vede qui"]
+    assert found.has_ended == [True, True]
+
+
+def test_what_the_parent_finds_likeliest_stays_as_it_is() -> None:
+    utterances = said(("il", " gatto vede qui"), ("il", ""), ("il", " gatto"))
+    assert edited(orderly(), utterances).texts == [None, None, None]
+
+
+def test_a_word_that_begins_in_the_prompt_stays_and_a_cut_one_is_left_out() -> None:
+    utterances = said(("il ga", "tto vede sempre qu"), ended=False)
+    kind, parent = Edits(orderly(), 1, 0.25), orderly()
+    worst = kind._worst_words(utterances, lambda lm, tokens: None)
+    assert [edit.text for edit in worst] == ["il gatto vede sempre"]
+    assert [edit.text[edit.begin : edit.end] for edit in worst] == ["sempre"]
+    assert edited(parent, utterances).texts == ["tto vede qui"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_edit_never_lowers_the_parents_probability_of_the_whole_text(seed: int) -> None:
+    tokenizer = make_tokenizer()
+    parent = Speaker(sharp_lm("gpt2", len(tokenizer), seed=seed), tokenizer)
+    lines = [line.split(" ", 3) for line in italian_lines(12, seed=seed)]
+    utterances = said(*((" ".join(words[:3]), f" {words[3]}") for words in lines))
+    found = edited(parent, utterances, proposals=8)
+    before = score_texts(parent.lm, tokenizer, utterances.texts)
+    after = score_texts(
+        parent.lm,
+        tokenizer,
+        [p + (t or c) for p, t, c in zip(found.prompts, found.texts, utterances.completions, strict=True)],
+    )
+    gains = [b.log_prob - a.log_prob for a, b in zip(before, after, strict=True)]
+    assert min(gains) >= 0
+    assert any(text is not None for text in found.texts)
+    for text, completion in zip(found.texts, utterances.completions, strict=True):
+        if text is not None:  # one word is another
+            pairs = list(zip(text.split(), completion.split(), strict=True))
+            assert sum(one != other for one, other in pairs) == 1
+
+
+# --------------------------------------------------------------------------------------------------------- from people
+
+
+def test_corrections_of_a_file_come_each_once_before_any_comes_again(tmp_path: Path) -> None:
+    path = tmp_path / "people.jsonl"
+    pairs = [("il gatto", "dorme"), ("il cane ", "vede"), ("", "qui"), ("il", " mare")]
+    path.write_text("".join(json.dumps({"prompt": prompt, "recast": recast}) + "\n" for prompt, recast in pairs))
+    kind = WrittenByPeople.read(str(path), 0.25)
+    options: dict[str, Any] = {"seed": 1, "stream": "recast", "read": lambda lm, tokens: None}
+    found = [kind.recasts(["?"] * 3, None, first=first, **options) for first in (0, 3, 6)]
+    heard = [pair for one in found for pair in zip(one.prompts, one.texts, strict=True)]
+    spaced = [("il gatto", " dorme"), ("il cane ", "vede"), ("", "qui"), ("il", " mare")]
+    assert sorted(heard[:4]) == sorted(heard[4:8]) == sorted(spaced)
+    assert all(all(one.has_ended) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"prompt": "il"}', r"people\.jsonl, line 1: prompt = 'il', recast = None must be texts"),
+        ('{"prompt": "il", "recast": " "}', "recast = ' ' must be texts"),
+        ("il gatto", "no JSON object|not JSON"),
+        ("", "holds no recast"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, line: str, problem: str) -> None:
+    path = tmp_path / "people.jsonl"
+    path.write_text(line)
+    with pytest.raises(TextError, match=problem):
+        RecastFileConfig(path=str(path)).make(None)
+    with pytest.raises(TextError, match="cannot be read"):
+        RecastFileConfig(path=str(tmp_path / "nowhere.jsonl")).make(None)
+    with pytest.raises(RecipeError, match=r"needs a file: --feedback\.recast_file\.path"):
+        RecastFileConfig().make(None)
+
+
 # ------------------------------------------------------------------------------------------------- what the baby hears
 
 
@@ -115,6 +223,18 @@ def test_rows_are_cut_as_lines_are() -> None:
     assert plain is not None
     assert plain.batch.input_ids.tolist() == [[2, 3, 5, 0], [2, 3, 5, 7]]
     assert plain.is_recast.int().tolist() == [[0, 1, 1, 0], [0, 0, 0, 1]]
+
+
+def test_a_held_out_line_is_no_recast() -> None:
+    tokenizer = word_tokenizer(*WORDS, eos="</s>")
+    recasts = Recasts(["il"] * 3, [" gatto", " cane", " gatto dorme"], [True] * 3)
+    wholes = [f"{prompt}{text}" for prompt, text in zip(recasts.prompts, recasts.texts, strict=True)]
+    kept = [not is_heldout(whole, 2) for whole in wholes]
+    assert True in kept
+    assert False in kept
+    found = rows_of(recasts, tokenizer, TextConfig(heldout_every=2))
+    assert found is not None
+    assert len(found.is_recast) == sum(kept)
 
 
 def test_the_loss_is_the_mean_over_the_recasts_tokens() -> None:
@@ -205,8 +325,9 @@ def test_recasts_beside_lines_leave_the_lines_and_their_order_alone(make_recipe:
     [
         ("--schedule.cycle", "{clm: 1, recast: 2}", "--feedback.recast.for", "recast"),
         ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.4"),
+        ("--schedule.cycle", "{clm: 1, recast: 2}", "--feedback.recast_edit.proposals", "2"),
     ],
-    ids=["recast", "clm"],
+    ids=["recast", "clm", "edit"],
 )
 def test_a_run_stopped_and_resumed_hears_the_same_recasts(make_recipe: Make, settings: tuple[str, ...]) -> None:
     whole, stopped = (make_recipe(*settings, "--save_steps", "2", output_dir=name) for name in ("whole", "stopped"))

@@ -1,6 +1,7 @@
 """The sampler against independent full forwards, inverse CDF and truncation by hand, and rollouts as text."""
 
 import copy
+import dataclasses
 import math
 from typing import Any
 
@@ -178,6 +179,34 @@ def test_when_all_have_ended_no_more_columns_are_made() -> None:
     rollout = sampled(chain(a=3, b=1), pad([[2], [3]], 0), numbers(2, 16), RolloutConfig(), eos=1)
     assert rollout.utterance_ids.shape == (2, 2)
     assert rollout.has_ended.all()
+
+
+@pytest.mark.parametrize("between", [2, 3, 8])
+def test_asking_more_seldom_whether_all_have_ended_changes_nothing(
+    between: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baby, config = baby_of(sharp_lm("opt", 12, seed=1)), RolloutConfig(max_new_tokens=9, top_k=7)
+    prompts = pad([[1, 5, 7], [1, 6], [1, 4]], 0, "left")
+    step = next(
+        s for s in range(200) if 1 < sampled(baby, prompts, numbers(3, 9, s), config, 1).tokens.shape[0] / 3 < 3
+    )
+    at_once = sampled(baby, prompts, numbers(3, 9, step), config, 1)
+    assert at_once.utterance_ids.shape[1] < 9
+    monkeypatch.setattr("bambino.speaking.rollout.tokens_between_checks", lambda device: between)
+    later = sampled(baby, prompts, numbers(3, 9, step), config, 1)
+    for field in dataclasses.fields(Rollout):
+        if field.name != "prompts":
+            assert torch.equal(getattr(later, field.name), getattr(at_once, field.name)), field.name
+
+
+def test_values_of_tokens_are_taken_from_their_places_and_put_back() -> None:
+    # rows of 2 and 1 real tokens: 1, 2 and 3 of 1, 2 / 3, 4
+    zeros = torch.zeros(2, 2)
+    is_real = torch.tensor([[True, True], [True, False]])
+    rollout = Rollout(pad([[1], [1]], 0, "left"), zeros.long(), is_real, zeros, zeros, torch.tensor([False, True]))
+    values = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert rollout.of_tokens(values).tolist() == [1.0, 2.0, 3.0]
+    assert rollout.in_places(torch.tensor([5.0, 6.0, 7.0])).tolist() == [[5.0, 6.0], [7.0, 0.0]]
 
 
 def test_eos_as_the_last_allowed_token_is_an_end() -> None:

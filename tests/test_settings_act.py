@@ -252,7 +252,22 @@ CLASSIFIED = {"feedback.acceptability.model": "<classifier>"}
 LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
 
 RECAST = {"schedule.cycle": {"clm": 2, "recast": 1}, "feedback.recast.for": "recast"}
-RECAST_BESIDE = ONLY_CLM | {"feedback.recast.for": "clm"}
+RECAST_EDIT = {"schedule.cycle": {"recast": 1}, "feedback.recast_edit.for": "recast", "rollout.max_new_tokens": 12}
+RECAST_FILE = {"schedule.cycle": {"recast": 1}, "max_steps": 1, "feedback.recast_file.for": "recast"}
+FROM_FILES = [[], [" il mare"] * 4, [" il sole"] * 4]
+"""What the baby is told; without a file the run is refused."""
+
+
+def recast_cases(kind: str, setting: str, value: Any) -> dict[str, Case]:
+    """The settings that all recasts have; a setting of its own names the kind."""
+    section = f"feedback.{kind}"
+    beside = ONLY_CLM | {f"{section}.for": "clm", f"{section}.{setting}": value, "rollout.max_new_tokens": 12}
+    return {
+        f"{section}.for": Case(["clm"], weights, without(beside, f"{section}.for") | {f"{section}.share": 2.0}),
+        f"{section}.weight": Case([0.5], weights, beside | {f"{section}.share": 2.0}),
+        f"{section}.share": Case([0.5], lambda o: len(o.recasts), beside, [3 * 1, 3 * 2]),
+    }
+
 
 BEST = {"schedule.cycle": {"prefer": 1}, "max_steps": 3, "feedback.best_of_k.k": 2}
 BEST_OF_FOUR = {"feedback.best_of_k.for": "prefer"}
@@ -437,13 +452,15 @@ CASES: dict[str, Case] = {
     **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
     **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3}),
-    "feedback.recast.for": Case(["clm"], weights, ONLY_CLM | {"feedback.recast.max_new_tokens": 12}),
-    "feedback.recast.weight": Case([0.5], weights, RECAST_BESIDE),
-    "feedback.recast.share": Case([0.5], lambda o: len(o.recasts), RECAST_BESIDE, [3 * 1, 3 * 2]),
+    **recast_cases("recast", "max_new_tokens", 12),
     "feedback.recast.max_new_tokens": Case([3], told, RECAST),
     "feedback.recast.temperature": Case([0.5], told, RECAST),
     "feedback.recast.top_k": Case([1], told, RECAST),
     "feedback.recast.top_p": Case([0.1], told, RECAST),
+    **recast_cases("recast_edit", "proposals", 3),
+    "feedback.recast_edit.proposals": Case([1], told, RECAST_EDIT),
+    **recast_cases("recast_file", "path", "<recasts>"),
+    "feedback.recast_file.path": Case(["<recasts>", "<other recasts>"], told, RECAST_FILE, FROM_FILES),
     **optimizer_cases("prefer", BEST),
     "prefer.loss": Case(["simpo"], weights, BEST),
     "prefer.beta": Case([0.5], weights, BEST),
@@ -560,7 +577,11 @@ def places(
         endings = [{"choice1": first, "choice2": second, "label": label} for first, second, label in chosen]
         items = [{"premise": "sole", "question": "effect"} | ending for ending in endings]
         (folder / name / "xcopa_validation.jsonl").write_text("\n".join(map(json.dumps, items)))
+    for name, words in (("recasts", "il mare"), ("other recasts", "il sole")):
+        (folder / f"{name}.jsonl").write_text(json.dumps({"prompt": "guarda", "recast": words}))
     return {
+        "<recasts>": str(folder / "recasts.jsonl"),
+        "<other recasts>": str(folder / "other recasts.jsonl"),
         "<tests>": str(folder / "tests"),
         "<other tests>": str(folder / "other tests"),
         "<baby>": str(baby_folder),

@@ -122,7 +122,8 @@ def _measured(path: Path, content: Mapping[str, Any], measure: str) -> MeasuredR
         seed = content["settings"].get("seed", Recipe().seed)
     except (KeyError, AttributeError) as error:
         raise ResultsError(f"{path} is no result file of a run: {error} is missing.") from None
-    row = next((row for row in reversed(evaluations) if row["step"] == content.get("model_step", row["step"])), {})
+    of_model = content.get("model_step", evaluations[-1]["step"] if evaluations else None)
+    row: dict[str, Any] = next((row for row in evaluations if row["step"] == of_model), {})
     if row.get(f"eval/{measure}") is None:
         there = ", ".join(key.removeprefix("eval/") for key in row if key.startswith("eval/"))
         raise ResultsError(f"{path} has no measure {measure} of its model. It has: {there or 'none'}.")

@@ -30,19 +30,16 @@ def _run(given: Namespace) -> int:
     from rich.console import Console
 
     from bambino.analysis.feedback_meter import feedback_meter, read_measured
-    from bambino.report.meter import draw_meter, meter_rows, spent_rows
+    from bambino.report.meter import draw_meter, meter_rows
     from bambino.report.plots import save
     from bambino.report.tables import table
 
     meter = feedback_meter(read_measured(given.runs, given.measure), given.measure, given.over)
     console = Console()
     if meter.readings:
-        for title, rows in (
-            (f"Gained over {meter.baseline} in {meter.measure}, 95 % interval over seeds", meter_rows(meter)),
-            ("Spent", spent_rows(meter)),
-        ):
-            console.print(title, highlight=False)
-            console.print(table(rows))
+        title = f"Gained over {meter.baseline} in {meter.measure}, with 95 % intervals over seeds; positive is better"
+        console.print(title, highlight=False)
+        console.print(table(meter_rows(meter)))
     for condition, why in meter.left_out.items():
         console.print(f"{condition} is left out: {why}", highlight=False)
     if given.output_dir and meter.readings:

@@ -2,7 +2,7 @@
 
 An English baby and a parent of another language of the nursery (Italian) are trained from scratch and kept in the
 user's cache. Then the baby learns the parent's language from a scarce budget under four conditions (untrained, clm,
-ppo, bambino) whose clm batches are the same.
+bambino, best) whose clm batches are the same.
 The output directory gets a table, plots, one page (index.html), all numbers (demo.json) and the run directories.
 """
 

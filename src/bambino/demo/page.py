@@ -19,9 +19,10 @@ from bambino.experiments.nursery.results import Result
 from bambino.report.page import Items, Page, Plot, Sayings, Section, Table, Words
 
 STORY = """Two small models, a baby ({l1}) and a parent ({l2}), were trained from scratch on the nursery: a small world
-whose sentences have known probabilities. Then the baby learned {l2} from {lines:,} sentences: by hearing them (clm), by
-its parent's opinion of what it said (ppo), or by both in turn (bambino, ten steps of one and two of the other).
-clm and bambino heard the same batches in the same order."""
+whose sentences have known probabilities. Then the baby learned {l2} from {lines:,} sentences, the same batches in the same
+order three times: by hearing them (clm); by hearing them and its parent's opinion of what it said in turn, as the paper has
+it (bambino, ten steps of one and two of the other); and by hearing them while its parent tells at every word what it
+expects next and goes on from beginnings of its own, with as many sentences of {l1} beside them (best)."""
 
 SIZE = """This is size {size} of small, medium and large. Numbers of different sizes do not compare; those of one size
 do, whatever the machine."""
@@ -29,7 +30,7 @@ do, whatever the machine."""
 ENTROPY = """The true entropy is {truth_l1:.3f} bits per byte for the {l1} sentences that all models are evaluated on
 and {truth_l2:.3f} for the {l2} ones; excess is what a model needs above that."""
 
-STRETCHED = """clm and ppo alone take fewer steps in a cycle; they are stretched so that all have been through equally
+STRETCHED = """clm and best take fewer steps in a cycle than bambino; they are stretched so that all have been through equally
 many cycles at one place."""
 
 NOTES = """All numbers are in demo.json, the runs in runs/ (metrics.jsonl, utterances.jsonl, model). Repetition is the

@@ -9,7 +9,7 @@ from bambino.experiments.nursery.designs import CONDITIONS, Design
 from bambino.experiments.nursery.results import Result
 from bambino.report import plots
 
-STYLES = {"clm": ("#1f6fb2", "o"), "ppo": ("#b8860b", "s"), "bambino": ("#c2374a", "D")}
+STYLES = {"clm": ("#1f6fb2", "o"), "bambino": ("#c2374a", "D"), "best": ("#2b8a3e", "s")}
 """Condition -> colour and marker."""
 
 
@@ -27,8 +27,8 @@ PANELS = {
 def write_plots(output_dir: Path, results: list[Result], design: Design) -> Path:
     """Write curves.png and curves.svg; returns the latter's path.
 
-    One x axis for all: the step of Algorithm 1. clm and ppo alone take fewer steps in a cycle and are stretched, so
-    that at one x all have been through equally many cycles, and clm and bambino have heard the same text.
+    One x axis for all: the step of Algorithm 1. clm and best take fewer steps in a cycle and are stretched, so
+    that at one x all have been through equally many cycles and have heard the same text.
     """
     panels = [
         plots.Panel(

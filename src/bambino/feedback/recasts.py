@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from transformers import PreTrainedModel
 
@@ -28,6 +28,8 @@ class Recaster(Protocol):
 
     share: float
     """Prompts that it answers beside each line of a step, where it stands beside lines."""
+    written_by: Literal["parent", "people"]
+    """Whose words recasts are."""
     needs_utterance: bool
     """Whether it answers what the baby said, or a prompt is enough."""
 
@@ -48,6 +50,7 @@ class Continuations:
     """The parent goes on from the prompt's text."""
 
     needs_utterance = False
+    written_by: Literal["parent", "people"] = "parent"
 
     def __init__(self, parent: Speaker, config: RolloutConfig, share: float) -> None:
         self.parent, self.config, self.share = parent, config, share
@@ -55,21 +58,36 @@ class Continuations:
     def recasts(
         self, prompts: list[str], said: Utterances | None, *, seed: int, stream: str, first: int, read: Read
     ) -> Recasts:
-        """What the parent samples after each prompt, without a last word that the token limit cut; nothing after one
-        that is no token to it or fills its context."""
-        lm, tokenizer = self.parent.lm, self.parent.tokenizer
-        context, rows = context_length(lm) or 1 << 30, encode(tokenizer, prompts)
-        able = [i for i, row in enumerate(rows) if 0 < len(row) < context]
-        texts: list[str | None] = [None] * len(prompts)
-        has_ended = [False] * len(prompts)
-        if able:
-            batch = pad([rows[i] for i in able], 0, "left").to(lm.device)
-            longest = min(self.config.max_new_tokens, context - batch.input_ids.shape[1])
-            random = uniforms(len(able), longest, seed=seed, stream=stream, step=first)
-            rollout = sample(lm, batch, random, self.config, tokenizer.eos_token_id)
-            read(lm, int(batch.is_real.sum()) + int(rollout.is_real.sum()))
-            found = to_text(rollout, tokenizer)
-            for i, completion, ended in zip(able, found.completions, found.has_ended, strict=True):
-                texts[i] = completion if ended else without_cut_word("", completion)
-                has_ended[i] = ended
-        return Recasts(prompts, texts, has_ended)
+        """What the parent samples after each prompt, without a last word that the token limit cut."""
+        found = continued(self.parent, prompts, self.config, seed=seed, stream=stream, step=first, read=read)
+        texts = [
+            None if one is None else one.text if one.has_ended else without_cut_word("", one.text) for one in found
+        ]
+        return Recasts(prompts, texts, [one is not None and one.has_ended for one in found])
+
+
+class Continuation(NamedTuple):
+    """What a speaker says after a text."""
+
+    text: str
+    has_ended: bool
+
+
+def continued(
+    speaker: Speaker, texts: list[str], config: RolloutConfig, *, seed: int, stream: str, step: int, read: Read
+) -> list[Continuation | None]:
+    """What a speaker samples after each text; None after one that is no token to it or fills its context."""
+    lm, tokenizer = speaker.lm, speaker.tokenizer
+    context, rows = context_length(lm) or 1 << 30, encode(tokenizer, texts)
+    able = [i for i, row in enumerate(rows) if 0 < len(row) < context]
+    result: list[Continuation | None] = [None] * len(texts)
+    if able:
+        batch = pad([rows[i] for i in able], 0, "left").to(lm.device)
+        longest = min(config.max_new_tokens, context - batch.input_ids.shape[1])
+        random = uniforms(len(able), longest, seed=seed, stream=stream, step=step)
+        rollout = sample(lm, batch, random, config, tokenizer.eos_token_id)
+        read(lm, int(batch.is_real.sum()) + int(rollout.is_real.sum()))
+        found = to_text(rollout, tokenizer)
+        for i, completion, ended in zip(able, found.completions, found.has_ended, strict=True):
+            result[i] = Continuation(completion, ended)
+    return result

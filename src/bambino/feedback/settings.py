@@ -16,7 +16,13 @@ from bambino.feedback.length import LengthConfig
 from bambino.feedback.missing_eos import MissingEOSConfig
 from bambino.feedback.needed_parent import the_parent
 from bambino.feedback.repetition import RepetitionConfig
-from bambino.feedback.text_settings import BestOfKConfig, RecastConfig, RecastOverUtteranceConfig
+from bambino.feedback.text_settings import (
+    BestOfKConfig,
+    RecastConfig,
+    RecastEditConfig,
+    RecastFileConfig,
+    RecastOverUtteranceConfig,
+)
 from bambino.recipe.checks import AtLeastOne, Positive, Share
 from bambino.recipe.curricula import PositiveOverTraining
 from bambino.recipe.settings import BabyLMRule, FeedbackConfig
@@ -148,6 +154,8 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "acceptability": AcceptabilityConfig,
     "relatedness": RelatednessConfig,
     "recast": RecastConfig,
+    "recast_edit": RecastEditConfig,
+    "recast_file": RecastFileConfig,
     "recast_over_utterance": RecastOverUtteranceConfig,
     "best_of_k": BestOfKConfig,
     "constant": ConstantConfig,

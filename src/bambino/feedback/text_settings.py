@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from bambino.errors import RecipeError
 from bambino.feedback.needed_parent import the_parent
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Positive
 from bambino.recipe.settings import BabyLMRule, FeedbackConfig, RolloutConfig
 
 if TYPE_CHECKING:
+    from bambino.feedback.edits import Edits
     from bambino.feedback.preferences import BestOfK, RecastOverUtterance
     from bambino.feedback.recasts import Continuations
+    from bambino.feedback.written_recasts import WrittenByPeople
     from bambino.speaking.speaker import Speaker
 
 
 @dataclass(frozen=True)
 class RecastsConfig(FeedbackConfig):
     """What all recasts have: text that the baby hears after a prompt, by cross-entropy."""
+
+    babylm: ClassVar[BabyLMRule] = "text_counts"
 
     for_: Literal["recast", "clm"] = "recast"
     """recast: steps of their own. clm: some recasts beside the lines of each clm step, in the same update."""
@@ -76,6 +81,7 @@ class PreferencesConfig(FeedbackConfig):
 class RecastOverUtteranceConfig(PreferencesConfig):
     """What the parent says after a prompt is better than what the baby said."""
 
+    babylm: ClassVar[BabyLMRule] = "text_counts"
     section: ClassVar[str] = "feedback.recast_over_utterance"
 
     max_new_tokens: AtLeastOne = 16
@@ -96,6 +102,7 @@ class BestOfKConfig(PreferencesConfig):
     """Of several utterances after one prompt the one that the parent finds likeliest, per parent token, is better than
     the one that it finds least likely."""
 
+    babylm: ClassVar[BabyLMRule] = "allowed"
     section: ClassVar[str] = "feedback.best_of_k"
 
     k: AtLeastTwo = 4
@@ -106,3 +113,40 @@ class BestOfKConfig(PreferencesConfig):
         from bambino.feedback.preferences import BestOfK
 
         return BestOfK(the_parent(parent, self), self.k)
+
+
+@dataclass(frozen=True)
+class RecastEditConfig(RecastsConfig):
+    """The smallest edit of what the baby said: its worst word replaced by one of the parent's, where that makes the
+    whole text likelier to the parent."""
+
+    needs_parent: ClassVar[bool] = True
+    section: ClassVar[str] = "feedback.recast_edit"
+
+    proposals: AtLeastOne = 4
+    """Words that the parent proposes in place of the worst one; the likeliest whole text is kept."""
+
+    def make(self, parent: Speaker | None) -> Edits:
+        """The feedback itself."""
+        from bambino.feedback.edits import Edits
+
+        return Edits(the_parent(parent, self), self.proposals, self.share)
+
+
+@dataclass(frozen=True)
+class RecastFileConfig(RecastsConfig):
+    """Corrections that people wrote, whatever the baby says."""
+
+    section: ClassVar[str] = "feedback.recast_file"
+
+    path: str | None = None
+    """A .jsonl file; an object a line: `prompt`, and `recast`, the text that should follow it."""
+
+    def make(self, parent: object) -> WrittenByPeople:
+        """The feedback itself; it needs no parent."""
+        from bambino.feedback.written_recasts import WrittenByPeople
+
+        if self.path is None:
+            way_out = "--feedback.recast_file.path FILE.jsonl"
+            raise RecipeError("feedback.recast_file.path", f"feedback.recast_file needs a file: {way_out}")
+        return WrittenByPeople.read(self.path, self.share)

@@ -37,10 +37,11 @@ def speak(tools: Tools, prompts: TokenBatch, at: Place) -> Rollout:
     lm, values, accelerator = learner.baby.lm, learner.baby.values, learner.accelerator
     how = recipe.rollout.at(at.progress)
     random = uniforms(len(prompts.input_ids), how.max_new_tokens, seed=recipe.seed, stream="sampling", step=at.step)
+    read = int(prompts.is_real.sum())
     with tools.costs.time("rollout"), accelerator.autocast():
         prompts = prompts.to(accelerator.device)
         rollout = sample(lm, prompts, random, how, tools.tokenizer.eos_token_id, values)
-    tools.costs.said(lm, int(prompts.is_real.sum()), int(rollout.is_real.sum()))
+    tools.costs.said(lm, read, int(rollout.is_real.sum()))
     return rollout
 
 
@@ -56,15 +57,16 @@ def be_answered(
         TrainingError: a reward is not finite.
     """
     kinds = [kind.at(at.progress) for kind in kinds]
+    here = rollout.cpu()
     with tools.costs.time("reward"):
-        said = to_text(rollout, tools.tokenizer)
+        said = to_text(here, tools.tokenizer)
         tools.costs.written("people", said.prompts)
         tools.costs.written("baby", said.completions)
-        moment, tokens = Moment(tools.recipe.seed, at.step, at.progress), partial(said_tokens, rollout, tools.tokenizer)
+        moment, tokens = Moment(tools.recipe.seed, at.step, at.progress), partial(said_tokens, here, tools.tokenizer)
         answer = answer_of(kinds, said, tools.costs.read, moment, tokens)
         earned = sum(
-            (kind.weight * carry(feedback, rollout, tools.tokenizer) for kind, feedback in answer.by_kind),
-            torch.zeros_like(rollout.log_probs),
+            (kind.weight * carry(feedback, here, tools.tokenizer) for kind, feedback in answer.by_kind),
+            torch.zeros_like(here.log_probs),
         )
     if not earned.isfinite().all():
         raise TrainingError(f"{phase}: a reward is not finite", {"texts": said.texts, "rewards": answer.rewards})
@@ -76,9 +78,9 @@ def be_answered(
         "reward_std": float(scored.std(correction=0)),
         "dead_reward": float(is_dead(answer.rewards, kinds)),
         "ended": fmean(said.has_ended),
-        "utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
+        "utterance_tokens": float(here.is_real.sum(1).float().mean()),
     }
-    return earned, {f"{phase}/{name}": value for name, value in row.items()}
+    return earned.to(rollout.log_probs.device), {f"{phase}/{name}": value for name, value in row.items()}
 
 
 def said_rows(said: Utterances, answer: Answer | None = None) -> list[Row]:

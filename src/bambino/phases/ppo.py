@@ -18,7 +18,7 @@ from bambino.phases.dialogue import be_answered, restore_dialogue, speak, state_
 from bambino.phases.learner import Learner
 from bambino.phases.phase import State, Tools
 from bambino.phases.sampler_law import check_sampler, policy_of
-from bambino.phases.updates import Reports, Term, UpdateMeter
+from bambino.phases.updates import Reports, Term, UpdateMeter, to_floats
 from bambino.randomness import permutation
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import Recipe
@@ -94,23 +94,23 @@ class PPOPhase:
         per_token = token_rewards(earned, rollout.log_probs, ref_log_probs, real, self.kl_coef)
         raw = gae(per_token, rollout.values, real, config.gamma, config.lam)
         returns = raw + rollout.values
-        advantages = torch.zeros_like(raw)
-        advantages[real] = whiten(raw[real])
+        advantages = rollout.in_places(whiten(rollout.of_tokens(raw)))
         meter, reports = UpdateMeter(lm), Reports()
         for epoch in range(config.epochs):
             for rows in minibatches(self.tools.recipe, epoch, at.step):
+                rows = rows.to(real.device)
                 term = said_well(rollout.rows(rows), advantages[rows], returns[rows], self.tools.recipe)
                 number = at.nth * self.updates_per_step + len(reports.all)
                 reports.add(self.updates.take(number, [term], skip_if=self._is_too_far))
-        row: Row = {
-            "ppo/returns": float(returns[real].mean()),
-            "ppo/values": float(rollout.values[real].mean()),
-            "ppo/update_norm": meter.norm(),
-            **reports.metrics(self.name),
+        means = {
+            "ppo/returns": rollout.of_tokens(returns).mean(),
+            "ppo/values": rollout.of_tokens(rollout.values).mean(),
         }
         if self.reference.lm is not None:
-            kl = (rollout.log_probs - ref_log_probs).where(real, 0.0).sum(1).mean()
-            row |= {"ppo/kl": float(kl), "ppo/kl_coef": self.kl_coef}
+            means["ppo/kl"] = (rollout.log_probs - ref_log_probs).where(real, 0.0).sum(1).mean()
+        row: Row = {**to_floats(means), "ppo/update_norm": meter.norm(), **reports.metrics(self.name)}
+        if self.reference.lm is not None:
+            row["ppo/kl_coef"] = self.kl_coef
         if self.learner.kept_gradient is not None:
             row["ppo/cosine_with_clm"] = meter.cosine(self.learner.kept_gradient)
         return row
@@ -136,10 +136,10 @@ def said_well(
 
     def loss(logits: Tensor, values: Tensor, _: TokenBatch, rows: slice) -> dict[str, Tensor]:
         part = rollout.rows(rows)
-        real = part.is_real
         policy = part.policy(logits, recipe.rollout.temperature)
         log_probs = policy.gather(1, part.tokens[:, None])[:, 0]
-        old = Old(part.log_probs[real], part.values[real], advantages[rows][real], returns[rows][real])
+        before = (part.log_probs, part.values, advantages[rows], returns[rows])
+        old = Old(*(part.of_tokens(values) for values in before))
         return ppo_loss(policy, log_probs, values, old, config, count)
 
     return Term(rollout.sequences, loss, rollout.is_target)
@@ -153,10 +153,8 @@ def reference_log_probs(learner: Learner, rollout: Rollout, reference: Reference
     result = torch.zeros_like(rollout.log_probs)
     for rows in learner.parts(len(result)):
         part = rollout.rows(rows)
-        values = torch.zeros_like(part.log_probs)
         policy = policy_of(learner, reference.lm, part)
-        values[part.is_real] = policy.gather(1, part.tokens[:, None])[:, 0]
-        result[rows] = values
+        result[rows] = part.in_places(policy.gather(1, part.tokens[:, None])[:, 0])
     return result
 
 

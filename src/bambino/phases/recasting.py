@@ -29,6 +29,7 @@ from bambino.recipe.settings import TextConfig
 from bambino.runs.log import Row
 from bambino.speaking.utterances import Utterances, decoded, to_text
 from bambino.text.batches import TokenBatch, pad
+from bambino.text.heldout import is_heldout
 from bambino.text.replay import lines_before
 from bambino.text.tokens import encode_with_ends
 from bambino.text.words import words_begun
@@ -108,10 +109,10 @@ class Recasting:
         seed, stream, read = tools.recipe.seed, f"{self.phase}/{self.kind.name}", tools.costs.read
         with tools.costs.time("reward"):
             recasts = self.recaster.recasts(texts, said, seed=seed, stream=stream, first=first, read=read)
-        tools.costs.written("people", texts)
+        tools.costs.written("people", recasts.prompts)
         if said is not None:
             tools.costs.written("baby", said.completions)
-        tools.costs.written("parent", filter(None, recasts.texts))
+        tools.costs.written(self.recaster.written_by, filter(None, recasts.texts))
         tools.log.utterances(self.phase, at.step + 1, _rows(recasts, said))
         rows = rows_of(recasts, tokenizer, tools.recipe.text)
         if rows is not None:
@@ -120,11 +121,12 @@ class Recasting:
 
 
 def rows_of(recasts: Recasts, tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> RecastRows | None:
-    """The recasts as rows, in order; None where there is none."""
+    """The recasts as rows, in order, but for held-out lines; None where there is none."""
+    every = text.heldout_every
     given = [
         (prompt, recast, ended)
         for prompt, recast, ended in zip(recasts.prompts, recasts.texts, recasts.has_ended, strict=True)
-        if recast is not None
+        if recast is not None and not (every is not None and is_heldout(prompt + recast, every))
     ]
     rows = [row for row in encoded_after(given, tokenizer, text) if row is not None]
     if not rows:

@@ -22,7 +22,7 @@ from bambino.phases.dialogue import be_answered, restore_dialogue, speak, state_
 from bambino.phases.phase import State, Tools
 from bambino.phases.ppo import reference_log_probs
 from bambino.phases.sampler_law import check_sampler
-from bambino.phases.updates import Reports, Term, UpdateMeter
+from bambino.phases.updates import Reports, Term, UpdateMeter, to_floats
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import Recipe, ReinforceConfig
 from bambino.runs.log import Row
@@ -79,12 +79,13 @@ class ReinforcePhase:
         for epoch in range(config.epochs):
             number = at.nth * self.updates_per_step + epoch
             reports.add(self.updates.take(number, [term], skip_if=self._is_too_far))
-        row: Row = {"reinforce/update_norm": meter.norm(), **reports.metrics(self.name)}
+        means: dict[str, Tensor] = {}
         if config.baseline != "batch":
             groups = earned.sum(1).view(-1, config.group_size)
-            row["reinforce/dead_groups"] = float((groups.amax(1) == groups.amin(1)).float().mean())
+            means["reinforce/dead_groups"] = (groups.amax(1) == groups.amin(1)).float().mean()
         if self.reference.lm is not None:
-            row["reinforce/kl"] = float((rollout.log_probs - ref_log_probs).where(real, 0.0).sum(1).mean())
+            means["reinforce/kl"] = (rollout.log_probs - ref_log_probs).where(real, 0.0).sum(1).mean()
+        row: Row = {"reinforce/update_norm": meter.norm(), **reports.metrics(self.name), **to_floats(means)}
         if self.learner.kept_gradient is not None:
             row["reinforce/cosine_with_clm"] = meter.cosine(self.learner.kept_gradient)
         return row
@@ -139,10 +140,9 @@ def said_better(rollout: Rollout, advantages: Float[Tensor, "B U"], recipe: Reci
 
     def loss(logits: Tensor, _: Tensor, __: TokenBatch, rows: slice) -> dict[str, Tensor]:
         part = rollout.rows(rows)
-        real = part.is_real
         policy = part.policy(logits, recipe.rollout.temperature)
         log_probs = policy.gather(1, part.tokens[:, None])[:, 0]
-        old, shares_here = part.log_probs[real], shares[rows][real]
-        return reinforce_loss(policy, log_probs, old, advantages[rows][real], shares_here, cliprange)
+        old, here, share = (part.of_tokens(values) for values in (part.log_probs, advantages[rows], shares[rows]))
+        return reinforce_loss(policy, log_probs, old, here, share, cliprange)
 
     return Term(rollout.sequences, loss, rollout.is_target)

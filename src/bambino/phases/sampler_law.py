@@ -35,7 +35,7 @@ def check_sampler(learner: Learner, rollout: Rollout, reference: Reference, phas
             part = rollout.rows(rows)
             log_probs = policy_of(learner, learner.baby.lm, part)
             mine = log_probs.gather(1, part.tokens[:, None])[:, 0]
-            gap = max(gap, float((mine - part.log_probs[part.is_real]).abs().max()))
+            gap = max(gap, float((mine - part.of_tokens(part.log_probs)).abs().max()))
             if reference.lm is not None:
                 theirs = policy_of(learner, reference.lm, part)
                 kl += float(ppo.exact_kl(log_probs, theirs).sum())

@@ -144,6 +144,8 @@ def gradient_of(lm: nn.Module) -> list[Tensor]:
 
 def to_floats(numbers: Mapping[str, Tensor]) -> dict[str, float]:
     """Many numbers on a device as Python's, in one transfer."""
+    if not numbers:
+        return {}
     return dict(zip(numbers, torch.stack([number.float() for number in numbers.values()]).tolist(), strict=True))
 
 

@@ -14,28 +14,21 @@ COLOUR = "#1f6fb4"
 
 
 def meter_rows(meter: Meter) -> Rows:
-    """A row a condition: seeds, the gain, and the gain per unit of each price; empty where nothing was spent."""
-    rows = [["condition", "seeds", "gain", *(f"per {price.name}" for price in PRICES)]]
+    """Of each condition a row with its gain, then one for each price it paid: how much, and the gain per unit of it."""
+    rows = [["condition", "gained", "per", "spent"]]
     for reading in meter.readings:
-        per = [reading.per.get(price.total) for price in PRICES]
-        rows.append([reading.condition, str(len(reading.seeds)), *map(shown, [reading.gain, *per])])
+        seeds = f"{len(reading.seeds)} seed{'s' if len(reading.seeds) > 1 else ''}"
+        rows.append([f"{reading.condition} ({seeds})", shown(reading.gain), "", ""])
+        paid = [price for price in PRICES if price.total in reading.per]
+        rows += [
+            ["", shown(reading.per[price.total]), price.name, f"{reading.spent[price.total] / price.unit:.3g}"]
+            for price in paid
+        ]
     return rows
 
 
-def spent_rows(meter: Meter) -> Rows:
-    """A row a condition: what it spent, mean over seeds, in the units of the prices."""
-    rows = [["condition", *(price.name for price in PRICES)]]
-    for reading in meter.readings:
-        spent = [(price, reading.spent.get(price.total)) for price in PRICES]
-        amounts = ["" if amount is None else f"{amount / price.unit:.3g}" for price, amount in spent]
-        rows.append([reading.condition, *amounts])
-    return rows
-
-
-def shown(estimate: Estimate | None) -> str:
-    """A mean with its interval, as far as there are any."""
-    if estimate is None:
-        return ""
+def shown(estimate: Estimate) -> str:
+    """A mean with its interval, where there is one."""
     if estimate.interval is None:
         return f"{estimate.mean:+.3g}"
     return f"{estimate.mean:+.3g} [{estimate.interval.low:+.3g}, {estimate.interval.high:+.3g}]"
@@ -63,5 +56,6 @@ def _draw(axes: Axes, title: str, estimates: Sequence[Estimate | None]) -> None:
             axes.plot([estimate.mean], [place], marker="o", markersize=5, color=COLOUR)
             if estimate.interval is not None:
                 axes.plot([estimate.interval.low, estimate.interval.high], [place, place], color=COLOUR)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_title(title, fontsize=9, loc="left", wrap=True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -33,7 +33,11 @@ from bambino.text.vocabulary import Vocabulary
 
 SIGNIFICANT = 1e-3
 """Share of a place's probability from which on a cover is looked at by itself."""
-FOLLOWED = 8
+LIGHTEST = 2e-6
+"""Share of a place's probability from which on what follows an open cover is looked at."""
+AFTER_ALONE = 3e-3
+"""The same of what follows a token alone."""
+FOLLOWED = 4
 """Covers of a place that are followed one token further, at most."""
 RATES_AT_ONCE = 64
 """Tokens whose rates are found together, always the same ones: how a batch is made up changes rounding."""
@@ -90,7 +94,10 @@ class NextTokenReader:
         self._joins = torch.from_numpy(joins).to(device)
         self._first_bytes = torch.from_numpy(self.vocabulary.first_bytes).to(device)
         self._rates = np.full(len(self.vocabulary), np.nan)
-        self._first: tuple[Tensor, Tensor] | None = None
+        self._nexts_alone: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._alone: dict[tuple[bytes, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._further: dict[bytes, dict[int, int]] = {}
+        self._first: Tensor | None = None
 
     def __call__(self, texts: Sequence[bytes], ends: Sequence[Sequence[int]]) -> NextTokens:
         """The distributions after the first `end` bytes of each text, for all its ends; text after text."""
@@ -154,10 +161,7 @@ class NextTokenReader:
         row, token = is_heavy.nonzero(as_tuple=True)
         heavy = masses[row, token].double().cpu().numpy()
         light = masses.masked_fill(is_heavy, 0.0)
-        votes, rates = self._first_votes()
-        counts = masses.new_zeros(len(covers), len(self.other))
-        counts.index_add_(1, votes, light * rates)
-        tally.add_rows(place, counts)
+        tally.add_rows(place, torch.sparse.mm(self._first_votes(), light.T).T)
         return _Heavy(covers[row.cpu().numpy()], token.cpu().numpy(), heavy)
 
     def _settle(self, found: Beginnings, heavy: _Heavy, tails: list[bytes], tally: _Tally) -> int:
@@ -184,6 +188,8 @@ class NextTokenReader:
                     followed.append((place, mass, row, token, beyond))
                 else:
                     decided.append((place, beyond, mass - unknown))
+                    votes, shares = self._after_alone(beyond, token)
+                    tally.add(np.full(len(votes), place), votes, mass * shares)
         further, read = self._follow(found, followed, tally)
         self._vote(decided + further, tails, tally)
         return read
@@ -202,35 +208,34 @@ class NextTokenReader:
         np.maximum.at(share, of_row, masses / tally.total[places])
         last = np.array([self.vocabulary.pieces[token][-1] for _, token in number])
         ends, nexts, columns = self._next(rows, share, last)
-        self._rates_of(np.array([token for of in nexts for token, _ in of], dtype=np.int64))
+        self._rates_of(np.concatenate([tokens for tokens, _ in nexts]))
         result = []
         for (place, mass, _, _, beyond), r in zip(followed, of_row, strict=True):
             result.append((place, beyond, mass * ends[r]))
-            for token, prob in nexts[r]:
-                longer = beyond + self.vocabulary.pieces[token]
-                rate = self._rates[token] if self.other.begins_a_token(longer) else 1.0
-                result.append((place, longer, mass * prob * rate))
+            tokens, probs = nexts[r]
+            votes, known = self._votes_further(beyond, tokens)
+            is_heavy = probs * mass >= SIGNIFICANT * tally.total[place]
+            tally.add(np.full(len(votes), place)[~is_heavy], votes[~is_heavy], (mass * probs * known)[~is_heavy])
+            heavy = (of[is_heavy].tolist() for of in (tokens, probs, known))
+            for token, prob, share_known in zip(*heavy, strict=True):
+                result.append((place, beyond + self.vocabulary.pieces[token], mass * prob * share_known))
         return result, columns
 
     def _next(
         self, rows: list[list[int]], share: np.ndarray, last: np.ndarray
-    ) -> tuple[np.ndarray, list[list[tuple[int, float]]], int]:
+    ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], int]:
         """After each row: the probability that the other tokenizer's token ends there, the likeliest tokens that it may
-        go on with, and the columns read."""
+        go on with and their probabilities, and the columns read."""
         device = self.lm.device
         found = states_of(self.lm, [row[: self.covers.room] for row in rows])
-        ends, nexts = np.zeros(len(rows)), [list[tuple[int, float]]() for _ in rows]
+        ends, nexts = np.zeros(len(rows)), list[tuple[np.ndarray, np.ndarray]]()
         at_once = max(1, (1 << 24) // len(self.vocabulary))
         for first in range(0, len(rows), at_once):
             part = slice(first, first + at_once)
             states = found.states[torch.from_numpy(found.after[part]).to(device)]
             probs, ended = self._probs_and_ends(states, last[part])
             ends[part] = ended.double().cpu().numpy()
-            limit = SIGNIFICANT / torch.from_numpy(share[part]).to(probs)
-            row, token = (probs >= limit[:, None]).nonzero(as_tuple=True)
-            likely = probs[row, token].tolist()
-            for r, t, p in zip(row.tolist(), token.tolist(), likely, strict=True):
-                nexts[first + r].append((t, p))
+            nexts += _likely(probs, LIGHTEST / torch.from_numpy(share[part]).to(probs))
         return ends, nexts, found.forest.columns
 
     def _probs_and_ends(self, states: Tensor, last: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -252,17 +257,48 @@ class NextTokenReader:
             found = states_of(self.lm, [[*self.covers.head, token] for token in ids])
             last = np.array([self.vocabulary.pieces[token][-1] for token in ids])
             states = found.states[torch.from_numpy(found.after).to(self.lm.device)]
-            self._rates[ids] = self._probs_and_ends(states, last)[1].double().cpu().numpy()
+            probs, ends = self._probs_and_ends(states, last)
+            self._rates[ids] = ends.double().cpu().numpy()
+            limit = torch.full_like(ends, AFTER_ALONE)
+            self._nexts_alone.update(zip(ids, _likely(probs, limit), strict=True))
         return self._rates[tokens]
 
-    def _first_votes(self) -> tuple[Tensor, Tensor]:
-        """What each token votes for where a cover has no rest, and how much of its vote is known."""
+    def _after_alone(self, beyond: bytes, token: int) -> tuple[np.ndarray, np.ndarray]:
+        """What an open cover votes for if the other's token goes on, by what follows the cover's last token alone."""
+        if (beyond, token) not in self._alone:
+            self._rates_of(np.array([token]))
+            tokens, probs = self._nexts_alone[token]
+            self._rates_of(tokens)
+            votes, known = self._votes_further(beyond, tokens)
+            self._alone[beyond, token] = votes, probs * known
+        return self._alone[beyond, token]
+
+    def _votes_further(self, beyond: bytes, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What an open cover votes for with each of these tokens after it, and how much of that vote is known."""
+        of = self._further.setdefault(beyond, {})
+        missing = [token for token in tokens.tolist() if token not in of]
+        if missing:
+            longer = [beyond + self.vocabulary.pieces[token] for token in missing]
+            for token, piece, ids in zip(missing, longer, self.other.split(longer), strict=True):
+                of[token] = 2 * ids[0] + self.other.begins_a_token(piece)
+        codes = np.array([of[token] for token in tokens.tolist()], dtype=np.int64)
+        return codes // 2, np.where(codes % 2 == 1, self._rates[tokens], 1.0)
+
+    def _first_votes(self) -> Tensor:
+        """(tokens of the other, V), sparse: what each token votes for where a cover has no rest."""
         if self._first is None:
             votes, is_open = self._votes_of_rest(b"")
-            rates = np.where(votes >= 0, 1.0, 0.0)
-            rates[is_open] = self._rates_of(np.flatnonzero(is_open))
-            on_device = (torch.from_numpy(x).to(self.lm.device) for x in (votes.clip(0), rates.astype(np.float32)))
-            self._first = next(on_device), next(on_device)
+            own = np.flatnonzero(votes >= 0)
+            rates = np.where(is_open, self._rates_of(np.arange(len(votes))), 1.0)[own]
+            parts = [(own, votes[own], rates)]
+            for token in np.flatnonzero(is_open & (votes >= 0)).tolist():
+                ids, shares = self._after_alone(self.vocabulary.pieces[token], token)
+                parts.append((np.full(len(ids), token), ids, shares))
+            row, column, value = (np.concatenate(part) for part in zip(*parts, strict=True))
+            size = (len(self.vocabulary), len(self.other))
+            where = torch.from_numpy(np.stack([column, row]))
+            sums = torch.sparse_coo_tensor(where, torch.from_numpy(value).float(), size[::-1], check_invariants=True)
+            self._first = sums.coalesce().to(self.lm.device)
         return self._first
 
     def _vote(self, decided: list[tuple[int, bytes, float]], tails: list[bytes], tally: _Tally) -> None:
@@ -356,3 +392,12 @@ def _token_at(ids: list[int], pieces: list[bytes], begin: int) -> int:
             return token if done == begin else -1
         done += len(pieces[token])
     return -1
+
+
+def _likely(probs: Float[Tensor, "N V"], limit: Float[Tensor, " N"]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each row: the tokens that are at least so likely, and their probabilities."""
+    row, token = (probs >= limit[:, None].clamp(min=1e-30)).nonzero(as_tuple=True)
+    counts = np.bincount(row.cpu().numpy(), minlength=len(probs))
+    cuts = np.cumsum(counts)[:-1]
+    values = probs[row, token].double().cpu().numpy()
+    return list(zip(np.split(token.cpu().numpy(), cuts), np.split(values, cuts), strict=True))

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
@@ -52,14 +53,38 @@ class Rollout:
         """True on the utterance tokens of `sequences`."""
         return torch.cat([torch.zeros_like(self.prompts.is_real), self.is_real], 1)
 
+    @cached_property
+    def places(self) -> Int[Tensor, " N"]:
+        """Where the real utterance tokens stand, row by row; found once, since a GPU is waited for."""
+        return self.is_real.flatten().nonzero()[:, 0]
+
+    def of_tokens(self, values: Shaped[Tensor, "B U *rest"]) -> Shaped[Tensor, "N *rest"]:
+        """What values are at the real utterance tokens, row by row."""
+        return values.flatten(0, 1)[self.places]
+
+    def in_places(self, values: Float[Tensor, " N"]) -> Float[Tensor, "B U"]:
+        """Values of the real utterance tokens put where these stand; zero elsewhere."""
+        return values.new_zeros(self.is_real.numel()).index_copy(0, self.places, values).view(self.is_real.shape)
+
     @property
     def tokens(self) -> Int[Tensor, " N"]:
         """The real utterance tokens, row by row."""
-        return self.utterance_ids[self.is_real]
+        return self.of_tokens(self.utterance_ids)
 
     def policy(self, logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
         """Log-probs of the policy before each real token, from a model's logits there, on the support sampled from."""
-        return log_policy(logits, temperature, None if self.support is None else self.support[self.is_real])
+        return log_policy(logits, temperature, None if self.support is None else self.of_tokens(self.support))
+
+    def cpu(self) -> Rollout:
+        """The same on the CPU, without the support: what texts and credit are made of, row by row."""
+        return Rollout(
+            self.prompts.to("cpu"),
+            self.utterance_ids.cpu(),
+            self.is_real.cpu(),
+            self.log_probs.cpu(),
+            self.values.cpu(),
+            self.has_ended.cpu(),
+        )
 
     def rows(self, rows: Tensor | slice) -> Rollout:
         """Some of the utterances."""
@@ -96,9 +121,14 @@ def truncated_support(log_probs: Float[Tensor, "B V"], top_k: int | None, top_p:
     return torch.zeros_like(keep).scatter(-1, order, keep)
 
 
+def tokens_between_checks(device: torch.device) -> int:
+    """Tokens sampled before it is asked whether all utterances have ended: a GPU has to be waited for to know."""
+    return 1 if device.type == "cpu" else 8
+
+
 def inverse_cdf(log_probs: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
     """The token at which the cumulative probability first exceeds the uniform; never one of probability 0."""
-    exact = torch.device("cpu") if log_probs.device.type == "mps" else log_probs.device  # MPS has no float64
+    exact = _exact(log_probs.device)
     cdf = log_probs.to(exact).double().exp().cumsum(-1)
     token = torch.searchsorted(cdf, (uniform.to(exact) * cdf[:, -1])[:, None], right=True)[:, 0]
     return token.clamp(max=cdf.shape[1] - 1).to(log_probs.device)
@@ -122,6 +152,8 @@ def sample(
         values_of: the value of a hidden state, such as `baby.values`.
     """
     prompts = _left_padded(prompts)
+    uniform = uniform.to(_exact(prompts.input_ids.device))
+    between = tokens_between_checks(prompts.input_ids.device)
     cache = DynamicCache(config=lm.config)
     ids, seen = prompts.input_ids, prompts.is_real
     is_speaking = torch.ones_like(seen[:, 0])
@@ -139,11 +171,14 @@ def sample(
             values = log_probs.new_zeros(len(token)) if values_of is None else values_of(hidden)
             columns.append((token, is_speaking, log_probs.gather(1, token[:, None])[:, 0], values))
             ids, seen = token[:, None], torch.cat([seen, is_speaking[:, None]], 1)
-            if eos is not None:
-                is_speaking = is_speaking & (token != eos)
-            if not is_speaking.any():
+            if eos is None:
+                continue
+            is_speaking = is_speaking & (token != eos)
+            if (u + 1) % between == 0 and not is_speaking.any():
                 break
     tokens, is_real, kept, values = (torch.stack(column, 1) for column in zip(*columns, strict=True))
+    width = int(is_real.any(0).sum())
+    tokens, is_real, kept, values = (column[:, :width].contiguous() for column in (tokens, is_real, kept, values))
     return Rollout(
         prompts,
         tokens,
@@ -151,8 +186,13 @@ def sample(
         torch.where(is_real, kept, 0.0),
         torch.where(is_real, values.float(), 0.0),
         ~is_speaking,
-        torch.stack(supports, 1) if supports else None,
+        torch.stack(supports, 1)[:, :width] if supports else None,
     )
+
+
+def _exact(device: torch.device) -> torch.device:
+    """Where float64 is to be had: not on MPS."""
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def _left_padded(batch: TokenBatch) -> TokenBatch:

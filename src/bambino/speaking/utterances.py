@@ -24,7 +24,7 @@ class Utterances:
 def to_text(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Utterances:
     """Decode prompt and utterance together; a UTF-8 character that the token limit cut is trimmed, not punished."""
     prompts, completions, texts = [], [], []
-    sequences = rollout.sequences
+    sequences = rollout.sequences.to("cpu")
     length = rollout.prompts.input_ids.shape[1]
     has_ended = rollout.has_ended.tolist()
     for ids, is_real, ended in zip(sequences.input_ids, sequences.is_real, has_ended, strict=True):

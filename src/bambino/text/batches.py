@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -31,8 +32,10 @@ class TokenBatch:
         return wanted
 
     def to(self, device: torch.device | str) -> TokenBatch:
-        documents = None if self.documents is None else self.documents.to(device)
-        return TokenBatch(self.input_ids.to(device), self.is_real.to(device), documents)
+        """The same on a device; a GPU is not waited for on the way there."""
+        there = partial(Tensor.to, device=device, non_blocking=torch.device(device).type == "cuda")
+        documents = None if self.documents is None else there(self.documents)
+        return TokenBatch(there(self.input_ids), there(self.is_real), documents)
 
     def rows(self, rows: slice) -> TokenBatch:
         """A part of the batch."""

@@ -12,14 +12,17 @@ from typing import Literal
 import torch
 
 import bambino
-from bambino.feedback.settings import ParentPerplexityConfig
+from bambino.feedback.settings import ParentPerplexityConfig, ParentTargetsConfig
+from bambino.feedback.text_settings import RecastConfig
 from bambino.recipe.settings import (
     BabyConfig,
     CLMConfig,
     EvaluationConfig,
+    FeedbackConfig,
     ParentConfig,
     PPOConfig,
     Recipe,
+    ReplayConfig,
     RolloutConfig,
     ScheduleConfig,
     ShapeConfig,
@@ -135,6 +138,12 @@ class Condition:
     """The base model that answers the baby."""
     is_oracle: bool = False
     """The grammar answers in the parent's place."""
+    replay: float = 0.0
+    """L1 lines heard beside each L2 line."""
+    targets: float = 0.0
+    """How much of what the baby is to expect next the parent says, the text the rest (`parent_targets.share`)."""
+    recasts: float = 0.0
+    """Prompts that the parent goes on from, for the baby to hear, beside each L2 line."""
     tuning: Tuning = Tuning()
 
     @property
@@ -148,14 +157,29 @@ class Condition:
         cycle = {phase: count for phase, count in steps.items() if count}
         return ScheduleConfig(cycle=cycle) if cycle else ScheduleConfig()
 
+    def feedback(self, recast_tokens: int) -> dict[str, FeedbackConfig]:
+        """Kinds of feedback by name; the paper's stands also where no phase learns from it.
+
+        Args:
+            recast_tokens: of the parent's, in the longest recast.
+        """
+        kinds: dict[str, FeedbackConfig] = {
+            "parent_perplexity": ParentPerplexityConfig(tau=None, beta_times_tau=3.0, scope=self.tuning.scope)
+        }
+        if self.targets:
+            kinds["parent_targets"] = ParentTargetsConfig(for_="clm", share=self.targets)
+        if self.recasts:
+            kinds["recast"] = RecastConfig(for_="clm", share=self.recasts, max_new_tokens=recast_tokens)
+        return kinds
+
 
 CONDITIONS = {
     one.name: one
     for one in (
         Condition("untrained", 0, 0),
         Condition("clm", 10, 0),
-        Condition("ppo", 0, 2),
         Condition("bambino", 10, 2),
+        Condition("best", 10, 0, replay=1.0, targets=0.8, recasts=1.0),
     )
 }
 
@@ -208,6 +232,7 @@ def condition_recipe(
     bases: Path,
     test_set: Path,
     text: Path,
+    l1_text: Path,
     folder: Path,
     speech: RolloutConfig,
 ) -> Recipe:
@@ -215,6 +240,7 @@ def condition_recipe(
 
     Args:
         bases: the folder of the base models.
+        l1_text: what is replayed, where the condition replays.
     """
     steps = condition.cycle_steps * design.cycles
     tuning = condition.tuning
@@ -227,6 +253,7 @@ def condition_recipe(
         baby=BabyConfig(str(bases / "baby" / "model")),
         parent=ParentConfig(str(bases / condition.parent / "model")),
         text=TextConfig(sources=[str(text)], max_length=design.context, min_chars=1, heldout_every=None),
+        replay=ReplayConfig(sources=[str(l1_text)] if condition.replay else [], share=condition.replay),
         schedule=condition.schedule,
         clm=CLMConfig(
             learning_rate=tuning.clm_learning_rate, lr_scheduler_type="cosine", warmup_updates=5, max_grad_norm=1.0
@@ -240,7 +267,7 @@ def condition_recipe(
             kl_coef=tuning.kl_coef,
             adaptive_kl=False,
         ),
-        feedback={"parent_perplexity": ParentPerplexityConfig(tau=None, beta_times_tau=3.0, scope=tuning.scope)},
+        feedback=condition.feedback(speech.max_new_tokens),
         evaluation=EvaluationConfig(
             eval_steps=max(1, steps // design.evaluations),
             texts={role: [str(test_set / f"{role}.txt")] for role in design.languages},

@@ -11,6 +11,7 @@ and order) and the test set; seed s of base b stands for 10 b + s, which seeds t
 
 Conditions beside the demo's four:
 
+    ppo                feedback alone
     clm-flops          clm on the same text for as many steps as cost the FLOPs of the same cell's bambino
     bambino-oracle     the grammar's own probability in the parent's place (bambino.feedback.oracle)
     ppo-oracle         likewise, without hearing
@@ -45,11 +46,12 @@ from bambino.experiments.summary import different, means
 from bambino.files import write_atomically
 from bambino.runs.record import read_run
 
-CLM, PPO, BAMBINO = CONDITIONS["clm"], CONDITIONS["ppo"], CONDITIONS["bambino"]
+CLM, BAMBINO, PPO = CONDITIONS["clm"], CONDITIONS["bambino"], Condition("ppo", 0, 2)
 LAB_BASES = BASES | {f"parent{percent}": Base(f"parent{percent}", "l2", percent / 100) for percent in (30, 10)}
 LAB_CONDITIONS = CONDITIONS | {
     one.name: one
     for one in (
+        PPO,
         replace(CLM, name="clm-flops"),
         replace(BAMBINO, name="bambino-oracle", is_oracle=True),
         replace(PPO, name="ppo-oracle", is_oracle=True),

@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from bambino.evaluation.in_training import measures_of
 from bambino.experiments.nursery.designs import (
+    L1,
     Base,
     Condition,
     Design,
@@ -71,8 +72,8 @@ class Run:
         """Every setting of the run; needs the baby's tokenizer."""
         tokenizer = AutoTokenizer.from_pretrained(self.bases / "baby" / "model")
         speech = rollout_of(tokens_per_line(tokenizer, self.test_set))
-        text = self.folder.with_name(f"{self.folder.name}.txt")
-        paths = (self.bases, self.test_set, text, self.folder)
+        text, l1_text = (self.folder.with_name(f"{self.folder.name}{role}.txt") for role in ("", "-l1"))
+        paths = (self.bases, self.test_set, text, l1_text, self.folder)
         recipe = condition_recipe(self.condition, self.design, self.seed, *paths, speech)
         recipe = dataclasses.replace(recipe, save_steps=self.save_steps)
         if self.steps is None:
@@ -98,6 +99,8 @@ def run_condition(run: Run) -> None:
     recipe = run.recipe()
     if not holds_run(run.folder):
         write_text(Path(recipe.text.sources[0]), run.design.l2, run.design.l2_lines, part_seed(run.seed, 10))
+        for source in recipe.replay.sources:
+            write_text(Path(source), L1, round(run.condition.replay * run.design.l2_lines), part_seed(run.seed, 0))
     oracle = GrammarReward(Grammar.load(run.design.l2)) if run.condition.is_oracle else None
     parent = open_speaker(ModelConfig(str(run.bases / "parent" / "model")), "parent")
     speech = NurserySpeech(run.test_set, run.design.l2, parent, recipe.rollout.largest, recipe.seed)
