@@ -552,8 +552,8 @@ def test_pretrain_takes_no_code(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("PHASES = [3]\n", "PHASES is [3]. It must be a dict with a name for each."),
         ("REWARDS = 3\n", "REWARDS is 3. It must be a list of functions."),
         ("PHASES = {'ppo': print}\n", "PHASES has ppo, a phase that bambino has. Choose another name."),
-        (OWN.replace("def make", "def made"), "LengthConfig has no make(self, parent)."),
-        (OWN.replace(": float", ": complex | None"), "a recipe cannot give LengthConfig.per_word."),
+        (OWN.replace("def make", "def made"), "LettersConfig has no make(self, parent)."),
+        (OWN.replace(": float", ": complex | None"), "a recipe cannot give LettersConfig.per_word."),
         (OWN.replace(": float", ": 'Path'"), "the types of its fields cannot be read: name 'Path' is not defined"),
     ],
 )
