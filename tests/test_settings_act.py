@@ -707,10 +707,6 @@ def _defaults() -> list[tuple[str, Any]]:
 
 def is_feedback_after_exposure(setting: str) -> bool:
     """Whether the setting's runs hear two batches before any feedback; targets and recasts may stand beside the first
-    already."""
-    if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES:
-        return False
-    return CASES[setting].context.get("schedule.cycle") != {"clm": 1} and "targets" not in setting
     already, and preferences come alone."""
     if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES or "targets" in setting:
         return False
