@@ -514,9 +514,7 @@ CASES: dict[str, Case] = {
     **feedback_cases("relatedness", {"feedback.relatedness.model": "<encoder>"}),
     "feedback.relatedness.model": Case(["<encoder>"], rewards, {"feedback.relatedness.for": "ppo"}),
     **feedback_cases("constant", {}),
-    "feedback.constant.value": Case(
-        [2.0], lambda o: set(rewards(o)), {"feedback.constant.for": "ppo"}, [{1.0}, {2.0}]
-    ),
+    "feedback.constant.value": Case([2.0], lambda o: set(rewards(o)), {"feedback.constant.for": "ppo"}, [{1.0}, {2.0}]),
     **feedback_cases("random", {}),
     **target_cases("parent_targets", TARGETS, "clm"),
     **target_cases("said_targets", SAID_TARGETS, "distill"),
@@ -709,10 +707,6 @@ def _defaults() -> list[tuple[str, Any]]:
 
 def is_feedback_after_exposure(setting: str) -> bool:
     """Whether the setting's runs hear two batches before any feedback; targets and recasts may stand beside the first
-    already."""
-    if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES:
-        return False
-    return CASES[setting].context.get("schedule.cycle") != {"clm": 1} and "targets" not in setting
     already, and preferences come alone."""
     if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES or "targets" in setting:
         return False
