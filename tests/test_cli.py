@@ -123,7 +123,10 @@ def test_train_help_lists_every_setting_with_what_it_does(capsys: pytest.Capture
         assert f"--{name} " in text
     assert "--ppo.epochs INT Passes over the batch of utterances. (default: 4)" in text
     assert "--text.mode lines|packed lines: a line a row." in text
-    assert "--feedback.parent_perplexity.tau FLOAT|{SHARE: FLOAT, ...}|null The perplexity that earns alpha / 2; null: calibrated" in text
+    assert (
+        "--feedback.parent_perplexity.tau FLOAT|{SHARE: FLOAT, ...}|null The perplexity that earns alpha / 2; null: calibrated"
+        in text
+    )
     assert "one that is shipped: paper, pretrain-small, real-small" in text
 
 
