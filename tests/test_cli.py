@@ -124,7 +124,8 @@ def test_train_help_lists_every_setting_with_what_it_does(capsys: pytest.Capture
     assert "--ppo.epochs INT Passes over the batch of utterances. (default: 4)" in text
     assert "--text.mode lines|packed lines: a line a row." in text
     assert (
-        "--feedback.parent_perplexity.tau FLOAT|{SHARE: FLOAT, ...}|null The perplexity that earns alpha / 2; null: calibrated"
+        "--feedback.parent_perplexity.tau FLOAT|{SHARE: FLOAT, ...}|null The perplexity that earns alpha / 2; "
+        "null: calibrated"
         in text
     )
     assert "one that is shipped: paper, pretrain-small, real-small" in text
@@ -224,8 +225,8 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
         (["--baby", "/x"], "baby is a section of settings. Give them one by one, such as --baby.model.\n"),
         (
             ["--feedback.parent_perplexity.tau", "low"],
-            "feedback.parent_perplexity.tau: expected a float or null, or its values over training like {0: 4, 0.5: 8}. "
-            "Got value: low\n",
+            "feedback.parent_perplexity.tau: expected a float or null, or its values over training like "
+            "{0: 4, 0.5: 8}. Got value: low\n",
         ),
         (["--reward.tau", "150"], "There is no setting reward.tau. Write feedback.parent_perplexity.tau.\n"),
         (["--schedule.kind", "clm"], "There is no setting schedule.kind. Write the steps of a cycle: schedule.cycle:"),

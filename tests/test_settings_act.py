@@ -514,7 +514,7 @@ CASES: dict[str, Case] = {
     **feedback_cases("relatedness", {"feedback.relatedness.model": "<encoder>"}),
     "feedback.relatedness.model": Case(["<encoder>"], rewards, {"feedback.relatedness.for": "ppo"}),
     **feedback_cases("constant", {}),
-    "feedback.constant.value": Case([2.0], rewards, {"feedback.constant.for": "ppo"}, [[1.0] * 8, [2.0] * 8]),
+    "feedback.constant.value": Case([2.0], lambda o: set(rewards(o)), {"feedback.constant.for": "ppo"}, [{1.0}, {2.0}]),
     **feedback_cases("random", {}),
     **target_cases("parent_targets", TARGETS, "clm"),
     **target_cases("said_targets", SAID_TARGETS, "distill"),
