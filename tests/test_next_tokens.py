@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import accumulate, pairwise, product
+from typing import Literal
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def distance(found: dict[int, float], expected: dict[int, float]) -> float:
 
 
 def distances(
-    rule: str, other_merges: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    rule: Literal["covers", "cheap"], other_merges: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[float, float]]:
     """(distance from the sum over all texts, share dropped) after every beginning."""
     monkeypatch.setattr(next_tokens, "SIGNIFICANT", 1e-6)

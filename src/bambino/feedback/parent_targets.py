@@ -82,7 +82,7 @@ class TargetReader:
             begin, is_text_to = 1 if first is None else first[i], text_to(text)
             wanted = (c for c in range(begin, len(row)) if row[c] != self.unanswered)
             columns.append([c for c in wanted if done[c - 1] <= is_text_to])
-            texts.append(text)
+            texts.append(text[:is_text_to])
             ends.append([done[c - 1] for c in columns[-1]])
         found = self._reader(texts, ends)
         counts = [len(of) for of in columns]

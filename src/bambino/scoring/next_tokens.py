@@ -84,7 +84,8 @@ class NextTokenReader:
         self.lm, self.rule, self.top = lm, rule, top
         self.covers = Covers(lm, tokenizer)
         self.vocabulary, self.other = self.covers.vocabulary, Vocabulary(other)
-        self.eos, self.other_eos = (tokenizer.eos_token_id, other.eos_token_id) if eos else (None, None)
+        self.eos: int | None = tokenizer.eos_token_id if eos else None
+        self.other_eos: int | None = other.eos_token_id if eos else None
         self._votes: dict[tuple[bytes, bytes], int] = {}
         self._by_rest: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
         device = lm.device
@@ -257,8 +258,8 @@ class NextTokenReader:
         """For each token of the model's: how likely the other's token ends where it ends, after it alone."""
         blocks = np.unique(tokens[np.isnan(self._rates[tokens])] // RATES_AT_ONCE)
         for block in blocks.tolist():
-            ids = range(block * RATES_AT_ONCE, min((block + 1) * RATES_AT_ONCE, len(self.vocabulary)))
-            ids = [token for token in ids if self.vocabulary.pieces[token]]
+            every = range(block * RATES_AT_ONCE, min((block + 1) * RATES_AT_ONCE, len(self.vocabulary)))
+            ids = [token for token in every if self.vocabulary.pieces[token]]
             found = states_of(self.lm, [[*self.covers.head, token] for token in ids])
             self._read_alone += found.forest.columns
             last = np.array([self.vocabulary.pieces[token][-1] for token in ids])
@@ -267,7 +268,8 @@ class NextTokenReader:
             self._rates[ids] = ends.cpu().double().numpy()
             limit = torch.full_like(ends, AFTER_ALONE)
             self._nexts_alone.update(zip(ids, _likely(probs, limit), strict=True))
-        return self._rates[tokens]
+        rates: np.ndarray = self._rates[tokens]
+        return rates
 
     def _after_alone(self, beyond: bytes, token: int) -> tuple[np.ndarray, np.ndarray]:
         """What an open cover votes for if the other's token goes on, by what follows the cover's last token alone."""
