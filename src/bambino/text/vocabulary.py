@@ -110,7 +110,7 @@ class Vocabulary:
             parts = [_parts(piece) for piece in missing]
             mark, offset = self._mark
             texts = [mark + whole.decode() if whole else "" for _, whole, _ in parts]
-            rows = encode(self.tokenizer, texts, with_start=False)
+            rows = self._encoded(texts)
             for piece, (head, _, tail), row in zip(missing, parts, rows, strict=True):
                 tokens = [token for token in row if self.pieces[token]][offset if row else 0 :]
                 self._splits[piece] = [*self._greedy(head), *tokens, *self._greedy(tail)]
@@ -140,6 +140,16 @@ class Vocabulary:
             if after[: len(alone)] == alone and self._joined(mark) == self.lead + mark.encode():
                 return mark, len(alone)
         raise TextError(f"{type(self.tokenizer).__name__} splits no character from what follows. Use another model.")
+
+    def _encoded(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of many short texts; a fast tokenizer is asked past its wrapper, which costs more than it does."""
+        if not self.tokenizer.is_fast:
+            return encode(self.tokenizer, texts, with_start=False)
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True
+        return [found.ids for found in backend.encode_batch_fast(texts, add_special_tokens=False)]
 
     def _ids(self, text: str) -> list[int]:
         return [i for i in encode(self.tokenizer, [text], with_start=False)[0] if self.pieces[i]]
