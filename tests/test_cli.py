@@ -123,7 +123,10 @@ def test_train_help_lists_every_setting_with_what_it_does(capsys: pytest.Capture
         assert f"--{name} " in text
     assert "--ppo.epochs INT Passes over the batch of utterances. (default: 4)" in text
     assert "--text.mode lines|packed lines: a line a row." in text
-    assert "--feedback.parent_perplexity.tau FLOAT|null The perplexity that earns alpha / 2; null: calibrated" in text
+    assert (
+        "--feedback.parent_perplexity.tau FLOAT|{SHARE: FLOAT, ...}|null The perplexity that earns alpha / 2; null: calibrated"
+        in text
+    )
     assert "one that is shipped: paper, pretrain-small, real-small" in text
 
 
@@ -221,7 +224,8 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
         (["--baby", "/x"], "baby is a section of settings. Give them one by one, such as --baby.model.\n"),
         (
             ["--feedback.parent_perplexity.tau", "low"],
-            "feedback.parent_perplexity.tau: expected a float or null. Got value: low\n",
+            "feedback.parent_perplexity.tau: expected a float or null, or its values over training like {0: 4, 0.5: 8}. "
+            "Got value: low\n",
         ),
         (["--reward.tau", "150"], "There is no setting reward.tau. Write feedback.parent_perplexity.tau.\n"),
         (["--schedule.kind", "clm"], "There is no setting schedule.kind. Write the steps of a cycle: schedule.cycle:"),
@@ -442,7 +446,7 @@ from dataclasses import dataclass
 from bambino import FeedbackConfig
 
 @dataclass(frozen=True)
-class LengthConfig(FeedbackConfig):
+class LettersConfig(FeedbackConfig):
     \"""The longer, the better.\"""
 
     per_word: float = 1.0
@@ -451,7 +455,7 @@ class LengthConfig(FeedbackConfig):
     def make(self, parent):
         return lambda *, completions, **_: [self.per_word * len(text.split()) for text in completions]
 
-KINDS = {"length": LengthConfig}
+KINDS = {"letters": LettersConfig}
 """
 REWARDS = """
 def one(prompts, completions, **_):
@@ -472,26 +476,26 @@ def test_kinds_of_feedback_of_ones_own_come_with_code_and_have_options_and_help(
 ) -> None:
     code = own(tmp_path, OWN)
     text = shown(["train", "--code", code, "--help"], capsys)
-    assert "feedback.length: The longer, the better." in text
-    assert "--feedback.length.per_word FLOAT What a word earns. (default: 1.0)" in text
+    assert "feedback.letters: The longer, the better." in text
+    assert "--feedback.letters.per_word FLOAT What a word earns. (default: 1.0)" in text
     recipe = write(make_recipe(), tmp_path)
-    assert "There is no setting feedback.length.per_word." in complaint(
-        ["train", recipe, "--feedback.length.per_word", "2"], capsys
+    assert "There is no setting feedback.letters.per_word." in complaint(
+        ["train", recipe, "--feedback.letters.per_word", "2"], capsys
     )
-    settings = ["--feedback.length.per_word", "2", "--max_steps", "3"]
+    settings = ["--feedback.letters.per_word", "2", "--max_steps", "3"]
     assert main(["train", "--code", code, *settings, recipe]) == 0
     run = make_recipe().output_dir
-    assert "length:\n    for: ppo\n    weight: 1.0\n    per_word: 2.0" in (Path(run) / "recipe.yaml").read_text()
+    assert "letters:\n    for: ppo\n    weight: 1.0\n    per_word: 2.0" in (Path(run) / "recipe.yaml").read_text()
 
 
 def test_a_run_with_code_is_resumed_with_it_and_says_so_without(
     make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, recipe = own(tmp_path, OWN), make_recipe("--max_steps", "3")
-    assert main(["train", write(recipe, tmp_path), "--code", code, "--feedback.length", "{}"]) == 0
+    assert main(["train", write(recipe, tmp_path), "--code", code, "--feedback.letters", "{}"]) == 0
     capsys.readouterr()
     said = complaint(["train", "--resume", recipe.output_dir], capsys)
-    assert said.startswith("There is no setting feedback.length.")
+    assert said.startswith("There is no setting feedback.letters.")
     assert "If the run was begun with --code FILE.py, give that again." in said
     assert main(["train", "--resume", recipe.output_dir, f"--code={code}"]) == 0
 
@@ -545,14 +549,14 @@ def test_pretrain_takes_no_code(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("x = 1\n1 / 0\n", "cannot be run: line 2: ZeroDivisionError: division by zero"),
         ("def f(:\n", "cannot be run: "),
         ("KINDS = {'a': 3}\n", "KINDS['a'] is 3. Give a frozen dataclass derived from bambino.FeedbackConfig."),
-        (OWN.replace('"length"', '"repetition"'), "KINDS has repetition, a kind that bambino has."),
+        (OWN.replace('"letters"', '"repetition"'), "KINDS has repetition, a kind that bambino has."),
         ("REWARDS = [3]\n", "3 is no function."),
         ("KINDS = [3]\n", "KINDS is [3]. It must be a dict with a name for each."),
         ("PHASES = [3]\n", "PHASES is [3]. It must be a dict with a name for each."),
         ("REWARDS = 3\n", "REWARDS is 3. It must be a list of functions."),
         ("PHASES = {'ppo': print}\n", "PHASES has ppo, a phase that bambino has. Choose another name."),
-        (OWN.replace("def make", "def made"), "LengthConfig has no make(self, parent)."),
-        (OWN.replace(": float", ": complex | None"), "a recipe cannot give LengthConfig.per_word."),
+        (OWN.replace("def make", "def made"), "LettersConfig has no make(self, parent)."),
+        (OWN.replace(": float", ": complex | None"), "a recipe cannot give LettersConfig.per_word."),
         (OWN.replace(": float", ": 'Path'"), "the types of its fields cannot be read: name 'Path' is not defined"),
     ],
 )

@@ -346,6 +346,23 @@ def test_a_run_stopped_and_resumed_hears_the_same_recasts(make_recipe: Make, set
     assert left.read_bytes() == expected.read_bytes()
 
 
+def test_l1_beside_recasts_has_the_share_and_an_order_of_its_own(make_recipe: Make, text_file: Path) -> None:
+    settings = ("--schedule.cycle", "{clm: 1, recast: 1}", "--feedback.recast.for", "recast", "--replay.share", "0.5")
+    recipe = make_recipe(*settings, "--replay.sources", f"[{text_file}]", "--recast.replay", "true")
+    trainer = BambinoTrainer(args=recipe)
+    trainer.train()
+    assert [row.get("recast/replay_loss", 0) > 0 for row in rows(recipe)] == [False, True] * 3
+    # Two L1 lines beside each of three clm batches and of three batches of recasts.
+    beside = trainer.tools.replay
+    assert beside is not None
+    other = beside.beside("recast", 3)
+    first, second = ([stream.batch(nth) for nth in range(3)] for stream in (beside, other))
+    heard = [batch for batch in (*first, *second) if batch is not None]
+    assert [len(batch.input_ids) for batch in heard] == [2] * 6
+    assert rows(recipe)[-1]["total/replay_tokens"] == sum(int(batch.is_real.sum()) for batch in heard)
+    assert beside.lines.indices(0, 6) != other.lines.indices(0, 6)
+
+
 # ------------------------------------------------------------------------------------------------------------ refusals
 
 

@@ -152,8 +152,9 @@ UNUSUAL = Recipe(
     text=TextConfig(sources=["a.txt", "null"], weights=[0.5, 2.0], heldout_every=None, mode="packed"),
     schedule=ScheduleConfig({"clm": 2, "ppo": 3}, True, {"clm": 4}),
     clm=CLMConfig(learning_rate=1e-5, max_grad_norm=1.0),
-    feedback={"parent_perplexity": ParentPerplexityConfig(for_="clm", tau=None, beta_times_tau=3.0)}
-    | {"repetition": KINDS["repetition"](), "missing_eos": KINDS["missing_eos"](weight=2.0)},
+    feedback={name: make() for name, make in KINDS.items()}
+    | {"parent_perplexity": ParentPerplexityConfig(for_="clm", tau=None, beta_times_tau=3.0)}
+    | {"missing_eos": KINDS["missing_eos"](weight=2.0)},
     evaluation=EvaluationConfig(texts={"it": ["a"], "no": ["b", "c"]}, pairs={"1": "p.jsonl"}),
 )
 

@@ -470,6 +470,7 @@ CASES: dict[str, Case] = {
     **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
     **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3}),
+    "recast.replay": Case([True], weights, RECAST | {"replay.sources": ["<other text>"], "replay.share": 0.5}),
     **recast_cases("recast", "max_new_tokens", 12),
     "feedback.recast.max_new_tokens": Case([3], told, RECAST),
     "feedback.recast.temperature": Case([0.5], told, RECAST),
@@ -710,6 +711,11 @@ def is_feedback_after_exposure(setting: str) -> bool:
     if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES:
         return False
     return CASES[setting].context.get("schedule.cycle") != {"clm": 1} and "targets" not in setting
+    already, and preferences come alone."""
+    if not setting.startswith(("ppo.", "reinforce.", "feedback.")) or setting not in CASES or "targets" in setting:
+        return False
+    cycle = CASES[setting].context.get("schedule.cycle", BASE["schedule.cycle"])
+    return "clm" in cycle and cycle != {"clm": 1}
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if is_feedback_after_exposure(name)])

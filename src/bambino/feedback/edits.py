@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bambino.feedback.answers import Recasts
-from bambino.feedback.recasts import Continuation, Read, continued
+from bambino.feedback.recasts import Continued, Read, continued
 from bambino.recipe.settings import RolloutConfig
 from bambino.scoring.perplexity import without_cut_word
 from bambino.scoring.texts import score_texts
@@ -97,7 +97,7 @@ class Edits:
         return [score.log_prob for score in scores]
 
 
-def _first_word(proposed: Continuation | None) -> str | None:
+def _first_word(proposed: Continued | None) -> str | None:
     """The word that a continuation begins with, if it is whole and no part of the word before."""
     if proposed is None or not proposed.text[:1].isspace():
         return None

@@ -66,7 +66,7 @@ class Continuations:
         return Recasts(prompts, texts, [one is not None and one.has_ended for one in found])
 
 
-class Continuation(NamedTuple):
+class Continued(NamedTuple):
     """What a speaker says after a text."""
 
     text: str
@@ -75,12 +75,12 @@ class Continuation(NamedTuple):
 
 def continued(
     speaker: Speaker, texts: list[str], config: RolloutConfig, *, seed: int, stream: str, step: int, read: Read
-) -> list[Continuation | None]:
+) -> list[Continued | None]:
     """What a speaker samples after each text; None after one that is no token to it or fills its context."""
     lm, tokenizer = speaker.lm, speaker.tokenizer
     context, rows = context_length(lm) or 1 << 30, encode(tokenizer, texts)
     able = [i for i, row in enumerate(rows) if 0 < len(row) < context]
-    result: list[Continuation | None] = [None] * len(texts)
+    result: list[Continued | None] = [None] * len(texts)
     if able:
         batch = pad([rows[i] for i in able], 0, "left").to(lm.device)
         longest = min(config.max_new_tokens, context - batch.input_ids.shape[1])
@@ -89,5 +89,5 @@ def continued(
         read(lm, int(batch.is_real.sum()) + int(rollout.is_real.sum()))
         found = to_text(rollout, tokenizer)
         for i, completion, ended in zip(able, found.completions, found.has_ended, strict=True):
-            result[i] = Continuation(completion, ended)
+            result[i] = Continued(completion, ended)
     return result

@@ -40,7 +40,6 @@ class RecastConfig(RecastsConfig):
 
     needs_parent: ClassVar[bool] = True
     section: ClassVar[str] = "feedback.recast"
-    babylm: ClassVar[BabyLMRule] = "text_counts"
 
     max_new_tokens: AtLeastOne = 48
     """Longest recast, in parent tokens; a last word that this cuts is left out."""

@@ -151,7 +151,7 @@ def type_in_words(hint: Any) -> str:
         return f"a mapping{null}"
     name: str = kind.__name__
     over_training = f", or its values over training like {_CURRICULUM}" if may_change(hint) else ""
-    return ("an " if name[0] in "aeiou" else "a ") + name + over_training + null
+    return ("an " if name[0] in "aeiou" else "a ") + name + null + over_training
 
 
 @functools.cache

@@ -247,6 +247,9 @@ class RecastPhaseConfig(PhaseConfig):
 
     section: ClassVar[str] = "recast"
 
+    replay: bool = False
+    """true: L1 lines and dreams are heard beside each batch of recasts too, by the same shares; false: beside clm."""
+
 
 @dataclass(frozen=True)
 class DistillConfig(PhaseConfig):

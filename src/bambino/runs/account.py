@@ -30,7 +30,7 @@ OF_SPEECH = {
 RULES: dict[BabyLMRule, str] = {
     "allowed": "allowed",
     "parent_words_count": "allowed where the words that the parent was raised on are counted",
-    "text_counts": "allowed, the words that the parent wrote counted",
+    "text_counts": "allowed, the words written for the baby counted",
     "not stated": "not stated",
 }
 

@@ -180,7 +180,7 @@ def _in_threads(lm: PreTrainedModel, read: Callable[[list[int]], None], groups: 
     """
     threads = torch.get_num_threads() if lm.device.type == "cpu" else 1
     workers = min(threads, len(groups), READERS)
-    if workers == 1:
+    if workers <= 1:
         for group in groups:
             read(group)
         return

@@ -24,7 +24,7 @@ class ReplayStream:
 
     lines: LineStream
     batch_size: int
-    """L2 lines of a step."""
+    """L2 lines of a step, or recasts."""
     share: float
     """L1 lines for each L2 line at the first step."""
     last_share: float
@@ -42,6 +42,11 @@ class ReplayStream:
     def words(self, nth: int) -> int:
         """Words in `batch(nth)`."""
         return self.lines.words(*self._place(nth))
+
+    def beside(self, phase: str, steps: int) -> ReplayStream:
+        """The same text beside the steps of another phase, in an order of its own."""
+        lines = replace(self.lines, name=f"{self.lines.name}/{phase}", _orders={})
+        return replace(self, lines=lines, steps=steps)
 
     def _place(self, nth: int) -> tuple[int, int]:
         """The first of the lines beside the nth L2 batch, and how many they are."""

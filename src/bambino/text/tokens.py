@@ -54,13 +54,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: 
 
 
 def encode_from(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int], *, with_start: bool = True
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int]
 ) -> list[tuple[list[int], int]]:
     """Token ids as `encode` gives them, and how many of the last ones end after a character offset of their text.
 
     A token that lies across the offset counts; what is prepended never does.
     """
-    encoded = encode_with_ends(tokenizer, texts, with_start=with_start)
+    encoded = encode_with_ends(tokenizer, texts)
     return [
         (row, next((i for i, end in enumerate(reversed(ends)) if end <= offset), len(row)))
         for (row, ends), offset in zip(encoded, offsets, strict=True)
