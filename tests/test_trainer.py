@@ -580,7 +580,8 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     told += ("--recast.replay", "true", "--replay.sources", f"[{text_file}]", "--replay.share", "0.5")
     told_beside = ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5")
     better = ("--schedule.cycle", "{clm: 2, prefer: 1}", "--feedback.best_of_k.k", "4")
-    for i, more in enumerate([calibrated, given_prompt, compared, told, told_beside, better, CLM_ONLY]):
+    targets = ("--schedule.cycle", "{clm: 2, distill: 1}", "--feedback", "{parent_targets: {}, said_targets: {}}")
+    for i, more in enumerate([calibrated, given_prompt, compared, told, told_beside, better, targets, CLM_ONLY]):
         recipe = make_recipe(*settings, *more, output_dir=str(i))
         trained(recipe, measures=measures_of(recipe))
         written |= written_by(recipe)
