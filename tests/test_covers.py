@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise, product
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from conftest import make_tokenizer, tiny_lm
 from known_models import bigram_lm
+from test_credit import sentence_pieces
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -131,3 +133,17 @@ def test_a_tokenizer_that_lower_cases_is_refused() -> None:
     tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
     with pytest.raises(TextError, match="cannot be put together"):
         Vocabulary(tokenizer)
+
+
+@pytest.mark.parametrize("text", ["il gatto 我们去 casa", "perché è così", "გამარჯობა"])
+@pytest.mark.parametrize("make", [make_tokenizer, sentence_pieces])
+def test_beginnings_of_texts_and_what_stands_inside_are_split_into_their_bytes(
+    text: str, make: Callable[[], PreTrainedTokenizerFast]
+) -> None:
+    vocabulary = Vocabulary(make())
+    whole = vocabulary.lead + text.encode()
+    for end in range(len(whole) + 1):
+        (row,) = vocabulary.split_beginnings([whole[:end]])
+        assert b"".join(vocabulary.pieces[i] for i in row) == whole[:end]
+        (row,) = vocabulary.split([whole[end:]])
+        assert b"".join(vocabulary.pieces[i] for i in row) == whole[end:]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bambino.losses.distillation import divergence
+from bambino.losses.distillation import Divergence, divergence
 
 LOGITS = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log() + 3.0
 """q = 1/2, 1/4, 1/8, 1/8, whatever is added to logits."""
@@ -31,7 +31,7 @@ def test_mixed_by_hand() -> None:
 
 
 @pytest.mark.parametrize("kind", ["forward", "reverse", "mixed"])
-def test_a_model_that_agrees_is_not_apart_and_is_left_alone(kind: str) -> None:
+def test_a_model_that_agrees_is_not_apart_and_is_left_alone(kind: Divergence) -> None:
     logits = LOGITS.clone().requires_grad_()
     apart = divergence(logits, torch.tensor([[0, 1, 2]]), torch.tensor([[0.5, 0.25, 0.125]]), kind)
     apart.sum().backward()
@@ -41,7 +41,7 @@ def test_a_model_that_agrees_is_not_apart_and_is_left_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["forward", "reverse", "mixed"])
-def test_whole_targets_and_impossible_tokens_give_finite_gradients(kind: str) -> None:
+def test_whole_targets_and_impossible_tokens_give_finite_gradients(kind: Divergence) -> None:
     logits = torch.tensor([[0.0, 1.0, -200.0, float("-inf")]], requires_grad=True)
     apart = divergence(logits, torch.tensor([[0, 1, 2]]), torch.tensor([[1.0, 0.0, 0.0]]), kind)
     apart.sum().backward()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import accumulate, pairwise, product
+from typing import Literal
 
 import pytest
 import torch
 from conftest import italian_lines, make_tokenizer, tiny_lm
 from test_covers import ALPHABET, MERGES, OTHER_MERGES, toy, toy_tokenizer
+from test_credit import sentence_pieces
 from transformers import PreTrainedTokenizerFast
 
 from bambino.scoring import next_tokens
@@ -50,7 +52,7 @@ def distance(found: dict[int, float], expected: dict[int, float]) -> float:
 
 
 def distances(
-    rule: str, other_merges: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    rule: Literal["covers", "cheap"], other_merges: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[float, float]]:
     """(distance from the sum over all texts, share dropped) after every beginning."""
     monkeypatch.setattr(next_tokens, "SIGNIFICANT", 1e-6)
@@ -112,3 +114,19 @@ def test_a_place_gets_the_same_alone_as_among_others() -> None:
     together = reader(texts, [[5, 20], [0, 9], [30]])
     alone = reader(texts[1:2], [[0, 9]])
     torch.testing.assert_close(together.probs[2:4], alone.probs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["il gatto 我们去 casa", "perché è così"])
+@pytest.mark.parametrize("parent_has_pieces", [True, False])
+def test_byte_level_tokens_and_pieces_answer_each_other(text: str, parent_has_pieces: bool) -> None:
+    parent, baby = sentence_pieces(), make_tokenizer()
+    if not parent_has_pieces:
+        parent, baby = baby, parent
+    lm = tiny_lm("gpt2", len(parent), context=64)
+    reader = NextTokenReader(lm, parent, baby, eos=False, top=len(baby))
+    ids = baby(text)["input_ids"]
+    says = [len(reader.other.pieces[i]) for i in ids]
+    ends = [max(0, end - len(reader.other.lead)) for end in accumulate([0, *says])][:-1]
+    found = reader([text.encode()], [ends])
+    torch.testing.assert_close(found.probs.sum(1), torch.ones(len(ends)))
+    assert (found.dropped < 0.5).all()

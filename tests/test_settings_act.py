@@ -304,7 +304,7 @@ def target_cases(kind: str, context: dict[str, Any], phase: str) -> dict[str, Ca
         f"{name}.share": Case([0.0, 1.0], weights, heard),
         f"{name}.divergence": Case(["reverse", "mixed"], metric(f"{phase}/targets_loss"), context),
         f"{name}.rule": Case(["cheap"], metric(f"{phase}/targets_dropped"), context),
-        f"{name}.max_dropped": Case([0.001, 0.01], metric(f"{phase}/targets_skipped"), context),
+        f"{name}.max_dropped": Case([0.001], metric(f"{phase}/targets_skipped"), context),
         f"{name}.top": Case([2], metric(f"{phase}/targets_loss"), context),
     }
 

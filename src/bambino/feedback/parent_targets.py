@@ -78,12 +78,13 @@ class TargetReader:
         texts, ends, columns = [], [], []
         for i, row in enumerate(rows):
             text = self._reader.other.bytes_of(row)
-            done = [max(0, end - len(lead)) for end in accumulate(len(pieces[token]) for token in row)]
+            done = list(accumulate(len(pieces[token]) for token in row))
             begin, is_text_to = 1 if first is None else first[i], text_to(text)
             wanted = (c for c in range(begin, len(row)) if row[c] != self.unanswered)
-            columns.append([c for c in wanted if done[c - 1] <= is_text_to])
-            texts.append(text)
-            ends.append([done[c - 1] for c in columns[-1]])
+            can_be_asked = {0, *range(len(lead) + 1, len(lead) + is_text_to + 1)}
+            columns.append([c for c in wanted if done[c - 1] in can_be_asked])
+            texts.append(text[:is_text_to])
+            ends.append([max(0, done[c - 1] - len(lead)) for c in columns[-1]])
         found = self._reader(texts, ends)
         counts = [len(of) for of in columns]
         parts = zip(

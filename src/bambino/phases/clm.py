@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bambino.losses.clm import clm_loss
-from bambino.phases.heard_targets import BatchTargets, heard_targets
+from bambino.phases.heard_targets import heard_targets
 from bambino.phases.phase import State, Tools
 from bambino.phases.recasting import Recasting
+from bambino.phases.targets import BatchTargets
 from bambino.phases.updates import Term, UpdateMeter
 from bambino.recipe.schedule import Place
 from bambino.runs.log import Row

@@ -141,10 +141,10 @@ class Covers:
         too_long = {place for place, row, _ in covers if not fits[row]}
         kept = [cover for cover in covers if cover[0] not in too_long]
         log_probs, log_prob, columns = self._read([row for row, fit in zip(rows, fits, strict=True) if fit])
-        place, row = (np.array([cover[k] for cover in kept], dtype=np.int64) for k in (0, 1))
+        place_of, number_of = (np.array([cover[k] for cover in kept], dtype=np.int64) for k in (0, 1))
         rows = [row for row, fit in zip(rows, fits, strict=True) if fit]
-        row = (np.cumsum(fits) - 1)[row]
-        return Beginnings(places, rows, log_prob, log_probs, place, row, [rest for *_, rest in kept], columns)
+        row_of = (np.cumsum(fits) - 1)[number_of]
+        return Beginnings(places, rows, log_prob, log_probs, place_of, row_of, [rest for *_, rest in kept], columns)
 
     def gather(self, found: Beginnings, covers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The last tokens that these covers with a rest may have.

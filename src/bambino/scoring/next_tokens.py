@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -40,7 +41,7 @@ AFTER_ALONE = 3e-3
 FOLLOWED = 4
 """Covers of a place that are followed one token further, at most."""
 RATES_AT_ONCE = 64
-"""Tokens whose rates are found together, always the same ones: how a batch is made up changes rounding."""
+"""Tokens that are read alone together, always the same ones: how a batch is made up changes rounding."""
 TAIL = 32
 """Bytes of what was said that decide how what follows is split, at most."""
 
@@ -84,7 +85,8 @@ class NextTokenReader:
         self.lm, self.rule, self.top = lm, rule, top
         self.covers = Covers(lm, tokenizer)
         self.vocabulary, self.other = self.covers.vocabulary, Vocabulary(other)
-        self.eos, self.other_eos = (tokenizer.eos_token_id, other.eos_token_id) if eos else (None, None)
+        self.eos: int | None = tokenizer.eos_token_id if eos else None
+        self.other_eos: int | None = other.eos_token_id if eos else None
         self._votes: dict[tuple[bytes, bytes], int] = {}
         self._by_rest: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
         device = lm.device
@@ -255,10 +257,11 @@ class NextTokenReader:
 
     def _rates_of(self, tokens: np.ndarray) -> np.ndarray:
         """For each token of the model's: how likely the other's token ends where it ends, after it alone."""
-        blocks = np.unique(tokens[np.isnan(self._rates[tokens])] // RATES_AT_ONCE)
+        order, place = self._reading_order
+        blocks = np.unique(place[tokens[np.isnan(self._rates[tokens])]] // RATES_AT_ONCE)
         for block in blocks.tolist():
-            ids = range(block * RATES_AT_ONCE, min((block + 1) * RATES_AT_ONCE, len(self.vocabulary)))
-            ids = [token for token in ids if self.vocabulary.pieces[token]]
+            part = order[block * RATES_AT_ONCE : (block + 1) * RATES_AT_ONCE].tolist()
+            ids = [token for token in part if self.vocabulary.pieces[token]]
             found = states_of(self.lm, [[*self.covers.head, token] for token in ids])
             self._read_alone += found.forest.columns
             last = np.array([self.vocabulary.pieces[token][-1] for token in ids])
@@ -267,7 +270,14 @@ class NextTokenReader:
             self._rates[ids] = ends.cpu().double().numpy()
             limit = torch.full_like(ends, AFTER_ALONE)
             self._nexts_alone.update(zip(ids, _likely(probs, limit), strict=True))
-        return self._rates[tokens]
+        rates: np.ndarray = self._rates[tokens]
+        return rates
+
+    @cached_property
+    def _reading_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """The model's tokens, those first that are always needed, and the place of each."""
+        order = np.argsort(~self._votes_of_rest(b"")[1], kind="stable")
+        return order, np.argsort(order)
 
     def _after_alone(self, beyond: bytes, token: int) -> tuple[np.ndarray, np.ndarray]:
         """What an open cover votes for if the other's token goes on, by what follows the cover's last token alone."""
@@ -294,10 +304,11 @@ class NextTokenReader:
         """(tokens of the other, V), sparse: what each token votes for where a cover has no rest."""
         if self._first is None:
             votes, is_open = self._votes_of_rest(b"")
-            own = np.flatnonzero(votes >= 0)
-            rates = np.where(is_open, self._rates_of(np.arange(len(votes))), 1.0)[own]
-            parts = [(own, votes[own], rates)]
-            for token in np.flatnonzero(is_open & (votes >= 0)).tolist():
+            own, open_ = np.flatnonzero(votes >= 0), np.flatnonzero(is_open & (votes >= 0))
+            rates = np.ones(len(votes))
+            rates[open_] = self._rates_of(open_)
+            parts = [(own, votes[own], rates[own])]
+            for token in open_.tolist():
                 ids, shares = self._after_alone(self.vocabulary.pieces[token], token)
                 parts.append((np.full(len(ids), token), ids, shares))
             row, column, value = (np.concatenate(part) for part in zip(*parts, strict=True))

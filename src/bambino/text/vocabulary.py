@@ -99,7 +99,7 @@ class Vocabulary:
         rows = encode(self.tokenizer, [whole.decode()[len(self.lead) :] for whole in wholes], with_start=False)
         rows = [[token for token in row if self.pieces[token]] for row in rows]
         return [
-            row + self._greedy(beginning[len(whole) :]) if whole or not self.lead else self._greedy(beginning)
+            self._greedy(beginning) if whole == self.lead else row + self._greedy(beginning[len(whole) :])
             for row, whole, beginning in zip(rows, wholes, beginnings, strict=True)
         ]
 
@@ -109,8 +109,8 @@ class Vocabulary:
         if missing:
             parts = [_parts(piece) for piece in missing]
             mark, offset = self._mark
-            texts = [mark + whole.decode(errors="replace") if whole else "" for _, whole, _ in parts]
-            rows = encode(self.tokenizer, texts, with_start=False)
+            texts = [mark + whole.decode() if whole else "" for _, whole, _ in parts]
+            rows = self._encoded(texts)
             for piece, (head, _, tail), row in zip(missing, parts, rows, strict=True):
                 tokens = [token for token in row if self.pieces[token]][offset if row else 0 :]
                 self._splits[piece] = [*self._greedy(head), *tokens, *self._greedy(tail)]
@@ -141,6 +141,16 @@ class Vocabulary:
                 return mark, len(alone)
         raise TextError(f"{type(self.tokenizer).__name__} splits no character from what follows. Use another model.")
 
+    def _encoded(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of many short texts; a fast tokenizer is asked past its wrapper, which costs more than it does."""
+        if not self.tokenizer.is_fast:
+            return encode(self.tokenizer, texts, with_start=False)
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True
+        return [found.ids for found in backend.encode_batch_fast(texts, add_special_tokens=False)]
+
     def _ids(self, text: str) -> list[int]:
         return [i for i in encode(self.tokenizer, [text], with_start=False)[0] if self.pieces[i]]
 
@@ -166,9 +176,13 @@ def _after(beginning: bytes) -> bytes:
 
 
 def _parts(piece: bytes) -> tuple[bytes, bytes, bytes]:
-    """The end of a character, whole ones, the beginning of a character."""
+    """The end of a character, whole ones, the beginning of a character; bytes that are no text count as an end."""
     begin = next((i for i, byte in enumerate(piece) if byte & 0xC0 != 0x80), len(piece))
     whole = _whole(piece[begin:])
+    try:
+        whole.decode()
+    except UnicodeDecodeError:
+        return piece, b"", b""
     return piece[:begin], whole, piece[begin + len(whole) :]
 
 
