@@ -125,8 +125,7 @@ def test_train_help_lists_every_setting_with_what_it_does(capsys: pytest.Capture
     assert "--text.mode lines|packed lines: a line a row." in text
     assert (
         "--feedback.parent_perplexity.tau FLOAT|{SHARE: FLOAT, ...}|null The perplexity that earns alpha / 2; "
-        "null: calibrated"
-        in text
+        "null: calibrated" in text
     )
     assert "one that is shipped: paper, pretrain-small, real-small" in text
 
