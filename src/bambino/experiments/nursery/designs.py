@@ -21,6 +21,7 @@ from bambino.recipe.settings import (
     FeedbackConfig,
     ParentConfig,
     PPOConfig,
+    RecastPhaseConfig,
     Recipe,
     ReplayConfig,
     RolloutConfig,
@@ -35,6 +36,10 @@ L1 = "en"
 
 NAMES = {"en": "English", "it": "Italian", "qel": "Qelu"}
 """Of the nursery's languages; others are called by their code. Knobs (`qel:order`) stay behind the name."""
+
+
+BATCH_SIZE = 32
+"""Lines, and prompts, of a step of a condition."""
 
 
 INVENTED = "qel"
@@ -117,6 +122,8 @@ class Tuning:
     """Settings that are chosen by trial, on other seeds and another test set than those that are reported."""
 
     clm_learning_rate: float = 6e-3
+    beta2: float = 0.999
+    warmup: int = 5
     ppo_learning_rate: float = 3e-5
     kl_coef: float = 0.05
     scope: Literal["whole", "utterance"] = "whole"
@@ -144,16 +151,19 @@ class Condition:
     """How much of what the baby is to expect next the parent says, the text the rest (`parent_targets.share`)."""
     recasts: float = 0.0
     """Prompts that the parent goes on from, for the baby to hear, beside each L2 line."""
+    recast_steps: int = 0
+    """In a cycle: recasts are heard in steps of their own, L1 lines beside them, and not in the clm steps."""
+    rule: str = "cheap"
     tuning: Tuning = Tuning()
 
     @property
     def cycle_steps(self) -> int:
-        return self.clm_steps + self.ppo_steps
+        return self.clm_steps + self.ppo_steps + self.recast_steps
 
     @property
     def schedule(self) -> ScheduleConfig:
         """The phases that have steps; who takes none is given the default, which makes no difference."""
-        steps = {"clm": self.clm_steps, "ppo": self.ppo_steps}
+        steps = {"clm": self.clm_steps, "ppo": self.ppo_steps, "recast": self.recast_steps}
         cycle = {phase: count for phase, count in steps.items() if count}
         return ScheduleConfig(cycle=cycle) if cycle else ScheduleConfig()
 
@@ -167,9 +177,11 @@ class Condition:
             "parent_perplexity": ParentPerplexityConfig(tau=None, beta_times_tau=3.0, scope=self.tuning.scope)
         }
         if self.targets:
-            kinds["parent_targets"] = ParentTargetsConfig(for_="clm", share=self.targets)
-        if self.recasts:
-            kinds["recast"] = RecastConfig(for_="clm", share=self.recasts, max_new_tokens=recast_tokens)
+            kinds["parent_targets"] = ParentTargetsConfig(for_="clm", share=self.targets, rule=self.rule)
+        if self.recasts or self.recast_steps:
+            for_ = "recast" if self.recast_steps else "clm"
+            share = {"share": self.recasts} if self.recasts else {}
+            kinds["recast"] = RecastConfig(for_=for_, max_new_tokens=recast_tokens, **share)
         return kinds
 
 
@@ -248,7 +260,7 @@ def condition_recipe(
         output_dir=str(folder),
         seed=seed,
         max_steps=steps,
-        batch_size=32,
+        batch_size=BATCH_SIZE,
         save_steps=1_000_000,
         baby=BabyConfig(str(bases / "baby" / "model")),
         parent=ParentConfig(str(bases / condition.parent / "model")),
@@ -256,7 +268,14 @@ def condition_recipe(
         replay=ReplayConfig(sources=[str(l1_text)] if condition.replay else [], share=condition.replay),
         schedule=condition.schedule,
         clm=CLMConfig(
-            learning_rate=tuning.clm_learning_rate, lr_scheduler_type="cosine", warmup_updates=5, max_grad_norm=1.0
+            learning_rate=tuning.clm_learning_rate, lr_scheduler_type="cosine", warmup_updates=tuning.warmup, max_grad_norm=1.0, adam_beta2=tuning.beta2
+        ),
+        recast=RecastPhaseConfig(
+            learning_rate=tuning.clm_learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_updates=tuning.warmup, adam_beta2=tuning.beta2,
+            max_grad_norm=1.0,
+            replay=True,
         ),
         rollout=speech,
         ppo=PPOConfig(
