@@ -122,8 +122,6 @@ class Tuning:
     """Settings that are chosen by trial, on other seeds and another test set than those that are reported."""
 
     clm_learning_rate: float = 6e-3
-    beta2: float = 0.999
-    warmup: int = 5
     ppo_learning_rate: float = 3e-5
     kl_coef: float = 0.05
     scope: Literal["whole", "utterance"] = "whole"
@@ -146,14 +144,11 @@ class Condition:
     is_oracle: bool = False
     """The grammar answers in the parent's place."""
     replay: float = 0.0
-    """L1 lines heard beside each L2 line."""
+    """L1 lines heard beside each L2 line and each recast."""
     targets: float = 0.0
     """How much of what the baby is to expect next the parent says, the text the rest (`parent_targets.share`)."""
-    recasts: float = 0.0
-    """Prompts that the parent goes on from, for the baby to hear, beside each L2 line."""
     recast_steps: int = 0
-    """In a cycle: recasts are heard in steps of their own, L1 lines beside them, and not in the clm steps."""
-    rule: str = "cheap"
+    """In a cycle: the parent goes on from prompts, and the baby hears that, L1 lines beside it."""
     tuning: Tuning = Tuning()
 
     @property
@@ -177,11 +172,9 @@ class Condition:
             "parent_perplexity": ParentPerplexityConfig(tau=None, beta_times_tau=3.0, scope=self.tuning.scope)
         }
         if self.targets:
-            kinds["parent_targets"] = ParentTargetsConfig(for_="clm", share=self.targets, rule=self.rule)
-        if self.recasts or self.recast_steps:
-            for_ = "recast" if self.recast_steps else "clm"
-            share = {"share": self.recasts} if self.recasts else {}
-            kinds["recast"] = RecastConfig(for_=for_, max_new_tokens=recast_tokens, **share)
+            kinds["parent_targets"] = ParentTargetsConfig(for_="clm", share=self.targets, rule="cheap")
+        if self.recast_steps:
+            kinds["recast"] = RecastConfig(max_new_tokens=recast_tokens)
         return kinds
 
 
@@ -191,7 +184,7 @@ CONDITIONS = {
         Condition("untrained", 0, 0),
         Condition("clm", 10, 0),
         Condition("bambino", 10, 2),
-        Condition("best", 10, 0, replay=1.0, targets=0.8, recasts=1.0),
+        Condition("best", 10, 0, replay=1.0, targets=0.8, recast_steps=20),
     )
 }
 
@@ -268,12 +261,12 @@ def condition_recipe(
         replay=ReplayConfig(sources=[str(l1_text)] if condition.replay else [], share=condition.replay),
         schedule=condition.schedule,
         clm=CLMConfig(
-            learning_rate=tuning.clm_learning_rate, lr_scheduler_type="cosine", warmup_updates=tuning.warmup, max_grad_norm=1.0, adam_beta2=tuning.beta2
+            learning_rate=tuning.clm_learning_rate, lr_scheduler_type="cosine", warmup_updates=5, max_grad_norm=1.0
         ),
         recast=RecastPhaseConfig(
             learning_rate=tuning.clm_learning_rate,
             lr_scheduler_type="cosine",
-            warmup_updates=tuning.warmup, adam_beta2=tuning.beta2,
+            warmup_updates=5,
             max_grad_norm=1.0,
             replay=True,
         ),

@@ -73,7 +73,7 @@ class Run:
 
     @property
     def replayed_lines(self) -> int:
-        """L1 lines that a run hears, so that none comes twice."""
+        """L1 lines that a run's replay is drawn from: so many that no phase hears one twice."""
         steps = self.condition.clm_steps + self.condition.recast_steps
         return round(self.condition.replay * BATCH_SIZE * steps * self.design.cycles)
 
