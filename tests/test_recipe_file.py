@@ -113,7 +113,15 @@ def test_every_shipped_recipe_opens_by_its_name_and_says_something_of_its_own(na
 
 
 def test_recipes_are_shipped() -> None:
-    assert list(shipped()) == ["paper", "pretrain-small", "real-small"]
+    assert list(shipped()) == [
+        "best",
+        "best-legal",
+        "clm-tuned",
+        "paper",
+        "paper-tuned",
+        "pretrain-small",
+        "real-small",
+    ]
 
 
 def test_a_name_wins_over_a_file_of_that_name_and_a_path_opens_the_file(
@@ -374,7 +382,10 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["papr", "recipes/paper.yaml"])
 def test_a_name_that_is_none_is_answered_with_the_names_there_are(name: str) -> None:
-    with pytest.raises(RecipeError, match=r"Did you mean paper\? .*shipped: paper, pretrain-small, real-small\.$"):
+    with pytest.raises(
+        RecipeError,
+        match=r"Did you mean paper\? .*shipped: best, best-legal, clm-tuned, paper, paper-tuned, pretrain-small, real-small\.$",
+    ):
         load_recipe(name)
 
 
