@@ -41,7 +41,7 @@ class CLMPhase:
         with self.tools.costs.time(self.name):
             row = self.hear(terms, at)
         self._count(terms, at)
-        row |= {"targets": lines.num_targets, "batch": fingerprint(batch), **expected, **given}
+        row |= {"batch": fingerprint(batch), **expected, **given}
         return {f"{self.name}/{name}": value for name, value in row.items()}
 
     def lines(self, batch: TokenBatch, at: Place) -> tuple[Term, Row]:
@@ -62,10 +62,10 @@ class CLMPhase:
         return terms, {f"recast_{name}": value for name, value in metrics.items()}
 
     def hear(self, terms: Sequence[Term], at: Place) -> Row:
-        """One update on all that is heard in a step: the mean over the targets of all."""
+        """One update on all that is heard in a step, the lines first: the mean over the targets of all."""
         meter = UpdateMeter(self.learner.baby.lm)
         report = self.updates.take(at.nth, mean_over_targets(terms), with_dropout=True, keep_gradient=at.ends)
-        return report | {"update_norm": meter.norm()}
+        return report | {"targets": terms[0].num_targets, "update_norm": meter.norm()}
 
     def _count(self, terms: Sequence[Term], at: Place) -> None:
         """Tokens and words of what was heard; words of recasts are counted where they are made."""
