@@ -98,7 +98,7 @@ def ppo_step(phase: PPOPhase, rollout: Rollout, rewards: Tensor, nth: int = 0) -
 
 
 def clm_step(learner: Learner, batch: TokenBatch, *, keep_gradient: bool = False) -> dict[str, float]:
-    return CLMPhase(tools_of(learner)).hear(batch, place("clm", ends=keep_gradient))
+    return CLMPhase(tools_of(learner)).hear([heard(batch)], place("clm", ends=keep_gradient))
 
 
 def weights_of(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -47,7 +47,6 @@ class Outcome:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
     """The utterances of ppo and reinforce steps."""
-    """The utterances of ppo steps."""
     recasts: list[dict[str, Any]] = field(default_factory=list)
     """What the baby was told, in any phase."""
     said_when_evaluated: list[dict[str, Any]] = field(default_factory=list)
@@ -100,17 +99,22 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
     recipe = recipe_of({**settings, "output_dir": str(folder / settings["output_dir"])})
     outcome, screen = Outcome(), io.StringIO()
     display = PlainDisplay(recipe, Console(file=screen, width=200))
+    kept = {
+        "ppo": outcome.said,
+        "reinforce": outcome.said,
+        "recast": outcome.recasts,
+        "evaluation": outcome.said_when_evaluated,
+    }
 
     def take(row: dict[str, Any]) -> None:
         display(row)
         if row["kind"] == "utterances":
             for said in row["rows"]:
-                (outcome.said if said["kind"] in ("ppo", "reinforce") else outcome.said_when_evaluated).append(said)
-                other = outcome.recasts if "recast" in said else outcome.said_when_evaluated
-                (outcome.said if said["kind"] == "ppo" else other).append(said)
+                kind = "recast" if "recast" in said else said["kind"]
+                kept.get(kind, []).append(said)
         elif row["kind"] == "step":
-            kept = {name: v for name, v in row.items() if not name.startswith("time/") and name != "total/seconds"}
-            outcome.steps.append(kept)
+            timed = {name for name in row if name.startswith("time/")} | {"total/seconds"}
+            outcome.steps.append({name: value for name, value in row.items() if name not in timed})
         elif row["kind"] == "evaluation":
             outcome.evaluations.append(row)
 

@@ -45,6 +45,15 @@ class Term:
     def targets(self) -> Bool[Tensor, "B T"]:
         return self.batch.is_target if self.is_target is None else self.is_target
 
+    @property
+    def num_targets(self) -> int:
+        return int(self.targets.sum())
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens that are read."""
+        return int(self.batch.is_real.sum())
+
 
 class Optimizers:
     """Each phase's optimizer over the same weights (or one for all), by the phase's name."""

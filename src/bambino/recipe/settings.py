@@ -15,16 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from bambino.errors import RecipeError
-from bambino.recipe.checks import (
-    AtLeastOne,
-    AtLeastTwo,
-    Count,
-    Decay,
-    NotNegative,
-    Positive,
-    Settings,
-    Share,
-)
+from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, Decay, NotNegative, Positive, Settings, Share
 from bambino.recipe.curricula import AtLeastOneOverTraining, NumberOverTraining, at, largest
 from bambino.recipe.metrics import direction_of
 
@@ -211,80 +202,6 @@ class ScheduleConfig(Settings):
 
 
 @dataclass(frozen=True)
-class PhaseConfig(Settings):
-    """How one phase updates the weights."""
-
-    learning_rate: Positive = 1.41e-5
-    """Peak learning rate of this phase."""
-    lr_scheduler_type: Literal["constant", "linear", "cosine"] = "constant"
-    """From the peak, after warm-up: stay, or fall to min_lr_share over this phase's updates."""
-    min_lr_share: Share = 0.0
-    """What linear and cosine fall to, as a share of the peak: 0.1 leaves a tenth of it."""
-    warmup_updates: Count = 0
-    """Updates over which the learning rate rises linearly to its peak."""
-    weight_decay: NotNegative = 0.0
-    """Decoupled weight decay (AdamW)."""
-    adam_beta1: Decay = 0.9
-    """Decay of Adam's mean of gradients."""
-    adam_beta2: Decay = 0.999
-    """Decay of Adam's mean of squared gradients."""
-    adam_epsilon: Positive = 1e-8
-    """Adam's epsilon."""
-    max_grad_norm: Positive | None = None
-    """Clip the gradient to this L2 norm; null: do not."""
-
-
-@dataclass(frozen=True)
-class CLMConfig(PhaseConfig):
-    """Exposure: next-token prediction on L2 text."""
-
-    section: ClassVar[str] = "clm"
-
-
-@dataclass(frozen=True)
-class RecastPhaseConfig(PhaseConfig):
-    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
-
-    section: ClassVar[str] = "recast"
-
-    replay: bool = False
-    """true: L1 lines and dreams are heard beside each batch of recasts too, by the same shares; false: beside clm."""
-
-
-@dataclass(frozen=True)
-class DistillConfig(PhaseConfig):
-    """Learning from the parent's distributions over what the baby says."""
-
-    section: ClassVar[str] = "distill"
-
-
-@dataclass(frozen=True)
-class PreferConfig(PhaseConfig):
-    """Learning from preferences: a better and a worse text after a prompt."""
-
-    section: ClassVar[str] = "prefer"
-
-    loss: Literal["dpo", "simpo"] = "dpo"
-    """dpo: the better text gains on the worse one, measured from the reference. simpo: it is likelier per token, by a
-    margin; no reference."""
-    beta: Positive | None = None
-    """Steepness: of log-probs of whole texts under dpo, of log-probs per token under simpo; null: 0.1 or 2."""
-    gamma: NotNegative = 1.0
-    """The margin of simpo."""
-    lm_weight: NotNegative = 1.0
-    """Weight of the mean negative log-likelihood of the better texts' tokens beside it, so that both do not sink."""
-    reference: Literal["initial", "phase_start", "ema"] = "initial"
-    """What dpo measures from: the first baby, the baby at the start of each prefer phase, or a running mean of it."""
-    reference_decay: Share = 0.99
-    """With reference ema: the share of itself that the running mean keeps at every step."""
-
-    @property
-    def steepness(self) -> float:
-        """beta, or what is usual for the loss."""
-        return self.beta or {"dpo": 0.1, "simpo": 2.0}[self.loss]
-
-
-@dataclass(frozen=True)
 class AveragingConfig(Settings):
     """A running mean of the baby's weights, which forgets less and is less noisy than the weights themselves."""
 
@@ -340,6 +257,37 @@ class RolloutConfig(RolloutCurriculum):
 
 
 @dataclass(frozen=True)
+class PhaseConfig(Settings):
+    """How one phase updates the weights."""
+
+    learning_rate: Positive = 1.41e-5
+    """Peak learning rate of this phase."""
+    lr_scheduler_type: Literal["constant", "linear", "cosine"] = "constant"
+    """From the peak, after warm-up: stay, or fall to min_lr_share over this phase's updates."""
+    min_lr_share: Share = 0.0
+    """What linear and cosine fall to, as a share of the peak: 0.1 leaves a tenth of it."""
+    warmup_updates: Count = 0
+    """Updates over which the learning rate rises linearly to its peak."""
+    weight_decay: NotNegative = 0.0
+    """Decoupled weight decay (AdamW)."""
+    adam_beta1: Decay = 0.9
+    """Decay of Adam's mean of gradients."""
+    adam_beta2: Decay = 0.999
+    """Decay of Adam's mean of squared gradients."""
+    adam_epsilon: Positive = 1e-8
+    """Adam's epsilon."""
+    max_grad_norm: Positive | None = None
+    """Clip the gradient to this L2 norm; null: do not."""
+
+
+@dataclass(frozen=True)
+class CLMConfig(PhaseConfig):
+    """Exposure: next-token prediction on L2 text."""
+
+    section: ClassVar[str] = "clm"
+
+
+@dataclass(frozen=True)
 class PPOConfig(PhaseConfig):
     """Feedback: proximal policy optimization on what the baby said."""
 
@@ -378,12 +326,6 @@ class PPOConfig(PhaseConfig):
     """With reference ema: the share of itself that the running mean keeps at every step."""
 
 
-BabyLMRule = Literal["allowed", "parent_words_count", "text_counts", "not stated"]
-"""Whether BabyLM's rules (arXiv 2502.10645) let a kind of feedback into a budget of words. allowed: numbers may come
-from outside, and nothing of them counts. parent_words_count: what comes back shows the parent's distributions, so all
-words that the parent was raised on count. text_counts: allowed, and the words written for the baby count."""
-
-
 @dataclass(frozen=True)
 class ReinforceConfig(PhaseConfig):
     """Feedback without a critic: REINFORCE on what the baby said, judged against what else it said."""
@@ -420,6 +362,55 @@ class ReinforceConfig(PhaseConfig):
         self.require(self.group_size > 1 or self.baseline == "batch", "group_size", alone)
         nothing = "has no reference to be measured against. Use 0, or a reinforce.reference other than none."
         self.require(self.kl_coef == 0 or self.reference != "none", "kl_coef", nothing)
+
+
+@dataclass(frozen=True)
+class RecastPhaseConfig(PhaseConfig):
+    """Exposure to recasts: next-token prediction on what should have been said after a prompt."""
+
+    section: ClassVar[str] = "recast"
+
+    replay: bool = False
+    """true: L1 lines and dreams are heard beside each batch of recasts too, by the same shares; false: beside clm."""
+
+
+@dataclass(frozen=True)
+class DistillConfig(PhaseConfig):
+    """Learning from the parent's distributions over what the baby says."""
+
+    section: ClassVar[str] = "distill"
+
+
+@dataclass(frozen=True)
+class PreferConfig(PhaseConfig):
+    """Learning from preferences: a better and a worse text after a prompt."""
+
+    section: ClassVar[str] = "prefer"
+
+    loss: Literal["dpo", "simpo"] = "dpo"
+    """dpo: the better text gains on the worse one, measured from the reference. simpo: it is likelier per token, by a
+    margin; no reference."""
+    beta: Positive | None = None
+    """Steepness: of log-probs of whole texts under dpo, of log-probs per token under simpo; null: 0.1 or 2."""
+    gamma: NotNegative = 1.0
+    """The margin of simpo."""
+    lm_weight: NotNegative = 1.0
+    """Weight of the mean negative log-likelihood of the better texts' tokens beside it, so that both do not sink."""
+    reference: Literal["initial", "phase_start", "ema"] = "initial"
+    """What dpo measures from: the first baby, the baby at the start of each prefer phase, or a running mean of it."""
+    reference_decay: Share = 0.99
+    """With reference ema: the share of itself that the running mean keeps at every step."""
+
+    @property
+    def steepness(self) -> float:
+        """beta, or what is usual for the loss."""
+        return self.beta or {"dpo": 0.1, "simpo": 2.0}[self.loss]
+
+
+BabyLMRule = Literal["allowed", "parent_words_count", "text_counts", "not stated"]
+"""Whether BabyLM's rules (arXiv 2502.10645) let a kind of feedback into a budget of words. allowed: numbers may come
+from outside, and nothing of them counts. parent_words_count: what comes back shows the parent's distributions, so all
+words that the parent was raised on count. text_counts: allowed, and the words written for the baby count."""
 
 
 @dataclass(frozen=True)
@@ -565,7 +556,6 @@ class Recipe(Settings):
     parent_perplexity, for ppo; where some are named, it is those."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """What is measured during training: at step 0, at every interval, at the end."""
-
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     """Which evaluation counts: the last, or the best; and when the run is over before its last step."""
 
@@ -585,7 +575,6 @@ class Recipe(Settings):
                 "ppo.minibatch_size",
                 self.minibatch_size,
             )
-
         if "reinforce" in self.schedule.phases:
             group = self.reinforce.group_size
             self._require_divisor("reinforce.group_size", group, "batch_size", self.batch_size)
