@@ -292,14 +292,16 @@ def told(outcome: Outcome) -> list[str]:
     return [said["recast"] for said in outcome.recasts]
 
 
-TARGETS = ONLY_CLM | {"feedback.parent_targets.for": "clm"}
+# Each place costs a look at what a parent that knows nothing finds as likely: all tokens.
+SHORT = {"text.max_length": 12, "max_steps": 1}
+TARGETS = ONLY_CLM | SHORT | {"feedback.parent_targets.for": "clm"}
 SAID_TARGETS = {"schedule.cycle": {"distill": 1}, "max_steps": 3, "feedback.said_targets.for": "distill"}
 
 
 def target_cases(kind: str, context: dict[str, Any], phase: str) -> dict[str, Case]:
     """The settings that both kinds of targets have; `share` mixes them with heard text."""
     name, heard = f"feedback.{kind}", without(TARGETS, "feedback.parent_targets.for") | {f"feedback.{kind}.for": "clm"}
-    both = {"schedule.cycle": {"clm": 1, "distill": 1}, "max_steps": 2, f"{name}.weight": 1.0}
+    both = SHORT | {"schedule.cycle": {"clm": 1, "distill": 1}, "max_steps": 2, f"{name}.weight": 1.0}
     other = "said_targets" if kind == "parent_targets" else "parent_targets"
     both[f"feedback.{other}.for"] = "distill"
     return {
@@ -521,7 +523,7 @@ CASES: dict[str, Case] = {
     "feedback.constant.value": Case([2.0], lambda o: set(rewards(o)), {"feedback.constant.for": "ppo"}, [{1.0}, {2.0}]),
     **feedback_cases("random", {}),
     **target_cases("parent_targets", TARGETS, "clm"),
-    **target_cases("said_targets", SAID_TARGETS, "distill"),
+    **target_cases("said_targets", SAID_TARGETS | {"max_steps": 1}, "distill"),
     **optimizer_cases("distill", SAID_TARGETS),
     "evaluation.eval_steps": Case(
         [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
