@@ -127,7 +127,7 @@ def test_train_help_lists_every_setting_with_what_it_does(capsys: pytest.Capture
         "--feedback.parent_perplexity.tau FLOAT|{SHARE: FLOAT, ...}|null The perplexity that earns alpha / 2; "
         "null: calibrated" in text
     )
-    assert "one that is shipped: paper, pretrain-small, real-small" in text
+    assert "one that is shipped: best, best-legal, clm-tuned, paper, paper-tuned, pretrain-small, real-small" in text
 
 
 def test_every_setting_has_a_doc_that_can_be_read_alone() -> None:

@@ -31,8 +31,9 @@ from bambino.phases.phase import Tools
 from bambino.phases.ppo import PPOPhase, minibatches, reference_log_probs
 from bambino.phases.sampler_law import check_sampler
 from bambino.randomness import uniforms
+from bambino.recipe.phase_settings import CLMConfig, PhaseConfig, PPOConfig, RolloutConfig
 from bambino.recipe.schedule import Place, Schedule
-from bambino.recipe.settings import CLMConfig, PhaseConfig, PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.recipe.settings import Recipe, ScheduleConfig
 from bambino.runs.costs import Costs
 from bambino.runs.log import RunLog
 from bambino.scoring.forward import token_log_probs
@@ -98,7 +99,7 @@ def ppo_step(phase: PPOPhase, rollout: Rollout, rewards: Tensor, nth: int = 0) -
 
 
 def clm_step(learner: Learner, batch: TokenBatch, *, keep_gradient: bool = False) -> dict[str, float]:
-    return CLMPhase(tools_of(learner)).hear(batch, place("clm", ends=keep_gradient))
+    return CLMPhase(tools_of(learner)).hear([heard(batch)], place("clm", ends=keep_gradient))
 
 
 def weights_of(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -19,16 +19,8 @@ from bambino.feedback.settings import KINDS, ParentPerplexityConfig
 from bambino.recipe import file
 from bambino.recipe.checks import AtLeastOne
 from bambino.recipe.file import dump_recipe, setting_names, shipped
-from bambino.recipe.settings import (
-    BabyConfig,
-    CLMConfig,
-    EvaluationConfig,
-    FeedbackConfig,
-    PPOConfig,
-    Recipe,
-    ScheduleConfig,
-    TextConfig,
-)
+from bambino.recipe.phase_settings import CLMConfig, PPOConfig
+from bambino.recipe.settings import BabyConfig, EvaluationConfig, FeedbackConfig, Recipe, ScheduleConfig, TextConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +105,15 @@ def test_every_shipped_recipe_opens_by_its_name_and_says_something_of_its_own(na
 
 
 def test_recipes_are_shipped() -> None:
-    assert list(shipped()) == ["paper", "pretrain-small", "real-small"]
+    assert list(shipped()) == [
+        "best",
+        "best-legal",
+        "clm-tuned",
+        "paper",
+        "paper-tuned",
+        "pretrain-small",
+        "real-small",
+    ]
 
 
 def test_a_name_wins_over_a_file_of_that_name_and_a_path_opens_the_file(
@@ -374,7 +374,10 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["papr", "recipes/paper.yaml"])
 def test_a_name_that_is_none_is_answered_with_the_names_there_are(name: str) -> None:
-    with pytest.raises(RecipeError, match=r"Did you mean paper\? .*shipped: paper, pretrain-small, real-small\.$"):
+    with pytest.raises(
+        RecipeError,
+        match=rf"Did you mean paper\? .*shipped: {', '.join(shipped())}\.$",
+    ):
         load_recipe(name)
 
 

@@ -23,7 +23,8 @@ from bambino.speaking.speaker import Speaker
 from bambino.text.batches import TokenBatch, pad, without_pads
 
 Make = Callable[..., Recipe]
-HEARD = ("--schedule.cycle", "{clm: 1}", "--feedback", "{parent_targets: {max_dropped: 0.5}}")
+SHORT = ("--text.max_length", "12")
+HEARD = ("--schedule.cycle", "{clm: 1}", "--feedback", "{parent_targets: {max_dropped: 0.5}}", *SHORT)
 SAID = ("--schedule.cycle", "{distill: 1}", "--feedback", "{said_targets: {max_dropped: 0.5}}")
 
 

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -530,61 +530,58 @@ def written_by(recipe: Recipe) -> set[str]:
     return {re.sub(r"^(eval/pairs/<name>)/(?!shortest$|term:|field:).+$", r"\1/<paradigm>", key) for key in keys}
 
 
+def options(settings: Mapping[str, object]) -> list[str]:
+    """Settings as words of the command line."""
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
 def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     make_recipe: Make, text_file: Path, tmp_path: Path
 ) -> None:
     pairs = tmp_path / "pairs.jsonl"
-    pair = (
-        '{"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede", "UID": "%s", "linguistics_term": "order",'
-    )
-    pair += ' "field": "syntax"}\n'
-    pairs.write_text(pair % "order" + pair % "again")
-    item = '{"text": "che bello", "irony": %d, "split": "test"}\n'
-    (tmp_path / "ironita2018.jsonl").write_text(item % 0 + item % 1)
-    settings: tuple[str, ...] = ("--evaluation.eval_steps", "3", "--evaluation.utterances", "2", "--save_steps", "2")
-    settings += ("--evaluation.tasks", "[ironita]", "--evaluation.data", str(tmp_path))
-    settings += ("--evaluation.texts", f"{{it: [{text_file}], en: [{text_file}]}}")
-    settings += ("--evaluation.pairs", f"{{order: {pairs}}}", "--ppo.minibatch_size", "2", "--ppo.entropy_coef", "0.1")
-    settings += ("--averaging.decay", "0.9", "--dreaming.share", "0.5", "--dreaming.texts", "4")
-    settings += ("--dreaming.max_new_tokens", "6")
-    parent = "--feedback.parent_perplexity"
-    calibrated: tuple[str, ...] = (
-        f"{parent}.tau",
-        "null",
-        f"{parent}.beta_times_tau",
-        "3",
-        f"{parent}.scope",
-        "utterance",
-    )
-    calibrated += (
-        "--feedback.missing_eos.weight",
-        "1.0",
-        "--replay.sources",
-        f"[{text_file}]",
-        "--replay.share",
-        "0.5",
-    )
+    pair = {"sentence_good": "il gatto vede", "sentence_bad": "gatto il vede", "linguistics_term": "order"}
+    named = [pair | {"field": "syntax", "UID": name} for name in ("order", "again")]
+    pairs.write_text("".join(json.dumps(one) + "\n" for one in named))
+    items = [{"text": "che bello", "irony": label, "split": "test"} for label in (0, 1)]
+    (tmp_path / "ironita2018.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    measured = {
+        "evaluation.eval_steps": 6,
+        "evaluation.utterances": 2,
+        "evaluation.tasks": "[ironita]",
+        "evaluation.data": tmp_path,
+        "evaluation.texts": f"{{it: [{text_file}], en: [{text_file}]}}",
+        "evaluation.pairs": f"{{order: {pairs}}}",
+    }
+    beside = {"replay.sources": f"[{text_file}]", "replay.share": 0.5}
+    dreaming = {"dreaming.share": 0.5, "dreaming.texts": 4, "dreaming.max_new_tokens": 6}
+    calibrated = {"feedback.parent_perplexity.tau": "null", "feedback.parent_perplexity.beta_times_tau": 3}
+    rewarded = {"feedback.missing_eos.weight": 1, "ppo.entropy_coef": 0.1, "averaging.decay": 0.9, "save_steps": 2}
+    runs: list[dict[str, object]] = [
+        measured | beside | dreaming | calibrated | rewarded,
+        measured
+        | {"ppo.reference": "none", "evaluation.scope": "utterance", "early_stopping.metric": "bits_per_byte/it"},
+        {
+            "schedule.cycle": "{clm: 2, reinforce: 1}",
+            "feedback.parent_perplexity.tau": "null",
+            "feedback.parent_perplexity.for": "reinforce",
+            "feedback.repetition.for": "reinforce",
+            "feedback.parent_spans.unit": "token",
+        },
+        beside
+        | dreaming
+        | {"schedule.cycle": "{clm: 2, recast: 1}", "feedback.recast.for": "recast", "recast.replay": "true"},
+        {"schedule.cycle": "{clm: 1}", "feedback.recast.for": "clm", "feedback.recast.share": 0.5},
+        {"schedule.cycle": "{clm: 2, prefer: 1}", "feedback.best_of_k.k": 4},
+        {
+            "schedule.cycle": "{clm: 2, distill: 1}",
+            "feedback.said_targets.for": "distill",
+            "feedback.parent_targets.for": "clm",
+            "text.max_length": 12,
+        },
+    ]
     written: set[str] = set()
-    given_prompt: tuple[str, ...] = ("--ppo.reference", "none", "--evaluation.scope", "utterance")
-    given_prompt += ("--early_stopping.metric", "bits_per_byte/it")
-    compared: tuple[str, ...] = ("--schedule.cycle", "{clm: 2, reinforce: 1}", f"{parent}.tau", "null")
-    compared += (
-        f"{parent}.for",
-        "reinforce",
-        "--feedback.repetition.for",
-        "reinforce",
-        "--feedback.parent_spans.unit",
-        "token",
-    )
-    told: tuple[str, ...] = ("--schedule.cycle", "{clm: 2, recast: 1}", "--feedback.recast.for", "recast")
-    told += ("--recast.replay", "true", "--replay.sources", f"[{text_file}]", "--replay.share", "0.5")
-    told_beside = ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5")
-    better = ("--schedule.cycle", "{clm: 2, prefer: 1}", "--feedback.best_of_k.k", "4")
-    expected: tuple[str, ...] = ("--schedule.cycle", "{clm: 2, distill: 1}", "--feedback.said_targets.for", "distill")
-    expected += ("--feedback.parent_targets.for", "clm")
-    others = [told, told_beside, better, expected]
-    for i, more in enumerate([calibrated, given_prompt, compared, *others, CLM_ONLY]):
-        recipe = make_recipe(*settings, *more, output_dir=str(i))
+    for i, settings in enumerate(runs):
+        recipe = make_recipe(*options(settings), output_dir=str(i))
         trained(recipe, measures=measures_of(recipe))
         written |= written_by(recipe)
     assert written - defined() == set(), "written and not defined in docs/metrics.md"

@@ -35,7 +35,12 @@ BILINGUAL = {
     "--clm.learning_rate": 1e-3,
     "--ppo.learning_rate": 1e-3,
 }
+SCARCE = BILINGUAL | {"--clm.warmup_updates": 2, "--passes": "null"}
 OVERRIDES: dict[str, dict[str, Any]] = {
+    "best": SCARCE | {"--feedback.recast.max_new_tokens": 6},
+    "best-legal": SCARCE | {"--feedback.recast.max_new_tokens": 6},
+    "clm-tuned": SCARCE,
+    "paper-tuned": SCARCE,
     "paper": BILINGUAL | {"--ppo.minibatch_size": 4, "--clm.learning_rate": 1e-3, "--parent.must_know_l2": "false"},
     "real-small": BILINGUAL | {"--clm.warmup_updates": 2},
     "pretrain-small": {"--shape.size": "1m", "--shape.hidden_size": 32, "--shape.num_layers": 2, "--shape.num_heads": 2}
@@ -55,6 +60,8 @@ def trajectory(recipe: str, folder: Path) -> list[dict[str, Any]]:
             "--parent.model": _saved(folder / "parent", "gpt2", 2),
         }
         settings |= {"--evaluation.texts": f"{{it: [{text}]}}"}
+    if recipe.startswith("best"):
+        settings |= {"--replay.sources": f"[{text}]"}
     words = [str(word) for setting in settings.items() for word in setting]
     args = load_recipe(recipe, words)
     rows: list[dict[str, Any]] = []

@@ -37,12 +37,12 @@ class Spans:
 
 @dataclass(frozen=True)
 class Targets:
-    """The parent's distribution over the baby's next token, at N places in a batch of utterances."""
+    """The parent's distribution over the baby's next token, at N places in a batch of what was heard or said."""
 
     row: Int[Tensor, " N"]
-    """Utterance of each place."""
+    """Row of each place in the batch."""
     position: Int[Tensor, " N"]
-    """Utterance token of each place, from 0."""
+    """Column of the token that each is the distribution of."""
     ids: Int[Tensor, "N K"]
     """Baby tokens that the parent gives probability to."""
     probs: Float[Tensor, "N K"]

@@ -147,7 +147,7 @@ class ParentTargetsConfig(FeedbackConfig):
 
 @dataclass(frozen=True)
 class SaidTargetsConfig(ParentTargetsConfig):
-    """The same of what the baby says, by a name of its own: a recipe may have both."""
+    """The parent's distributions over what the baby says; by this name a recipe may have them beside parent_targets."""
 
     section: ClassVar[str] = "feedback.said_targets"
 
@@ -159,6 +159,8 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "parent_perplexity": ParentPerplexityConfig,
     "parent_log_perplexity": ParentLogPerplexityConfig,
     "parent_spans": ParentSpansConfig,
+    "parent_targets": ParentTargetsConfig,
+    "said_targets": SaidTargetsConfig,
     "repetition": RepetitionConfig,
     "missing_eos": MissingEOSConfig,
     "length": LengthConfig,
@@ -173,7 +175,5 @@ KINDS: dict[str, type[FeedbackConfig]] = {
     "best_of_k": BestOfKConfig,
     "constant": ConstantConfig,
     "random": RandomConfig,
-    "parent_targets": ParentTargetsConfig,
-    "said_targets": SaidTargetsConfig,
 }
 """Kinds of feedback that a recipe may name."""

@@ -1,9 +1,11 @@
-"""The clm phase: the baby hears L2, one next-token update a step, with the model's own dropout."""
+"""The clm phase: the baby hears L2, one next-token update a step, with the model's own dropout. Beside the lines it may
+hear others (L1, the first baby's own, recasts), and of the lines what its parent expects of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bambino.losses.clm import clm_loss
@@ -15,6 +17,7 @@ from bambino.phases.updates import Term, UpdateMeter
 from bambino.recipe.schedule import Place
 from bambino.runs.log import Row
 from bambino.text.batches import TokenBatch
+from bambino.text.replay import ReplayStream
 
 
 class CLMPhase:
@@ -30,54 +33,47 @@ class CLMPhase:
         self.targets = heard_targets(tools, self.name)
 
     def step(self, at: Place) -> Row:
-        """Hear the next batch of lines."""
+        """Hear the next batch of lines, and what is heard beside them."""
         batch = self.tools.streams.clm_batch(at)
-        beside, row = self.beside(at)
-        answers = None
-        if self.targets is not None:
-            with self.tools.costs.time("reward"):
-                answers = self.targets.of(batch, at)
-            row |= answers.metrics()
+        lines, expected = self.lines(batch, at)
+        recasts, given = self.recasts(at)
+        terms = [lines, *heard_beside(self.tools.beside, at.nth), *recasts]
         with self.tools.costs.time(self.name):
-            row |= self.hear(batch, at, beside, answers)
-        words = {self.name: self.tools.streams.clm_words(at)}
-        if self.tools.replay is not None:
-            words["replay"] = self.tools.replay.words(at.nth)
-        if self.tools.dreaming is not None:
-            words["dream"] = self.tools.dreaming.heard.words(at.nth)
-        for term in (heard(batch), *beside):
-            self._count(term.name or self.name, term, words.get(term.name or self.name))
-        return {f"clm/{name}": value for name, value in (row | {"batch": fingerprint(batch)}).items()}
+            row = self.hear(terms, at)
+        self._count(terms, at)
+        row |= {"batch": fingerprint(batch), **expected, **given}
+        return {f"{self.name}/{name}": value for name, value in row.items()}
 
-    def beside(self, at: Place) -> tuple[list[Term], Row]:
-        """What is heard beside the lines: lines of L1, the first baby's own, recasts; and metrics of it."""
-        dreaming = self.tools.dreaming
-        streams = {"replay": self.tools.replay, "dream": None if dreaming is None else dreaming.heard}
-        batches = {name: stream.batch(at.nth) for name, stream in streams.items() if stream is not None}
-        terms = [heard(batch, name=name) for name, batch in batches.items() if batch is not None]
+    def lines(self, batch: TokenBatch, at: Place) -> tuple[Term, Row]:
+        """The lines themselves, with what the parent expects there where it is asked; and metrics of that."""
+        if self.targets is None:
+            return heard(batch), {}
+        with self.tools.costs.time("reward"):
+            answers = self.targets.of(batch, at)
+        return heard(batch, answers=answers), answers.metrics()
+
+    def recasts(self, at: Place) -> tuple[list[Term], Row]:
+        """Recasts that are heard beside the lines, if any; and metrics of them."""
         if self.recasting is None:
-            return terms, {}
-        recasts, metrics = self.recasting.beside(at)
-        if recasts is not None:
-            terms.append(recasts.term(weight=self.recasting.kind.weight, name="recast"))
+            return [], {}
+        rows, metrics = self.recasting.beside(at)
+        weight = self.recasting.kind.weight
+        terms = [] if rows is None else [rows.term(weight=weight, name="recast")]
         return terms, {f"recast_{name}": value for name, value in metrics.items()}
 
-    def hear(
-        self, batch: TokenBatch, at: Place, beside: Sequence[Term] = (), answers: BatchTargets | None = None
-    ) -> dict[str, float]:
-        """One update on a batch of lines and on what is heard beside them: the mean over the targets of all.
+    def hear(self, terms: Sequence[Term], at: Place) -> Row:
+        """One update on all that is heard in a step, the lines first: the mean over the targets of all."""
+        meter = UpdateMeter(self.learner.baby.lm)
+        report = self.updates.take(at.nth, mean_over_targets(terms), with_dropout=True, keep_gradient=at.ends)
+        return report | {"targets": terms[0].num_targets, "update_norm": meter.norm()}
 
-        Args:
-            answers: what the parent expects at places of the batch.
-        """
-        meter, targets = UpdateMeter(self.learner.baby.lm), int(batch.is_target.sum())
-        terms = mean_over_targets([heard(batch, answers=answers), *beside])
-        report = self.updates.take(at.nth, terms, with_dropout=True, keep_gradient=at.ends)
-        return report | {"targets": targets, "update_norm": meter.norm()}
-
-    def _count(self, what: str, term: Term, words: int | None) -> None:
-        tokens, targets = int(term.batch.is_real.sum()), int(term.targets.sum())
-        self.tools.costs.heard(self.learner.baby.lm, tokens, targets, what, words=words)
+    def _count(self, terms: Sequence[Term], at: Place) -> None:
+        """Tokens and words of what was heard; words of recasts are counted where they are made."""
+        words = {name: stream.words(at.nth) for name, stream in self.tools.beside.items()}
+        words[self.name] = self.tools.streams.clm_words(at)
+        for term in terms:
+            what = term.name or self.name
+            self.tools.costs.heard(self.learner.baby.lm, term.tokens, term.num_targets, what, words=words.get(what))
 
     def begin_block(self) -> None:
         """Nothing to do."""
@@ -112,9 +108,15 @@ def heard(batch: TokenBatch, *, answers: BatchTargets | None = None, weight: flo
     )
 
 
+def heard_beside(streams: Mapping[str, ReplayStream], nth: int) -> list[Term]:
+    """What the streams have beside a phase's nth batch (from 0)."""
+    batches = {name: stream.batch(nth) for name, stream in streams.items()}
+    return [heard(batch, name=name) for name, batch in batches.items() if batch is not None]
+
+
 def mean_over_targets(terms: Sequence[Term]) -> list[Term]:
     """Means over targets, weighted so that their sum is the mean over all targets; one of a term of weight w counts w
     times."""
-    counts = [term.weight * int(term.targets.sum()) for term in terms]
+    counts = [term.weight * term.num_targets for term in terms]
     every = sum(counts) or 1
     return [replace(term, weight=count / every) for term, count in zip(terms, counts, strict=True)]

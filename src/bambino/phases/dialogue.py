@@ -45,6 +45,20 @@ def speak(tools: Tools, prompts: TokenBatch, at: Place) -> Rollout:
     return rollout
 
 
+def as_text(tools: Tools, rollout: Rollout) -> Utterances:
+    """What was said, as texts; their words are counted."""
+    said = to_text(rollout, tools.tokenizer)
+    tools.costs.written("people", said.prompts)
+    tools.costs.written("baby", said.completions)
+    return said
+
+
+def of_speech(rollout: Rollout) -> Row:
+    """How utterances end and how long they are."""
+    lengths = rollout.is_real.sum(1).float()
+    return {"ended": fmean(rollout.has_ended.tolist()), "utterance_tokens": float(lengths.mean())}
+
+
 def be_answered(
     tools: Tools, phase: str, kinds: Sequence[Kind], rollout: Rollout, at: Place, *, carry: Carry = credit
 ) -> tuple[Float[Tensor, "B U"], Row]:
@@ -59,9 +73,7 @@ def be_answered(
     kinds = [kind.at(at.progress) for kind in kinds]
     here = rollout.cpu()
     with tools.costs.time("reward"):
-        said = to_text(here, tools.tokenizer)
-        tools.costs.written("people", said.prompts)
-        tools.costs.written("baby", said.completions)
+        said = as_text(tools, here)
         moment, tokens = Moment(tools.recipe.seed, at.step, at.progress), partial(said_tokens, here, tools.tokenizer)
         answer = answer_of(kinds, said, tools.costs.read, moment, tokens)
         earned = sum(
@@ -77,8 +89,7 @@ def be_answered(
         "reward": fmean(answer.rewards),
         "reward_std": float(scored.std(correction=0)),
         "dead_reward": float(is_dead(answer.rewards, kinds)),
-        "ended": fmean(said.has_ended),
-        "utterance_tokens": float(here.is_real.sum(1).float().mean()),
+        **of_speech(here),
     }
     return earned.to(rollout.log_probs.device), {f"{phase}/{name}": value for name, value in row.items()}
 

@@ -4,17 +4,14 @@ have expected there (on-policy distillation: Agarwal et al. 2023, arXiv 2306.136
 
 from __future__ import annotations
 
-from statistics import fmean
-
 from bambino.errors import RecipeError
-from bambino.phases.dialogue import said_rows, speak
+from bambino.phases.dialogue import as_text, of_speech, said_rows, speak
 from bambino.phases.phase import State, Tools
 from bambino.phases.targets import BatchTargets, sample_lines, targets_for
 from bambino.phases.updates import UpdateMeter
 from bambino.recipe.schedule import Place
 from bambino.runs.log import Row
 from bambino.speaking.rollout import Rollout
-from bambino.speaking.utterances import to_text
 
 
 class DistillPhase:
@@ -37,16 +34,10 @@ class DistillPhase:
         rollout = speak(self.tools, self.tools.streams.prompt_batch(self.name, at), at)
         with self.tools.costs.time("reward"):
             answers = self.be_answered(rollout)
-        said = to_text(rollout, self.tools.tokenizer)
-        self.tools.costs.written("people", said.prompts)
-        self.tools.costs.written("baby", said.completions)
-        self.tools.log.utterances(self.name, at.step + 1, said_rows(said))
+        self.tools.log.utterances(self.name, at.step + 1, said_rows(as_text(self.tools, rollout)))
         with self.tools.costs.time(self.name):
             row = self.learn_from(rollout, answers, at)
-        row |= answers.metrics() | {
-            "ended": fmean(said.has_ended),
-            "utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
-        }
+        row |= answers.metrics() | of_speech(rollout)
         tokens, targets = int(rollout.sequences.is_real.sum()), int(rollout.is_real.sum())
         self.tools.costs.computed(self.learner.baby.lm, tokens, targets, forwards=3)
         return {f"{self.name}/{name}": value for name, value in row.items()}

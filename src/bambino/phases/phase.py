@@ -89,5 +89,11 @@ class Tools:
         """The kinds of feedback that a phase learns from."""
         return [kind for kind in self.kinds if kind.phase == phase]
 
+    @property
+    def beside(self) -> dict[str, ReplayStream]:
+        """What is heard beside L2, by the name that its metrics have."""
+        dreams = None if self.dreaming is None else self.dreaming.heard
+        return {name: stream for name, stream in (("replay", self.replay), ("dream", dreams)) if stream is not None}
+
 
 MakePhase = Callable[[Tools], Phase]

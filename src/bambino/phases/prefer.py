@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -21,16 +20,17 @@ from bambino.feedback.answers import Preference
 from bambino.feedback.preferences import Preferring
 from bambino.losses.preference import dpo_reward, preference_loss, simpo_reward
 from bambino.models.reference import Reference
-from bambino.phases.dialogue import restore_dialogue, said_rows, speak, state_of
+from bambino.phases.dialogue import as_text, of_speech, restore_dialogue, said_rows, speak, state_of
 from bambino.phases.learner import Learner
 from bambino.phases.phase import State, Tools
 from bambino.phases.recasting import after_prompts, encoded_after
 from bambino.phases.updates import Term, UpdateMeter
+from bambino.recipe.phase_settings import PreferConfig
 from bambino.recipe.schedule import Place
-from bambino.recipe.settings import PreferConfig, TextConfig
+from bambino.recipe.settings import TextConfig
 from bambino.runs.log import Row
 from bambino.scoring.forward import eval_mode, log_probs_of, logits_before
-from bambino.speaking.utterances import Utterances, to_text
+from bambino.speaking.utterances import Utterances
 from bambino.text.batches import TokenBatch
 
 
@@ -71,13 +71,9 @@ class PreferPhase:
         """Speak, hear what is better than what, learn from it; an update is left out where nothing is."""
         tools, copies = self.tools, self.preferring.utterances_per_prompt
         rollout = speak(tools, tools.streams.prompt_batch(self.name, at, copies=copies), at)
-        said = to_text(rollout, tools.tokenizer)
+        said = as_text(tools, rollout)
         pairs = pairs_of(self.preferences(said, at), tools.tokenizer, tools.recipe.text)
-        row: Row = {
-            "pairs": 0 if pairs is None else pairs.count,
-            "ended": fmean(said.has_ended),
-            "utterance_tokens": float(rollout.is_real.sum(1).float().mean()),
-        }
+        row: Row = {"pairs": 0 if pairs is None else pairs.count, **of_speech(rollout)}
         if pairs is not None:
             row |= self.learn_from(pairs, at)
         return {f"{self.name}/{name}": value for name, value in row.items()}
@@ -95,8 +91,6 @@ class PreferPhase:
                 read=tools.costs.read,
                 log_extra=columns.__setitem__,
             )
-        tools.costs.written("people", said.prompts)
-        tools.costs.written("baby", said.completions)
         if "recast" in columns:
             tools.costs.written("parent", filter(None, columns["recast"]))
         rows = [row | {name: column[i] for name, column in columns.items()} for i, row in enumerate(said_rows(said))]

@@ -5,13 +5,12 @@ a step, with the model's own dropout.
 from __future__ import annotations
 
 from bambino.errors import RecipeError
-from bambino.phases.clm import heard, mean_over_targets
+from bambino.phases.clm import heard_beside, mean_over_targets
 from bambino.phases.phase import State, Tools
 from bambino.phases.recasting import Recasting, RecastRows
 from bambino.phases.updates import UpdateMeter
 from bambino.recipe.schedule import Place
 from bambino.runs.log import Row
-from bambino.text.replay import ReplayStream
 
 
 class RecastPhase:
@@ -28,7 +27,9 @@ class RecastPhase:
             problem = "The phase recast learns from one kind of recasts, and from nothing else."
             raise RecipeError("feedback", f"{problem} Name one: feedback: {{recast: {{}}}}.")
         self.recasting = recasting
-        self.beside = _replay_of(tools, self.name) if tools.recipe.recast.replay else {}
+        steps = tools.schedule.count(self.name, tools.schedule.max_steps)
+        beside = tools.beside if tools.recipe.recast.replay else {}
+        self.beside = {name: stream.beside(self.name, steps) for name, stream in beside.items()}
 
     def step(self, at: Place) -> Row:
         """Hear recasts of the next prompts; an update is left out where there is none."""
@@ -41,17 +42,15 @@ class RecastPhase:
     def hear(self, rows: RecastRows, at: Place) -> Row:
         """One update on recasts, and on what is heard of L1 beside them: the mean over the targets of all."""
         lm, costs = self.learner.baby.lm, self.tools.costs
-        batches = {name: stream.batch(at.nth) for name, stream in self.beside.items()}
-        beside = [heard(batch, name=name) for name, batch in batches.items() if batch is not None]
-        recasts = rows.term(weight=self.recasting.kind.weight)
+        recasts, beside = rows.term(weight=self.recasting.kind.weight), heard_beside(self.beside, at.nth)
         with costs.time(self.name):
             meter = UpdateMeter(lm)
             terms = mean_over_targets([recasts, *beside]) if beside else [recasts]
             report = self.updates.take(at.nth, terms, with_dropout=True)
-        costs.heard(lm, int(rows.batch.is_real.sum()), rows.targets, self.name)
+        costs.heard(lm, recasts.tokens, rows.targets, self.name)
         for term in beside:
-            tokens, targets = int(term.batch.is_real.sum()), int(term.targets.sum())
-            costs.heard(lm, tokens, targets, term.name, words=self.beside[term.name].words(at.nth))
+            words = self.beside[term.name].words(at.nth)
+            costs.heard(lm, term.tokens, term.num_targets, term.name, words=words)
         return report | {"targets": rows.targets, "update_norm": meter.norm()}
 
     def begin_block(self) -> None:
@@ -66,10 +65,3 @@ class RecastPhase:
 
     def restore(self, state: State) -> None:
         """Nothing to put back."""
-
-
-def _replay_of(tools: Tools, phase: str) -> dict[str, ReplayStream]:
-    """What is heard of L1 beside the phase's batches: lines of its text, and the first baby's own."""
-    streams = {"replay": tools.replay, "dream": None if tools.dreaming is None else tools.dreaming.heard}
-    steps = tools.schedule.count(phase, tools.schedule.max_steps)
-    return {name: stream.beside(phase, steps) for name, stream in streams.items() if stream is not None}

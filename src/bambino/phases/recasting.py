@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from bambino.feedback.rewards import Kind
 from bambino.losses.clm import clm_loss
 from bambino.phases.dialogue import said_rows, speak
 from bambino.phases.phase import Tools
+from bambino.phases.recasts_ahead import RecastsAhead, block_size
 from bambino.phases.updates import Term
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import TextConfig
@@ -69,6 +71,21 @@ class Recasting:
     kind: Kind
     recaster: Recaster
 
+    @cached_property
+    def ahead(self) -> RecastsAhead | None:
+        """Recasts of many prompts at a time; None where they answer the baby, or prompts change over training."""
+        tools, tokens = self.tools, self.tools.recipe.rollout.prompt_tokens
+        if self.recaster.needs_utterance or not isinstance(tokens, int) or tools.streams.is_single:
+            return None
+        vocabulary = len(tools.tokenizer if tools.parent is None else tools.parent.tokenizer)
+        stream = tools.streams.prompts(self.phase)
+
+        def texts(first: int, count: int) -> list[str]:
+            return _texts(stream.prompts(first, count, tokens), tools.tokenizer)
+
+        size, name = block_size(tools.recipe.batch_size, vocabulary), f"{self.phase}/{self.kind.name}"
+        return RecastsAhead(self.recaster, texts, size, tools.recipe.seed, name)
+
     @staticmethod
     def of(tools: Tools, phase: str) -> Recasting | None:
         """Of the one kind of recasts that is for the phase; None where there is none.
@@ -105,10 +122,8 @@ class Recasting:
         """
         tools, tokenizer = self.tools, self.tools.tokenizer
         said = to_text(speak(tools, prompts, at), tokenizer) if self.recaster.needs_utterance else None
-        texts = _texts(prompts, tokenizer) if said is None else said.prompts
-        seed, stream, read = tools.recipe.seed, f"{self.phase}/{self.kind.name}", tools.costs.read
         with tools.costs.time("reward"):
-            recasts = self.recaster.recasts(texts, said, seed=seed, stream=stream, first=first, read=read)
+            recasts = self._recasts(prompts, said, first)
         tools.costs.written("people", recasts.prompts)
         if said is not None:
             tools.costs.written("baby", said.completions)
@@ -118,6 +133,14 @@ class Recasting:
         if rows is not None:
             tools.costs.heard_words("recast", rows.words)
         return rows, _metrics(recasts)
+
+    def _recasts(self, prompts: TokenBatch, said: Utterances | None, first: int) -> Recasts:
+        tools, read = self.tools, self.tools.costs.read
+        if self.ahead is not None:
+            return self.ahead.of(first, len(prompts.input_ids), read)
+        texts = _texts(prompts, tools.tokenizer) if said is None else said.prompts
+        seed, stream = tools.recipe.seed, f"{self.phase}/{self.kind.name}"
+        return self.recaster.recasts(texts, said, seed=seed, stream=stream, first=first, read=read)
 
 
 def rows_of(recasts: Recasts, tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> RecastRows | None:

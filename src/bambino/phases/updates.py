@@ -19,7 +19,7 @@ from torch.optim import AdamW
 
 from bambino.errors import CheckpointError
 from bambino.models.baby import Baby
-from bambino.recipe.settings import PhaseConfig
+from bambino.recipe.phase_settings import PhaseConfig
 from bambino.text.batches import TokenBatch
 
 Loss: TypeAlias = Callable[[Float[Tensor, "N V"], Float[Tensor, " N"], TokenBatch, slice], Mapping[str, Tensor]]
@@ -44,6 +44,15 @@ class Term:
     @property
     def targets(self) -> Bool[Tensor, "B T"]:
         return self.batch.is_target if self.is_target is None else self.is_target
+
+    @property
+    def num_targets(self) -> int:
+        return int(self.targets.sum())
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens that are read."""
+        return int(self.batch.is_real.sum())
 
 
 class Optimizers:

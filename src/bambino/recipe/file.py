@@ -68,8 +68,8 @@ def read_settings(cls: type[Root], words: list[str], names: Names) -> Root:
 def shipped() -> dict[str, str]:
     """Name -> text of the recipes that come with bambino."""
     folder = resources.files("bambino") / "recipes"
-    files = sorted(file.name for file in folder.iterdir() if file.name.endswith(".yaml"))
-    return {name.removesuffix(".yaml"): (folder / name).read_text("utf-8") for name in files}
+    names = sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+    return {name: (folder / f"{name}.yaml").read_text("utf-8") for name in names}
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -15,16 +15,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bambino.errors import RecipeError
 from bambino.feedback.rewards import Kind, Reward, reward_name
 from bambino.feedback.settings import ParentPerplexityConfig
+from bambino.models.averaging import AveragedWeights
 from bambino.models.participants import ModelLike
+from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase, Tools
 from bambino.recipe import curricula
 from bambino.recipe.schedule import steps_for
 from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.directory import holds_run
+from bambino.runs.log import RunLog
 from bambino.runs.names import DREAMS
+from bambino.scoring.forward import reads_packed_rows
 from bambino.speaking.dreams import Dreaming, dream, dreaming_of, load_dreams
 from bambino.speaking.speaker import Speaker
+from bambino.text.replay import build_replay
 from bambino.text.streams import Streams
 from bambino.training.best import BestSoFar
 
@@ -60,6 +65,34 @@ def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:
     return replace(args, max_steps=steps_for(args.schedule, "clm", wanted))
 
 
+def longest_rows(args: Recipe) -> dict[str, int]:
+    """Setting -> tokens of the longest row that the baby must read for it."""
+    speech = args.rollout.largest
+    rows = {
+        "text.max_length": args.text.max_length,
+        "rollout.max_new_tokens": speech.prompt_tokens + speech.max_new_tokens,
+    }
+    return rows | ({"dreaming.max_new_tokens": 1 + args.dreaming.max_new_tokens} if args.dreaming.is_on else {})
+
+
+def checked_packing(args: Recipe, lm: PreTrainedModel) -> bool:
+    """Whether lines may share a row.
+
+    Raises:
+        RecipeError: they must, and the model cannot keep them apart.
+    """
+    can_pack = reads_packed_rows(lm, args.text.max_length)
+    if args.text.mode == "packed" and not can_pack:
+        raise RecipeError("text.mode", f"{type(lm).__name__} cannot keep packed lines apart. Use text.mode lines.")
+    return can_pack
+
+
+def average_of(args: Recipe, lm: PreTrainedModel) -> AveragedWeights | None:
+    """The running mean of the weights, where the recipe has one."""
+    decay = args.averaging.decay
+    return None if decay is None else AveragedWeights(decay, lm)
+
+
 def best_of(args: Recipe) -> BestSoFar | None:
     """What keeps the best evaluation, where the recipe goes by it."""
     metric = args.stopping_metric
@@ -77,6 +110,29 @@ def phases_of(args: Recipe, known: Mapping[str, MakePhase]) -> dict[str, MakePha
             problem = f"schedule.cycle names the phase {name}. There are: {', '.join(known)}."
             raise RecipeError("schedule.cycle", f"{problem} One of your own goes to the trainer: phases={{...}}.")
     return {name: known[name] for name in args.schedule.phases}
+
+
+def tools_of(
+    learner: Learner,
+    streams: Streams,
+    tokenizer: PreTrainedTokenizerBase,
+    parent: Speaker | None,
+    kinds: list[Kind],
+    log: RunLog,
+) -> Tools:
+    """What the phases work with. `tokenizer` is the baby's.
+
+    Raises:
+        TextError: replay without a text.
+        RunDirectoryError: the dreams of a run that goes on cannot be read.
+    """
+    args, schedule, costs = learner.recipe, learner.schedule, Costs()
+    hears = {"seed": args.seed, "batch_size": args.batch_size, "steps": schedule.count("clm", args.max_steps)}
+    return Tools(
+        *(args, schedule, learner, streams, tokenizer, parent, kinds, costs, log),
+        replay=build_replay(args.replay, args.text, tokenizer, **hears),
+        dreaming=dreaming_for(args, Speaker(learner.baby.lm, tokenizer), costs, **hears),
+    )
 
 
 def made_of(name: str, make: MakePhase, tools: Tools) -> Phase:

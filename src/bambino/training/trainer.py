@@ -14,36 +14,33 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from bambino.errors import RecipeError
 from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
-from bambino.models.averaging import AveragedWeights
 from bambino.models.baby import Baby
 from bambino.models.dropout import set_dropout
 from bambino.models.participants import ModelLike, check_context, load_participants
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
-from bambino.phases.phase import MakePhase, Phase, Tools
+from bambino.phases.phase import MakePhase, Phase
 from bambino.randomness import seed_of
 from bambino.recipe.schedule import Schedule
 from bambino.recipe.settings import Recipe
-from bambino.runs.costs import Costs
 from bambino.runs.log import Row, RunLog
-from bambino.scoring.forward import reads_packed_rows
-from bambino.speaking.speaker import Speaker
-from bambino.text.replay import build_replay
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
+    average_of,
     best_of,
-    dreaming_for,
+    checked_packing,
     feedback_of,
     kinds_of,
+    longest_rows,
     made_of,
     phases_of,
     resolved,
     speaker_of,
     texts_of,
+    tools_of,
     with_steps_for_passes,
 )
 from bambino.training.publishing import Publisher
@@ -97,9 +94,7 @@ class BambinoTrainer:
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
         if args.baby.dropout is not None:
             set_dropout(lm, args.baby.dropout)
-        speech = args.rollout.largest.prompt_tokens + args.rollout.largest.max_new_tokens
-        dream = {"dreaming.max_new_tokens": 1 + args.dreaming.max_new_tokens} if args.dreaming.is_on else {}
-        check_context(lm, {"text.max_length": args.text.max_length, "rollout.max_new_tokens": speech, **dream})
+        check_context(lm, longest_rows(args))
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
         parent_speaker = speaker_of(self.parent, self.parent_processing_class, self.accelerator.device)
         streams = build_streams(
@@ -112,25 +107,15 @@ class BambinoTrainer:
         )
         args = self.args = with_steps_for_passes(args, streams)
         self.schedule = Schedule(args.schedule, args.max_steps)
-        can_pack = reads_packed_rows(lm, args.text.max_length)
-        if args.text.mode == "packed" and not can_pack:
-            raise RecipeError("text.mode", f"{type(lm).__name__} cannot keep packed lines apart. Use text.mode lines.")
+        can_pack = checked_packing(args, lm)
 
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
-        kinds, costs, log = kinds_of(args, reward_funcs, parent_speaker), Costs(), RunLog(on_row)
-        hears = {"seed": args.seed, "batch_size": args.batch_size, "steps": self.schedule.count("clm", args.max_steps)}
-        replay = build_replay(args.replay, args.text, self.processing_class, **hears)
-        dreaming = dreaming_for(args, Speaker(self.baby.lm, self.processing_class), costs, **hears)
-        self.tools = Tools(
-            *(args, self.schedule, learner, streams, self.processing_class, parent_speaker, kinds, costs, log),
-            replay=replay,
-            dreaming=dreaming,
-        )
+        kinds = kinds_of(args, reward_funcs, parent_speaker)
+        self.tools = tools_of(learner, streams, self.processing_class, parent_speaker, kinds, RunLog(on_row))
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
-        decay = args.averaging.decay
-        average = None if decay is None else AveragedWeights(decay, self.baby.lm)
-        self.state = RunState(learner, self.phases, costs, average, best=best_of(args))
+        average = average_of(args, self.baby.lm)
+        self.state = RunState(learner, self.phases, self.tools.costs, average, best=best_of(args))
         self.publisher = Publisher(self.tools, self.state)
         self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
 

@@ -14,17 +14,14 @@ import torch
 import bambino
 from bambino.feedback.settings import ParentPerplexityConfig, ParentTargetsConfig
 from bambino.feedback.text_settings import RecastConfig
+from bambino.recipe.phase_settings import CLMConfig, PPOConfig, RecastPhaseConfig, RolloutConfig
 from bambino.recipe.settings import (
     BabyConfig,
-    CLMConfig,
     EvaluationConfig,
     FeedbackConfig,
     ParentConfig,
-    PPOConfig,
-    RecastPhaseConfig,
     Recipe,
     ReplayConfig,
-    RolloutConfig,
     ScheduleConfig,
     ShapeConfig,
     TextConfig,
