@@ -155,7 +155,7 @@ def _headline(results: list[Result], means: dict[str, dict[str, float]]) -> str:
     is_ahead = best["l2"] > clm["l2"] and is_better(results, "l2/excess", "best", "clm")
     learned = "learned more {l2}" if is_ahead else "was not shown to learn more {l2}"
     lost = {"clm": before["l1"] - clm["l1"], "best": before["l1"] - best["l1"]}
-    if best["l1"] > KNOWS:
+    if best["l1"] > KNOWS or lost["best"] <= 0:
         kept = "kept its {l1}"
     elif lost["best"] < lost["clm"] / 4:
         kept = "kept most of its {l1}"
@@ -172,11 +172,13 @@ def _headline(results: list[Result], means: dict[str, dict[str, float]]) -> str:
 def _of_the_paper(results: list[Result], means: dict[str, dict[str, float]]) -> str:
     """Whether the parent's opinion added to hearing."""
     clm, paper = means["clm"], means["bambino"]
+    seeds = len({result.seed for result in results})
+    chance = ", which may be chance with one seed" if seeds == 1 else ""
     beats = "beats" if is_better(results, "l2/excess", "bambino", "clm") else "does not beat"
     return (
         "The paper's way (bambino: hearing, and its parent's opinion of what it says) ends with "
         f"{paper['l2/pairs']:.1f} % and {paper['l1/pairs']:.1f} %, and {paper['l2/excess']:.3f} bits per byte of "
-        f"{{l2}} above the true entropy where clm has {clm['l2/excess']:.3f}: bambino {beats} clm here."
+        f"{{l2}} above the true entropy where clm has {clm['l2/excess']:.3f}: bambino {beats} clm here{chance}."
     )
 
 
