@@ -16,7 +16,8 @@ from bambino.cli.main import main
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORTER = shlex.split(
-    "--max_steps 6 --passes null --batch_size 4 --text.max_length 40 --text.heldout_every 10 --parent.must_know_l2 false "
+    "--max_steps 6 --passes null --batch_size 4 --text.max_length 40 --text.heldout_every 10 "
+    "--parent.must_know_l2 false "
     "--save_steps 2 --evaluation.eval_steps 3 --evaluation.utterances 4 --clm.warmup_updates 1 "
     "--schedule.cycle '{clm: 2, ppo: 1}' --feedback.parent_perplexity.tau null"
 )

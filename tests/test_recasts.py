@@ -22,6 +22,7 @@ from bambino.feedback.recasts import Continuations
 from bambino.feedback.text_settings import RecastConfig, RecastFileConfig
 from bambino.feedback.written_recasts import WrittenByPeople
 from bambino.phases.recasting import rows_of
+from bambino.phases.recasts_ahead import RecastsAhead, block_size
 from bambino.recipe.settings import RolloutConfig, TextConfig
 from bambino.scoring.forward import token_log_probs
 from bambino.scoring.texts import score_texts
@@ -90,6 +91,40 @@ def test_what_the_parent_says_depends_on_the_place_in_the_stream_only() -> None:
     prompts = ["il gatto", "il cane vede"]
     assert recasts_by(kind, prompts) == recasts_by(kind, prompts)
     assert recasts_by(kind, prompts) != recasts_by(kind, prompts, first=2)
+
+
+def test_recasts_made_ahead_are_those_of_their_blocks_however_they_are_asked_for() -> None:
+    tokenizer = make_tokenizer()
+    kind = Continuations(Speaker(tiny_lm("gpt2", len(tokenizer)), tokenizer), RolloutConfig(max_new_tokens=9), 0.25)
+    prompts = [f"il gatto {word}" for word in WORDS] * 4
+    read: list[int] = []
+    whole = [kind.recasts(prompts[a : a + 8], None, seed=1, stream="recast", first=a, read=count(read)) for a in (0, 8)]
+    texts = [text for block in whole for text in block.texts]
+
+    def asked(*parts: int) -> tuple[list[str | None], list[int]]:
+        ahead = RecastsAhead(kind, lambda first, count: prompts[first : first + count], 8, 1, "recast")
+        found: list[str | None] = []
+        counted: list[int] = []
+        for part in parts:
+            found += ahead.of(len(found), part, count(counted)).texts
+        return found, counted
+
+    for parts in ((16,), (8, 8), (3, 3, 3, 7), (5, 11), (1,) * 16):
+        found, counted = asked(*parts)
+        assert found == texts
+        assert sum(counted) == sum(read)
+    ahead = RecastsAhead(kind, lambda first, count: prompts[first : first + count], 8, 1, "recast")
+    assert ahead.of(6, 4, count([])).texts == texts[6:10]  # as a run that goes on asks first
+
+
+def test_a_block_holds_whole_batches_and_no_more_logits_than_memory_has_room_for() -> None:
+    assert block_size(32, 8192) == 512
+    assert block_size(48, 100) == 480
+    assert block_size(32, 262_144) == 32
+
+
+def count(into: list[int]) -> Callable[[Any, int], None]:
+    return lambda lm, tokens: into.append(tokens)
 
 
 # -------------------------------------------------------------------------------------------------------------- edits

@@ -384,7 +384,7 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
 def test_a_name_that_is_none_is_answered_with_the_names_there_are(name: str) -> None:
     with pytest.raises(
         RecipeError,
-        match=r"Did you mean paper\? .*shipped: best, best-legal, clm-tuned, paper, paper-tuned, pretrain-small, real-small\.$",
+        match=rf"Did you mean paper\? .*shipped: {', '.join(shipped())}\.$",
     ):
         load_recipe(name)
 
