@@ -69,6 +69,7 @@ COMMANDS = [
     "meter",
     "interpolate",
     "front",
+    "write",
     "nursery",
     "lm-eval-tasks",
     "recipes",
