@@ -15,7 +15,7 @@ from bambino.feedback.rewards import Kind
 from bambino.feedback.settings import KINDS, ParentPerplexityConfig
 from bambino.recipe.curricula import at, largest
 from bambino.recipe.file import dump_recipe
-from bambino.recipe.settings import RolloutConfig, RolloutCurriculum
+from bambino.recipe.phase_settings import RolloutConfig, RolloutCurriculum
 from bambino.training.parts import kind_of
 
 # ------------------------------------------------------------------------------------------------------------- values

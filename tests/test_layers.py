@@ -89,7 +89,7 @@ def test_imports_are_found_in_all_their_forms() -> None:
     source = """
 import bambino.text.lines
 from bambino.losses import ppo
-from bambino.recipe.settings import Recipe
+from bambino.recipe.settings import (Recipe)
 if TYPE_CHECKING:
     from bambino.training.trainer import BambinoTrainer
 def late():

@@ -15,8 +15,9 @@ from bambino import BambinoTrainer, Recipe, measures_of
 from bambino.errors import CheckpointError, RecipeError
 from bambino.phases.clm import CLMPhase, heard
 from bambino.phases.phase import Tools
+from bambino.recipe.phase_settings import PhaseConfig
 from bambino.recipe.schedule import Place
-from bambino.recipe.settings import PhaseConfig, ScheduleConfig
+from bambino.recipe.settings import ScheduleConfig
 from bambino.runs.log import Row
 
 Make = Callable[..., Recipe]

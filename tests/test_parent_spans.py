@@ -22,7 +22,7 @@ from bambino.feedback.credit import SaidTokens, centred_returns, said_tokens, ut
 from bambino.feedback.parent_spans import ParentSpans, Piece, pieces_of
 from bambino.feedback.settings import ParentSpansConfig
 from bambino.randomness import uniforms
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.speaking.rollout import Rollout, sample
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import to_text

@@ -31,8 +31,9 @@ from bambino.phases.phase import Tools
 from bambino.phases.ppo import PPOPhase, minibatches, reference_log_probs
 from bambino.phases.sampler_law import check_sampler
 from bambino.randomness import uniforms
+from bambino.recipe.phase_settings import CLMConfig, PhaseConfig, PPOConfig, RolloutConfig
 from bambino.recipe.schedule import Place, Schedule
-from bambino.recipe.settings import CLMConfig, PhaseConfig, PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.recipe.settings import Recipe, ScheduleConfig
 from bambino.runs.costs import Costs
 from bambino.runs.log import RunLog
 from bambino.scoring.forward import token_log_probs

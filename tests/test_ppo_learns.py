@@ -21,8 +21,9 @@ from bambino.phases.learner import Learner
 from bambino.phases.phase import Tools
 from bambino.phases.ppo import PPOPhase
 from bambino.randomness import uniforms
+from bambino.recipe.phase_settings import PPOConfig, RolloutConfig
 from bambino.recipe.schedule import Schedule
-from bambino.recipe.settings import PPOConfig, Recipe, RolloutConfig, ScheduleConfig
+from bambino.recipe.settings import Recipe, ScheduleConfig
 from bambino.runs.costs import Costs
 from bambino.runs.log import RunLog
 from bambino.speaking.rollout import Rollout, sample

@@ -17,7 +17,8 @@ from bambino.errors import RecipeError
 from bambino.feedback.answers import Preference
 from bambino.feedback.preferences import BestOfK, RecastOverUtterance
 from bambino.phases.prefer import pairs_of, preferred
-from bambino.recipe.settings import PreferConfig, RolloutConfig, TextConfig
+from bambino.recipe.phase_settings import PreferConfig, RolloutConfig
+from bambino.recipe.settings import TextConfig
 from bambino.scoring.forward import logits_before, token_log_probs
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances

@@ -23,7 +23,8 @@ from bambino.feedback.text_settings import RecastConfig, RecastFileConfig
 from bambino.feedback.written_recasts import WrittenByPeople
 from bambino.phases.recasting import rows_of
 from bambino.phases.recasts_ahead import RecastsAhead, block_size
-from bambino.recipe.settings import RolloutConfig, TextConfig
+from bambino.recipe.phase_settings import RolloutConfig
+from bambino.recipe.settings import TextConfig
 from bambino.scoring.forward import token_log_probs
 from bambino.scoring.texts import score_texts
 from bambino.speaking.speaker import Speaker

@@ -19,16 +19,8 @@ from bambino.feedback.settings import KINDS, ParentPerplexityConfig
 from bambino.recipe import file
 from bambino.recipe.checks import AtLeastOne
 from bambino.recipe.file import dump_recipe, setting_names, shipped
-from bambino.recipe.settings import (
-    BabyConfig,
-    CLMConfig,
-    EvaluationConfig,
-    FeedbackConfig,
-    PPOConfig,
-    Recipe,
-    ScheduleConfig,
-    TextConfig,
-)
+from bambino.recipe.phase_settings import CLMConfig, PPOConfig
+from bambino.recipe.settings import BabyConfig, EvaluationConfig, FeedbackConfig, Recipe, ScheduleConfig, TextConfig
 
 
 @dataclasses.dataclass(frozen=True)

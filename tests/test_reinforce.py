@@ -36,8 +36,9 @@ from bambino.phases.learner import Learner
 from bambino.phases.phase import Tools
 from bambino.phases.reinforce import ReinforcePhase, advantages_of
 from bambino.randomness import uniforms
+from bambino.recipe.phase_settings import ReinforceConfig, RolloutConfig
 from bambino.recipe.schedule import Schedule
-from bambino.recipe.settings import ReinforceConfig, RolloutConfig, ScheduleConfig
+from bambino.recipe.settings import ScheduleConfig
 from bambino.runs.costs import Costs
 from bambino.runs.log import RunLog
 from bambino.speaking.rollout import Rollout, sample

@@ -17,7 +17,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from bambino.models.baby import Baby
 from bambino.randomness import uniforms
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.speaking.rollout import Rollout, inverse_cdf, log_policy, sample, truncated_support
 from bambino.speaking.utterances import to_text, without_cut_character
 from bambino.text.batches import TokenBatch, pad

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bambino.recipe.phase_settings import PhaseConfig
 from bambino.recipe.schedule import Schedule, learning_rate, steps_for
-from bambino.recipe.settings import PhaseConfig, ScheduleConfig
+from bambino.recipe.settings import ScheduleConfig
 
 
 def phases(max_steps: int, **settings: Any) -> str:

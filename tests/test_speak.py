@@ -9,7 +9,7 @@ from known_models import sharp_lm
 
 from bambino.models.baby import Baby
 from bambino.randomness import uniforms
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.speaking.rollout import sample
 from bambino.speaking.speak import speak
 from bambino.speaking.speaker import Speaker

@@ -11,7 +11,7 @@ from known_models import bigram_lm, word_tokenizer
 
 from bambino.cli.main import main
 from bambino.errors import ModelError
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.written import AT_ONCE, up_to, written
 

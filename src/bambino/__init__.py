@@ -16,8 +16,9 @@ from bambino.errors import BambinoError, ModelError, RecipeError, RewardError, T
 from bambino.feedback.settings import KINDS
 from bambino.phases.kinds import PHASES
 from bambino.recipe import file
+from bambino.recipe.phase_settings import PhaseConfig, RolloutConfig
 from bambino.recipe.schedule import Place
-from bambino.recipe.settings import FeedbackConfig, PhaseConfig, Recipe, RolloutConfig
+from bambino.recipe.settings import FeedbackConfig, Recipe
 
 if TYPE_CHECKING:
     from bambino.evaluation.in_training import measures_of

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bambino.feedback.answers import Recasts
 from bambino.feedback.recasts import Continued, Read, continued
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.perplexity import without_cut_word
 from bambino.scoring.texts import score_texts
 from bambino.speaking.speaker import Speaker

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import PreTrainedModel
 
 from bambino.feedback.answers import Scores
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.forward import context_length
 from bambino.scoring.perplexity import perplexities
 from bambino.speaking.speak import speak

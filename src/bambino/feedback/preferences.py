@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from bambino.feedback.answers import Preference, Preferences
 from bambino.feedback.recasts import Continuations, Read
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.perplexity import perplexities
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from bambino.feedback.answers import Recasts
 from bambino.randomness import uniforms
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.forward import context_length
 from bambino.scoring.perplexity import without_cut_word
 from bambino.speaking.rollout import sample

@@ -10,7 +10,8 @@ from pydantic import Field
 from bambino.errors import RecipeError
 from bambino.feedback.needed_parent import the_parent
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Positive
-from bambino.recipe.settings import BabyLMRule, FeedbackConfig, RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
 
 if TYPE_CHECKING:
     from bambino.feedback.edits import Edits

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from bambino.recipe.settings import PPOConfig
+    from bambino.recipe.phase_settings import PPOConfig
 
 
 def ppo_loss(

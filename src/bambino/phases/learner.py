@@ -15,8 +15,9 @@ from torch.optim import AdamW
 from bambino.errors import TrainingError
 from bambino.models.baby import Baby
 from bambino.phases.updates import Optimizers, Term, gradient_of, to_floats
+from bambino.recipe.phase_settings import PhaseConfig
 from bambino.recipe.schedule import Schedule, learning_rate
-from bambino.recipe.settings import PhaseConfig, Recipe
+from bambino.recipe.settings import Recipe
 from bambino.scoring.forward import eval_mode
 from bambino.text.batches import TokenBatch, without_pads
 

@@ -25,8 +25,9 @@ from bambino.phases.learner import Learner
 from bambino.phases.phase import State, Tools
 from bambino.phases.recasting import after_prompts, encoded_after
 from bambino.phases.updates import Term, UpdateMeter
+from bambino.recipe.phase_settings import PreferConfig
 from bambino.recipe.schedule import Place
-from bambino.recipe.settings import PreferConfig, TextConfig
+from bambino.recipe.settings import TextConfig
 from bambino.runs.log import Row
 from bambino.scoring.forward import eval_mode, log_probs_of, logits_before
 from bambino.speaking.utterances import Utterances

@@ -23,8 +23,9 @@ from bambino.phases.phase import State, Tools
 from bambino.phases.ppo import reference_log_probs
 from bambino.phases.sampler_law import check_sampler
 from bambino.phases.updates import Reports, Term, UpdateMeter, to_floats
+from bambino.recipe.phase_settings import ReinforceConfig
 from bambino.recipe.schedule import Place
-from bambino.recipe.settings import Recipe, ReinforceConfig
+from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row
 from bambino.speaking.rollout import Rollout
 from bambino.text.batches import TokenBatch

@@ -19,7 +19,7 @@ from torch.optim import AdamW
 
 from bambino.errors import CheckpointError
 from bambino.models.baby import Baby
-from bambino.recipe.settings import PhaseConfig
+from bambino.recipe.phase_settings import PhaseConfig
 from bambino.text.batches import TokenBatch
 
 Loss: TypeAlias = Callable[[Float[Tensor, "N V"], Float[Tensor, " N"], TokenBatch, slice], Mapping[str, Tensor]]

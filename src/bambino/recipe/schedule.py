@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bambino.recipe.settings import PhaseConfig, ScheduleConfig
+from bambino.recipe.phase_settings import PhaseConfig
+from bambino.recipe.settings import ScheduleConfig
 
 
 @dataclass(frozen=True)

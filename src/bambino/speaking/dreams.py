@@ -19,7 +19,8 @@ from transformers import PreTrainedTokenizerBase
 from bambino.errors import RecipeError, RunDirectoryError
 from bambino.files import write_atomically
 from bambino.randomness import uniforms
-from bambino.recipe.settings import DreamingConfig, RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
+from bambino.recipe.settings import DreamingConfig
 from bambino.speaking.rollout import Rollout, sample
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import to_text

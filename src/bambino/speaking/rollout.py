@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from bambino.recipe.settings import RolloutCurriculum
+from bambino.recipe.phase_settings import RolloutCurriculum
 from bambino.scoring.forward import eval_mode, hidden_states, lm_logits
 from bambino.text.batches import TokenBatch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from bambino.randomness import uniforms
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.speaking.rollout import sample
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances, to_text

@@ -7,7 +7,7 @@ from itertools import count
 
 from bambino.errors import ModelError
 from bambino.randomness import uniforms
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.forward import context_length
 from bambino.speaking.rollout import sample
 from bambino.speaking.speaker import Speaker

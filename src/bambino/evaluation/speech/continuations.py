@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.errors import TextError
 from bambino.evaluation.speech.generation import Said
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.forward import context_length
 from bambino.speaking.speak import speak
 from bambino.speaking.speaker import Speaker

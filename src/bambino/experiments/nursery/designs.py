@@ -14,16 +14,14 @@ import torch
 import bambino
 from bambino.feedback.settings import ParentPerplexityConfig, ParentTargetsConfig
 from bambino.feedback.text_settings import RecastConfig
+from bambino.recipe.phase_settings import CLMConfig, PPOConfig, RolloutConfig
 from bambino.recipe.settings import (
     BabyConfig,
-    CLMConfig,
     EvaluationConfig,
     FeedbackConfig,
     ParentConfig,
-    PPOConfig,
     Recipe,
     ReplayConfig,
-    RolloutConfig,
     ScheduleConfig,
     ShapeConfig,
     TextConfig,

@@ -27,7 +27,7 @@ from bambino.evaluation.speech.generation import longest_repeat
 from bambino.experiments.nursery.designs import Design, part_seed
 from bambino.measures import Measure, Score, TaskResult
 from bambino.nursery import Grammar, write_pairs
-from bambino.recipe.settings import RolloutConfig
+from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.perplexity import mean_log, perplexities
 from bambino.speaking.speak import speak
 from bambino.speaking.speaker import Speaker
