@@ -102,7 +102,7 @@ def test_clm_and_bambino_hear_the_same_batches(demos: dict[str, Any]) -> None:
     heard = {}
     for condition in ("clm", "bambino"):
         folder = (demos["first"] / "runs" / f"{condition}-3").resolve()
-        recipe = Run(CONDITIONS[condition], TINY, 3, base, base / "test-set", folder).recipe()
+        recipe = Run(CONDITIONS[condition], TINY, 3, base, base / "test-set", folder, 3).recipe()
         schedule = Schedule(recipe.schedule, recipe.max_steps)
         streams = build_streams(
             recipe.text,
@@ -189,19 +189,42 @@ def test_conditions_are_compared_seed_by_seed() -> None:
     assert paired(results, "l2/excess", "bambino", "clm") == ([4.0, 0.5], [5.0, 1.0])
 
 
+def four(clm: float, bambino: float, best: float) -> list[Result]:
+    """A run of each condition; the untrained baby's numbers are all 98."""
+    ends = {"untrained": 98.0, "clm": clm, "bambino": bambino, "best": best}
+    return [result(condition, 1, end) for condition, end in ends.items()]
+
+
 def test_one_seed_is_called_one_seed_and_a_loss_is_called_a_loss() -> None:
-    results = [result("untrained", 1, 3.0), result("clm", 1, 1.0), result("ppo", 1, 3.0), result("bambino", 1, 1.2)]
-    assert "bambino does not beat clm here" in lesson(results, TINY)[0]
-    assert "one seed" in lesson(results, TINY)[0]
-    assert verdicts(results, TINY)[0].endswith(
-        "bambino +0.200 against clm. Not better, but this is one seed: it may be chance."
-    )
+    results = four(clm=1.0, bambino=1.2, best=1.1)
+    headline, paper, beside, first, *_ = lesson(results, TINY)
+    assert "one seed" in headline
+    assert "1.200 bits per byte of Italian above the true entropy where clm has 1.000" in paper
+    assert paper.endswith("bambino does not beat clm here.")
+    assert "one seed: each may be chance" in beside
+    assert first.strip() == "Italian: bits per byte above the true entropy: best +0.100 against clm. Not better here."
+    assert verdicts(results, TINY)[0].endswith("bambino +0.200 against clm. Not better here.")
 
 
 def test_a_difference_too_small_to_be_shown_is_no_gain() -> None:
-    results = [result("untrained", 1, 3.0), result("clm", 1, 1.0), result("ppo", 1, 3.0), result("bambino", 1, 0.9996)]
-    assert "bambino does not beat clm here" in lesson(results, TINY)[0]
+    results = four(clm=1.0, bambino=0.9996, best=1.04)
+    assert "bambino does not beat clm here" in lesson(results, TINY)[1]
     assert "bambino -0.000 against clm. Not better" in verdicts(results, TINY)[0]
+    assert "learned no more Italian" in lesson(results, TINY)[0]  # 1.0 % and 1.0 %
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (97.1, "97.1 %: it learned more Italian and kept its English."),
+        (97.0, "97.0 %: it learned more Italian and kept most of its English."),  # 1 lost of 98; clm lost 48
+        (86.1, "86.1 %: it learned more Italian and kept most of its English."),  # 11.9, less than a quarter of 48
+        (86.0, "86.0 %: it learned more Italian and lost less of its English."),
+        (50.0, "50.0 %: it learned no more Italian and lost as much of its English."),
+    ],
+)
+def test_what_was_kept_is_said_as_it_is(end: float, words: str) -> None:
+    assert words in lesson(four(clm=50.0, bambino=50.0, best=end), TINY)[0]
 
 
 def test_an_interval_that_holds_zero_is_called_no_difference() -> None:
@@ -216,10 +239,12 @@ def test_an_interval_that_holds_zero_is_called_no_difference() -> None:
 
 
 def test_curves_are_drawn_at_equal_cycles() -> None:
-    # In a cycle bambino takes 12 steps, clm 10 of them: clm's step 10 stands where bambino's 12 does.
+    # In a cycle bambino takes 12 steps, clm 10 of them: both are then at 1.
     numbers = {"l2/excess": 1.0}
     ages = [Age(0, numbers, []), Age(10, numbers, [])]
-    assert curve([Result("clm", 1, ages, {}, {}, 1.0)], "clm", "l2/excess").x == [0, 12]
+    assert curve([Result("clm", 1, ages, {}, {}, 1.0)], "clm", "l2/excess").x == [0, 1]
+    ages = [Age(0, numbers, []), Age(12, numbers, [])]
+    assert curve([Result("bambino", 1, ages, {}, {}, 1.0)], "bambino", "l2/excess").x == [0, 1]
 
 
 @pytest.mark.parametrize(

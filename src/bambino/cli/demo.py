@@ -17,7 +17,7 @@ EXAMPLES = """examples:
 def _read(words: list[str]) -> Namespace:
     parser = Parser("bambino demo", "The whole idea on a small world: offline, in some four minutes.", EXAMPLES)
     size = (
-        "small takes about a minute; numbers of different sizes do not compare (default: the largest that this machine "
+        "small takes some two minutes; numbers of different sizes do not compare (default: the largest that this machine "
         "does in under four minutes)"
     )
     parser.add_argument("--size", choices=("small", "medium", "large"), help=size)

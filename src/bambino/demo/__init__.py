@@ -76,7 +76,13 @@ def demo(
     folder = base_models_folder(design, seed, cache)
     runs = [
         Run(
-            condition, design, number, folder, folder / "test-set", (output_dir / "runs" / f"{name}-{number}").resolve()
+            condition,
+            design,
+            number,
+            folder,
+            folder / "test-set",
+            (output_dir / "runs" / f"{name}-{number}").resolve(),
+            seed,
         )
         for name, condition in CONDITIONS.items()
         for number in range(seed, seed + seeds)

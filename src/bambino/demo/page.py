@@ -14,15 +14,23 @@ from bambino.demo.tables import (
     result_rows,
     shown_prompts,
 )
-from bambino.experiments.nursery.designs import Design
+from bambino.experiments.nursery.designs import CONDITIONS, Design
 from bambino.experiments.nursery.results import Result
 from bambino.report.page import Items, Page, Plot, Sayings, Section, Table, Words
 
 STORY = """Two small models, a baby ({l1}) and a parent ({l2}), were trained from scratch on the nursery: a small world
-whose sentences have known probabilities. Then the baby learned {l2} from {lines:,} sentences, the same batches in the same
-order three times: by hearing them (clm); by hearing them and its parent's opinion of what it said in turn, as the paper has
-it (bambino, ten steps of one and two of the other); and by hearing them while its parent tells at every word what it
-expects next and goes on from beginnings of its own, with as many sentences of {l1} beside them (best)."""
+whose sentences have known probabilities. Then the baby learned {l2} from {lines:,} sentences in three ways, the same
+batches in the same order:"""
+
+WAYS = (
+    "clm: it hears them, and nothing else.",
+    "bambino, the paper's way: after every ten steps of hearing come two in which it speaks, and its parent's opinion "
+    "of what it said is its reward.",
+    "best: beside each line of {l2} it hears lines of the {l1} that it was raised on; at every word of {l2} its parent "
+    "says what it expects; and after every ten steps of hearing come {recasts} in which its parent goes on from "
+    "beginnings of those sentences, for the baby to hear.",
+)
+"""What each condition that learns does."""
 
 SIZE = """This is size {size} of small, medium and large. Numbers of different sizes do not compare; those of one size
 do, whatever the machine."""
@@ -30,8 +38,8 @@ do, whatever the machine."""
 ENTROPY = """The true entropy is {truth_l1:.3f} bits per byte for the {l1} sentences that all models are evaluated on
 and {truth_l2:.3f} for the {l2} ones; excess is what a model needs above that."""
 
-STRETCHED = """clm and best take fewer steps in a cycle than bambino; they are stretched so that all have been through equally
-many cycles at one place."""
+CYCLES = """In a cycle all hear the same ten batches of {l2}, so at one place of the plots all have heard the same; what
+else a cycle holds differs, and what it costs is in the table."""
 
 NOTES = """All numbers are in demo.json, the runs in runs/ (metrics.jsonl, utterances.jsonl, model). Repetition is the
 number of words in the longest phrase said twice. Perplexities are per token of the parent's, prompt included."""
@@ -47,23 +55,28 @@ def page(results: list[Result], bases: dict[str, Any], truth: dict[str, float], 
     truths = {f"truth_{role}": bits for role, bits in truth.items()}
     ages = f"The baby goes on after the grey words, with the same random numbers at every age{of_seed}."
     sections = [
-        Section("", [Words(STORY.format(lines=design.l2_lines, **named)), Words(SIZE.format(size=design.size))]),
         Section(
-            "Before",
+            "",
+            [
+                Words(STORY.format(lines=design.l2_lines, **named)),
+                Items([way.format(recasts=CONDITIONS["best"].recast_steps, **named) for way in WAYS]),
+                Words(headline, "strong"),
+                Table(result_rows(results, design)),
+                Words(SIZE.format(size=design.size), "small"),
+            ],
+        ),
+        Section("Learning and forgetting", [plot, Words(f"{CYCLES.format(**named)} {bands}", "small")]),
+        Section(
+            "Growing up: the same beginnings at several ages",
+            [Words(ages, "small"), *(sayings(results, one, seeds[0]) for one in shown_prompts(results, seeds[0]))],
+        ),
+        Section("What it shows, and what it does not", [Items([sentence.strip() for sentence in lessons])]),
+        Section(
+            "Before: what the two models knew",
             [
                 Words(f"{base_lesson(bases, design)} {ENTROPY.format(**named, **truths)}"),
                 Table(base_rows(bases, design)),
             ],
-        ),
-        Section("After", [Table(result_rows(results, design))]),
-        Section(
-            "What it shows, and what it does not",
-            [Words(headline, "strong"), Items([sentence.strip() for sentence in lessons])],
-        ),
-        Section("Learning and forgetting", [Words(f"{STRETCHED} {bands}", "small"), plot]),
-        Section(
-            "Growing up: the same beginnings at several ages",
-            [Words(ages, "small"), *(sayings(results, one, seeds[0]) for one in shown_prompts(results, seeds[0]))],
         ),
         Section("Minimal pairs by phenomenon", [Table(phenomena_rows(results, design)), Words(NOTES, "small")]),
     ]

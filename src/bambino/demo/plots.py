@@ -1,4 +1,4 @@
-"""The demo's plots: learning and forgetting over the cycles, ppo phases shaded."""
+"""The demo's plots: learning and forgetting over the cycles, the paper's ppo phases shaded."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ PANELS = {
 def write_plots(output_dir: Path, results: list[Result], design: Design) -> Path:
     """Write curves.png and curves.svg; returns the latter's path.
 
-    One x axis for all: the step of Algorithm 1. clm and best take fewer steps in a cycle and are stretched, so
-    that at one x all have been through equally many cycles and have heard the same text.
+    One x axis for all: the cycle, whatever steps a condition has in it, so that at one x all have heard the same text.
     """
     panels = [
         plots.Panel(
@@ -40,15 +39,14 @@ def write_plots(output_dir: Path, results: list[Result], design: Design) -> Path
         )
         for name, title in PANELS.items()
     ]
-    figure = plots.draw(panels, ppo_blocks(design), "step of Algorithm 1 (shaded: ppo)")
+    figure = plots.draw(panels, ppo_blocks(design), "cycle (shaded: ppo of bambino)")
     return plots.save(figure, output_dir, "curves")
 
 
 def curve(results: list[Result], condition: str, name: str) -> plots.PlottedCurve:
-    """A number of a condition over the steps of Algorithm 1, a run per seed."""
+    """A number of a condition over the cycles, a run per seed."""
     runs = [result.ages for result in results if result.condition == condition]
-    stretch = CONDITIONS["bambino"].cycle_steps / CONDITIONS[condition].cycle_steps
-    x = [age.step * stretch for age in runs[0]]
+    x = [age.step / CONDITIONS[condition].cycle_steps for age in runs[0]]
     return plots.PlottedCurve(condition, *STYLES[condition], x, [[age.numbers[name] for age in ages] for ages in runs])
 
 
@@ -58,7 +56,6 @@ def human_perplexity(results: list[Result]) -> float:
 
 
 def ppo_blocks(design: Design) -> list[tuple[float, float]]:
-    """Where bambino's ppo steps begin and end."""
+    """Where bambino's ppo steps begin and end, in cycles."""
     bambino = CONDITIONS["bambino"]
-    begins = [cycle * bambino.cycle_steps + bambino.clm_steps for cycle in range(design.cycles)]
-    return [(begin, begin + bambino.ppo_steps) for begin in begins]
+    return [(cycle + bambino.clm_steps / bambino.cycle_steps, cycle + 1) for cycle in range(design.cycles)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -26,6 +27,12 @@ def _panel(jobs: Sequence[Job]) -> Table:
     for job in jobs:
         row = job.progress()
         if row and row["step"] < job.steps:
-            number = f"loss {row['clm/loss']:.2f}" if "clm/loss" in row else f"reward {row.get('ppo/reward', 0):.2f}"
-            table.add_row(job.name, f"step {row['step']} of {job.steps}", row["phase"], number)
+            table.add_row(job.name, f"step {row['step']} of {job.steps}", row["phase"], _number(row))
     return table
+
+
+def _number(row: dict[str, Any]) -> str:
+    """What a step's row tells: its reward, or else its loss."""
+    if "ppo/reward" in row:
+        return f"reward {row['ppo/reward']:.2f}"
+    return f"loss {row[name]:.2f}" if (name := f"{row['phase']}/loss") in row else ""

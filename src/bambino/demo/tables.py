@@ -22,12 +22,15 @@ SCREEN_WIDTH = 60
 """Characters of an utterance that the screen shows; the page shows all."""
 
 
-SHOWN = ("l2/excess", "l1/excess", "l2/pairs", "l1/pairs")
+SHOWN = ("l2/excess", "l2/pairs", "l1/pairs", "tflops")
 """What the lesson is drawn from."""
+
+
 ONE_SEED = " This is one seed; run --seeds 5 before believing a small difference."
 
 
 LEARNING = tuple(name for name, condition in CONDITIONS.items() if condition.cycle_steps)
+"""Conditions that learn."""
 
 
 def roles(design: Design) -> dict[str, str]:
@@ -126,41 +129,62 @@ def growing_up_table(results: list[Result], seed: int) -> Table:
 
 
 def lesson(results: list[Result], design: Design) -> list[str]:
-    """What the runs show, then what they do not."""
+    """Which baby knows both languages; then what the runs show measure by measure; last, what they do not."""
     seeds = len({result.seed for result in results})
     means = {
         one: {name: fmean(r.numbers[name] for r in results if r.condition == one) for name in SHOWN}
         for one in CONDITIONS
     }
-    clm, paper, best, before = (means[one] for one in ("clm", "bambino", "best", "untrained"))
+    chance = " (one seed: each may be chance)" if seeds == 1 else ""
+    beside = "best against clm, which heard the same batches of {l2} and nothing else"
     return [
-        design.named(_headline(clm, best, before)) + (ONE_SEED if seeds == 1 else ""),
-        design.named("Hearing {l2} takes the excess ")
-        + f"from {before['l2/excess']:.2f} to {clm['l2/excess']:.2f} bits per byte and costs "
-        + design.named("{l1} ")
-        + f"{clm['l1/excess'] - before['l1/excess']:+.2f}; the paper's feedback between makes it "
-        + f"{paper['l2/excess']:.2f}; best comes to {best['l2/excess']:.2f} for "
-        + f"{best['l1/excess'] - before['l1/excess']:+.2f}.",
-        "best against clm, which heard the same {l2} batches (best also had its parent's answers and heard {l1}):".format(
-            l1=design.named("{l1}"), l2=design.named("{l2}")
-        ),
+        design.named(_headline(means)) + (ONE_SEED if seeds == 1 else ""),
+        design.named(_of_the_paper(means)),
+        design.named(f"{beside}{chance}:"),
         *(f"  {sentence}" for sentence in verdicts(results, design, "best", "clm")),
-        "bambino, the paper's way, against clm:",
+        f"bambino, the paper's way, against clm{chance}:",
         *(f"  {sentence}" for sentence in verdicts(results, design)),
-        design.named(
-            "What this does not show: anything about real languages or large models; about other base models (they are "
-            "trained once, seeds vary the {l2} text, its order and the sampling); which condition is best at equal "
-            "compute (see the costs)."
-        ),
+        design.named(_not_shown(means)),
     ]
 
 
-def _headline(clm: dict[str, float], best: dict[str, float], before: dict[str, float]) -> str:
-    """Which baby knows both languages; numbers as the table shows them."""
-    gained = round(best["l2/pairs"] - clm["l2/pairs"], 1)
-    lost, kept = (round(before["l1/pairs"] - one["l1/pairs"], 1) for one in (clm, best))
-    learned = (
-        f"knows more {{l2}} ({gained:+.1f} % of the pairs)" if gained > 0 else f"knows no more {{l2}} ({gained:+.1f} %)"
+def _headline(means: dict[str, dict[str, float]]) -> str:
+    """The baby that only heard L2 beside the best one; numbers as the table shows them."""
+    pairs = {one: {role: round(means[one][f"{role}/pairs"], 1) for role in ("l1", "l2")} for one in means}
+    before, clm, best = (pairs[one] for one in ("untrained", "clm", "best"))
+    learned = "learned more {l2}" if best["l2"] > clm["l2"] else "learned no more {l2}"
+    lost = {"clm": before["l1"] - clm["l1"], "best": before["l1"] - best["l1"]}
+    if best["l1"] > KNOWS:
+        kept = "kept its {l1}"
+    elif lost["best"] < lost["clm"] / 4:
+        kept = "kept most of its {l1}"
+    else:
+        kept = "lost less of its {l1}" if lost["best"] < lost["clm"] else "lost as much of its {l1}"
+    return (
+        f"The baby that only heard {{l2}} (clm) ends with {clm['l2']} % of the {{l2}} minimal pairs right and "
+        f"{clm['l1']} % of the {{l1}} ones, of which it knew {before['l1']} % (guessing gets 50). The one that its "
+        f"parent answered and that went on hearing {{l1}} (best) ends with {best['l2']} % and {best['l1']} %: "
+        f"it {learned} and {kept}."
     )
-    stayed = f"has lost {kept:.1f} % of its {{l1}} pairs where the other lost {lost:.1f} %"
-    return f"Beside the baby that only heard {{l2}}, the one that was answered and heard {{l1}} too {learned} and {stayed}."
+
+
+def _of_the_paper(means: dict[str, dict[str, float]]) -> str:
+    """Whether the parent's opinion added to hearing."""
+    clm, paper = means["clm"], means["bambino"]
+    gained = round(clm["l2/excess"] - paper["l2/excess"], 3)
+    verdict = "bambino beats clm here" if gained > 0 else "bambino does not beat clm here"
+    return (
+        "The paper's way (bambino: hearing, and its parent's opinion of what it says) ends with "
+        f"{paper['l2/pairs']:.1f} % and {paper['l1/pairs']:.1f} %, and {paper['l2/excess']:.3f} bits per byte of "
+        f"{{l2}} above the true entropy where clm has {clm['l2/excess']:.3f}: {verdict}."
+    )
+
+
+def _not_shown(means: dict[str, dict[str, float]]) -> str:
+    costs = {one: means[one]["tflops"] / means["clm"]["tflops"] for one in ("bambino", "best")}
+    return (
+        "What this does not show: anything about real languages or large models; about other base models (they are "
+        "trained once, seeds vary the {l2} text, its order and the sampling); which condition is best at equal compute "
+        f"(bambino costs {costs['bambino']:.1f} times clm's FLOPs, best {costs['best']:.1f} times); which of best's "
+        "ingredients does what."
+    )

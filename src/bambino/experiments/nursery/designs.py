@@ -14,7 +14,7 @@ import torch
 import bambino
 from bambino.feedback.settings import ParentPerplexityConfig, ParentTargetsConfig
 from bambino.feedback.text_settings import RecastConfig
-from bambino.recipe.phase_settings import CLMConfig, PPOConfig, RolloutConfig
+from bambino.recipe.phase_settings import CLMConfig, PPOConfig, RecastPhaseConfig, RolloutConfig
 from bambino.recipe.settings import (
     BabyConfig,
     EvaluationConfig,
@@ -33,6 +33,10 @@ L1 = "en"
 
 NAMES = {"en": "English", "it": "Italian", "qel": "Qelu"}
 """Of the nursery's languages; others are called by their code. Knobs (`qel:order`) stay behind the name."""
+
+
+BATCH_SIZE = 32
+"""Lines, and prompts, of a step of a condition."""
 
 
 INVENTED = "qel"
@@ -137,21 +141,21 @@ class Condition:
     is_oracle: bool = False
     """The grammar answers in the parent's place."""
     replay: float = 0.0
-    """L1 lines heard beside each L2 line."""
+    """L1 lines heard beside each L2 line and each recast."""
     targets: float = 0.0
     """How much of what the baby is to expect next the parent says, the text the rest (`parent_targets.share`)."""
-    recasts: float = 0.0
-    """Prompts that the parent goes on from, for the baby to hear, beside each L2 line."""
+    recast_steps: int = 0
+    """In a cycle: the parent goes on from prompts, and the baby hears that, L1 lines beside it."""
     tuning: Tuning = Tuning()
 
     @property
     def cycle_steps(self) -> int:
-        return self.clm_steps + self.ppo_steps
+        return self.clm_steps + self.ppo_steps + self.recast_steps
 
     @property
     def schedule(self) -> ScheduleConfig:
         """The phases that have steps; who takes none is given the default, which makes no difference."""
-        steps = {"clm": self.clm_steps, "ppo": self.ppo_steps}
+        steps = {"clm": self.clm_steps, "ppo": self.ppo_steps, "recast": self.recast_steps}
         cycle = {phase: count for phase, count in steps.items() if count}
         return ScheduleConfig(cycle=cycle) if cycle else ScheduleConfig()
 
@@ -165,9 +169,9 @@ class Condition:
             "parent_perplexity": ParentPerplexityConfig(tau=None, beta_times_tau=3.0, scope=self.tuning.scope)
         }
         if self.targets:
-            kinds["parent_targets"] = ParentTargetsConfig(for_="clm", share=self.targets)
-        if self.recasts:
-            kinds["recast"] = RecastConfig(for_="clm", share=self.recasts, max_new_tokens=recast_tokens)
+            kinds["parent_targets"] = ParentTargetsConfig(for_="clm", share=self.targets, rule="cheap")
+        if self.recast_steps:
+            kinds["recast"] = RecastConfig(max_new_tokens=recast_tokens)
         return kinds
 
 
@@ -177,7 +181,7 @@ CONDITIONS = {
         Condition("untrained", 0, 0),
         Condition("clm", 10, 0),
         Condition("bambino", 10, 2),
-        Condition("best", 10, 0, replay=1.0, targets=0.8, recasts=1.0),
+        Condition("best", 10, 0, replay=1.0, targets=0.8, recast_steps=20),
     )
 }
 
@@ -246,7 +250,7 @@ def condition_recipe(
         output_dir=str(folder),
         seed=seed,
         max_steps=steps,
-        batch_size=32,
+        batch_size=BATCH_SIZE,
         save_steps=1_000_000,
         baby=BabyConfig(str(bases / "baby" / "model")),
         parent=ParentConfig(str(bases / condition.parent / "model")),
@@ -255,6 +259,13 @@ def condition_recipe(
         schedule=condition.schedule,
         clm=CLMConfig(
             learning_rate=tuning.clm_learning_rate, lr_scheduler_type="cosine", warmup_updates=5, max_grad_norm=1.0
+        ),
+        recast=RecastPhaseConfig(
+            learning_rate=tuning.clm_learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_updates=5,
+            max_grad_norm=1.0,
+            replay=True,
         ),
         rollout=speech,
         ppo=PPOConfig(

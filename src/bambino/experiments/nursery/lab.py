@@ -118,7 +118,7 @@ class Lab:
     def run(self, name: str, condition: Condition, base: int, seed: int) -> Run | None:
         """A run, whole or not; None where it must wait for others."""
         folder = self.folder / "runs" / f"{name}-{base}-{seed}"
-        run = Run(condition, self.design, 10 * base + seed, self.bases(base), self.test_set(base), folder)
+        run = Run(condition, self.design, 10 * base + seed, self.bases(base), self.test_set(base), folder, base)
         run = replace(run, save_steps=self.save_steps)
         if name != "clm-flops":
             return run

@@ -75,7 +75,7 @@ def read_result(condition: str, seed: int, folder: Path, truth: dict[str, float]
         if row["kind"] == "evaluation":
             sayings.setdefault(row["step"], []).append((row["prompt"], row["utterance"]))
     ages = [_age(row, sayings[row["step"]], truth) for row in run.evaluations]
-    parts = ("clm", "rollout", "reward", "ppo")
+    parts = ("clm", "rollout", "reward", "ppo", "recast")
     numbers = {
         **ages[-1].numbers,
         **{f"{role}/excess": known["excess"] for role, known in knowledge.items()},
@@ -125,7 +125,7 @@ def verdicts(results: list[Result], design: Design, one: str = "bambino", other:
         if found is None:
             is_shown = float(f"{mean:{measure.style}}") != 0
             word = "Better" if is_shown and mean * measure.better > 0 else "Not better"
-            sentences.append(f"{start}. {word}, but this is one seed: it may be chance.")
+            sentences.append(f"{start}. {word} here.")
             continue
         half = (found.interval.high - found.interval.low) / 2
         if found.interval.holds(0):

@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from bambino.evaluation.in_training import measures_of
 from bambino.experiments.nursery.designs import (
+    BATCH_SIZE,
     L1,
     Base,
     Condition,
@@ -59,6 +60,8 @@ class Run:
     test_set: Path
     folder: Path
     """The run directory; the L2 text lies beside it."""
+    base_seed: int
+    """Of the base models: L1 lines that are replayed are those that the baby was raised on."""
     steps: int | None = None
     """In place of the condition's cycles."""
     save_steps: int = 1_000_000
@@ -67,6 +70,12 @@ class Run:
     @property
     def is_whole(self) -> bool:
         return (self.folder / "knowledge.json").is_file()
+
+    @property
+    def replayed_lines(self) -> int:
+        """L1 lines that a run's replay is drawn from: so many that no phase hears one twice."""
+        steps = self.condition.clm_steps + self.condition.recast_steps
+        return round(self.condition.replay * BATCH_SIZE * steps * self.design.cycles)
 
     def recipe(self) -> Recipe:
         """Every setting of the run; needs the baby's tokenizer."""
@@ -100,7 +109,7 @@ def run_condition(run: Run) -> None:
     if not holds_run(run.folder):
         write_text(Path(recipe.text.sources[0]), run.design.l2, run.design.l2_lines, part_seed(run.seed, 10))
         for source in recipe.replay.sources:
-            write_text(Path(source), L1, round(run.condition.replay * run.design.l2_lines), part_seed(run.seed, 0))
+            write_text(Path(source), L1, run.replayed_lines, part_seed(run.base_seed, 0))
     oracle = GrammarReward(Grammar.load(run.design.l2)) if run.condition.is_oracle else None
     parent = open_speaker(ModelConfig(str(run.bases / "parent" / "model")), "parent")
     speech = NurserySpeech(run.test_set, run.design.l2, parent, recipe.rollout.largest, recipe.seed)
