@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from bambino.experiments.nursery import lab as nursery_lab
-from bambino.experiments.nursery.designs import Design
+from bambino.experiments.nursery.designs import Design, part_seed
 from bambino.experiments.nursery.lab import LAB_CONDITIONS, TRIALS, Lab, claimed, main, show, tasks, work
 from bambino.experiments.nursery.results import MEASURES
 from bambino.experiments.nursery.tables import comparisons_markdown, trials_markdown
+from bambino.nursery import Grammar
 from bambino.runs.log import RunLog
 
 TINY = Design(
@@ -63,6 +64,16 @@ def test_every_condition_leaves_a_small_file_with_its_code_and_settings(done: Pa
         assert str(done) not in json.dumps(one)
     models = json.loads((done / "out" / "base-1.json").read_text())["models"]
     assert list(models) == ["baby", "parent", "parent30", "parent10"]
+
+
+def test_a_phase_of_best_hears_no_l1_line_twice(done: Path) -> None:
+    # 10 clm and 20 recast steps a cycle, 2 cycles, one L1 line beside each of 32: 1920 lines, all of the baby's text's
+    # beginning, whatever the run's seed (12) is.
+    run = nursery_lab.Lab(done / "lab", done / "out", TINY).run("best", LAB_CONDITIONS["best"], 1, 2)
+    assert run is not None
+    lines = (done / "lab" / "runs" / "best-1-2-l1.txt").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == run.replayed_lines == 1920
+    assert lines[:300] == list(Grammar.load("en").texts(part_seed(1, 0), TINY.base_lines))
 
 
 def test_clm_flops_costs_what_bambino_costs_to_half_a_step(done: Path) -> None:
@@ -166,4 +177,4 @@ def test_the_best_trial_comes_first() -> None:
 def test_the_tables_of_a_whole_lab(done: Path) -> None:
     text = show(done / "out")
     assert "| 1 | parent10 |" in text
-    assert "| at the end | untrained | clm | ppo | bambino | clm-flops |" in text
+    assert "| at the end | untrained | clm | bambino | best | ppo | clm-flops |" in text

@@ -17,8 +17,8 @@ EXAMPLES = """examples:
 def _read(words: list[str]) -> Namespace:
     parser = Parser("bambino demo", "The whole idea on a small world: offline, in some four minutes.", EXAMPLES)
     size = (
-        "small takes some two minutes; numbers of different sizes do not compare (default: the largest that this machine "
-        "does in under four minutes)"
+        "small takes some two minutes; numbers of different sizes do not compare (default: the largest that this "
+        "machine does in under four minutes)"
     )
     parser.add_argument("--size", choices=("small", "medium", "large"), help=size)
     language = "what the parent speaks and the baby learns: it, invented, or another of the nursery's (default: it)"

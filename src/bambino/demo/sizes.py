@@ -33,8 +33,8 @@ REFERENCE_RATE = 150.0
 
 WORK = {"small": Work(0.55, 0.75), "medium": Work(2.0, 1.25), "large": Work(2.8, 3.0)}
 """Medium's base models as measured (81 s for 900 steps at 187 GFLOP/s); its conditions by the FLOPs of `best`, which
-takes longest, beside a base model's (1.65 and 3.26 TFLOP), and a fifth for the parent's speaking and the evaluations; the
-others by their steps and cycles."""
+takes longest, beside a base model's (1.65 and 3.26 TFLOP), and a fifth for the parent's speaking and the evaluations;
+the others by their steps and cycles."""
 
 
 def expected_minutes(size: str, rate: float, seeds: int = 1, *, has_bases: bool = False) -> float:
