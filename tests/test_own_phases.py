@@ -83,9 +83,7 @@ def test_ppo_without_feedback_is_refused(make_recipe: Make) -> None:
 
 
 def test_what_is_no_reward_is_not_for_ppo(make_recipe: Make) -> None:
-    with pytest.raises(
-        RecipeError, match=r"feedback\.best_of_k\.for = ppo, which learns from rewards"
-    ):
+    with pytest.raises(RecipeError, match=r"feedback\.best_of_k\.for = ppo, which learns from rewards"):
         BambinoTrainer(args=make_recipe("--feedback.best_of_k.for", "ppo"))
 
 
