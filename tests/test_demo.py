@@ -189,17 +189,22 @@ def test_conditions_are_compared_seed_by_seed() -> None:
     assert paired(results, "l2/excess", "bambino", "clm") == ([4.0, 0.5], [5.0, 1.0])
 
 
-def four(clm: float, bambino: float, best: float) -> list[Result]:
-    """A run of each condition; the untrained baby's numbers are all 98."""
+def four(clm: float, bambino: float, best: float, seed: int = 1) -> list[Result]:
+    """A run of each condition whose every number is the one given, but that excess is 100 less it; the untrained baby's
+    are all 98."""
     ends = {"untrained": 98.0, "clm": clm, "bambino": bambino, "best": best}
-    return [result(condition, 1, end) for condition, end in ends.items()]
+    runs = [result(condition, seed, end) for condition, end in ends.items()]
+    for run in runs:
+        run.numbers["l2/excess"] = 100 - run.numbers["l2/excess"]
+    return runs
 
 
 def test_one_seed_is_called_one_seed_and_a_loss_is_called_a_loss() -> None:
-    results = four(clm=1.0, bambino=1.2, best=1.1)
+    results = four(clm=50.0, bambino=49.8, best=49.9)
     headline, paper, beside, first, *_ = lesson(results, TINY)
+    assert "was not shown to learn more Italian" in headline
     assert "one seed" in headline
-    assert "1.200 bits per byte of Italian above the true entropy where clm has 1.000" in paper
+    assert "50.200 bits per byte of Italian above the true entropy where clm has 50.000" in paper
     assert paper.endswith("bambino does not beat clm here.")
     assert "one seed: each may be chance" in beside
     assert first.strip() == "Italian: bits per byte above the true entropy: best +0.100 against clm. Not better here."
@@ -207,10 +212,19 @@ def test_one_seed_is_called_one_seed_and_a_loss_is_called_a_loss() -> None:
 
 
 def test_a_difference_too_small_to_be_shown_is_no_gain() -> None:
-    results = four(clm=1.0, bambino=0.9996, best=1.04)
+    results = four(clm=50.0, bambino=50.0004, best=50.04)
     assert "bambino does not beat clm here" in lesson(results, TINY)[1]
     assert "bambino -0.000 against clm. Not better" in verdicts(results, TINY)[0]
-    assert "learned no more Italian" in lesson(results, TINY)[0]  # 1.0 % and 1.0 %
+    assert "not shown to learn more Italian" in lesson(results, TINY)[0]  # 50.0 % and 50.0 %
+
+
+def test_with_several_seeds_only_an_interval_without_zero_is_a_gain() -> None:
+    # bambino's excess is lower by 1, 1 and 7 or by 1, 1 and 1.5 than clm's: means 3 and 1.17, half widths of their 95 %
+    # intervals 4.30 * 3.46 / sqrt 3 = 8.6 and 4.30 * 0.29 / sqrt 3 = 0.7.
+    for last, words in ((57.0, "bambino does not beat clm here"), (51.5, "bambino beats clm here")):
+        ends = {1: 51.0, 2: 51.0, 3: last}
+        results = [run for seed, end in ends.items() for run in four(50.0, end, 60.0 + seed, seed)]
+        assert words in lesson(results, TINY)[1]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +234,7 @@ def test_a_difference_too_small_to_be_shown_is_no_gain() -> None:
         (97.0, "97.0 %: it learned more Italian and kept most of its English."),  # 1 lost of 98; clm lost 48
         (86.1, "86.1 %: it learned more Italian and kept most of its English."),  # 11.9, less than a quarter of 48
         (86.0, "86.0 %: it learned more Italian and lost less of its English."),
-        (50.0, "50.0 %: it learned no more Italian and lost as much of its English."),
+        (50.0, "50.0 %: it was not shown to learn more Italian and lost as much of its English."),
     ],
 )
 def test_what_was_kept_is_said_as_it_is(end: float, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from bambino.demo.tables import (
@@ -16,7 +17,7 @@ from bambino.demo.tables import (
 )
 from bambino.experiments.nursery.designs import CONDITIONS, Design
 from bambino.experiments.nursery.results import Result
-from bambino.report.page import Items, Page, Plot, Sayings, Section, Table, Words
+from bambino.report.page import Items, Page, Part, Plot, Sayings, Section, Table, Words
 
 STORY = """Two small models, a baby ({l1}) and a parent ({l2}), were trained from scratch on the nursery: a small world
 whose sentences have known probabilities. Then the baby learned {l2} from {lines:,} sentences in three ways, the same
@@ -70,7 +71,7 @@ def page(results: list[Result], bases: dict[str, Any], truth: dict[str, float], 
             "Growing up: the same beginnings at several ages",
             [Words(ages, "small"), *(sayings(results, one, seeds[0]) for one in shown_prompts(results, seeds[0]))],
         ),
-        Section("What it shows, and what it does not", [Items([sentence.strip() for sentence in lessons])]),
+        Section("What it shows, and what it does not", paragraphs(lessons)),
         Section(
             "Before: what the two models knew",
             [
@@ -81,6 +82,15 @@ def page(results: list[Result], bases: dict[str, Any], truth: dict[str, float], 
         Section("Minimal pairs by phenomenon", [Table(phenomena_rows(results, design)), Words(NOTES, "small")]),
     ]
     return Page("bambino: the demo", "A baby that grows up with a second language", sections)
+
+
+def paragraphs(sentences: list[str]) -> list[Part]:
+    """A paragraph a sentence; those that are indented, as a list."""
+    parts: list[Part] = []
+    for is_list, group in groupby(sentences, lambda sentence: sentence.startswith(" ")):
+        together = [sentence.strip() for sentence in group]
+        parts += [Items(together)] if is_list else map(Words, together)
+    return parts
 
 
 def sayings(results: list[Result], number: int, seed: int) -> Sayings:

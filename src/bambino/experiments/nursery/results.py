@@ -112,6 +112,16 @@ def paired(results: list[Result], name: str, one: str, other: str) -> tuple[list
     return [by_run[one, seed] for seed in seeds], [by_run[other, seed] for seed in seeds]
 
 
+def is_better(results: list[Result], name: str, one: str, other: str) -> bool:
+    """Whether `one` is better than `other` in a measure: by as much as is shown, and, where there are several seeds,
+    with an interval that does not hold 0."""
+    (measure,) = (measure for measure in MEASURES if measure.name == name)
+    ones, others = paired(results, name, one, other)
+    mean, found = fmean(ones) - fmean(others), paired_t(ones, others)
+    is_shown = float(f"{mean:{measure.style}}") != 0 if found is None else not found.interval.holds(0)
+    return is_shown and mean * measure.better > 0
+
+
 def verdicts(results: list[Result], design: Design, one: str = "bambino", other: str = "clm") -> list[str]:
     """In words: is `one` better than `other`, measure by measure? Never more than the seeds can carry."""
     sentences = []
@@ -123,8 +133,7 @@ def verdicts(results: list[Result], design: Design, one: str = "bambino", other:
         mean = fmean(ones) - fmean(others)
         start = f"{design.named(measure.title)}: {one} {mean:+{measure.style}} against {other}"
         if found is None:
-            is_shown = float(f"{mean:{measure.style}}") != 0
-            word = "Better" if is_shown and mean * measure.better > 0 else "Not better"
+            word = "Better" if is_better(results, measure.name, one, other) else "Not better"
             sentences.append(f"{start}. {word} here.")
             continue
         half = (found.interval.high - found.interval.low) / 2
