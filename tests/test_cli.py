@@ -69,6 +69,7 @@ COMMANDS = [
     "meter",
     "interpolate",
     "front",
+    "write",
     "nursery",
     "lm-eval-tasks",
     "recipes",
@@ -175,9 +176,12 @@ status = main({words!r})
 print(time.process_time(), file=sys.stderr)
 sys.exit(status or 'torch' in sys.modules)
 """
-    found = [python("-c", code) for _ in range(3)]
-    assert {each.returncode for each in found} == {0}
-    assert min(float(each.stderr) for each in found) < 0.5
+    seconds: list[float] = []
+    while len(seconds) < 3 and min(seconds, default=1.0) >= 0.5:
+        found = python("-c", code)
+        assert found.returncode == 0
+        seconds.append(float(found.stderr))
+    assert min(seconds) < 0.5
 
 
 def test_the_installed_command_runs_main() -> None:

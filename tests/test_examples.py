@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from bambino import BambinoTrainer, Recipe
+from bambino.cli.code import load_code
 from bambino.cli.main import main
 from bambino.feedback.answers import Spans
 from bambino.feedback.rewards import Kind, Moment, answer_of
@@ -54,40 +55,49 @@ def words(recipe: Recipe, output_dir: Path) -> list[str]:
 def test_a_phase_of_ones_own_learns_and_is_logged(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     example("own_phase").main([*words(make_recipe(), tmp_path / "run"), "--steps", "11"])
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
-    assert [row["phase"] for row in rows] == ["clm"] * 8 + ["recast"] + ["ppo"] * 2
-    recast = rows[8]
-    assert recast["recast/loss"] > 0
-    assert recast["recast/learning_rate"] > 0
-    assert "time/recast" in recast
+    assert [row["phase"] for row in rows] == ["clm"] * 8 + ["imitate"] + ["ppo"] * 2
+    imitate = rows[8]
+    assert imitate["imitate/loss"] > 0
+    assert imitate["imitate/learning_rate"] > 0
+    assert "time/imitate" in imitate
     said = [json.loads(line) for line in (tmp_path / "run" / "utterances.jsonl").read_text("utf-8").splitlines()]
-    written = [row for row in said if row["kind"] == "recast"]
+    written = [row for row in said if row["kind"] == "imitate"]
     assert len(written) == 4
-    assert recast["recast/words"] == sum(len(row["utterance"].split()) for row in written)
+    assert imitate["imitate/words"] == sum(len(row["utterance"].split()) for row in written)
 
 
-@pytest.mark.parametrize("stop_after", [8, 9, 12])
 def test_a_phase_of_ones_own_resumes_to_the_same_bits(
-    make_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    make_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_phase, recipe = example("own_phase"), make_recipe()
+    train = own_phase.BambinoTrainer.train
+
+    def model_of(name: str) -> bytes:
+        return (tmp_path / name / "model" / "model.safetensors").read_bytes()
+
+    def flops_of(name: str) -> float:
+        last = (tmp_path / name / "metrics.jsonl").read_text("utf-8").splitlines()[-1]
+        return float(json.loads(last)["total/flops"])
+
     own_phase.main([*words(recipe, tmp_path / "whole"), "--steps", "22"])
+    for stop_after in (8, 9, 12):
 
-    finish_step = own_phase.BambinoTrainer.train
+        def stopped(self: BambinoTrainer, resume_from_checkpoint: bool = False, after: int = stop_after) -> Any:
+            self.session.log.on_row = lambda row: setattr(self, "stop_requested", row.get("step") == after)
+            return train(self, resume_from_checkpoint)
 
-    def stopped(self: BambinoTrainer, resume_from_checkpoint: bool = False) -> Any:
-        self.session.log.on_row = lambda row: setattr(self, "stop_requested", row.get("step") == stop_after)
-        return finish_step(self, resume_from_checkpoint)
+        part = f"stopped after {stop_after}"
+        with monkeypatch.context() as patch:
+            patch.setattr(BambinoTrainer, "train", stopped)
+            own_phase.main([*words(recipe, tmp_path / part), "--steps", "22"])
+        assert not (tmp_path / part / "model").exists()
+        own_phase.main([*words(recipe, tmp_path / part), "--steps", "22", "--resume"])
+        assert (model_of(part), flops_of(part)) == (model_of("whole"), flops_of("whole")), part
 
-    monkeypatch.setattr(BambinoTrainer, "train", stopped)
-    own_phase.main([*words(recipe, tmp_path / "parts"), "--steps", "22"])
-    monkeypatch.undo()
-    assert not (tmp_path / "parts" / "model").exists()
-    own_phase.main([*words(recipe, tmp_path / "parts"), "--steps", "22", "--resume"])
 
-    files = [tmp_path / name / "model" / "model.safetensors" for name in ("whole", "parts")]
-    assert files[0].read_bytes() == files[1].read_bytes()
-    last = [json.loads((file.parents[1] / "metrics.jsonl").read_text("utf-8").splitlines()[-1]) for file in files]
-    assert last[0]["total/flops"] == last[1]["total/flops"]
+def test_examples_can_be_given_on_the_command_line() -> None:
+    assert list(load_code(str(EXAMPLES / "own_phase.py")).phases) == ["imitate"]
+    assert len(load_code(str(EXAMPLES / "own_reward.py")).rewards or []) == 2
 
 
 def test_rewards_of_ones_own_give_numbers_and_pieces() -> None:

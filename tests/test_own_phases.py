@@ -82,6 +82,11 @@ def test_ppo_without_feedback_is_refused(make_recipe: Make) -> None:
         BambinoTrainer(args=make_recipe("--feedback", "{missing_eos: {for: clm}}"))
 
 
+def test_what_is_no_reward_is_not_for_ppo(make_recipe: Make) -> None:
+    with pytest.raises(RecipeError, match=r"feedback\.best_of_k\.for = ppo, which learns from rewards"):
+        BambinoTrainer(args=make_recipe("--feedback.best_of_k.for", "ppo"))
+
+
 @pytest.mark.parametrize("words", [["--feedback.parent_perplexity", "null"], ["--feedback", "{}"]])
 def test_no_feedback_is_not_the_default_feedback(make_recipe: Make, words: list[str]) -> None:
     with pytest.raises(RecipeError, match="feedback: no kind is left, so ppo has nothing to learn from"):

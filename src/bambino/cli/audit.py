@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
-from bambino.cli.code import Code, code_path, load_code
+from bambino.cli.code import code_path, load_code
 from bambino.cli.console import DONE, Command, Parser, quieten_libraries
 from bambino.cli.settings import HOW_TO_WRITE, add_recipe, parse
 from bambino.errors import UsageError
@@ -41,7 +41,7 @@ def _read(words: list[str]) -> Namespace:
     parser.add_argument("--utterances", type=_count, default=1024, metavar="INT", help=utterances)
     parser.add_argument("--to", default="audit", metavar="FOLDER", help="where results go (default: audit)")
     parser.add_argument("--code", metavar="FILE.py", help="a Python file of yours that defines KINDS or REWARDS")
-    kinds = KINDS | _code(words).kinds
+    kinds = KINDS | load_code(code_path(words)).kinds
     add_recipe(parser, kinds)
     return parse(parser, words, Names.of(Recipe, kinds, "bambino audit", BESIDE))
 
@@ -50,11 +50,6 @@ def _count(word: str) -> int:
     if not word.isdigit() or int(word) < 1:
         raise ArgumentTypeError(f"{word!r} is no count. Give 1 or more.")
     return int(word)
-
-
-def _code(words: list[str]) -> Code:
-    path = code_path(words)
-    return Code() if path is None else load_code(path)
 
 
 def _pairs(words: list[str]) -> dict[str, str]:
@@ -67,7 +62,7 @@ def _pairs(words: list[str]) -> dict[str, str]:
 
 
 def _run(given: Namespace) -> int:
-    code = Code() if given.code is None else load_code(given.code)
+    code = load_code(given.code)
     own: dict[str, Any] = {"kinds": KINDS | code.kinds, "phases": [*PHASES, *code.phases]}
     recipe = load_recipe(given.recipe, given.settings, **own)
     folder = _claimed(Path(given.to).expanduser())

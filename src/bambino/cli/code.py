@@ -52,13 +52,13 @@ def code_path(words: Sequence[str]) -> str | None:
     return None
 
 
-def load_code(path: str) -> Code:
-    """Run a Python file and take what it defines.
+def load_code(path: str | None) -> Code:
+    """Run a Python file and take what it defines; without a file, nothing.
 
     Raises:
         UsageError: it cannot be run, or defines something else.
     """
-    return _load(path, Path(path).expanduser().resolve())
+    return Code() if path is None else _load(path, Path(path).expanduser().resolve())
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bambino.cli.code import Code, load_code
+from bambino.cli.code import load_code
 from bambino.cli.console import DONE, FAILED, STOPPED, Command, Parser
 from bambino.errors import UsageError
 
@@ -61,7 +61,7 @@ def _run(given: Namespace) -> int:
     from bambino.experiments.design import load_experiment
     from bambino.experiments.runner import Runner
 
-    code = Code() if given.code is None else load_code(given.code)
+    code = load_code(given.code)
     variables = dict(word.split("=", 1) for word in given.set)
     experiment = load_experiment(given.experiment, variables, kinds=code.kinds, phases=list(code.phases))
     out = (given.out or Path("runs") / experiment.name).expanduser()

@@ -62,13 +62,8 @@ def _make_parser(command: str, words: list[str]) -> Parser:
         parser.add_argument("--code", metavar="FILE.py", help=own)
     else:
         parser.set_defaults(code=None)
-    add_recipe(parser, KINDS | _code(words).kinds)
+    add_recipe(parser, KINDS | load_code(code_path(words)).kinds)
     return parser
-
-
-def _code(words: list[str]) -> Code:
-    path = code_path(words)
-    return Code() if path is None else load_code(path)
 
 
 def _recipe_of(command: str, given: Namespace, code: Code) -> Recipe:
@@ -119,7 +114,7 @@ def _run(command: str, given: Namespace) -> int:
 
     from bambino.cli.display import display_for
 
-    code = Code() if given.code is None else load_code(given.code)
+    code = load_code(given.code)
     recipe = _recipe_of(command, given, code)
     try:
         trainer, display = _trainer_of(command, recipe, code, display_for(recipe, Console()))
@@ -175,7 +170,7 @@ def _command(name: str, about: str) -> Command:
     def read(words: list[str]) -> Namespace:
         if name == "pretrain" and any(word.partition("=")[0] == "--code" for word in words):
             raise UsageError("--code: a model from scratch learns by hearing alone. Leave --code out.")
-        names = Names.of(Recipe, KINDS | _code(words).kinds, f"bambino {name}", BESIDE)
+        names = Names.of(Recipe, KINDS | load_code(code_path(words)).kinds, f"bambino {name}", BESIDE)
         return parse(_make_parser(name, words), words, names)
 
     return Command(name, about, read, lambda given: _run(name, given))

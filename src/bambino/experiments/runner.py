@@ -12,7 +12,6 @@ is a trial of two conditions is run once.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from bambino.experiments.design import Experiment, ExperimentRun, Words
 from bambino.experiments.local import Program, run_programs
 from bambino.experiments.outcomes import Result, choices_of, read_results, trials_of, tuning_record
 from bambino.experiments.summary import summarize
-from bambino.files import write_atomically
+from bambino.files import write_atomically, write_json
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.settings import ModelConfig, Recipe
 from bambino.runs.directory import holds_run
@@ -152,9 +151,9 @@ class Runner:
         about = {"experiment": self.experiment.name, "condition": run.condition, "stage": run.stage, "seed": run.seed}
         result = {**about, **summarize(read_run(folder)), "fingerprint": run.fingerprint}
         self.results[run.fingerprint] = result
-        _write(self.results_folder / f"{run.name}.json", result)
+        write_json(self.results_folder / f"{run.name}.json", result)
         if tried := trials_of(self.experiment, self.results, self.failed):
-            _write(self.results_folder / "tuning.json", tuning_record(self.experiment, tried))
+            write_json(self.results_folder / "tuning.json", tuning_record(self.experiment, tried))
         if self.drops_runs:
             shutil.rmtree(folder)
             for ending in (".yaml", ".log"):
@@ -197,7 +196,3 @@ def _size(model: ModelConfig) -> int:
 def _end_of(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
     return "\n".join(lines[-TOLD:])
-
-
-def _write(path: Path, content: Result) -> None:
-    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

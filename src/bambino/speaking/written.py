@@ -15,6 +15,7 @@ from bambino.speaking.utterances import to_text
 from bambino.text.batches import pad
 from bambino.text.lines import as_line
 from bambino.text.tokens import start_token
+from bambino.text.words import count_words
 
 AT_ONCE = 64
 """Texts sampled together."""
@@ -51,5 +52,5 @@ def up_to(lines: Iterator[str], *, max_lines: int | None = None, max_words: int 
     words = 0
     while (max_lines is None or len(kept) < max_lines) and (max_words is None or words < max_words):
         kept.append(next(lines))
-        words += len(kept[-1].split())
+        words += count_words(kept[-1])
     return kept

@@ -169,7 +169,7 @@ def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: S
     names.
 
     Raises:
-        RecipeError: such a phase has none to learn from.
+        RecipeError: such a phase has none to learn from, or one that is no reward.
     """
     rewarded = [phase for phase in REWARDED if phase in args.schedule.phases]
     if reward_funcs is not None:
@@ -181,6 +181,10 @@ def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: S
             problem = f"No kind of feedback is for {phase}, so it has nothing to learn from."
             way_out = f"Give one `for: {phase}`, or leave the phase out of schedule.cycle."
             raise RecipeError("feedback", f"{problem} {way_out}")
+    for kind in kinds:
+        if kind.phase in rewarded and not isinstance(kind.reward, Reward):
+            key = f"feedback.{kind.name}.for"
+            raise RecipeError(key, f"{key} = {kind.phase}, which learns from rewards, and this is none. Leave it out.")
     return kinds
 
 
