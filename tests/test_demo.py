@@ -56,9 +56,10 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     found: dict[str, object] = {"cache": folder / "cache"}
     screen = io.StringIO()
     console = Console(file=screen, width=140)
-    page = demo(folder / "first", TINY, seed=3, seeds=2, cache=folder / "cache", console=console)
-    assert page == folder / "first" / "index.html"
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CONDITIONS, "best", replace(CONDITIONS["best"], recast_steps=2))
+        page = demo(folder / "first", TINY, seed=3, seeds=2, cache=folder / "cache", console=console)
+        assert page == folder / "first" / "index.html"
         patch.setattr("bambino.demo.ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
         demo(folder / "second", TINY, seed=3, cache=folder / "another cache", console=Console(file=io.StringIO()))
     return found | {"first": folder / "first", "second": folder / "second", "first screen": screen.getvalue()}
