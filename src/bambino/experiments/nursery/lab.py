@@ -43,7 +43,7 @@ from bambino.experiments.nursery.runs import Run, prepare_process, run_condition
 from bambino.experiments.nursery.tables import comparisons_markdown, results_markdown, trials_markdown
 from bambino.experiments.nursery.test_set import DEVELOPMENT, REPORTED, read_truth, write_test_set
 from bambino.experiments.summary import different, means
-from bambino.files import write_atomically
+from bambino.files import write_atomically, write_json
 from bambino.runs.record import read_run
 
 CLM, BAMBINO, PPO = CONDITIONS["clm"], CONDITIONS["bambino"], Condition("ppo", 0, 2)
@@ -220,7 +220,7 @@ def base_written(lab: Lab, names: list[str], seed: int) -> bool:
     }
     with claimed(lab.bases(seed)) as mine:
         if mine:
-            _write(lab.out / f"base-{seed}.json", content)
+            write_json(lab.out / f"base-{seed}.json", content)
         return mine
 
 
@@ -234,7 +234,7 @@ def ran(lab: Lab, name: str, condition: Condition, base: int, seed: int) -> bool
         if mine and not run.is_whole:
             run_condition(run)
         if mine:
-            _write(lab.out / f"{run.folder.name}.json", summary(run, name, base, seed))
+            write_json(lab.out / f"{run.folder.name}.json", summary(run, name, base, seed))
         return mine
 
 
@@ -265,10 +265,6 @@ def summary(run: Run, name: str, base: int, seed: int) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def show(folder: Path) -> str:
