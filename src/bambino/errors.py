@@ -21,6 +21,14 @@ class RecipeError(BambinoError, ValueError):
         super().__init__(problem + (f"\n             ({where})" if where else ""))
 
 
+class YamlError(BambinoError, ValueError):
+    """YAML that cannot be read. `key` is the dotted name at fault, `where` its file and line, where they are known."""
+
+    def __init__(self, key: str, problem: str, where: str = "") -> None:
+        self.key, self.problem, self.where = key, problem, where
+        super().__init__(f"{where}: {problem}" if where else problem)
+
+
 class DemoError(BambinoError, ValueError):
     """The demo cannot begin."""
 

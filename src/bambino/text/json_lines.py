@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bambino.errors import TextError
+from bambino.files import json_of
 from bambino.text.lines import as_line, is_broken
 
 
@@ -34,8 +34,8 @@ def objects_of(path: Path, way_out: str = "Each line must be one JSON object.") 
     """
     for where, line in lines_of(path):
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            found = json_of(line)
+        except ValueError as error:
             raise TextError(f"{where}: not JSON ({error}). {way_out}") from None
         if not isinstance(found, dict):
             raise TextError(f"{where}: no JSON object. {way_out}")
