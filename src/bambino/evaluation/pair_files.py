@@ -4,10 +4,11 @@ Lines are JSON objects (.jsonl), or rows below a line of names (.tsv), of one of
 
     sentence_good, sentence_bad        BLiMP, ZhoBLiMP and their like
     sen, wrong_sen                     MultiBLiMP
-    prefix, good_form, bad_form        only the form is scored, given the prefix and a space
+    prefix, good_form, bad_form        only the form is scored, given the prefix and a space, or nothing between them
+                                       where none is written (`joining.py`); after an empty prefix, as a sentence
 
 A line's paradigm is its UID or phenomenon; its term is term, linguistics_term or phenomenon; its field is field. Terms
-and fields may also come from a second file of lines with UID, term and field. A pair of identical sentences is kept
+and fields may also come from a second file of lines with UID, term and field. White space around a text is no part of it. A pair of identical sentences is kept
 (BLiMP has some): it is a tie for every model, and results count such pairs.
 """
 
@@ -22,11 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from bambino.errors import TextError
+from bambino.evaluation.joining import delimiter
 from bambino.text.heldout import spread
 from bambino.text.json_lines import lines_of, objects_of
-from bambino.text.lines import is_broken
+from bambino.text.lines import as_line, is_broken
 
 _FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))
+RESERVED = ("shortest", "log_prob_good", "log_prob_bad")
+"""What a paradigm cannot be called: scores beside it have these names."""
 _WAY_OUT = 'Each line must be {"sentence_good": ..., "sentence_bad": ...} or {"prefix", "good_form", "bad_form"}.'
 
 
@@ -129,9 +133,11 @@ def load_terms(path: str | Path) -> dict[str, tuple[str, str]]:
 def _pairs_of(rows: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[Pair]:
     for where, row in rows:
         good, bad, given = _sentences(where, row)
-        uid = row.get("UID") or row.get("phenomenon") or ""
+        uid = str(row.get("UID") or row.get("phenomenon") or "").strip()
+        if uid in RESERVED or uid.startswith(("field:", "term:")):
+            raise TextError(f"{where}: the paradigm {uid!r} has the name of another score. Rename it.")
         term = row.get("term") or row.get("linguistics_term") or row.get("phenomenon") or ""
-        yield Pair(good, bad, str(uid), given, str(term), _field(row.get("field") or ""))
+        yield Pair(good, bad, uid, given, str(term), _field(row.get("field") or ""))
 
 
 def _field(name: object) -> str:
@@ -142,9 +148,12 @@ def _field(name: object) -> str:
 def _sentences(where: str, row: Mapping[str, Any]) -> tuple[str, str, int]:
     """Good sentence, bad sentence, characters of context."""
     if "good_form" in row:
-        prefix, good, bad = (_text(where, row, name) for name in ("prefix", "good_form", "bad_form"))
-        prefix = prefix.rstrip()
-        return f"{prefix} {good.lstrip()}", f"{prefix} {bad.lstrip()}", len(prefix)
+        good, bad = (_text(where, row, name) for name in ("good_form", "bad_form"))
+        prefix = "" if row.get("prefix") is not None and not str(row["prefix"]).strip() else _text(where, row, "prefix")
+        if not prefix:
+            return good, bad, 0
+        joined = (f"{prefix}{delimiter(prefix, form)}{form}" for form in (good, bad))
+        return next(joined), next(joined), len(prefix)
     names = next((names for names in _FORMS if names[0] in row), _FORMS[0])
     return _text(where, row, names[0]), _text(where, row, names[1]), 0
 
@@ -157,7 +166,7 @@ def _text(where: str, row: Mapping[str, Any], name: str) -> str:
         raise TextError(f"{where}: {name} = {text!r} must be a non-empty string.")
     if is_broken(text):
         raise TextError(f"{where}: {name} holds NUL or half a character (another encoding?). Save the file as UTF-8.")
-    return text
+    return as_line(text)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -167,7 +176,10 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         return
     names: list[str] | None = None
     for where, line in lines_of(path):
-        cells = next(csv.reader([line], delimiter="\t"))
+        try:
+            cells = next(csv.reader([line], delimiter="\t"))
+        except csv.Error as error:
+            raise TextError(f"{where}: no row of a table ({error}). {_WAY_OUT}") from None
         if names is not None:
             yield where, dict(zip(names, cells, strict=False))
         names = names or cells

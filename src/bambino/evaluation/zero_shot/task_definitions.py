@@ -2,7 +2,7 @@
 
 A task is a YAML file; those shipped lie in `tasks` beside this file, and a file of your own works just as well. Every
 template words the question as a prompt and gives each label a text (its verbaliser); a model answers with the label
-whose text it finds likeliest after the prompt. Prompt and option are joined by one space.
+whose text it finds likeliest after the prompt. Prompt and option are joined as `joining.py` joins texts.
 """
 
 from __future__ import annotations
