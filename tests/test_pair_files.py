@@ -37,36 +37,33 @@ def test_a_prefix_is_context_with_one_space_after_it(tmp_path: Path) -> None:
 
 
 JOINED = [
-    *(("Ho visto l'", "amico", "amici"), ("Vengo dall’", "amica", "amiche"), ("Era un'", "amica", "amico")),  # noqa: RUF001
-    *(
-        ("La mano dell'", "uomo", "uomini"),
-        ("Che bell'", "idea", "idee"),
-        ("Jusqu'", "ici", "là"),
-        ("O'", "Neill", "x"),
-    ),
-    *(("a well-", "known", "know"), ("il cane (", "nero", "nera"), ("¿", "Quién", "Qué"), ("«", "Ciao", "Cio")),
-    *(
-        ("那个", "男孩", "女孩"),
-        ("我有3", "个", "本"),
-        ("เขา", "กิน", "ดื่ม"),
-        ("ねこが", "いる", "ある"),
-        ("是吗，", "好", "a"),
-    ),
+    ("Ho visto l'", "amico", "amici"),
+    ("Vengo dall’", "amica", "amiche"),  # noqa: RUF001
+    ("Era un'", "amica", "amico"),
+    ("La mano dell'", "uomo", "uomini"),
+    ("Che bell'", "idea", "idee"),
+    ("Jusqu'", "ici", "là"),
+    ("O'", "Neill", "x"),
+    ("a well-", "known", "know"),
+    ("il cane (", "nero", "nera"),
+    ("¿", "Quién", "Qué"),
+    ("«", "Ciao", "Cio"),
+    ("那个", "男孩", "女孩"),
+    ("我有3", "个", "本"),
+    ("เขา", "กิน", "ดื่ม"),
+    ("ねこが", "いる", "ある"),
+    ("是吗，", "好", "a"),  # noqa: RUF001
 ]
 APART = [
-    *(
-        ("Dammi un po'", "di", "da"),
-        ("Va'", "via", "vie"),
-        ("The dogs'", "tails", "tail"),
-        ("He said 'yes'", "is", "are"),
-    ),
-    *(
-        ("Lui", "è", "sono"),
-        ("uno -", "due", "tre"),
-        ("(sì)", "è", "sono"),
-        ("»Hallo«", "ist", "sind"),
-        ("나는", "간다", "가"),
-    ),
+    ("Lui", "è", "sono"),
+    ("Dammi un po'", "di", "da"),
+    ("Va'", "via", "vie"),
+    ("The dogs'", "tails", "tail"),
+    ("He said 'yes'", "is", "are"),
+    ("uno -", "due", "tre"),
+    ("(sì)", "è", "sono"),
+    ("»Hallo«", "ist", "sind"),
+    ("나는", "간다", "가"),
 ]
 
 

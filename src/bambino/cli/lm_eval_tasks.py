@@ -37,7 +37,7 @@ def _run(given: Namespace) -> int:
         print("Items agree with bambino evaluate's where MODEL's tokenizer has a BOS token. For another: --model MODEL")
     if beginning:
         print(
-            f"Prompts begin with {beginning}, for {given.model}, whose tokenizer has no BOS; for another, write them anew."
+            f"The tokenizer of {given.model} has no BOS: prompts begin with {beginning}. For another, write them anew."
         )
     return DONE
 

@@ -8,8 +8,9 @@ Lines are JSON objects (.jsonl), or rows below a line of names (.tsv), of one of
                                        where none is written (`joining.py`); after an empty prefix, as a sentence
 
 A line's paradigm is its UID or phenomenon; its term is term, linguistics_term or phenomenon; its field is field. Terms
-and fields may also come from a second file of lines with UID, term and field. White space around a text is no part of it. A pair of identical sentences is kept
-(BLiMP has some): it is a tie for every model, and results count such pairs.
+and fields may also come from a second file of lines with UID, term and field. White space around a text is no part
+of it. A pair of identical sentences is kept (BLiMP has some): it is a tie for every model, and results count such
+pairs.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ import yaml
 
 import bambino
 from bambino.analysis.curves import direction
-from bambino.errors import CurveError, ExperimentError, RecipeError, YamlError
+from bambino.errors import CurveError, ExperimentError, RecipeError, TaskError, YamlError
+from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.experiments.summary import fingerprint
 from bambino.feedback.settings import KINDS
 from bambino.randomness import permutation
@@ -186,6 +187,11 @@ def _check(experiment: Experiment) -> None:
             raise experiment.wrong(
                 where, "evaluation.eval_steps is null, so nothing is measured. Give a number of steps."
             )
+        for task in recipe.evaluation.tasks:
+            try:
+                load_task(task)
+            except TaskError as error:
+                raise experiment.wrong(where, f"evaluation.tasks: {error}") from None
         for metric in [experiment.primary, experiment.tuning_metric, *experiment.secondary]:
             if problem := _unmeasured(metric, recipe):
                 raise experiment.wrong(where, problem)
