@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
+def shortened(value: object, most: int = 200) -> str:
+    """A value in a message, cut where it is long."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
 class BambinoError(Exception):
     """Anything bambino refuses or stops for. The message names what is wrong and the way out."""
 

@@ -19,9 +19,9 @@ import numpy as np
 from scipy import stats
 
 from bambino.analysis.curves import Curve, reach, read_curves
-from bambino.errors import CurveError, OrderError, YamlError
+from bambino.errors import CurveError, OrderError, YamlError, shortened
 from bambino.measures import Score, TaskResult
-from bambino.recipe.plain_yaml import as_written, compose, shortened, text_of
+from bambino.recipe.plain_yaml import as_written, compose, text_of
 
 ORDERS = Path(__file__).parent / "orders"
 """Published child orders that come with bambino: LANGUAGE.yaml."""

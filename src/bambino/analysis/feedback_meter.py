@@ -7,6 +7,7 @@ different things. Over seeds: the mean of each seed's own gain or quotient, with
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ def read_measured(paths: Sequence[str | Path], measure: str) -> list[MeasuredRun
     for path in (Path(path).expanduser() for path in paths):
         if holds_run(path):
             results.append((path, _of_run(path)))
-        elif path.is_dir():
+        elif os.path.isdir(path):
             found = [(inner, _of_file(inner)) for inner in sorted(path.glob("*.json"))]
             results += [(inner, content) for inner, content in found if "evaluations" in content]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def load_sweep(path: str | Path) -> Sweep:
         ResultsError: it is not there, or is something else.
     """
     file = Path(path).expanduser()
-    file = file / FILE if file.is_dir() else file
+    file = file / FILE if os.path.isdir(file) else file
     try:
         content = json_of(file.read_bytes())
         del content["on_front"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,8 @@ def load_results(path: str | Path) -> Results:
         ResultsError: no such file, or not results of an evaluation.
     """
     path = Path(path).expanduser()
-    path = path / "results.json" if path.is_dir() else path
-    if not path.is_file():
+    path = path / "results.json" if os.path.isdir(path) else path
+    if not os.path.isfile(path):
         raise ResultsError(f"There are no results at {path}. Make them: bambino evaluate MODEL --output_dir FOLDER")
     items_path = path.with_name("items.json")
     try:

@@ -18,12 +18,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import TextError
+from bambino.errors import TextError, shortened
 from bambino.evaluation.joining import delimiter
 from bambino.text.heldout import spread
 from bambino.text.json_lines import lines_of, objects_of
@@ -91,9 +92,9 @@ def load_pair_set(source: str | Path, terms: Sequence[str | Path] = ()) -> PairS
 
 def _is_data_set(source: str | Path, name: str) -> bool:
     """Whether a source is meant as a data set: a folder, or what can be a name on the hub and is no path."""
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return True
-    is_path = Path(source).exists() or name.startswith((".", "/", "~")) or Path(name).suffix in (".jsonl", ".tsv")
+    is_path = os.path.exists(source) or name.startswith((".", "/", "~")) or Path(name).suffix in (".jsonl", ".tsv")
     return name.count("/") == 1 and not is_path
 
 
@@ -105,7 +106,7 @@ def load_pairs(path: str | Path) -> list[Pair]:
             characters that are none.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise TextError(f"There are no minimal pairs at {path}. Give the path of a .jsonl file.")
     pairs = list(_pairs_of(_rows(path)))
     if not pairs:
@@ -120,7 +121,7 @@ def load_terms(path: str | Path) -> dict[str, tuple[str, str]]:
         TextError: no such file, or a line (named) without UID, term and field.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise TextError(f"There is no file of terms at {path}.")
     terms = {}
     for where, row in _rows(path):
@@ -164,7 +165,7 @@ def _text(where: str, row: Mapping[str, Any], name: str) -> str:
         raise TextError(f"{where}: no {name}. {_WAY_OUT}")
     text = row[name]
     if not isinstance(text, str) or not text.strip():
-        raise TextError(f"{where}: {name} = {text!r} must be a non-empty string.")
+        raise TextError(f"{where}: {name} = {shortened(repr(text))} must be a non-empty string.")
     if is_broken(text):
         raise TextError(f"{where}: {name} holds NUL or half a character (another encoding?). Save the file as UTF-8.")
     return as_line(text)

@@ -18,7 +18,7 @@ from bambino.analysis.bilingual import TEXTS, bilingual
 from bambino.analysis.forgetting import ForgettingSettings, forgetting_of
 from bambino.analysis.results import Results, load_results
 from bambino.analysis.verdicts import averaged, with_baseline, with_verdicts
-from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError
+from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError, shortened
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import discover_tests
 from bambino.evaluation.fluency import BitsPerByte
@@ -35,7 +35,6 @@ from bambino.evaluation.zero_shot.task_definitions import task_names
 from bambino.measures import Measure, TaskResult, check_names
 from bambino.models.digests import weights_sha256
 from bambino.recipe.names import nearest
-from bambino.recipe.plain_yaml import shortened
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
 from bambino.speaking.speaker import Speaker, open_speaker

@@ -34,14 +34,14 @@ import yaml
 
 import bambino
 from bambino.analysis.curves import direction
-from bambino.errors import CurveError, ExperimentError, RecipeError, TaskError, YamlError
+from bambino.errors import CurveError, ExperimentError, RecipeError, TaskError, YamlError, shortened
 from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.experiments.summary import fingerprint
 from bambino.feedback.settings import KINDS
 from bambino.randomness import permutation
 from bambino.recipe.file import shipped
 from bambino.recipe.names import Kinds, Names, nearest
-from bambino.recipe.plain_yaml import compose, is_null, plain, shortened, text_of
+from bambino.recipe.plain_yaml import compose, is_null, plain, text_of
 from bambino.recipe.settings import Recipe
 from bambino.text.lines import find_files
 

@@ -15,8 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, create_model
 
-from bambino.errors import BambinoError, RecipeError
-from bambino.recipe.plain_yaml import shortened
+from bambino.errors import BambinoError, RecipeError, shortened
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]

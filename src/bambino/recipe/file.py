@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from bambino.errors import RecipeError, YamlError
+from bambino.errors import RecipeError, YamlError, shortened
 from bambino.recipe.checks import Settings, required, types_of, written
 from bambino.recipe.names import Kinds, Names, nearest, setting_names
-from bambino.recipe.plain_yaml import compose, is_null, shortened, text_of
+from bambino.recipe.plain_yaml import compose, is_null, text_of
 from bambino.recipe.settings import FeedbackConfig, Recipe
 from bambino.recipe.values import compose_word, read_node, read_word
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from bambino.errors import YamlError
+from bambino.errors import YamlError, shortened
 
 BYTES = 1_000_000
 DEPTH = 40
@@ -109,12 +109,6 @@ def number_of(word: str) -> int | float | None:
     if len(word) > LONGEST_NUMBER or not _FLOAT.fullmatch(word):
         return None
     return int(word) if _INT.fullmatch(word) else float(word.lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
-def shortened(value: object, most: int = 200) -> str:
-    """A value in a message, cut where it is long."""
-    text = str(value)
-    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
 def _value_of(node: yaml.ScalarNode) -> Any:

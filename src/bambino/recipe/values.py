@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import yaml
 
-from bambino.errors import RecipeError, YamlError
+from bambino.errors import RecipeError, YamlError, shortened
 from bambino.recipe.checks import may_change, plain_type
-from bambino.recipe.plain_yaml import compose, is_null, number_of, plain, shortened
+from bambino.recipe.plain_yaml import compose, is_null, number_of, plain
 
 
 def compose_word(word: str, key: str) -> yaml.Node | None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from bambino.errors import TaskError, YamlError
+from bambino.errors import TaskError, YamlError, shortened
 from bambino.recipe.names import nearest
-from bambino.recipe.plain_yaml import as_written, compose, shortened, text_of
+from bambino.recipe.plain_yaml import as_written, compose, text_of
 
 TOKEN_FIELDS = ("sentence", "marked", "token")
 """What a token-tagging item offers to templates: its sentence, the sentence with the token in «», and the token."""
