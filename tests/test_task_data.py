@@ -72,6 +72,8 @@ def test_the_paper_s_tasks_their_stand_in_and_their_english_counterparts_are_shi
 def test_a_task_that_is_not_there() -> None:
     with pytest.raises(TaskError, match=r"no task 'mood'\. Shipped: cola, copa"):
         load_task("mood")
+    with pytest.raises(TaskError, match=r"no task 'sentipolcc'\. Did you mean sentipolc\? Shipped"):
+        load_task("sentipolcc")
     with pytest.raises(TaskError, match=r"no task definition at nowhere\.yaml"):
         load_task("nowhere.yaml")
 
@@ -181,6 +183,9 @@ def test_max_items_are_spread_evenly(tmp_path: Path) -> None:
         (b'{"text": "a\\ud83d", "mood": "sad"}', "half a character"),
         (b'{"text": "Uffa."', "not JSON"),
         (b'["Uffa.", "sad"]', "no JSON object"),
+        (b'{"text": "Uffa.", "mood": []}', "0 labels, but the item has one text. Give one label."),
+        (b'{"text": "Uffa.", "mood": ["sad", "glad"]}', "2 labels, but the item has one text"),
+        (b'{"text": "Uffa.", "mood": {"a": 1}}', "unknown label"),
     ],
 )
 def test_a_line_that_is_no_item_is_named(line: bytes, problem: str, tmp_path: Path) -> None:

@@ -88,11 +88,15 @@ def _speech(args: Recipe, parent: Parent, dataset: list[str] | None) -> Speech:
     config, rollout = args.evaluation, args.rollout.largest
 
     def lines() -> list[str]:
-        found = [line for line in _heldout_lines(args, dataset) if len(line) >= args.text.min_chars]
+        way_out = "Without prompts nothing is said: evaluation.utterances: 0."
+        try:
+            found = [line for line in _heldout_lines(args, dataset) if len(line) >= args.text.min_chars]
+        except TextError as error:
+            raise TextError(f"{error} {way_out}") from None
         if not found:
-            raise TextError(
-                f"No held-out line has {args.text.min_chars} characters, so there is no prompt to evaluate on."
-            )
+            problem = f"No held-out line has {args.text.min_chars} characters, so there is no prompt to evaluate on."
+            more = f"Give more text, or a smaller text.heldout_every than {args.text.heldout_every} (null: all lines)."
+            raise TextError(f"{problem} {more} {way_out}")
         return spread(found, config.utterances)
 
     def judge() -> Speaker | None:
