@@ -180,10 +180,11 @@ def _rows(path: Path) -> list[Row]:
             continue
         try:
             row = json_of(line)
-            row["kind"], int(row["step"])
+            if not isinstance(row["kind"], str) or not isinstance(row["step"], int):
+                raise TypeError("kind is no word or step no whole number")
             if strange := [name for name in row if name.startswith(COUNTS) and not isinstance(row[name], int | float)]:
                 raise TypeError(f"{strange[0]} is no number")
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             if number == len(lines) and isinstance(error, ValueError):  # no line break after it: cut
                 break
             message = f"{path}, line {number}: {type(error).__name__}: {error}. Is it a bambino log?"
