@@ -18,7 +18,7 @@ from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
 from bambino.models.baby import Baby
 from bambino.models.dropout import set_dropout
-from bambino.models.participants import ModelLike, check_context, load_participants
+from bambino.models.participants import ModelLike, check_context, check_given, load_participants
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase
@@ -80,6 +80,8 @@ class BambinoTrainer:
         phases: Mapping[str, MakePhase] | None = None,
         on_row: Callable[[Row], None] = lambda row: None,
     ) -> None:
+        check_given(model, processing_class, "baby")
+        check_given(parent, parent_processing_class, "parent")
         is_given = {"has_dataset": train_dataset is not None, "has_rewards": reward_funcs is not None}
         args = self.args = resolved(args or Recipe(), model, parent, **is_given)
         self.stop_requested = False
