@@ -65,7 +65,7 @@ def test_a_prompt_read_once_gives_what_each_text_alone_gives(family: str) -> Non
 def test_likewise_without_a_start_token_and_with_one_that_the_tokenizer_prepends(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    lm, choices = sharp_lm("llama"), [*made_up_choices(6), Choice("", ("il gatto", "il", "mare"))]
+    lm, choices = sharp_lm("llama"), [*made_up_choices(6), Choice("", ("il gatto", "il cane", "mare"))]
     scores = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(scores, expected(lm, tokenizer, choices), rtol=1e-4, atol=1e-4)
 

@@ -25,7 +25,7 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from bambino.errors import ModelError
 from bambino.models.opening import check_files, check_finite, in_a_line, opening, shortened
 from bambino.recipe.settings import ModelConfig
-from bambino.scoring.forward import eval_mode, logits_before
+from bambino.scoring.forward import eval_mode, logits_before, reads_from_left_to_right
 from bambino.text.batches import TokenBatch
 
 GENERIC_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
@@ -130,14 +130,22 @@ def check_lm(lm: PreTrainedModel, role: str) -> None:
 
 
 def check_head(lm: PreTrainedModel, role: str) -> None:
-    """Refuse a model whose logits are not what `lm_logits` makes of its last hidden states."""
+    """Refuse a model that is not read token by token from left to right, or whose logits are not what `lm_logits` makes
+    of its last hidden states."""
     try:
         gap = head_gap(lm)
+        with eval_mode(lm):
+            is_causal = reads_from_left_to_right(lm)
     except Exception as error:  # whatever a model that is no causal LM raises when it is read like one
         raise ModelError(
             f"{role}.model: a {type(lm).__name__} cannot be read as a causal LM ({in_a_line(error)}). OPT, GPT-2, "
             "Llama, Qwen, Gemma and GPT-NeoX style models work."
         ) from None
+    if not is_causal:
+        raise ModelError(
+            f"{role}.model: a {type(lm).__name__} does not read from left to right: what follows changes what it makes "
+            "of what was before. Use a causal LM."
+        )
     if not gap <= HEAD_TOLERANCE[lm.dtype]:
         raise ModelError(
             f"{role}.model: {type(lm).__name__} does more between its last hidden states and its logits than an LM "

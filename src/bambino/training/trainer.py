@@ -26,6 +26,7 @@ from bambino.randomness import seed_of
 from bambino.recipe.schedule import Schedule
 from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row, RunLog
+from bambino.speaking.rollout import check_speaks
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
@@ -34,6 +35,7 @@ from bambino.training.parts import (
     checked_packing,
     feedback_of,
     kinds_of,
+    lets_the_baby_speak,
     longest_rows,
     made_of,
     phases_of,
@@ -114,6 +116,8 @@ class BambinoTrainer:
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
         kinds = kinds_of(args, reward_funcs, parent_speaker)
+        if lets_the_baby_speak(args, kinds):
+            check_speaks(lm)
         self.tools = tools_of(learner, streams, self.processing_class, parent_speaker, kinds, RunLog(on_row))
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         average = average_of(args, self.baby.lm)
