@@ -193,7 +193,7 @@ def test_the_law_of_a_model_that_speaks_holds_to_rounding() -> None:
     check_speaks(lm)
 
 
-# ---------------------------------------------------------------------------------------------- what a tokenizer appends
+# --------------------------------------------------------------------------------------------- what a tokenizer appends
 
 
 def framing_tokenizer(*letters: str) -> PreTrainedTokenizerFast:

@@ -101,9 +101,9 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel, rol
     highest = max(tokenizer.get_vocab().values())
     if highest >= rows:
         raise ModelError(
-            f"{role}.model: the tokenizer has ids up to {highest}, the model rows for {rows} only. If tokens were added "
-            f"to it, give the model rows for them: lm.resize_token_embeddings({highest + 1}), and save it again. Else "
-            "they do not belong together; save the right tokenizer beside the model."
+            f"{role}.model: the tokenizer has ids up to {highest}, the model rows for {rows} only. If tokens were "
+            f"added to it, give the model rows for them: lm.resize_token_embeddings({highest + 1}), and save it again. "
+            "Else they do not belong together; save the right tokenizer beside the model."
         )
 
 
@@ -137,7 +137,7 @@ def check_head(lm: PreTrainedModel, role: str) -> None:
         gap = head_gap(lm)
         with eval_mode(lm):
             is_causal = reads_from_left_to_right(lm)
-    except Exception as error:  # whatever a model that is no causal LM raises when it is read like one
+    except Exception as error:  # noqa: BLE001 - whatever a model that is no causal LM raises when read like one
         raise ModelError(
             f"{role}.model: a {type(lm).__name__} cannot be read as a causal LM ({in_a_line(error)}). OPT, GPT-2, "
             "Llama, Qwen, Gemma and GPT-NeoX style models work."

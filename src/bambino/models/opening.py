@@ -36,7 +36,7 @@ def opening(name: str, problem: str, way_out: str) -> Iterator[None]:
         yield
     except (ModelError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic in Rust, below tokenizers, is no Exception
+    except BaseException as error:  # noqa: BLE001 - a panic in Rust, below tokenizers, is no Exception
         raise ModelError(f"{shortened(name)} {problem}: {in_a_line(error)} {way_out}") from None
 
 

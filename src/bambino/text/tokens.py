@@ -104,7 +104,7 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, texts: list[str], **more: bool)
     wanted = {"return_special_tokens_mask": True, "return_attention_mask": False, **more}
     try:
         encoded: Mapping[str, Any] = tokenizer(texts, split_special_tokens=True, verbose=False, **wanted)
-    except Exception as error:  # tokenizers raises nothing more special
+    except Exception as error:  # noqa: BLE001 - tokenizers raises nothing more special
         raise TextError(f"The tokenizer cannot read a text: {error}. Use one that knows bytes, or <unk>.") from None
     return encoded
 
