@@ -35,8 +35,8 @@ class RecastPhase:
 
     def step(self, at: Place) -> Row:
         """Hear recasts of the next prompts; an update is left out where there is none."""
-        prompts = self.tools.streams.prompt_batch(self.name, at)
-        rows, metrics = self.recasting.rows(prompts, at, at.nth * len(prompts.input_ids))
+        streams = self.tools.streams
+        rows, metrics = self.recasting.rows(streams.prompt_batch(self.name, at), at, streams.position(at))
         if rows is not None:
             metrics |= self.hear(rows, at)
         return {f"{self.name}/{name}": value for name, value in metrics.items()}
