@@ -153,7 +153,9 @@ def test_when_all_are_damaged_the_run_does_not_silently_begin_again(tmp_path: Pa
     with pytest.raises(CheckpointError) as caught:
         checkpoint.load_latest(tmp_path, warnings.append)
     assert warnings == []  # there is none to go back to
-    problems = [f"{tmp_path}/step-000000{step}/state.json is damaged: its content is not what was written." for step in (2, 1)]
+    problems = [
+        f"{tmp_path}/step-000000{step}/state.json is damaged: its content is not what was written." for step in (2, 1)
+    ]
     way_out = f"Put one back, or remove {tmp_path} and begin the run again from its first step with --resume."
     assert str(caught.value) == f"{problems[0]} {problems[1]} No whole checkpoint is left. {way_out}"
 

@@ -153,7 +153,9 @@ def lock(path: str | Path) -> FileLock:
         for place in new:
             fsync(place.parent)
     except Timeout:
-        raise RunDirectoryError(f"{path} is in use by another process. Wait for it or use another output_dir.") from None
+        raise RunDirectoryError(
+            f"{path} is in use by another process. Wait for it or use another output_dir."
+        ) from None
     except OSError as error:
         held.release()
         problem = "written to" if folder.is_dir() else "made"
