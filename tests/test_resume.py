@@ -99,6 +99,7 @@ def left_by(recipe: Recipe) -> dict[str, Any]:
     state = json.loads((newest / "state.json").read_text())
     del state["totals"]["seconds"]
     del state["described_by"]["recipe.yaml"]  # which names the directory
+    del state["log_digests"]["metrics"]
     del state["log_offsets"]["metrics"]  # rows hold seconds, whose digits vary
     return {
         "model.safetensors": (folder / "model" / "model.safetensors").read_bytes(),

@@ -180,6 +180,15 @@ def save(folder: Path, step: int, **kept: Any) -> None:
     checkpoint.save(folder, step, lambda path: path.mkdir(), tensors, {"step": step}, **kept)
 
 
+def test_what_a_killed_process_left_half_written_is_removed_when_its_directory_is_taken_up(tmp_path: Path) -> None:
+    for name in (".part-model/x", ".part-recipe.yaml", ".part-mine", "checkpoints/.part-step-0000004/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / LOCK).touch()
+    RunDirectory(tmp_path).close()
+    assert set(content(tmp_path)) == {LOCK, "metrics.jsonl", "utterances.jsonl", ".part-mine"}
+
+
 def test_what_others_put_beside_checkpoints_stays(tmp_path: Path) -> None:
     save(tmp_path, 1, keep=1)
     for name in ("step-0000001.bak", "step-best", "step-1"):
@@ -301,6 +310,21 @@ def test_what_says_which_run_it_is_may_not_change(make_recipe: Make, name: str) 
     file.write_text(file.read_text() + "\n")
     with pytest.raises(CheckpointError, match=f"{name} is not as it was when .*step-0000003 was saved"):
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+
+
+def test_a_log_whose_rows_changed_is_said_once(make_recipe: Make) -> None:
+    recipe = make_recipe(*SIX_STEPS)
+    train(recipe, stop_after=3)
+    log = Path(recipe.output_dir) / "metrics.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"step": 2', b'"step": 3'))
+    warnings: list[str] = []
+
+    def on_row(row: dict[str, Any]) -> None:
+        warnings.extend([row["text"]] if row["kind"] == "warning" else [])
+
+    for _ in range(2):
+        BambinoTrainer(args=recipe, on_row=on_row).train(resume_from_checkpoint=True)
+    assert warnings == [f"{log} does not hold the rows that it had at step 3. The run goes on without them."]
 
 
 @pytest.mark.parametrize("manifest", ["{}", "[]", "null", '{"a": 1}', "\x00"])

@@ -126,7 +126,9 @@ class JsonLinesLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         with writing(path):
-            self._file: IO[bytes] = open(path, "ab", buffering=0, opener=_open_no_link)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        self._file: IO[bytes] = os.fdopen(descriptor, "ab", buffering=0)
+        self._hash, self._hashed = hashlib.sha256(), 0
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row; numbers that JSON has no word for (inf, nan) become null."""
@@ -141,8 +143,18 @@ class JsonLinesLog:
             os.fsync(self._file.fileno())
         return self._file.tell()
 
+    def digest(self) -> str:
+        """sha256 of what was written so far."""
+        with self.path.open("rb") as file:
+            file.seek(self._hashed)
+            while part := file.read(1 << 20):
+                self._hash.update(part)
+            self._hashed = file.tell()
+        return self._hash.hexdigest()
+
     def truncate(self, offset: int) -> bool:
         """Cut back to an offset. False where rows before it are missing: then all whole rows stay."""
+        self._hash, self._hashed = hashlib.sha256(), 0
         content_is_there = self.path.stat().st_size >= offset
         self._file.truncate(offset if content_is_there else self.path.read_bytes().rfind(b"\n") + 1)
         self._file.seek(0, os.SEEK_END)
@@ -150,11 +162,6 @@ class JsonLinesLog:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _open_no_link(path: str, flags: int) -> int:
-    """Open, but not what a link points to."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -51,7 +51,8 @@ BESIDE = ("resume", "code", "help")
 
 
 def _make_parser(command: str, words: list[str]) -> Parser:
-    usage = f"bambino {command} [RECIPE] [--SETTING VALUE ...]\n       bambino {command} --resume RUN_DIRECTORY\n       bambino {command} RECIPE --resume"
+    forms = "[RECIPE] [--SETTING VALUE ...]", "--resume RUN_DIRECTORY", "RECIPE --resume"
+    usage = "\n       ".join(f"bambino {command} {form}" for form in forms)
     parser = Parser(f"bambino {command}", f"{ABOUT[command]}\n\n{HOW_TO_WRITE}", EXAMPLES[command] + EXIT, usage)
     names = ", ".join(shipped())
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML file, or one that is shipped: {names}")
@@ -110,7 +111,7 @@ def _is_of_code(error: RecipeError, manifest: dict[str, Any]) -> bool:
 
 @contextmanager
 def _where_its_paths_lead(given: Namespace) -> Iterator[None]:
-    """A run that goes on is taken up in the folder where it was begun if its recipe's relative paths lead there only."""
+    """A run goes on in the folder where it was begun, if its recipe's relative paths lead to something only there."""
     if not isinstance(given.resume, str) or not holds_run(given.resume):
         yield
         return

@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bambino.errors import RunDirectoryError, StorageError
-from bambino.files import JsonLinesLog, fsync, sha256, write_atomically, write_json, writing
+from bambino.files import JsonLinesLog, fsync, remove, sha256, write_atomically, write_json, writing
 from bambino.runs.names import DREAMS, NEWBORN
 
 FORMAT = 2
@@ -56,6 +56,7 @@ class RunDirectory:
     def __init__(self, path: str | Path) -> None:
         self.path, self._lock = Path(path).expanduser(), lock(path)
         try:
+            self._clear()
             self.metrics = JsonLinesLog(self.path / "metrics.jsonl")
             self.utterances = JsonLinesLog(self.path / "utterances.jsonl")
             self._held = self._identities()
@@ -105,18 +106,39 @@ class RunDirectory:
             what = self.path if LOCK in gone else self.path / gone[0]
             raise StorageError(f"{what} was moved, deleted or replaced while the run was going on.")
 
-    def log_offsets(self) -> dict[str, int]:
-        return {"metrics": self.metrics.offset(), "utterances": self.utterances.offset()}
+    def log_marks(self) -> dict[str, dict[str, Any]]:
+        """How long both logs are, in bytes, all of them on disk, and the sha256 of what is in them."""
+        return {
+            "log_offsets": {name: log.offset() for name, log in self._logs.items()},
+            "log_digests": {name: log.digest() for name, log in self._logs.items()},
+        }
 
-    def truncate_logs(self, offsets: dict[str, int]) -> list[Path]:
-        """Cut both logs back; returns those in which rows are missing."""
-        logs = {"metrics": self.metrics, "utterances": self.utterances}
-        return [log.path for name, log in logs.items() if not log.truncate(offsets[name])]
+    def truncate_logs(self, offsets: dict[str, int], digests: dict[str, str] | None = None) -> dict[Path, str]:
+        """Cut both logs back; returns those that are not as they were then, and what became of them."""
+        changed = {}
+        for name, log in self._logs.items():
+            if not log.truncate(offsets[name]):
+                changed[log.path] = "has lost rows that it had"
+            elif digests and log.digest() != digests[name]:
+                changed[log.path] = "does not hold the rows that it had"
+        return changed
+
+    @property
+    def _logs(self) -> dict[str, JsonLinesLog]:
+        return {"metrics": self.metrics, "utterances": self.utterances}
 
     def close(self) -> None:
         self.metrics.close()
         self.utterances.close()
         self._lock.release()
+
+    def _clear(self) -> None:
+        """Remove what a process that was killed left half written; on a full disk it may be what is in the way."""
+        names = {f".part-{name}" for name in (*OWN_NAMES, *DESCRIPTIONS)}
+        with writing(self.path):
+            for place in (*self.path.glob(".part-*"), *self.checkpoints.glob(".part-step-*")):
+                if place.name in names or place.parent == self.checkpoints:
+                    remove(place)
 
     def _identities(self) -> dict[str, tuple[int, int] | None]:
         """Which files stand under the names of the lock and the logs: device and inode."""
@@ -176,8 +198,8 @@ def _check_kinds(folder: Path) -> None:
         if os.path.lexists(place) and (place.is_symlink() or not is_fine):
             kind = "folder" if name in folders else "file"
             raise RunDirectoryError(
-                f"{place} is a link or no {kind}, and a run writes a {kind} there. Remove it, or use another output_dir "
-                "(which may itself be a link)."
+                f"{place} is a link or no {kind}, and a run writes a {kind} there. Remove it, or use another "
+                "output_dir (which may itself be a link)."
             )
 
 

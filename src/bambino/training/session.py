@@ -184,8 +184,9 @@ class Session:
             self.log.warn(
                 f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
             )
-        for log in self.run.truncate_logs(found.state["log_offsets"]):
-            self.log.warn(f"{log} has lost rows that it had at step {self.state.step}. The run goes on without them.")
+        marks = found.state["log_offsets"], found.state.get("log_digests")
+        for log, what in self.run.truncate_logs(*marks).items():
+            self.log.warn(f"{log} {what} at step {self.state.step}. The run goes on without them.")
 
     def _check_described(self, found: checkpoint.Checkpoint) -> None:
         """A checkpoint is of the run that the files beside it describe.
@@ -197,8 +198,8 @@ class Session:
         for name, digest in found.state.get("described_by", {}).items():
             if now[name] != digest:
                 raise CheckpointError(
-                    f"{self.run.path / name} is not as it was when {found.path} was saved: it was damaged or edited, or "
-                    "the checkpoint is another run's. Put it back."
+                    f"{self.run.path / name} is not as it was when {found.path} was saved: it was damaged or "
+                    "edited, or the checkpoint is another run's. Put it back."
                 )
 
     def _evaluate(self) -> None:
@@ -222,8 +223,7 @@ class Session:
             return
         with self.state.costs.time("checkpoint"):
             self.run.check_is_there()
-            numbers = {**self.state.numbers(), "log_offsets": self.run.log_offsets()}
-            numbers["described_by"] = self.run.digests()
+            numbers = {**self.state.numbers(), **self.run.log_marks(), "described_by": self.run.digests()}
             checkpoint.save(
                 self.run.checkpoints,
                 self.state.step,
