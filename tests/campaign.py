@@ -36,7 +36,9 @@ from conftest import italian_lines, make_tokenizer, tiny_lm
 from bambino.files import write_json
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["bambino.cli.main", "bambino.training.pretrain", "bambino.evaluation.in_training"])
+FORKS.set_forkserver_preload(
+    ["conftest", "bambino.cli.display", "bambino.training.pretrain", "bambino.evaluation.in_training"]
+)
 STEPS, PATIENCE = 12, 300.0
 """Steps of a run; seconds after which a process counts as hung."""
 PARENT = "--feedback.parent_perplexity"
@@ -297,7 +299,7 @@ def damage(trial: Trial) -> str:
     process.join()
     file = rng.choice(sorted(path for path in run.folder.rglob("*") if path.is_file() and ".part-" not in str(path)))
     how = rng.choice(["cut", "deleted", "flipped"])
-    _damage(file, how, rng)
+    damage_file(file, how, rng)
     trial.counts[f"files {how}"] += 1
     where = file.relative_to(run.folder)
     status = run.end(run.start())
@@ -311,7 +313,7 @@ def damage(trial: Trial) -> str:
     return trial.compare()
 
 
-def _damage(file: Path, how: str, rng: random.Random) -> None:
+def damage_file(file: Path, how: str, rng: random.Random) -> None:
     content = bytearray(file.read_bytes())
     if how == "deleted":
         file.unlink()
