@@ -360,6 +360,9 @@ CASES: dict[str, Case] = {
     "optimizers": Case(["shared"], weights),
     "save_steps": Case([4, 2], lambda o: o.checkpoints, {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]),
     "save_total_limit": Case([1, 3], lambda o: o.checkpoints, {"save_steps": 2}, [[4, 6], [6], [2, 4, 6]]),
+    "keep_every": Case(
+        [2, 4], lambda o: o.checkpoints, {"save_steps": 2, "save_total_limit": 1}, [[6], [2, 4, 6], [4, 6]]
+    ),
     "logging_steps": Case(
         # Every so many steps, and the last; the default is 10.
         [4, 2],

@@ -81,6 +81,10 @@ class RunDirectoryError(BambinoError, RuntimeError):
     """A run directory that cannot be used; the message names the way out."""
 
 
+class StorageError(BambinoError, OSError):
+    """A file or folder that cannot be written: a full disk, a read-only folder, a run's directory that is gone."""
+
+
 class UsageError(BambinoError, ValueError):
     """Words of a command line that the command does not understand; the message names the way out."""
 

@@ -339,7 +339,9 @@ class Recipe(Settings):
     save_steps: AtLeastOne = 500
     """Steps between checkpoints."""
     save_total_limit: AtLeastOne = 2
-    """Checkpoints kept."""
+    """Newest checkpoints kept."""
+    keep_every: AtLeastOne | None = None
+    """Keep the checkpoints whose step is a multiple of this as well; itself a multiple of save_steps; null: none."""
     logging_steps: AtLeastOne = 10
     """Steps between lines on a console that is not a terminal. metrics.jsonl has every step."""
     baby: BabyConfig = field(default_factory=BabyConfig)
@@ -385,6 +387,9 @@ class Recipe(Settings):
         self._check_early_stopping()
         has_clm = self.passes is None or "clm" in self.schedule.cycle
         self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
+        every, saves = self.keep_every, self.save_steps
+        way_out = f"is no multiple of save_steps = {saves}, so no checkpoint would be made then."
+        self.require(every is None or every % saves == 0, "keep_every", way_out)
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
         self._require_divisor(
             "gradient_accumulation_steps", self.gradient_accumulation_steps, "batch_size", self.batch_size
