@@ -178,12 +178,13 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple
     for name in (recipe.baby.model, recipe.parent.model):
         if name is not None and is_on_hub(name):
             print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
+    measures = measures_of(recipe, parent=lambda: trainer.tools.parent)  # what is wrong with them is told at once
     if command == "pretrain":
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
     display.progress.max_steps = trainer.args.max_steps
-    trainer.measures.extend(measures_of(recipe, parent=trainer.tools.parent))
+    trainer.measures.extend(measures)
     return trainer, display
 
 

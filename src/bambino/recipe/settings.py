@@ -437,6 +437,6 @@ class Recipe(Settings):
 
     @staticmethod
     def _require_divisor(key: str, value: int, of_key: str, of: int) -> None:
-        divisors = ", ".join(str(d) for d in range(1, of + 1) if of % d == 0)
         if of % value:
+            divisors = ", ".join(str(d) for d in range(1, min(of, 1000) + 1) if of % d == 0)
             raise RecipeError(key, f"{key} = {value} does not divide {of_key} = {of}. Use one of {divisors}.")
