@@ -5,6 +5,7 @@ So the forgetting curve exists from step 0, and two evaluations differ only by t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from bambino.evaluation.zero_shot.classification import Classification
 from bambino.measures import Measure
 from bambino.recipe.settings import Recipe
 from bambino.speaking.speaker import Speaker, open_speaker
-from bambino.text.heldout import heldout_of, spread
-from bambino.text.lines import as_line, find_files, load_heldout
+from bambino.text.datasets import texts_of
+from bambino.text.heldout import spread
+from bambino.text.lines import heldout_in, load_heldout
+from bambino.text.sources import find_files
 
 
-def measures_of(args: Recipe, *, parent: Speaker | None = None, dataset: list[str] | None = None) -> list[Measure]:
+def measures_of(args: Recipe, *, parent: Speaker | None = None, dataset: Iterable[Any] | None = None) -> list[Measure]:
     """What a recipe's `evaluation` asks for, ready to be handed to the trainer.
 
     Everything is loaded once, here, so that bad input is refused before the first step. Prompts, which nobody asked
@@ -37,8 +40,9 @@ def measures_of(args: Recipe, *, parent: Speaker | None = None, dataset: list[st
         TextError, TaskError: something that is to be measured on cannot be used.
     """
     measures: list[Measure] = [*_texts(args), *_pairs(args), *_tasks(args)]
-    if args.evaluation.utterances and (args.text.sources or dataset is not None):
-        measures.append(_speech(args, parent, dataset))
+    texts = texts_of(dataset, args.text.jsonl_field)
+    if args.evaluation.utterances and (args.text.sources or texts is not None):
+        measures.append(_speech(args, parent, texts))
     return measures
 
 
@@ -57,6 +61,7 @@ def _texts(args: Recipe) -> list[BitsPerByte]:
             split=split,
             max_lines=config.max_lines,
             jsonl_field=text.jsonl_field,
+            normalization=text.normalization,
         )
         about: dict[str, Any] = {"split": split}
         if text.heldout_every is None and _heard(args) & _paths(sources):
@@ -75,7 +80,7 @@ def _tasks(args: Recipe) -> list[Classification]:
     return [Classification(name, config.data, max_items=config.max_items, brief=True) for name in config.tasks]
 
 
-def _speech(args: Recipe, parent: Speaker | None, dataset: list[str] | None) -> Speech:
+def _speech(args: Recipe, parent: Speaker | None, dataset: list[str | None] | None) -> Speech:
     config, rollout = args.evaluation, args.rollout.largest
 
     def lines() -> list[str]:
@@ -111,17 +116,18 @@ def _speech(args: Recipe, parent: Speaker | None, dataset: list[str] | None) -> 
     )
 
 
-def _heldout_lines(args: Recipe, dataset: list[str] | None) -> list[str]:
+def _heldout_lines(args: Recipe, dataset: list[str | None] | None) -> list[str]:
     """Held-out L2 lines that prompts may be cut from."""
     config, text = args.evaluation, args.text
     if dataset is not None and text.prompt_sources is None:
-        return heldout_of(map(as_line, dataset), text.heldout_every, config.split)
+        return heldout_in(dataset, text.heldout_every, config.split, text.normalization)
     return load_heldout(
         text.prompt_sources or text.sources,
         heldout_every=text.heldout_every,
         split=config.split,
         max_lines=1 << 30,
         jsonl_field=text.jsonl_field,
+        normalization=text.normalization,
     )
 
 

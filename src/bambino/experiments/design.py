@@ -42,7 +42,7 @@ from bambino.recipe.file import shipped
 from bambino.recipe.names import Kinds, Names, nearest
 from bambino.recipe.settings import Recipe
 from bambino.recipe.values import compose, is_null
-from bambino.text.lines import find_files
+from bambino.text.sources import find_files
 
 Words = tuple[str, ...]
 """Settings as words of a command line, each `--key=value`; of two of one key the later wins."""

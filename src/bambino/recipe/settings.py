@@ -78,6 +78,9 @@ class TextConfig(Settings):
     that every condition hears the same clm batches."""
     jsonl_field: str = "text"
     """The field of a .jsonl object that holds the text."""
+    normalization: Literal["NFC"] | None = "NFC"
+    """The Unicode form that lines are brought to, also those of replay and of evaluation: an accented letter is one
+    character (macOS writes two). Tests are always read so. null: lines stay as they are written."""
     mode: Literal["lines", "packed"] = "lines"
     """lines: a line a row. packed: rows of exactly max_length tokens, several lines a row, no pads; attention does not
     cross lines."""

@@ -26,6 +26,7 @@ from bambino.randomness import seed_of
 from bambino.recipe.schedule import Schedule
 from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row, RunLog
+from bambino.text.datasets import texts_of
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
@@ -39,7 +40,6 @@ from bambino.training.parts import (
     phases_of,
     resolved,
     speaker_of,
-    texts_of,
     tools_of,
     with_steps_for_passes,
 )
@@ -81,6 +81,7 @@ class BambinoTrainer:
         on_row: Callable[[Row], None] = lambda row: None,
     ) -> None:
         is_given = {"has_dataset": train_dataset is not None, "has_rewards": reward_funcs is not None}
+        texts = texts_of(train_dataset, (args or Recipe()).text.jsonl_field)
         args = self.args = resolved(args or Recipe(), model, parent, **is_given)
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
@@ -103,7 +104,7 @@ class BambinoTrainer:
             seed=args.seed,
             batch_size=args.batch_size,
             prompt_tokens=args.rollout.prompt_tokens,
-            dataset=texts_of(train_dataset, args.text.jsonl_field),
+            dataset=texts,
         )
         args = self.args = with_steps_for_passes(args, streams)
         self.schedule = Schedule(args.schedule, args.max_steps)
