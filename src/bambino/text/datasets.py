@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -12,7 +12,7 @@ from bambino.errors import TextError
 _ROWS = "Pass a list of texts, or rows that each have one under text.jsonl_field"
 
 
-def texts_of(dataset: Iterable[Any] | None, field: str) -> list[str | None] | None:
+def texts_of(dataset: Any, field: str) -> list[str | None] | None:
     """The text of each row, None where it is null; None of no dataset.
 
     Args:

@@ -32,6 +32,7 @@ from bambino.speaking.speaker import Speaker
 from bambino.text.lines import SourceReport
 from bambino.text.replay import build_replay
 from bambino.text.streams import Streams
+from bambino.text.unknown import Unknown, unknown_in
 from bambino.training.best import BestSoFar
 
 REWARDED = ("ppo", "reinforce")
@@ -164,6 +165,12 @@ def heard_and_answered(tools: Tools) -> dict[str, Any]:
         "rewards": [kind.name for kind in tools.kinds],
         "babylm": {name: config.babylm for name, config in feedback_of(tools.recipe).items()},
     }
+
+
+def unknown_of(tools: Tools) -> dict[str, Unknown]:
+    """What of the L2 text baby and parent cannot spell, by some of its lines."""
+    tokenizers = {"baby": tools.tokenizer} | ({} if tools.parent is None else {"parent": tools.parent.tokenizer})
+    return {role: unknown_in(tokenizer, tools.streams.sample) for role, tokenizer in tokenizers.items()}
 
 
 def reports_of(tools: Tools) -> list[SourceReport]:
