@@ -178,6 +178,7 @@ def _check_signature(reward: Reward) -> None:
         signature.bind(**dict.fromkeys(GIVEN))
     except TypeError as error:
         way_out = f"A reward is given {', '.join(GIVEN)} by keyword: name those you need and end with **kwargs."
+        way_out += " tokens() tells of completion_ids; what stands beside a prompt in a dataset, look up by the prompt."
         raise RewardError(f"The reward {reward_name(reward)} cannot be called: {error}. {way_out}") from None
 
 

@@ -67,7 +67,8 @@ class TextConfig(Settings):
     section: ClassVar[str] = "text"
 
     sources: list[str] = field(default_factory=list)
-    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files."""
+    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files: links are followed,
+    names that begin with a dot passed over. What was read and what was left out goes to the console and data.json."""
     weights: list[Positive] | None = None
     """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch); null:
     once."""

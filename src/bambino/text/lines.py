@@ -27,7 +27,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
-class Reading:
+class HowRead:
     """How a source was read: for whoever wants to know, not what makes two runs the same."""
 
     files: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class SourceReport:
     """Words that begin beyond max_length in these, so that they are never heard."""
     tokens: int = 0
     """Baby tokens in the kept lines, as trained on (BOS and EOS included)."""
-    reading: Reading = field(default_factory=Reading)
+    reading: HowRead = field(default_factory=HowRead)
 
     def drop(self, reason: str) -> None:
         """Count a line that is not used."""

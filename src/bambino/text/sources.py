@@ -47,7 +47,7 @@ MAGIC = {
 
 
 @dataclass(frozen=True)
-class Found:
+class SourceFiles:
     """What a source holds."""
 
     files: list[Path]
@@ -56,7 +56,7 @@ class Found:
     """Path of another file or folder -> why it is not read."""
 
 
-def find(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Found:
+def find(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> SourceFiles:
     """The file itself, or the files below a folder that end so, in small or capital letters.
 
     Links are followed; what several lead to is read once. Names that begin with a dot are passed over.
@@ -74,7 +74,7 @@ def find(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Found:
             ending = path.suffix.lower()
             if ending in NO_TEXT and ending not in suffixes:
                 raise TextError(f"{source} {NO_TEXT[ending]}")
-            return Found([path], {})
+            return SourceFiles([path], {})
         if not path.is_dir():
             raise TextError(f"There is no text at {source}. Give the path of a {endings} file, or of a folder of them.")
         found = _below(path, suffixes)
@@ -112,7 +112,7 @@ def readable(path: Path) -> Iterator[None]:
         raise TextError(f"{error.filename or path} cannot be read: {error.strerror or error}.") from None
 
 
-def _below(top: Path, suffixes: tuple[str, ...]) -> Found:
+def _below(top: Path, suffixes: tuple[str, ...]) -> SourceFiles:
     """The files below a folder. What lies there itself goes before what links lead to."""
     files: list[Path] = []
     left_out: dict[str, str] = {}
@@ -142,4 +142,4 @@ def _below(top: Path, suffixes: tuple[str, ...]) -> Found:
         else:
             seen.add(path.resolve())
             kept.append(path)
-    return Found(sorted(kept), left_out)
+    return SourceFiles(sorted(kept), left_out)
