@@ -174,11 +174,9 @@ def test_an_utterance_is_printed_once() -> None:
 def test_evaluations_and_warnings_are_printed_as_they_come() -> None:
     rows: list[dict[str, Any]] = [
         {"kind": "evaluation", "step": 3, "eval/pairs/it": 0.5},
-        {"kind": "note", "text": "it.txt [1]: 3 of 3 lines kept."},
         {"kind": "warning", "text": "[red]mind[/red]"},
     ]
-    lines = "step 3: pairs/it 0.500\nit.txt [1]: 3 of 3 lines kept.\nwarning: [red]mind[/red]\n"
-    assert plain(rows, logging_steps=100) == lines
+    assert plain(rows, logging_steps=100) == "step 3: pairs/it 0.500\nwarning: [red]mind[/red]\n"
 
 
 def test_dead_rewards_are_warned_of_with_the_way_out() -> None:
@@ -203,11 +201,9 @@ def test_the_panel_shows_step_phase_numbers_evaluation_utterance_and_warning() -
         step_row(1, 1.0, 100, "clm", **{"clm/loss": 4.5}),
         {"kind": "utterances", "step": 2, "rows": [SAID]},
         step_row(2, 3.0, 200, "ppo", **{"ppo/reward": 2.5}),
-        {"kind": "note", "text": "it.txt [1]: 3 of 3 lines kept."},
         {"kind": "warning", "text": "[mind] the step"},
     ]
     text = live(rows, max_steps=10)
-    assert "it.txt [1]: 3 of 3 lines kept." in text
     assert "step 2 of 10 ppo" in text
     assert "clm loss 4.500 reward 2.500 tokens/s 50 left 0:16" in text
     assert "last evaluation bits_per_byte/it 2.125" in text

@@ -136,7 +136,8 @@ def test_what_is_no_reward_is_refused_with_the_way_out(rewards: Any, problem: st
 
 def test_a_trainer_refuses_them_before_anything_is_written(make_recipe: Callable[..., Recipe]) -> None:
     recipe = make_recipe()
-    for rewards in ([], of_tokens):
+    none: list[Any] = [[], of_tokens]
+    for rewards in none:
         with pytest.raises(RewardError):
             BambinoTrainer(args=recipe, reward_funcs=rewards)
     assert not Path(recipe.output_dir).exists()

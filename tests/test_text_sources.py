@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 import unicodedata
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from conftest import italian_lines
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bambino.errors import TextError
 from bambino.evaluation.discovery import discover
@@ -24,6 +27,11 @@ def write(path: Path, content: bytes | str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def as_bytes(text: str) -> bytes:
+    """A text as it stands in a file, bare or in an object, halves of characters replaced."""
+    return (json.dumps({"text": text}) if len(text) % 2 else text).encode("utf-8", "replace")
 
 
 def loaded(*sources: Path, **settings: Any) -> Corpus:
@@ -161,6 +169,25 @@ def test_what_the_system_does_not_let_us_read_is_one_message(tmp_path: Path) -> 
     folder.mkdir()
     with pytest.raises(TextError, match=r"tests\.jsonl cannot be read: Is a directory"):
         texts_of(folder)
+
+
+@settings(max_examples=200)
+@given(
+    name=st.sampled_from(["it.txt", "it.jsonl", "it.JSONL", "it.md", ".it", "it"]),
+    content=st.one_of(st.binary(), st.lists(st.one_of(st.binary(max_size=9), st.text().map(as_bytes))).map(b"\n".join)),
+    normalization=st.sampled_from(["NFC", None]),
+)
+def test_whatever_a_file_holds_it_is_read_or_refused_and_every_line_is_counted(
+    name: str, content: bytes, normalization: str | None
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / name, content)
+        try:
+            report = loaded(path, normalization=normalization).reports[0]
+        except TextError as error:
+            assert name in str(error)
+            return
+    assert report.lines == report.kept + sum(report.dropped.values())
 
 
 # ------------------------------------------------------------------------------------------------------ Unicode's forms

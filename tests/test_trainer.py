@@ -820,4 +820,4 @@ def test_a_tokenizer_without_eos_is_warned_of_where_eos_should_be_appended(make_
     without = make_recipe(*CLM_ONLY, "--max_steps", "0", "--text.append_eos", "false", output_dir="without")
     rows.clear()
     trained(without, processing_class=tokenizer, on_row=rows.append)
-    assert [row for row in rows if row["kind"] == "warning"] == []
+    assert rows == []

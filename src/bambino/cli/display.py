@@ -90,7 +90,7 @@ class Progress:
 
 
 class PlainDisplay:
-    """A line every `logging_steps` steps, one per evaluation, notes and warnings as they come."""
+    """A line every `logging_steps` steps, one per evaluation, warnings as they come."""
 
     def __init__(self, recipe: Recipe, console: Console) -> None:
         self.progress, self.console, self.every = Progress(recipe), console, recipe.logging_steps
@@ -103,9 +103,7 @@ class PlainDisplay:
 
     def __call__(self, row: dict[str, Any]) -> None:
         self.progress.take(row)
-        if row["kind"] == "note":
-            self._print(row["text"])
-        elif row["kind"] == "warning":
+        if row["kind"] == "warning":
             self._print(f"warning: {row['text']}")
         elif row["kind"] == "evaluation":
             self._print(f"step {self.progress.step}: " + "  ".join(f"{k} {v}" for k, v in self.progress.evaluation()))
@@ -139,9 +137,7 @@ class LiveDisplay:
 
     def __call__(self, row: dict[str, Any]) -> None:
         self.progress.take(row)
-        if row["kind"] == "note":
-            self.live.console.print(row["text"], markup=False, highlight=False)
-        elif row["kind"] == "warning":
+        if row["kind"] == "warning":
             self.last_warning = row["text"]
         if warning := dead_reward(row):
             self.last_warning = warning

@@ -33,10 +33,6 @@ class RunLog:
                 self.directory.utterances.append(row)
         self.on_row({"kind": "utterances", "step": step, "rows": rows})
 
-    def note(self, text: str) -> None:
-        """Something that the user may want to know, passed on only."""
-        self.on_row({"kind": "note", "text": text})
-
     def warn(self, text: str) -> None:
         """Something that the user should know, passed on only."""
         self.on_row({"kind": "warning", "text": text})

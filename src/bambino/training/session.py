@@ -26,7 +26,7 @@ from bambino.runs.provenance import check_same_run, environment, note_environmen
 from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
 from bambino.text.unknown import Unknown
-from bambino.training.parts import heard_and_answered, reports_of, unknown_of
+from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 
@@ -63,7 +63,6 @@ class Session:
         self.run = self.log.directory = RunDirectory(self.args.output_dir)
         (self.run.path / "failure.json").unlink(missing_ok=True)
         try:
-            self._tell()
             self._warn()
             self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
             yield
@@ -112,11 +111,6 @@ class Session:
         if self.args.parent.must_know_l2:
             rows = self.tools.streams.lines.rows
             check_parent(self.participants, [rows[i].tolist() for i in range(min(64, len(rows)))])
-
-    def _tell(self) -> None:
-        """What was read, and what of it was left out."""
-        for report in reports_of(self.tools):
-            self.log.note(str(report))
 
     def _warn(self) -> None:
         """Of what may be run but is perhaps not meant."""
