@@ -13,7 +13,7 @@ from bambino import BambinoTrainer
 from bambino.errors import RewardError, TextError
 from bambino.evaluation.in_training import measures_of
 from bambino.feedback.rewards import Kind, Moment, answer_of, rewards_of
-from bambino.recipe.settings import Recipe
+from bambino.recipe.settings import Recipe, ReplayConfig, TextConfig
 from bambino.speaking.utterances import Utterances
 from bambino.text.datasets import texts_of
 from bambino.text.lines import corpus_of
@@ -93,6 +93,16 @@ def test_a_run_hears_a_dataset_with_nulls(make_recipe: Callable[..., Recipe]) ->
     trainer.train()
     assert trainer.tools.streams.manifest["clm"][0]["dropped"]["null"] == 1
     assert trainer.evaluate()
+
+
+def test_a_text_that_is_none_is_refused_before_a_model_is_opened(tmp_path: Path) -> None:
+    for settings in ({"sources": [""]}, {"sources": ["nowhere.txt"]}, {"prompt_sources": ["nowhere.txt"]}):
+        recipe = Recipe(output_dir=str(tmp_path / "run"), text=TextConfig(**settings))
+        with pytest.raises(TextError, match=r"name of a text is empty|no text at nowhere\.txt"):
+            BambinoTrainer("no/such/model", args=recipe)
+    replayed = Recipe(replay=ReplayConfig(sources=["nowhere.txt"], share=0.5))
+    with pytest.raises(TextError, match=r"no text at nowhere\.txt"):
+        BambinoTrainer("no/such/model", args=replayed)
 
 
 # ------------------------------------------------------------------------------------------------------------ rewards

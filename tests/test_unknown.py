@@ -11,7 +11,7 @@ import pytest
 from conftest import make_tokenizer, tiny_lm
 from known_models import unigram_lm
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import ByT5Tokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from bambino import BambinoTrainer
 from bambino.analysis.bilingual import bilingual
@@ -50,6 +50,12 @@ def test_characters_that_are_in_no_token_count_though_no_token_is_unknown() -> N
     found = unknown_in(characters("abcdefghilmnopqrstuvz ", unknown=None), LINES)
     assert (found.tokens, found.characters, found.of_characters) == (0, 3, 18)
     assert not found.is_comparable
+
+
+def test_tokens_are_counted_with_a_tokenizer_written_in_python() -> None:
+    tokenizer: PreTrainedTokenizerBase = ByT5Tokenizer()
+    assert not tokenizer.is_fast
+    assert unknown_in(tokenizer, LINES) == Unknown(0, 24, 0, 18)  # a token for each byte
 
 
 def test_a_thousandth_is_the_most_that_compares() -> None:

@@ -31,6 +31,7 @@ from bambino.speaking.dreams import Dreaming, dream, dreaming_of, load_dreams
 from bambino.speaking.speaker import Speaker
 from bambino.text.lines import SourceReport
 from bambino.text.replay import build_replay
+from bambino.text.sources import find_files
 from bambino.text.streams import Streams
 from bambino.text.unknown import Unknown, unknown_in
 from bambino.training.best import BestSoFar
@@ -56,6 +57,17 @@ def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: 
         text=replace(args.text, sources=[], weights=None) if has_dataset else args.text,
         feedback={} if has_rewards else feedback,
     )
+
+
+def check_sources(args: Recipe) -> None:
+    """Refuse a text that is not there, or is none, before a model is opened.
+
+    Raises:
+        TextError: naming it.
+    """
+    replayed = args.replay.sources if args.replay.share or args.replay.last_share else []
+    for source in [*args.text.sources, *(args.text.prompt_sources or []), *replayed]:
+        find_files(source)
 
 
 def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:

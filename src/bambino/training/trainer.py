@@ -32,6 +32,7 @@ from bambino.training.parts import (
     accelerator_of,
     average_of,
     best_of,
+    check_sources,
     checked_packing,
     feedback_of,
     kinds_of,
@@ -86,6 +87,7 @@ class BambinoTrainer:
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
+        check_sources(args)
         makers = phases_of(args, PHASES | dict(phases or {}))
         self.accelerator = accelerator_of(args)
 
