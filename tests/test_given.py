@@ -96,8 +96,9 @@ def test_a_run_hears_a_dataset_with_nulls(make_recipe: Callable[..., Recipe]) ->
 
 
 def test_a_text_that_is_none_is_refused_before_a_model_is_opened(tmp_path: Path) -> None:
-    for settings in ({"sources": [""]}, {"sources": ["nowhere.txt"]}, {"prompt_sources": ["nowhere.txt"]}):
-        recipe = Recipe(output_dir=str(tmp_path / "run"), text=TextConfig(**settings))
+    texts = [TextConfig([""]), TextConfig(["nowhere.txt"]), TextConfig(prompt_sources=["nowhere.txt"])]
+    for text in texts:
+        recipe = Recipe(output_dir=str(tmp_path / "run"), text=text)
         with pytest.raises(TextError, match=r"name of a text is empty|no text at nowhere\.txt"):
             BambinoTrainer("no/such/model", args=recipe)
     replayed = Recipe(replay=ReplayConfig(sources=["nowhere.txt"], share=0.5))
