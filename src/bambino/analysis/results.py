@@ -37,6 +37,19 @@ def disagreement(one: TaskResult, other: TaskResult) -> str:
     return ""
 
 
+UNREAD = "unread"
+"""A setting of bits per byte: what of the text the tokenizer does not know, in words, where it is too much."""
+
+
+def unread(one: TaskResult, other: TaskResult) -> str:
+    """Why two results of a task do not compare though they are of the same items: one tokenizer does not know what the
+    other reads. Empty where nothing is hidden, or the same from both."""
+    mine, yours = one.settings, other.settings
+    if mine.get("tokenizer") == yours.get("tokenizer"):
+        return ""
+    return "; ".join(settings[UNREAD] for settings in (mine, yours) if UNREAD in settings)
+
+
 @dataclass(frozen=True)
 class Results:
     """What an evaluation of one model found."""

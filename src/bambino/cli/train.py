@@ -171,6 +171,7 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple
     """The trainer, with its models loaded. Importing what it needs takes seconds, so it comes after the recipe."""
     from bambino.evaluation.in_training import measures_of
     from bambino.models.loading import is_on_hub
+    from bambino.training.parts import reports_of
     from bambino.training.pretrain import newborn_trainer
     from bambino.training.trainer import BambinoTrainer
 
@@ -183,6 +184,8 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
+    for report in reports_of(trainer.tools):
+        print(report)
     display.progress.max_steps = trainer.args.max_steps
     trainer.measures.extend(measures)
     return trainer, display

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bambino.analysis.acquisition import acquisition_order, load_order
 from bambino.analysis.bilingual import TEXTS, bilingual
@@ -41,7 +41,7 @@ from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
 from bambino.text.language_id import LanguageIdentifier
-from bambino.text.lines import load_corpus, load_heldout
+from bambino.text.lines import SourceReport, load_corpus, load_heldout
 
 
 @dataclass(frozen=True)
@@ -168,17 +168,20 @@ class Evaluation:
         for name, text in (("l1", self.plan.l1_text), ("l2", self.plan.l2_text)):
             if not text:
                 continue
-            dropped: dict[str, int] = {}
+            report = SourceReport(path="")
             lines = load_heldout(
                 text,
                 heldout_every=self.subject.heldout_every,
                 split=self.plan.split,
                 max_lines=self.plan.lines,
-                dropped=dropped,
+                normalization=self.subject.normalization,
+                report=report,
             )
-            found[name] = BitsPerByte(name, lines, {"dropped": dropped})
-            if bad := ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if reason != "empty"):
+            found[name] = BitsPerByte(name, lines, {"dropped": report.dropped})
+            if bad := ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.items() if reason != "empty"):
                 self.left_out[f"lines of {name}_text"] = bad
+            if others := "; ".join(f"{path} ({why})" for path, why in report.reading.left_out.items()):
+                self.left_out[f"files of {name}_text"] = others
         return found
 
     def _speech(self) -> Speech:
@@ -212,8 +215,11 @@ class Evaluation:
     def _languages(self) -> LanguageIdentifier | None:
         if not (self.plan.l1_text and self.plan.l2_text):
             return None
-        rule = self.subject.heldout_every
-        l1, l2 = (load_corpus(text, heldout_every=rule) for text in (self.plan.l1_text, self.plan.l2_text))
+        rules: dict[str, Any] = {
+            "heldout_every": self.subject.heldout_every,
+            "normalization": self.subject.normalization,
+        }
+        l1, l2 = (load_corpus(text, **rules) for text in (self.plan.l1_text, self.plan.l2_text))
         try:
             return LanguageIdentifier.train(l1.lines, l2.lines)
         except ValueError as error:

@@ -67,7 +67,8 @@ class TextConfig(Settings):
     section: ClassVar[str] = "text"
 
     sources: list[str] = field(default_factory=list)
-    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files."""
+    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files: links are followed,
+    names that begin with a dot passed over. What was read and what was left out goes to the console and data.json."""
     weights: list[Positive] | None = None
     """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch); null:
     once."""
@@ -78,6 +79,9 @@ class TextConfig(Settings):
     that every condition hears the same clm batches."""
     jsonl_field: str = "text"
     """The field of a .jsonl object that holds the text."""
+    normalization: Literal["NFC"] | None = "NFC"
+    """The Unicode form that lines are brought to, also those of replay and of evaluation: an accented letter is one
+    character (macOS writes two). Tests are always read so. null: lines stay as they are written."""
     mode: Literal["lines", "packed"] = "lines"
     """lines: a line a row. packed: rows of exactly max_length tokens, several lines a row, no pads; attention does not
     cross lines."""

@@ -3,7 +3,9 @@
 recipe.yaml          every setting, resolved
 environment.json     package versions, git commit, device; where they changed on resuming, too
 data.json            what the run is made of: per text source hash, lines kept, dropped and why, truncated, tokens,
-                     words; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for them
+                     words; the files read, left out and why, lines brought to NFC; what of the text baby and parent
+                     cannot spell; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for
+                     them
 metrics.jsonl        a row per step, a row per evaluation
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
 dreams.jsonl         with dreaming: the first baby's own texts, written once

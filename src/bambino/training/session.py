@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from bambino.runs.log import Row
 from bambino.runs.provenance import check_same_run, environment, note_environment
 from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
-from bambino.training.parts import heard_and_answered
+from bambino.text.unknown import Unknown
+from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 
@@ -117,6 +120,11 @@ class Session:
         metrics = {f"eval/{score.name}": score.value for result in results for score in result.scores}
         return metrics, [row for result in results for row in result.said]
 
+    @cached_property
+    def unknown(self) -> dict[str, Unknown]:
+        """What of the L2 text baby and parent cannot spell."""
+        return unknown_of(self.tools)
+
     def _check_parent(self) -> None:
         """Refuse a parent that knows L2 less than the baby does."""
         if self.args.parent.must_know_l2:
@@ -132,6 +140,11 @@ class Session:
         heard = [measure.name for measure in self.measures if measure.depends_on.get("trained_on")]
         if is_measured and heard:
             self.log.warn(f"text.heldout_every is null, so these measure lines trained on: {', '.join(heard)}.")
+        for role, unknown in self.unknown.items():
+            if not unknown.is_comparable:
+                what = f"The {role}'s tokenizer does not know all of the L2 text: {unknown}"
+                problem = "Its bits per byte are too low, and it can neither learn nor judge what it does not read"
+                self.log.warn(f"{what}. {problem}. Use a {role} whose tokenizer was made for L2.")
         if self.args.text.append_eos and self.tools.tokenizer.eos_token_id is None:
             self.log.warn(
                 "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
@@ -144,6 +157,7 @@ class Session:
             "began_in": str(Path.cwd()),
             **heard_and_answered(self.tools),
             **self.participants.digests,
+            "unknown": {role: asdict(unknown) for role, unknown in self.unknown.items()},
             "evaluation": {measure.name: measure.depends_on for measure in self.measures},
             "phases": list(self.state.phases),
         }
