@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bambino.analysis.acquisition import acquisition_order, load_order
 from bambino.analysis.bilingual import TEXTS, bilingual
 from bambino.analysis.forgetting import ForgettingSettings, forgetting_of
 from bambino.analysis.results import Results, load_results
 from bambino.analysis.verdicts import averaged, with_baseline, with_verdicts
-from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError
+from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError, shortened
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import discover_tests
 from bambino.evaluation.fluency import BitsPerByte
@@ -32,8 +32,9 @@ from bambino.evaluation.speech.speech import Speech, Spoken
 from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import Classification
 from bambino.evaluation.zero_shot.task_definitions import task_names
-from bambino.measures import Measure, TaskResult
+from bambino.measures import Measure, TaskResult, check_names
 from bambino.models.digests import weights_sha256
+from bambino.recipe.names import nearest
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
 from bambino.speaking.rollout import check_speaks
@@ -41,7 +42,7 @@ from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
 from bambino.text.language_id import LanguageIdentifier
-from bambino.text.lines import load_corpus, load_heldout
+from bambino.text.lines import SourceReport, load_corpus, load_heldout
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Evaluation:
         self.texts = self._texts()
         self.measures: list[Measure] = [_test(plan, *one, self.found.terms) for one in wanted.items()]
         self.measures += [_pairs(plan, name, data) for name, data in pairs.items()]
+        check_names([*self.measures, *self.texts.values()])
         self.child_order = None if plan.child_order is None else load_order(plan.child_order)
         self.harness = None
         if plan.harness:
@@ -169,17 +171,20 @@ class Evaluation:
         for name, text in (("l1", self.plan.l1_text), ("l2", self.plan.l2_text)):
             if not text:
                 continue
-            dropped: dict[str, int] = {}
+            report = SourceReport(path="")
             lines = load_heldout(
                 text,
                 heldout_every=self.subject.heldout_every,
                 split=self.plan.split,
                 max_lines=self.plan.lines,
-                dropped=dropped,
+                normalization=self.subject.normalization,
+                report=report,
             )
-            found[name] = BitsPerByte(name, lines, {"dropped": dropped})
-            if bad := ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if reason != "empty"):
+            found[name] = BitsPerByte(name, lines, {"dropped": report.dropped})
+            if bad := ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.items() if reason != "empty"):
                 self.left_out[f"lines of {name}_text"] = bad
+            if others := "; ".join(f"{path} ({why})" for path, why in report.reading.left_out.items()):
+                self.left_out[f"files of {name}_text"] = others
         return found
 
     def _speech(self) -> Speech:
@@ -215,8 +220,11 @@ class Evaluation:
     def _languages(self) -> LanguageIdentifier | None:
         if not (self.plan.l1_text and self.plan.l2_text):
             return None
-        rule = self.subject.heldout_every
-        l1, l2 = (load_corpus(text, heldout_every=rule) for text in (self.plan.l1_text, self.plan.l2_text))
+        rules: dict[str, Any] = {
+            "heldout_every": self.subject.heldout_every,
+            "normalization": self.subject.normalization,
+        }
+        l1, l2 = (load_corpus(text, **rules) for text in (self.plan.l1_text, self.plan.l2_text))
         try:
             return LanguageIdentifier.train(l1.lines, l2.lines)
         except ValueError as error:
@@ -249,8 +257,10 @@ def _wanted(plan: Plan, found: Discovered) -> tuple[dict[str, Found | None], dic
         elif plan.data is None and name in task_names():
             wanted[name] = None
         elif plan.tasks:
-            known = ", ".join([*found.tests] or task_names())
-            raise PlanError(f"tasks: there is no test {name}. There are: {known}.")
+            known = [*found.tests] or task_names()
+            near = nearest(name, known)
+            hint = f"Did you mean {near}? " if near else ""
+            raise PlanError(f"tasks: there is no test {shortened(name)}. {hint}There are: {', '.join(known)}.")
         else:
             left_out[name] = f"no file for it in {plan.data}" if plan.data else "give its file with --data"
     return wanted, left_out

@@ -27,11 +27,13 @@ from bambino.recipe.schedule import Schedule
 from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row, RunLog
 from bambino.speaking.rollout import check_speaks
+from bambino.text.datasets import texts_of
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
     average_of,
     best_of,
+    check_sources,
     checked_packing,
     feedback_of,
     kinds_of,
@@ -41,7 +43,6 @@ from bambino.training.parts import (
     phases_of,
     resolved,
     speaker_of,
-    texts_of,
     tools_of,
     with_steps_for_passes,
 )
@@ -85,10 +86,12 @@ class BambinoTrainer:
         check_given(model, processing_class, "baby")
         check_given(parent, parent_processing_class, "parent")
         is_given = {"has_dataset": train_dataset is not None, "has_rewards": reward_funcs is not None}
+        texts = texts_of(train_dataset, (args or Recipe()).text.jsonl_field)
         args = self.args = resolved(args or Recipe(), model, parent, **is_given)
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
+        check_sources(args)
         makers = phases_of(args, PHASES | dict(phases or {}))
         self.accelerator = accelerator_of(args)
 
@@ -107,7 +110,7 @@ class BambinoTrainer:
             seed=args.seed,
             batch_size=args.batch_size,
             prompt_tokens=args.rollout.prompt_tokens,
-            dataset=texts_of(train_dataset, args.text.jsonl_field),
+            dataset=texts,
         )
         args = self.args = with_steps_for_passes(args, streams)
         self.schedule = Schedule(args.schedule, args.max_steps)
