@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bambino import Recipe
 from bambino.cli.display import LiveDisplay, PlainDisplay, Progress, display_for, duration, one_line
+from bambino.stopping import Stopped
 
 SAID: dict[str, Any] = {"step": 2, "kind": "ppo", "prompt": "il gatto", "utterance": " vede\nil mare"}
 SAID |= {"reward": 2.345, "parent_perplexity": 1234.5}
@@ -224,6 +225,14 @@ def test_the_panel_stays_on_the_terminal_as_it_was_at_the_end() -> None:
     with LiveDisplay(Recipe(max_steps=3), Console(file=file, force_terminal=True, width=80)) as display:
         display(step_row(3, 1.0, 1))
     assert "step 3 of 3  clm" in file.getvalue()
+
+
+def test_the_cursor_comes_back_when_a_run_is_stopped_at_once() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with pytest.raises(Stopped), LiveDisplay(Recipe(), console):
+        raise Stopped(15)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
 def test_a_terminal_gets_the_panel_and_a_file_gets_lines() -> None:
