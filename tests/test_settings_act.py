@@ -394,6 +394,8 @@ CASES: dict[str, Case] = {
     "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
     "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
     "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
+    "replay.first_baby": Case([0.5], weights, {"replay.sources": ["<other text>"], "replay.share": 1.0}),
+    "dreaming.first_baby": Case([0.5], weights, DREAMT),
     "dreaming.share": Case([0.5], metric("clm/dream_loss"), DREAMING),
     "dreaming.last_share": Case([0.0], metric("total/dream_tokens"), DREAMT),
     "dreaming.texts": Case([2], metric("total/words_self_written"), without(DREAMT, "dreaming.texts")),

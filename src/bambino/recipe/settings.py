@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from bambino.errors import RecipeError
-from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings
+from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings, Share
 from bambino.recipe.curricula import NumberOverTraining
 from bambino.recipe.metrics import direction_of
 from bambino.recipe.phase_settings import (
@@ -116,6 +116,9 @@ class ReplayConfig(Settings):
     """L1 lines beside each L2 line of a clm step: 0.25 adds 8 lines to 32. 0: no replay."""
     last_share: NotNegative | None = None
     """The share at the last clm step, reached linearly; null: it stays as it is."""
+    first_baby: Share = 0.0
+    """How much of what the baby learns from these lines is what the first baby expects of them, by forward KL, in place
+    of their own tokens. 0: the tokens alone."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ class DreamingConfig(Settings):
     """Dreams beside each L2 line of a clm step, as replay.share: 0.25 adds 8 to 32. 0: no dreaming."""
     last_share: NotNegative | None = None
     """The share at the last clm step, reached linearly; null: it stays as it is."""
+    first_baby: Share = 0.0
+    """How much of what the baby learns from dreams is what the first baby expects of them, as replay.first_baby."""
     texts: AtLeastOne = 1000
     """Dreams that the first baby samples after BOS, once, before the first step; they are heard again and again."""
     max_new_tokens: AtLeastOne = 64

@@ -33,6 +33,8 @@ class ReplayStream:
     """Steps of exposure in the run."""
     manifest: list[dict[str, Any]]
     """Per source: hash, lines kept, dropped and why, truncated, tokens."""
+    first_baby: float = 0.0
+    """How much of what is learned from them is what the first baby expects of them."""
 
     def batch(self, nth: int) -> TokenBatch | None:
         """The L1 lines beside the nth L2 batch (from 0); None where there is none."""
@@ -84,4 +86,5 @@ def build_replay(
     corpus = read_corpus(unlimited, seed, replay.sources, None)
     lines = line_stream(unlimited, seed, corpus, tokenizer, "replay", cut=True)
     last = replay.share if replay.last_share is None else replay.last_share
-    return ReplayStream(lines, batch_size, replay.share, last, steps, [asdict(report) for report in corpus.reports])
+    manifest = [asdict(report) for report in corpus.reports]
+    return ReplayStream(lines, batch_size, replay.share, last, steps, manifest, replay.first_baby)
