@@ -310,11 +310,11 @@ def test_checkpoints_that_are_all_damaged_are_named(
 def test_a_run_that_fails_has_status_1_and_says_where_and_why(
     make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = make_recipe("--clm.learning_rate", "1e30")
+    recipe = make_recipe("--clm.learning_rate", "1e17")
     assert main(["train", write(recipe, tmp_path)]) == 1
     said = capsys.readouterr().err
-    failure = f"{recipe.output_dir}/failure.json"
-    assert said == f"bambino: Stopped at step 1: clm: the loss is nan. What explains it is in {failure}.\n"
+    explained = f"What explains it is in {recipe.output_dir}/failure.json. No checkpoint was saved."
+    assert said == f"bambino: Stopped at step 1: clm: the loss is nan. {explained}\n"
 
 
 # ----------------------------------------------------------------------------------------------- running, stopping

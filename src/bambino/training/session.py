@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import RunDirectoryError, TrainingError
+from bambino.errors import ModelError, RunDirectoryError, TrainingError
 from bambino.files import finite, write_folder
 from bambino.measures import Measure
 from bambino.models.participants import Participants, check_parent
@@ -62,7 +62,8 @@ class Session:
         try:
             self._warn()
             self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
-            yield
+            with _blamed_on_the_run():
+                yield
             self._save_checkpoint()
             if self.is_over:
                 self.state.take_best()
@@ -188,6 +189,7 @@ class Session:
         with self.state.costs.time("checkpoint"):
             numbers = {**self.state.numbers(), "log_offsets": self.run.log_offsets()}
             tensors, keep = self.state.tensors(), self.args.save_total_limit
+            self.state.check_is_finite(tensors)
             checkpoint.save(self.run.checkpoints, self.state.step, self.publisher.write, tensors, numbers, keep=keep)
         self._saved_step = self.state.step
 
@@ -195,6 +197,19 @@ class Session:
         """Leave what explains a failure in failure.json and name it in the message."""
         path, step = self.run.path / "failure.json", self.state.step
         phase = self.tools.schedule.at(min(step, self.args.max_steps - 1)).phase
-        content = {"step": step, "phase": phase, "error": str(error), **error.details}
+        read = [ids.tolist() for ids in self.state.learner.last_read]
+        content = {"step": step, "phase": phase, "error": str(error), "input_ids": read, **error.details}
         path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        error.args = (f"Stopped at step {step}: {error}. What explains it is in {path}.",)
+        saved = (
+            "No checkpoint was saved" if self._saved_step is None else f"The last checkpoint is step {self._saved_step}"
+        )
+        error.args = (f"Stopped at step {step}: {error}. What explains it is in {path}. {saved}.",)
+
+
+@contextmanager
+def _blamed_on_the_run() -> Iterator[None]:
+    """A model that gives no numbers was fine when it was opened: the run made it so."""
+    try:
+        yield
+    except ModelError as error:
+        raise TrainingError(str(error), {}) from error
