@@ -180,17 +180,10 @@ def test_evaluations_and_warnings_are_printed_as_they_come() -> None:
     assert plain(rows, logging_steps=100) == "step 3: pairs/it 0.500\nwarning: [red]mind[/red]\n"
 
 
-def test_dead_rewards_are_warned_of_with_the_way_out() -> None:
-    row = step_row(7, 1.0, 1, "ppo", **{"ppo/dead_reward": 1.0, "ppo/tau": 150.0})
-    text = plain([row], logging_steps=100)
-    assert text.startswith("warning: dead reward at step 7: ")
-    assert "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3" in text
-    assert plain([row | {"ppo/dead_reward": 0.0}], logging_steps=100) == ""
-    assert "dead reward at step 7" in live([row])
-    other = step_row(8, 1.0, 1, "reinforce", **{"reinforce/dead_reward": 1.0})
-    assert "dead reward at step 8: the rewards are all alike, so there is nothing to learn." in plain([other])
-    del row["ppo/tau"]  # a reward of one's own
-    assert plain([row], logging_steps=100).endswith("the rewards are all alike, so PPO learns from noise.\n")
+def test_alarms_are_shown_as_they_come() -> None:
+    alarm = {"kind": "alarm", "step": 7, "alarm": "kl", "text": "kl: ppo/kl is 612 (alarms.kl: 500). Lower it."}
+    assert plain([alarm], logging_steps=100) == f"alarm: {alarm['text']}\n"
+    assert f"alarm at step 7: {alarm['text']}" in live([alarm])
 
 
 # ------------------------------------------------------------------------------------------------------- live panel

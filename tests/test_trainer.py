@@ -524,7 +524,8 @@ def defined() -> set[str]:
 
 def written_by(recipe: Recipe) -> set[str]:
     """Keys of metrics.jsonl, names of texts and pairs replaced by <name>."""
-    keys = {key for row in rows_of(recipe) for key in row} - {"kind", "step", "phase"}
+    rows = [row for row in rows_of(recipe) if row["kind"] != "alarm"]
+    keys = {key for row in rows for key in row} - {"kind", "step", "phase"}
     keys = {re.sub(r"^(ppo|reinforce)/feedback/.+$", r"\1/feedback/<kind>", key) for key in keys}
     keys = {re.sub(r"^(eval/(?:bits_per_byte|pairs|tasks))/[^/]+", r"\1/<name>", key) for key in keys}
     keys = {re.sub(r"/(term|field):.+$", r"/\1:<\1>", key) for key in keys}

@@ -35,7 +35,7 @@ def was_stopped(status: int) -> bool:
     return (-status if status < 0 else status - 128) in SIGNALS
 
 
-def raise_stopped(number: int) -> None:
+def stop_at_once(number: int) -> None:
     """Stop at once.
 
     Raises:

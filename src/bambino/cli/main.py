@@ -26,7 +26,7 @@ from bambino.cli.console import DONE, FAILED, Parser, complain
 from bambino.cli.unread import output_may_be_unread
 from bambino.errors import BambinoError, TrainingError
 from bambino.recipe.names import nearest
-from bambino.stopping import on_stop, raise_stopped, status_of
+from bambino.stopping import on_stop, status_of, stop_at_once
 
 COMMANDS = [
     demo.DEMO,
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit status: 0 done, 1 the run failed, 2 something given was wrong, 128 + a signal's number where that
         interrupted or stopped it.
     """
-    with output_may_be_unread(), on_stop(raise_stopped):
+    with output_may_be_unread(), on_stop(stop_at_once):
         return _main(sys.argv[1:] if argv is None else argv)
 
 

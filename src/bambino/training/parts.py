@@ -169,6 +169,14 @@ def heard_and_answered(tools: Tools) -> dict[str, Any]:
     }
 
 
+def unknown_share(tools: Tools) -> float:
+    """Share of the text's tokens that stand for what the baby's tokenizer cannot spell; 0 where it spells all."""
+    tokenizer = tools.tokenizer
+    if tokenizer.unk_token_id in (None, tokenizer.bos_token_id, tokenizer.eos_token_id):
+        return 0.0
+    return float((tools.streams.lines.rows.ids == tokenizer.unk_token_id).mean())
+
+
 def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: Speaker | None) -> list[Kind]:
     """The feedback itself. Functions passed in are for the phases that learn from rewards, and replace what the recipe
     names.

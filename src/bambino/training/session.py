@@ -5,7 +5,7 @@ failure. Whatever happens, the run directory is left whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from bambino.runs import checkpoint
 from bambino.runs.directory import FORMAT, RunDirectory, holds_run
 from bambino.runs.log import Row
 from bambino.runs.provenance import check_same_run, environment, note_environment
+from bambino.runs.record import read_run
 from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
-from bambino.training.parts import heard_and_answered
+from bambino.training.alarms import Alarm, Alarms, of_text
+from bambino.training.parts import heard_and_answered, unknown_share
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 
@@ -41,9 +43,11 @@ class Session:
     ) -> None:
         self.args, self.tools, self.log = tools.recipe, tools, tools.log
         self.state, self.publisher, self.participants, self.measures = state, publisher, participants, measures
-        self.device = str(tools.learner.accelerator.device)
+        self.device, self.alarms = str(tools.learner.accelerator.device), Alarms(tools.recipe.alarms)
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
+        self._stops: Alarm | None = None
+        """An alarm that stops the run after this step."""
 
     @contextmanager
     def hold(self, resume: bool | str | Path) -> Iterator[None]:
@@ -79,12 +83,13 @@ class Session:
         """A step is done: count it, log it, evaluate and save when due."""
         row |= self.state.end_step()
         self.state.step = at.step + 1
-        self.log.step(self.state.step, at.phase, row | self.state.costs.row())
+        self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row())))
         every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
         if every is not None and (self.state.step % every == 0 or is_last):
             self._evaluate()
         if self.state.step % self.args.save_steps == 0 and not is_last:
             self._save_checkpoint()
+        self._stop_if_alarmed()
 
     @property
     def is_over(self) -> bool:
@@ -141,8 +146,10 @@ class Session:
             self._keep(self.tools.dreaming.dreams)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
+        self._alarm(of_text(self.args.alarms, unknown_share(self.tools)))
         if self.args.evaluation.eval_steps is not None:
             self._evaluate()
+        self._stop_if_alarmed()
 
     def _keep(self, dreams: Dreams) -> None:
         """Store the first baby's own texts, and count what they cost."""
@@ -166,14 +173,32 @@ class Session:
             )
         for log in self.run.truncate_logs(found.state["log_offsets"]):
             self.log.warn(f"{log} has lost rows that it had at step {self.state.step}. The run goes on without them.")
+        self.alarms = Alarms(self.args.alarms)
+        for row in read_run(self.run.path).rows:
+            self.alarms.take(row)
 
     def _evaluate(self) -> None:
         with self.state.costs.time("evaluation"):
             metrics, said = self.measured()
         self.state.last_evaluation, self.state.evaluated_at = metrics, self.state.step
-        self.log.evaluation(self.state.step, metrics | self._compared(metrics))
+        row = self.log.evaluation(self.state.step, metrics | self._compared(metrics))
         if said:
             self.log.utterances("evaluation", self.state.step, said)
+        self._alarm(self.alarms.take(row))
+
+    def _alarm(self, alarms: Iterable[Alarm]) -> None:
+        """Tell alarms, and keep one that is to stop the run."""
+        for alarm in alarms:
+            self.log.metrics(alarm.row(self.state.step))
+            if alarm.name in self.args.alarms.stop:
+                self._stops = alarm
+
+    def _stop_if_alarmed(self) -> None:
+        """Save a checkpoint and stop; a run that goes on from it does so, for the alarm has been told."""
+        if self._stops is not None:
+            alarm, self._stops = self._stops, None
+            self._save_checkpoint()
+            raise TrainingError(f"alarm {str(alarm).rstrip('.')}", alarm.row(self.state.step))
 
     def _compared(self, metrics: dict[str, float]) -> dict[str, float]:
         """Take an evaluation into account where the best counts; which one is the best so far, for its row."""
