@@ -98,10 +98,8 @@ def _evaluate(evaluation: Evaluation, age: int | None, folder: Path, console: Co
         raise
     except BaseException:
         if unfinished.exists():
-            kept = (
-                f"What was measured until then: {unfinished / 'results.json'}. The same command goes on with --resume."
-            )
-            console.print(kept, highlight=False, soft_wrap=True)
+            kept = f"What was measured until then: {unfinished / 'results.json'}"
+            console.print(f"{kept}\nThe same command with --resume goes on from it.", highlight=False, soft_wrap=True)
         raise
     _save_spoken(evaluated.spoken, folder)
     evaluated.results.save(folder)

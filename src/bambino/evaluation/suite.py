@@ -121,32 +121,29 @@ class Evaluation:
         spoken: list[Spoken] = []
         tasks: dict[str, TaskResult] = {}
         settings, fingerprint = dataclasses.asdict(self.plan), self._fingerprint(baby)
-        if unfinished is not None and unfinished.fingerprint != fingerprint:
-            way_out = "Leave --resume out to measure all anew, or give another output_dir."
-            raise PlanError(f"--resume: what was measured is of another model, other options or other data. {way_out}")
-        known = next(
-            (one for one in (unfinished, finished) if one is not None and one.fingerprint == fingerprint), None
-        )
+        known = _of(fingerprint, unfinished, finished)
         before = {} if known is None else known.tasks
         left_out = self.left_out | ({} if known is None else known.left_out)
         results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)), fingerprint)
         for result in self._results(baby, tasks, left_out, spoken, before, of_run=age is None):
-            if result is before.get(result.task):
-                tasks[result.task] = result
-                on_result(result, results)
-                continue
-            if result.task in self.untrained:
-                try:
-                    result = with_baseline(result, self.untrained[result.task])
-                except ResultsError as error:
-                    left_out[f"{result.task}, gain"] = str(error)
-            references = [r.tasks[result.task] for r in self.references if result.task in r.tasks]
-            (result,) = with_verdicts([result], references)
+            if result is not before.get(result.task):
+                result = self._compared(result, left_out)
             tasks[result.task] = result
             on_result(result, results)
         if (mean := averaged(list(tasks.values()))) is not None:
             tasks[mean.task] = mean
         return Evaluated(results, spoken[0] if spoken else None)
+
+    def _compared(self, result: TaskResult, left_out: dict[str, str]) -> TaskResult:
+        """With the gain over the untrained baby, and the verdict that the references allow."""
+        if result.task in self.untrained:
+            try:
+                result = with_baseline(result, self.untrained[result.task])
+            except ResultsError as error:
+                left_out[f"{result.task}, gain"] = str(error)
+        references = [r.tasks[result.task] for r in self.references if result.task in r.tasks]
+        (result,) = with_verdicts([result], references)
+        return result
 
     def _results(
         self,
@@ -267,6 +264,20 @@ def _opened(model: str, role: Literal["baby", "parent"]) -> Speaker:
     except ModelError as error:  # which speaks of recipes
         named = {"baby": "model", "parent": "parent"}[role]
         raise ModelError(str(error).replace(f"{role}.model", named)) from None
+
+
+def _of(fingerprint: str, unfinished: Results | None, finished: Results | None) -> Results | None:
+    """What may be gone on from.
+
+    Raises:
+        PlanError: what is unfinished has another fingerprint.
+    """
+    if unfinished is not None and unfinished.fingerprint != fingerprint:
+        way_out = "Leave --resume out to measure all anew, or give another output_dir."
+        raise PlanError(f"--resume: what was measured is of another model, other options or other data. {way_out}")
+    if unfinished is None and finished is not None and finished.fingerprint == fingerprint:
+        return finished
+    return unfinished
 
 
 # ------------------------------------------------------------------------------------------------------------- tests
