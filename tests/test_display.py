@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bambino import Recipe
 from bambino.cli.display import LiveDisplay, PlainDisplay, Progress, display_for, duration, one_line
+from bambino.stopping import Stopped
 
 SAID: dict[str, Any] = {"step": 2, "kind": "ppo", "prompt": "il gatto", "utterance": " vede\nil mare"}
 SAID |= {"reward": 2.345, "parent_perplexity": 1234.5}
@@ -179,17 +180,10 @@ def test_evaluations_and_warnings_are_printed_as_they_come() -> None:
     assert plain(rows, logging_steps=100) == "step 3: pairs/it 0.500\nwarning: [red]mind[/red]\n"
 
 
-def test_dead_rewards_are_warned_of_with_the_way_out() -> None:
-    row = step_row(7, 1.0, 1, "ppo", **{"ppo/dead_reward": 1.0, "ppo/tau": 150.0})
-    text = plain([row], logging_steps=100)
-    assert text.startswith("warning: dead reward at step 7: ")
-    assert "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3" in text
-    assert plain([row | {"ppo/dead_reward": 0.0}], logging_steps=100) == ""
-    assert "dead reward at step 7" in live([row])
-    other = step_row(8, 1.0, 1, "reinforce", **{"reinforce/dead_reward": 1.0})
-    assert "dead reward at step 8: the rewards are all alike, so there is nothing to learn." in plain([other])
-    del row["ppo/tau"]  # a reward of one's own
-    assert plain([row], logging_steps=100).endswith("the rewards are all alike, so PPO learns from noise.\n")
+def test_alarms_are_shown_as_they_come() -> None:
+    alarm = {"kind": "alarm", "step": 7, "alarm": "kl", "text": "kl: ppo/kl is 612 (alarms.kl: 500). Lower it."}
+    assert plain([alarm], logging_steps=100) == f"alarm: {alarm['text']}\n"
+    assert f"alarm at step 7: {alarm['text']}" in live([alarm])
 
 
 # ------------------------------------------------------------------------------------------------------- live panel
@@ -224,6 +218,14 @@ def test_the_panel_stays_on_the_terminal_as_it_was_at_the_end() -> None:
     with LiveDisplay(Recipe(max_steps=3), Console(file=file, force_terminal=True, width=80)) as display:
         display(step_row(3, 1.0, 1))
     assert "step 3 of 3  clm" in file.getvalue()
+
+
+def test_the_cursor_comes_back_when_a_run_is_stopped_at_once() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with pytest.raises(Stopped), LiveDisplay(Recipe(), console):
+        raise Stopped(15)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
 def test_a_terminal_gets_the_panel_and_a_file_gets_lines() -> None:

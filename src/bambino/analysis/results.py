@@ -62,6 +62,8 @@ class Results:
     """What was asked for."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, device."""
+    fingerprint: str = ""
+    """The sha256 of the model, of what was asked for, and of the data: results that share it may be put together."""
 
     def save(self, folder: Path) -> Path:
         """Write results.json and items.json, each whole or not at all; returns the path of the first."""

@@ -103,8 +103,8 @@ class PlainDisplay:
 
     def __call__(self, row: dict[str, Any]) -> None:
         self.progress.take(row)
-        if row["kind"] == "warning":
-            self._print(f"warning: {row['text']}")
+        if row["kind"] in ("warning", "alarm"):
+            self._print(f"{row['kind']}: {row['text']}")
         elif row["kind"] == "evaluation":
             self._print(f"step {self.progress.step}: " + "  ".join(f"{k} {v}" for k, v in self.progress.evaluation()))
         elif row["kind"] == "step" and (row["step"] % self.every == 0 or row["step"] == self.progress.max_steps):
@@ -113,8 +113,6 @@ class PlainDisplay:
             if self.progress.said is not None:
                 self._print(f"    {one_line(self.progress.said)}")
                 self.progress.said = None
-        if warning := dead_reward(row):
-            self._print(f"warning: {warning}")
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -139,8 +137,8 @@ class LiveDisplay:
         self.progress.take(row)
         if row["kind"] == "warning":
             self.last_warning = row["text"]
-        if warning := dead_reward(row):
-            self.last_warning = warning
+        elif row["kind"] == "alarm":
+            self.last_warning = f"alarm at step {row['step']}: {row['text']}"
 
     def _panel(self) -> Panel:
         progress = self.progress
@@ -155,17 +153,6 @@ class LiveDisplay:
             parts.append(Text(self.last_warning, style="yellow"))
         title = f"step {progress.step} of {progress.max_steps}  {progress.phase}"
         return Panel(Group(*parts), title=title, title_align="left")
-
-
-def dead_reward(row: dict[str, Any]) -> str:
-    """What a step with a dead reward means, and the way out where the reward has a tau; nothing where it is alive."""
-    meaning = {"ppo": "so PPO learns from noise", "reinforce": "so there is nothing to learn"}
-    phase = next((phase for phase in meaning if row.get(f"{phase}/dead_reward")), None)
-    if phase is None:
-        return ""
-    calibrated = "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3"
-    way_out = f" Calibrate tau ({calibrated})." if f"{phase}/tau" in row else ""
-    return f"dead reward at step {row['step']}: the rewards are all alike, {meaning[phase]}.{way_out}"
 
 
 def display_for(recipe: Recipe, console: Console) -> PlainDisplay | LiveDisplay:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser
 from importlib.metadata import version
@@ -23,9 +22,11 @@ from bambino.cli import (
     train,
     write,
 )
-from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
+from bambino.cli.console import DONE, FAILED, Parser, complain
+from bambino.cli.unread import output_may_be_unread
 from bambino.errors import BambinoError, StorageError, TrainingError
 from bambino.recipe.names import nearest
+from bambino.stopping import on_stop, status_of, stop_at_once
 
 COMMANDS = [
     demo.DEMO,
@@ -56,22 +57,19 @@ exit status:
   0    done
   1    the run failed (failure.json in its directory says why), or bambino has a bug
   2    something that was given is wrong; the message says what, and the way out
-  130  interrupted, or a run that was stopped before its last step: go on with bambino train --resume"""
+  130  interrupted (Ctrl-C), or a run that was stopped before its last step: go on with bambino train --resume
+  143, 129, 138  the same by SIGTERM, SIGHUP (a terminal that was closed), SIGUSR1 (SLURM): 128 + the signal's number"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit status: 0 done, 1 the run failed, 2 something given was wrong, 130 interrupted or stopped.
+        The exit status: 0 done, 1 the run failed, 2 something given was wrong, 128 + a signal's number where that
+        interrupted or stopped it.
     """
-    try:
-        status = _main(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-    except BrokenPipeError:  # who read our lines has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    return status
+    with output_may_be_unread(), on_stop(stop_at_once):
+        return _main(sys.argv[1:] if argv is None else argv)
 
 
 def _main(words: list[str]) -> int:
@@ -91,9 +89,9 @@ def _main(words: list[str]) -> int:
         return FAILED
     except BambinoError as error:
         return complain(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("Interrupted.", file=sys.stderr)
-        return STOPPED
+        return status_of(interrupt)
 
 
 def _without_command(words: list[str]) -> int:
