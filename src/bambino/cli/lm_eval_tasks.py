@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from bambino.cli.console import DONE, Command, Parser
+from bambino.cli.console import DONE, Command, Parser, claim, say
 
 EXAMPLES = """example:
   bambino lm-eval-tasks --data tests --output_dir lm-eval-tasks
@@ -25,10 +25,10 @@ def _read(words: list[str]) -> Namespace:
 def _run(given: Namespace) -> int:
     from bambino.evaluation.export import export
 
-    names = export(given.data, given.output_dir)
-    print(f"Wrote {len(names)} tasks. Run them:\n")
-    print("    lm_eval run --model hf --model_args pretrained=MODEL,add_bos_token=True \\")
-    print(f"        --include_path {given.output_dir} --tasks {names[0]}")
+    names = export(given.data, claim(given.output_dir, "--output_dir"))
+    say(f"Wrote {len(names)} tasks. Run them:\n")
+    say("    lm_eval run --model hf --model_args pretrained=MODEL,add_bos_token=True \\")
+    say(f"        --include_path {given.output_dir} --tasks {names[0]}")
     return DONE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 from argparse import ArgumentParser
 from importlib.metadata import version
@@ -23,8 +23,8 @@ from bambino.cli import (
     train,
     write,
 )
-from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
-from bambino.errors import BambinoError, TrainingError
+from bambino.cli.console import DEBUG, DONE, FAILED, Parser, complain
+from bambino.cli.failures import settle_stdout, told
 from bambino.recipe.names import nearest
 
 COMMANDS = [
@@ -54,7 +54,7 @@ EXAMPLES = """examples:
 
 exit status:
   0    done
-  1    the run failed (failure.json in its directory says why), or bambino has a bug
+  1    the run failed (failure.json in its directory says why), or bambino has a bug; --debug shows the traceback
   2    something that was given is wrong; the message says what, and the way out
   130  interrupted, or a run that was stopped before its last step: go on with bambino train --resume"""
 
@@ -65,12 +65,20 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 the run failed, 2 something given was wrong, 130 interrupted or stopped.
     """
+    given = sys.argv[1:] if argv is None else argv
+    words = [word for word in given if word != DEBUG]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding has no word for
     try:
-        status = _main(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        status = _main(words)
+        if sys.stdout is not None:  # closed before we began
+            sys.stdout.flush()
     except BrokenPipeError:  # who read our lines has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        settle_stdout()
         return FAILED
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it is, its user gets one message
+        settle_stdout()
+        return told(error, debug=len(words) < len(given))
     return status
 
 
@@ -86,14 +94,6 @@ def _main(words: list[str]) -> int:
         return command.run(command.read(words[1:]))
     except SystemExit as stop:  # --help
         return int(stop.code or DONE)
-    except TrainingError as error:
-        complain(str(error))
-        return FAILED
-    except BambinoError as error:
-        return complain(str(error))
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return STOPPED
 
 
 def _without_command(words: list[str]) -> int:

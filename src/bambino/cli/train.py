@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from argparse import Namespace
 from pathlib import Path
 from types import FrameType
@@ -11,7 +10,7 @@ from typing import Any
 
 import bambino
 from bambino.cli.code import Code, code_path, load_code
-from bambino.cli.console import DONE, STOPPED, Command, Parser, quieten_libraries
+from bambino.cli.console import DONE, STOPPED, Command, Parser, note, quieten_libraries, say
 from bambino.cli.settings import HOW_TO_WRITE, add_recipe, parse
 from bambino.errors import RecipeError, UsageError
 from bambino.feedback.settings import KINDS
@@ -110,25 +109,24 @@ def _check_rewards(recipe: Recipe, manifest: dict[str, Any], run: str) -> None:
 
 
 def _run(command: str, given: Namespace) -> int:
-    from rich.console import Console
-
     from bambino.cli.display import display_for
+    from bambino.report.screen import Screen
 
     code = load_code(given.code)
     recipe = _recipe_of(command, given, code)
     try:
-        trainer, display = _trainer_of(command, recipe, code, display_for(recipe, Console()))
+        trainer, display = _trainer_of(command, recipe, code, display_for(recipe, Screen()))
         _stop_on_signals(trainer)
         with display:
             trainer.train(resume_from_checkpoint=given.resume is not None)
     except KeyboardInterrupt:
-        print("Interrupted before the run began.", file=sys.stderr)
+        note("Interrupted before the run began.")
         return STOPPED
     if not trainer.is_over:
         own = f" --code {given.code}" if given.code else ""
-        print(f"Stopped after step {trainer.step}. Go on with: bambino {command} --resume {recipe.output_dir}{own}")
+        say(f"Stopped after step {trainer.step}. Go on with: bambino {command} --resume {recipe.output_dir}{own}")
         return STOPPED
-    print(f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
+    say(f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
     return DONE
 
 
@@ -142,7 +140,7 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple
     quieten_libraries()
     for name in (recipe.baby.model, recipe.parent.model):
         if name is not None and is_on_hub(name):
-            print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
+            note(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.")
     if command == "pretrain":
         trainer = newborn_trainer(recipe, on_row=display)
     else:
@@ -159,7 +157,7 @@ def _stop_on_signals(trainer: Any) -> None:
         if trainer.stop_requested:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        print("bambino: finishing this step, then saving. Again to stop at once.", file=sys.stderr)
+        note("bambino: finishing this step, then saving. Again to stop at once.")
         trainer.stop_requested = True
 
     signal.signal(signal.SIGINT, stop)
