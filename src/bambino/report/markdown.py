@@ -31,7 +31,9 @@ def rows(found: dict[str, Results]) -> list[str]:
         cells = [by_model[name].get(score) for name in found]
         chance = next((cell.chance for cell in cells if cell is not None and cell.chance is not None), None)
         written = [one_cell(cell) for cell in cells]
-        table.append(f"| {in_markdown(score)} | {'' if chance is None else f'{chance:.2f}'} | " + " | ".join(written) + " |")
+        table.append(
+            f"| {in_markdown(score)} | {'' if chance is None else f'{chance:.2f}'} | " + " | ".join(written) + " |"
+        )
     return table
 
 
