@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bambino.printable import printable
 from bambino.recipe.settings import Recipe
 from bambino.report.screen import Screen
 from bambino.runs.names import is_headline
@@ -152,9 +153,9 @@ class LiveDisplay:
         if progress.evaluation():
             parts += [Text("last evaluation", style="dim"), _line(progress.evaluation())]
         if progress.said is not None:
-            parts.append(Text(one_line(progress.said), style="italic"))
+            parts.append(Text(printable(one_line(progress.said)), style="italic"))
         if self.last_warning:
-            parts.append(Text(self.last_warning, style="yellow"))
+            parts.append(Text(printable(self.last_warning), style="yellow"))
         title = f"step {progress.step} of {progress.max_steps}  {progress.phase}"
         return Panel(Group(*parts), title=Text(title), title_align="left")
 
