@@ -3,6 +3,8 @@
 #   make test     checks and tests
 #   make check    formatting, lint, types, documents
 #   make docs     the site, in site/: built strictly, offline
+#   make fuzz     10 000 damaged inputs for everything that is read, counted (an hour)
+#   make audit-dependencies   known vulnerabilities of what is installed (asks the network)
 #   make bench    seconds per step and peak memory with paper-size models (about ten minutes)
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test check docs bench install clean
+.PHONY: demo test check docs fuzz audit-dependencies bench install clean
 
 demo: install
 	$(BIN)/bambino demo
@@ -25,6 +27,15 @@ check: install docs
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+CASES ?= 10000
+
+fuzz: install
+	PYTHONPATH=tests HF_HUB_OFFLINE=1 $(BIN)/python -m fuzz --cases $(CASES)
+
+audit-dependencies: install
+	$(BIN)/pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
+	$(BIN)/pip-audit --local --skip-editable
 
 bench: install
 	$(BIN)/python benchmarks/paper_size.py

@@ -88,9 +88,7 @@ conditions: {{one: {{}}}}
 seeds: {{test: [1]}}
 """
     )
-    assert "cannot be written to" in said(
-        ["experiment", str(path), "--out", blocked(tmp_path)], 2, capsys
-    )
+    assert "cannot be written to" in said(["experiment", str(path), "--out", blocked(tmp_path)], 2, capsys)
 
 
 def test_a_result_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -13,23 +13,21 @@ from hypothesis import HealthCheck, given, settings
 
 from bambino.errors import TextError
 
-IN_SUITE = settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+IN_SUITE = settings(
+    max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_reader_gives_a_result_or_a_message_and_writes_nothing(
-    name: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_reader_gives_a_result_or_a_message_and_writes_nothing(name: str, tmp_path: Path) -> None:
     reader = READERS[name]
 
     @IN_SUITE
     @given(reader.files)
     def law(files: Files) -> None:
-        folder = tmp_path_factory.mktemp("case")
-        reader.lay_out(files, folder)
-        with warnings.catch_warnings():
+        with reader.laid_out(files, tmp_path), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries, about what they read
-            keeps_the_law(lambda: reader.read(folder), folder)
+            keeps_the_law(lambda: reader.read(tmp_path), tmp_path)
 
     law()
 
@@ -62,4 +60,4 @@ def test_the_law_finds_what_breaks_it(fault: str, tmp_path: Path, monkeypatch: p
 
 def test_the_law_lets_a_result_and_a_refusal_pass(tmp_path: Path) -> None:
     assert keeps_the_law(lambda: 1, tmp_path) == "read"
-    assert keeps_the_law(lambda: (_ for _ in ()).throw(TextError("no")), tmp_path) == "read"
+    assert keeps_the_law(lambda: (_ for _ in ()).throw(TextError("no")), tmp_path) == "refused"

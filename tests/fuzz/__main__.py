@@ -30,17 +30,18 @@ def campaign(reader: Reader, cases: int) -> tuple[Counter[str], dict[str, Files]
     )  # fmt: skip
     @given(reader.files)
     def try_out(files: Files) -> None:
-        with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-            reader.lay_out(files, Path(name))
+        with reader.laid_out(files, folder):
             try:
-                counts[keeps_the_law(lambda: reader.read(Path(name)), Path(name))] += 1
+                counts[keeps_the_law(lambda: reader.read(folder), folder)] += 1
             except LawBrokenError as error:
-                fault = str(error).replace(name, "").partition(":")[0]
+                fault = str(error).replace(str(folder), "").partition(":")[0]
                 counts["broken"] += 1
                 if fault not in faults or _size(files) < _size(faults[fault]):
                     faults[fault] = files
 
-    try_out()
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        folder = Path(name)
+        try_out()
     return counts, faults
 
 

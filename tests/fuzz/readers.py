@@ -6,7 +6,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,13 +54,23 @@ class Reader:
     beside: Callable[[], Path | None] = lambda: None
     """A folder whose files lie there too, where the case has none of that name."""
 
-    def lay_out(self, files: Files, folder: Path) -> None:
-        """Write a case's files, and what lies beside them."""
-        if (beside := self.beside()) is not None:
+    @contextmanager
+    def laid_out(self, files: Files, folder: Path) -> Iterator[None]:
+        """Inside, a case's files lie in the folder, and what lies beside them; after, only the latter."""
+        beside = self.beside()
+        if beside is not None and not any(folder.iterdir()):
             shutil.copytree(beside, folder, dirs_exist_ok=True)
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+        try:
+            yield
+        finally:
+            for name in files:
+                if beside is not None and (beside / name).exists():
+                    (folder / name).write_bytes((beside / name).read_bytes())
+                else:
+                    (folder / name).unlink()
 
 
 # -------------------------------------------------------------------------------------------------------------- recipes
@@ -172,7 +183,7 @@ def _task_files(draw: st.DrawFn) -> Files:
     """A damaged definition with good items, or the other way round."""
     if draw(st.booleans()):
         return {"task.yaml": draw(yaml_file(_task())), "cola.jsonl": b"\n".join(json.dumps(i).encode() for i in ITEMS)}
-    return {"task.yaml": yaml.safe_dump(_task()).encode(), "cola.jsonl": draw(json_lines(ITEMS))}
+    return {"task.yaml": json.dumps(_task()).encode(), "cola.jsonl": draw(json_lines(ITEMS))}
 
 
 def _read_task(folder: Path) -> None:
@@ -235,6 +246,11 @@ def _read_model(folder: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------------- runs
 
 
+def _save_model(part: Path) -> None:
+    part.mkdir()
+    (part / "config.json").write_text("{}")
+
+
 @cache
 def checkpoint_folder() -> Path:
     """Two checkpoints of a small run."""
@@ -242,8 +258,7 @@ def checkpoint_folder() -> Path:
     for step in (1, 2):
         tensors = {"value_head": {"weight": torch.full((2, 2), float(step))}}
         state = {"step": step, "kl_coef": 0.2, "log_offsets": {"metrics": 10}}
-        save_config = lambda part: shutil.copytree(model_folder(), part, ignore=shutil.ignore_patterns("*.safetensors"))  # noqa: E731
-        checkpoint.save(folder / "checkpoints", step, save_config, tensors, state, keep=2)
+        checkpoint.save(folder / "checkpoints", step, _save_model, tensors, state, keep=2)
     return folder
 
 
