@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fuzz.__main__ import campaign
 from fuzz.laws import LawBrokenError, keeps_the_law
 from fuzz.readers import READERS, Files
 from hypothesis import HealthCheck, given, settings
 
 from bambino.errors import TextError
+from bambino.recipe import checks
+from bambino.runs import checkpoint
+from bambino.text import json_lines, lines
 
 IN_SUITE = settings(
     max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
@@ -30,6 +37,56 @@ def test_a_reader_gives_a_result_or_a_message_and_writes_nothing(name: str, tmp_
             keeps_the_law(lambda: reader.read(tmp_path), tmp_path)
 
     law()
+
+
+# ---------------------------------------------------------------------------------------- planted faults are found
+
+
+class _Anything:
+    """Equal to everything: a check that has gone."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _any_json(path: Path, way_out: str = "") -> Iterator[tuple[str, Any]]:
+    for where, line in json_lines.lines_of(path):
+        with suppress(ValueError, RecursionError):
+            yield where, json.loads(line)
+
+
+def _without_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_config = checks.ConfigDict
+    monkeypatch.setattr(checks, "ConfigDict", lambda **words: given_config(**{**words, "allow_inf_nan": True}))
+    checks._checker.cache_clear()
+
+
+FAULTS: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
+    "numbers that are not finite are taken": ("recipe", _without_finite),
+    "NUL and half characters are taken": (
+        "texts of tests",
+        lambda m: m.setattr(json_lines, "is_broken", lambda text: False),
+    ),
+    "every line is kept": ("text", lambda m: m.setattr(lines, "_keep", lambda *_: True)),
+    "lines need not be objects": ("texts of tests", lambda m: m.setattr(json_lines, "objects_of", _any_json)),
+    "no digest is compared": ("checkpoints", lambda m: m.setattr(checkpoint, "sha256", lambda path: _Anything())),
+}
+"""What is taken out -> the reader that must be seen to break, and how it is taken out."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_check_that_is_taken_out_is_missed(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, plant = FAULTS[fault]
+    reader = READERS[name]
+    reader.beside()  # made while all is well
+    plant(monkeypatch)
+    counts, faults = campaign(reader, 400)
+    monkeypatch.undo()
+    checks._checker.cache_clear()
+    assert counts["broken"] == sum(counts.values()) - counts["read"] - counts["refused"] > 0
+    assert faults
 
 
 # ------------------------------------------------------------------------------------------------ the law finds a fault

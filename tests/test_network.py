@@ -34,7 +34,9 @@ def test_a_run_and_an_evaluation_on_local_paths_ask_nothing_of_the_network(
     recipe = make_recipe("--max_steps", "3")
     (tmp_path / "r.yaml").write_text(dump_recipe(recipe))
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "it.jsonl").write_text('{"sentence_good": "il gatto dorme", "sentence_bad": "gatto il dorme"}\n')
+    (tmp_path / "data" / "it.jsonl").write_text(
+        '{"sentence_good": "il gatto dorme", "sentence_bad": "gatto il dorme"}\n'
+    )
     places = {"RECIPE": "r.yaml", "RUN": str(Path(recipe.output_dir) / "model"), "DATA": "data", "OUT": "results"}
     script = WITHOUT_NETWORK
     for name, place in places.items():

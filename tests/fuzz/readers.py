@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -97,8 +99,18 @@ def _some_sections() -> st.SearchStrategy[dict[str, Any]]:
     return keys.map(lambda chosen: {key: _recipe()[key] for key in chosen})
 
 
-def _read_recipe(path: Path) -> Recipe:
-    return load_recipe(path, kinds=KINDS, phases=PHASES)
+def _read_recipe(path: Path | None, words: list[str] | None = None) -> None:
+    recipe = load_recipe(path, words, kinds=KINDS, phases=PHASES)
+    assert all(math.isfinite(number) for number in _numbers(recipe.to_dict()))
+
+
+def _numbers(tree: Any) -> Iterator[float]:
+    """Every number in a tree of lists and mappings."""
+    for item in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(item, dict | list):
+            yield from _numbers(item)
+        elif isinstance(item, float):
+            yield item
 
 
 def _words(draw: st.DrawFn) -> bytes:
@@ -111,8 +123,8 @@ def _words(draw: st.DrawFn) -> bytes:
     return json.dumps([word for name, value in found for word in (f"--{name}", value)]).encode()
 
 
-def _read_words(folder: Path) -> Recipe:
-    return load_recipe(None, json.loads((folder / "words").read_text()), kinds=KINDS, phases=PHASES)
+def _read_words(folder: Path) -> None:
+    _read_recipe(None, json.loads((folder / "words").read_text()))
 
 
 # ---------------------------------------------------------------------------------------------------------------- texts
@@ -130,6 +142,16 @@ def _read_texts(folder: Path) -> None:
     corpus = load_corpus([str(folder / "text")], min_chars=1, heldout_every=5)
     for report in corpus.reports:
         assert len(corpus.lines) + sum(report.dropped.values()) == report.lines
+    assert all(map(_is_text, corpus.lines))
+
+
+def _read_texts_of_tests(folder: Path) -> None:
+    assert all(map(_is_text, texts_of(folder / "t.jsonl")))
+
+
+def _is_text(text: str) -> bool:
+    """Something that a model may be trained on or measured by."""
+    return bool(text.strip()) and "\0" not in text and not re.search("[\ud800-\udfff]", text)
 
 
 # ---------------------------------------------------------------------------------------------------------------- tests
@@ -150,13 +172,17 @@ def _pair_files(draw: st.DrawFn) -> Files:
         "rows.tsv": draw(damaged("\n".join(rows).encode())),
         "terms.jsonl": draw(json_lines(TERMS)),
     }
-    name = draw(st.sampled_from(list(found)))
+    name = draw(st.sampled_from([*found, "pairs.jsonl", "pairs.jsonl"]))
     return {name: found[name]}
 
 
 def _read_pairs(folder: Path) -> None:
     (path,) = folder.iterdir()
-    _all(lambda: load_terms(path) if path.stem == "terms" else load_pair_set(path), lambda: discover(folder, {}))
+    _all(lambda: load_terms(path) if path.stem == "terms" else _read_pair_set(path), lambda: discover(folder, {}))
+
+
+def _read_pair_set(path: Path) -> None:
+    assert all(_is_text(pair.good) and _is_text(pair.bad) for pair in load_pair_set(path).pairs)
 
 
 def _all(*reads: Callable[[], object]) -> None:
@@ -282,7 +308,12 @@ def _checkpoint_files(draw: st.DrawFn) -> Files:
 
 
 def _read_checkpoints(folder: Path) -> None:
-    checkpoint.load_latest(folder / "checkpoints", lambda warning: None)
+    found = checkpoint.load_latest(folder / "checkpoints", lambda warning: None)
+    assert found is not None
+    written = checkpoint_folder() / "checkpoints" / found.path.name
+    if (found.path / "manifest.json").read_bytes() == (written / "manifest.json").read_bytes():
+        assert found.state == json.loads((written / "state.json").read_text())
+        assert torch.equal(found.tensors["value_head"]["weight"], torch.full((2, 2), float(found.state["step"])))
 
 
 ROWS = [
@@ -368,7 +399,7 @@ READERS = {
     "task": Reader(_files(_task_files), _read_task),
     "texts of tests": Reader(
         json_lines([{"text": line} for line in LINES[:3]]).map(lambda c: {"t.jsonl": c}),
-        lambda folder: texts_of(folder / "t.jsonl"),
+        _read_texts_of_tests,
     ),
     "recasts": Reader(
         json_lines([{"prompt": "il", "recast": "gatto"}]).map(lambda c: {"r.jsonl": c}),

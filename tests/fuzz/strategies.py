@@ -51,7 +51,7 @@ ODD = st.one_of(
 def edited(draw: st.DrawFn, tree: Any, most: int = 3) -> Any:
     """A tree of lists and mappings with some of its parts exchanged, left out, doubled or called otherwise."""
     tree = copy.deepcopy(tree)
-    for _ in range(draw(st.integers(1, most))):
+    for _ in range(draw(st.sampled_from([1, 1, 1, 2, most]))):
         _edit(draw, tree)
     return tree
 
@@ -63,11 +63,11 @@ def _edit(draw: st.DrawFn, tree: Any) -> None:
         if isinstance(tree[key], dict | list) and tree[key] and draw(st.integers(0, 3)):
             tree = tree[key]
             continue
-        what = draw(st.sampled_from(["exchange", "exchange", "remove", "add", "double"]))
+        what = draw(st.sampled_from([*["exchange"] * 5, "remove", "add", "double"]))
         if what == "remove":
             del tree[key]
         elif what == "exchange":
-            tree[key] = copy.deepcopy(draw(ODD))
+            tree[key] = copy.deepcopy(draw(_like(tree[key]) if draw(st.booleans()) else ODD))
         elif isinstance(tree, dict):
             tree[draw(st.one_of(st.text(max_size=6), st.sampled_from(list(tree))))] = (
                 tree[key] if what == "double" else copy.deepcopy(draw(ODD))
@@ -75,6 +75,14 @@ def _edit(draw: st.DrawFn, tree: Any) -> None:
         else:
             tree.append(tree[key] if what == "double" else copy.deepcopy(draw(ODD)))
         return
+
+
+def _like(value: Any) -> st.SearchStrategy[Any]:
+    """Odd values of the kind that stands there."""
+    if isinstance(value, str):
+        return st.sampled_from(ODD_TEXTS)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return st.sampled_from(ODD_NUMBERS) if is_number else ODD
 
 
 @st.composite
