@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from conftest import there
-from rich.console import Console
 
 from bambino import Recipe
 from bambino.cli.display import LiveDisplay, PlainDisplay, Progress, display_for, duration, one_line
+from bambino.report.screen import Screen
 from bambino.stopping import Stopped
 
 SAID: dict[str, Any] = {"step": 2, "kind": "ppo", "prompt": "il gatto", "utterance": " vede\nil mare"}
@@ -24,7 +24,7 @@ def step_row(step: int, seconds: float, clm_tokens: int, phase: str = "clm", **m
 
 def plain(rows: list[dict[str, Any]], **settings: Any) -> str:
     file = io.StringIO()
-    with PlainDisplay(Recipe(**settings), Console(file=file, width=40)) as display:
+    with PlainDisplay(Recipe(**settings), Screen(file=file, width=40)) as display:
         for row in rows:
             display(row)
     return file.getvalue()
@@ -32,7 +32,7 @@ def plain(rows: list[dict[str, Any]], **settings: Any) -> str:
 
 def live(rows: list[dict[str, Any]], width: int = 100, **settings: Any) -> str:
     """What the panel shows after the rows, without colours and frame."""
-    console = Console(file=io.StringIO(), force_terminal=True, width=width, record=True)
+    console = Screen(file=io.StringIO(), force_terminal=True, width=width, record=True)
     display = LiveDisplay(Recipe(**settings), console)
     for row in rows:
         display(row)
@@ -215,19 +215,19 @@ def test_the_panel_shows_every_number_on_a_narrow_terminal() -> None:
 
 def test_the_panel_stays_on_the_terminal_as_it_was_at_the_end() -> None:
     file = io.StringIO()
-    with LiveDisplay(Recipe(max_steps=3), Console(file=file, force_terminal=True, width=80)) as display:
+    with LiveDisplay(Recipe(max_steps=3), Screen(file=file, force_terminal=True, width=80)) as display:
         display(step_row(3, 1.0, 1))
     assert "step 3 of 3  clm" in file.getvalue()
 
 
 def test_the_cursor_comes_back_when_a_run_is_stopped_at_once() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True)
+    console = Screen(file=io.StringIO(), force_terminal=True)
     with pytest.raises(Stopped), LiveDisplay(Recipe(), console):
         raise Stopped(15)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = console.file.getvalue()
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
 def test_a_terminal_gets_the_panel_and_a_file_gets_lines() -> None:
-    assert isinstance(display_for(Recipe(), Console(file=io.StringIO(), force_terminal=True)), LiveDisplay)
-    assert isinstance(display_for(Recipe(), Console(file=io.StringIO(), force_terminal=False)), PlainDisplay)
+    assert isinstance(display_for(Recipe(), Screen(file=io.StringIO(), force_terminal=True)), LiveDisplay)
+    assert isinstance(display_for(Recipe(), Screen(file=io.StringIO(), force_terminal=False)), PlainDisplay)

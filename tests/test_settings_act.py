@@ -21,7 +21,6 @@ import huggingface_hub.constants
 import pytest
 import torch
 from conftest import italian_lines, tiny_lm
-from rich.console import Console
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -35,6 +34,7 @@ from bambino.feedback.settings import KINDS
 from bambino.recipe.checks import written
 from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
+from bambino.report.screen import Screen
 from bambino.training.pretrain import newborn_trainer
 
 NAMES = Names.of(Recipe, KINDS)
@@ -103,7 +103,7 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
     """Train a tiny baby below an empty folder."""
     recipe = recipe_of({**settings, "output_dir": str(folder / settings["output_dir"])})
     outcome, screen = Outcome(), io.StringIO()
-    display = PlainDisplay(recipe, Console(file=screen, width=200))
+    display = PlainDisplay(recipe, Screen(file=screen, width=200))
     kept = {
         "ppo": outcome.said,
         "reinforce": outcome.said,

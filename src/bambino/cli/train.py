@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import bambino
 from bambino.cli.code import Code, code_path, load_code
-from bambino.cli.console import DONE, Command, Parser, quieten_libraries
+from bambino.cli.console import DONE, Command, Parser, note, quieten_libraries, say
 from bambino.cli.settings import HOW_TO_WRITE, add_recipe, parse
 from bambino.errors import RecipeError, UsageError
 from bambino.feedback.settings import KINDS
 from bambino.phases.kinds import PHASES
+from bambino.printable import printable
 from bambino.recipe.file import shipped
 from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
@@ -127,7 +127,7 @@ def _where_its_paths_lead(given: Namespace) -> Iterator[None]:
     if not any(Path(began_in, path).exists() and not Path(path).exists() for path in paths):
         yield
         return
-    print(f"bambino: paths in the run's recipe count from {began_in}, where it was begun.", file=sys.stderr)
+    note(f"bambino: paths in the run's recipe count from {began_in}, where it was begun.")
     given.resume = str(Path(given.resume).absolute())
     given.code = given.code and str(Path(given.code).absolute())
     with chdir(began_in):
@@ -151,21 +151,20 @@ def _check_rewards(recipe: Recipe, manifest: dict[str, Any], run: str) -> None:
 
 
 def _run(command: str, given: Namespace) -> int:
-    from rich.console import Console
-
     from bambino.cli.display import display_for
+    from bambino.report.screen import Screen
 
     code = load_code(given.code)
     recipe = _recipe_of(command, given, code)
     own = f" --code {given.code}" if given.code else ""
     go_on = f"Go on with: bambino {command} --resume {recipe.output_dir}{own}"
-    display = display_for(recipe, Console())
+    display = display_for(recipe, Screen())
     try:
-        with Console(stderr=True).status("loading PyTorch") as loading:
+        with Screen(stderr=True).status("loading PyTorch") as loading:
             trainer = _trainer_of(command, recipe, code, display, loading)
     except KeyboardInterrupt as interrupt:
         left = f"The run is as it was. {go_on}" if given.resume else NOTHING_TO_RESUME
-        print(f"Stopped while loading. {left}", file=sys.stderr)
+        note(f"Stopped while loading. {left}")
         return status_of(interrupt)
     stop = _AfterStep(trainer)
     try:
@@ -173,13 +172,13 @@ def _run(command: str, given: Namespace) -> int:
             trainer.train(resume_from_checkpoint=given.resume is not None)
     except KeyboardInterrupt as interrupt:
         lost = f"What was done since the last checkpoint is lost. {go_on}"
-        print(f"Stopped at once. {lost if holds_run(recipe.output_dir) else NOTHING_TO_RESUME}", file=sys.stderr)
+        note(f"Stopped at once. {lost if holds_run(recipe.output_dir) else NOTHING_TO_RESUME}")
         return status_of(interrupt)
     if not trainer.is_over:
-        print(f"Stopped after step {trainer.step}. {go_on}")
+        say(f"Stopped after step {trainer.step}. {go_on}")
         return status_of(Stopped(stop.number))
     said = "Finished before" if given.resume and trainer.state.went_on_at == trainer.step else "Done"
-    print(f"{said}: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
+    say(f"{said}: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
     return DONE
 
 
@@ -198,17 +197,17 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any, loading:
     models = {role: name for role, name in named.items() if name is not None}
     for name in models.values():
         if is_on_hub(name):
-            print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
+            note(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.")
     loading.update("reading what is measured")
     measures = measures_of(recipe, parent=lambda: trainer.tools.parent)  # what is wrong with them is told at once
     opened = "".join(f"the {role} {name}, " for role, name in models.items())
-    loading.update(Text(f"opening {opened}the text"))
+    loading.update(Text(printable(f"opening {opened}the text")))
     if command == "pretrain":
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
     for report in reports_of(trainer.tools):
-        print(report)
+        say(str(report))
     display.progress.max_steps = trainer.args.max_steps
     trainer.measures.extend(measures)
     return trainer
@@ -226,7 +225,7 @@ class _AfterStep:
         if self.trainer.stop_requested:
             raise Stopped(number)
         self.trainer.stop_requested, self.number = True, number
-        print("bambino: finishing this step, then saving. Again to stop at once.", file=sys.stderr)
+        note("bambino: finishing this step, then saving. Again to stop at once.")
 
 
 def _command(name: str, about: str) -> Command:
