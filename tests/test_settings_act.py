@@ -25,6 +25,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
+import transformers.dynamic_module_utils
+from conftest import italian_lines, tiny_lm, with_own_code
+from rich.console import Console
 
 from bambino import BambinoTrainer
 from bambino.cli.display import PlainDisplay
@@ -558,6 +561,20 @@ CASES: dict[str, Case] = {
 }
 
 
+SEQUENCES = "AutoModelForSequenceClassification"
+
+
+def trust_case(setting: str, context: dict[str, Any]) -> dict[str, Case]:
+    """A model that brings Python of its own is refused, unless the setting allows it."""
+    return {setting: Case([True], lambda o: bool(o.refusal), {"max_steps": 3} | context, [True, False])}
+
+
+CASES |= trust_case("baby.trust_remote_code", ONLY_CLM | {"baby.model": "<own baby>"})
+CASES |= trust_case("parent.trust_remote_code", {"parent.model": "<own parent>"})
+for grader, model in (("acceptability", "<own classifier>"), ("relatedness", "<own encoder>")):
+    settings = {f"feedback.{grader}.model": model, f"feedback.{grader}.for": "ppo"}
+    CASES |= trust_case(f"feedback.{grader}.trust_remote_code", settings)
+
 EVERY_STEP = READ | ONLY_CLM | {"evaluation.eval_steps": 1, "clm.learning_rate": 0.3}
 """A baby that first learns and then is ruined, measured at every step."""
 CASES |= {
@@ -637,7 +654,18 @@ def places(
         saved.save_pretrained(folder / "baby of one word")
     for name, words in (("recasts", "il mare"), ("other recasts", "il sole")):
         (folder / f"{name}.jsonl").write_text(json.dumps({"prompt": "guarda", "recast": words}))
+    for name, like, config, model, opener in (
+        ("baby", baby_folder, "OPTConfig", "OPTForCausalLM", "AutoModelForCausalLM"),
+        ("parent", parent_folder, "GPT2Config", "GPT2LMHeadModel", "AutoModelForCausalLM"),
+        ("classifier", classifier_folder, "BertConfig", "BertForSequenceClassification", SEQUENCES),
+        ("encoder", encoder_folder, "BertConfig", "BertModel", "AutoModel"),
+    ):
+        with_own_code(like, folder / f"own_{name}", config, model, opener)
     return {
+        "<own baby>": str(folder / "own_baby"),
+        "<own parent>": str(folder / "own_parent"),
+        "<own classifier>": str(folder / "own_classifier"),
+        "<own encoder>": str(folder / "own_encoder"),
         "<recasts>": str(folder / "recasts.jsonl"),
         "<other recasts>": str(folder / "other recasts.jsonl"),
         "<tests>": str(folder / "tests"),
@@ -693,6 +721,7 @@ def runs(
         if key not in done:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
+                patch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(hub / "modules"))
                 done[key] = run(filled(BASE | settings, places), tmp_path_factory.mktemp("run"))
         return done[key]
 

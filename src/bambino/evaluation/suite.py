@@ -99,7 +99,7 @@ class Evaluation:
             self.harness = Harness(HarnessConfig(tuple(plan.harness), include, include_defaults=own, limit=plan.limit))
 
         needs_parent = self.subject.parent is not None and bool(plan.l2_text)
-        self._parent = _opened(str(self.subject.parent), "parent") if needs_parent else None
+        self._parent = _opened(str(self.subject.parent), "parent", plan) if needs_parent else None
         self.speech = self._speech() if plan.l2_text and plan.prompts else None
 
     def run(
@@ -120,7 +120,7 @@ class Evaluation:
         """
         folder = self.subject.model if age is None else self.subject.earlier[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
-        baby = _opened(str(folder), "baby")
+        baby = _opened(str(folder), "baby", self.plan)
         if self.speech is not None:
             check_speaks(baby.lm)
         spoken: list[Spoken] = []
@@ -252,7 +252,7 @@ class Evaluation:
         if self.subject.first is None:
             return {}
         try:
-            return self._fluency(_opened(self.subject.first, "baby"))
+            return self._fluency(_opened(self.subject.first, "baby", self.plan))
         except ModelError:
             return {}
 
@@ -271,12 +271,15 @@ class Evaluation:
             raise TextError(f"l1_text, l2_text: {error}") from None
 
 
-def _opened(model: str, role: Literal["baby", "parent"]) -> Speaker:
+def _opened(model: str, role: Literal["baby", "parent"], plan: Plan) -> Speaker:
+    prefix = {"baby": "", "parent": "parent_"}[role]
+    trust: bool = getattr(plan, f"{prefix}trust_remote_code")
     try:
-        return open_speaker(ModelConfig(model), role)
+        return open_speaker(ModelConfig(model, trust_remote_code=trust), role)
     except ModelError as error:  # which speaks of recipes
         named = {"baby": "model", "parent": "parent"}[role]
-        raise ModelError(str(error).replace(f"{role}.model", named)) from None
+        said = str(error).replace(f"{role}.model", named)
+        raise ModelError(said.replace(f"{role}.trust_remote_code", f"--{prefix}trust_remote_code")) from None
 
 
 def _of(fingerprint: str, unfinished: Results | None, finished: Results | None) -> Results | None:

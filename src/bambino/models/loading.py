@@ -7,6 +7,7 @@ more is refused.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -85,7 +86,7 @@ def load_tokenizer(
         if not tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys():
             # what Transformers makes up for a folder without tokenizer files
             raise ModelError(f"{name} has no tokenizer. Save it beside the model: tokenizer.json.")
-        tokenizer("a")
+        tokenizer("")
     check_tokenizer(tokenizer, lm, role)
     return tokenizer
 
@@ -100,9 +101,9 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel, rol
     highest = max(tokenizer.get_vocab().values())
     if highest >= rows:
         raise ModelError(
-            f"{role}.model: the tokenizer has ids up to {highest}, the model rows for {rows} only. If tokens were added "
-            f"to it, give the model rows for them: lm.resize_token_embeddings({highest + 1}), and save it again. Else "
-            "they do not belong together; save the right tokenizer beside the model."
+            f"{role}.model: the tokenizer has ids up to {highest}, the model rows for {rows} only. If tokens were "
+            f"added to it, give the model rows for them: lm.resize_token_embeddings({highest + 1}), and save it again. "
+            "Else they do not belong together; save the right tokenizer beside the model."
         )
 
 
@@ -125,7 +126,7 @@ def check_lm(lm: PreTrainedModel, role: str) -> None:
     Raises:
         ModelError: naming what is wrong.
     """
-    check_finite(lm, f"{role}.model")
+    check_finite(lm, f"{role}.model = {lm.name_or_path}" if lm.name_or_path else f"{role}.model")
     check_head(lm, role)
 
 
@@ -136,17 +137,19 @@ def check_head(lm: PreTrainedModel, role: str) -> None:
         gap = head_gap(lm)
         with eval_mode(lm):
             is_causal = reads_from_left_to_right(lm)
-    except Exception as error:  # whatever a model that is no causal LM raises when it is read like one
+    except Exception as error:  # noqa: BLE001 - whatever a model that is no causal LM raises when read like one
         raise ModelError(
             f"{role}.model: a {type(lm).__name__} cannot be read as a causal LM ({in_a_line(error)}). OPT, GPT-2, "
             "Llama, Qwen, Gemma and GPT-NeoX style models work."
         ) from None
+    if not math.isfinite(gap):
+        raise ModelError(f"{role}.model: a {type(lm).__name__} gives logits that are no numbers. Is it damaged?")
     if not is_causal:
         raise ModelError(
             f"{role}.model: a {type(lm).__name__} does not read from left to right: what follows changes what it makes "
             "of what was before. Use a causal LM."
         )
-    if not gap <= HEAD_TOLERANCE[lm.dtype]:
+    if gap > HEAD_TOLERANCE[lm.dtype]:
         raise ModelError(
             f"{role}.model: {type(lm).__name__} does more between its last hidden states and its logits than an LM "
             "head and a known scale or soft cap. OPT, GPT-2, Llama, Qwen, Gemma and GPT-NeoX style models work."

@@ -36,16 +36,16 @@ def opening(name: str, problem: str, way_out: str) -> Iterator[None]:
         yield
     except (ModelError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic in Rust, below tokenizers, is no Exception
+    except BaseException as error:  # noqa: BLE001 - a panic in Rust, below tokenizers, is no Exception
         raise ModelError(f"{shortened(name)} {problem}: {in_a_line(error)} {way_out}") from None
 
 
-def check_files(source: str, name: str, key: str, *, revision: str | None, trust_remote_code: bool | None) -> None:
+def check_files(source: str, name: str, key: str, *, trust_remote_code: bool, revision: str | None = None) -> None:
     """Refuse a folder or hub name that would run code or unpickle something, or that holds an adapter alone.
 
     Args:
         key: the setting that allows Python of the model's own.
-        trust_remote_code: what that setting says; None: there is no such setting.
+        trust_remote_code: what that setting says.
 
     Raises:
         ModelError: naming the file and the way out.
@@ -55,10 +55,9 @@ def check_files(source: str, name: str, key: str, *, revision: str | None, trust
     )
     for file, content in (("config.json", config), ("tokenizer_config.json", tokenizer)):
         if "auto_map" in content and not trust_remote_code:
-            allow = "" if trust_remote_code is None else f"Read it first; {key} true runs it. "
             raise ModelError(
-                f"{shortened(name)} wants to run Python of its own ({file} has an auto_map), and may not. {allow}"
-                "Where Transformers has a class for it, take auto_map out of the file."
+                f"{shortened(name)} wants to run Python of its own ({file} has an auto_map). Read it first: {key} true "
+                "runs it with all your rights. Where Transformers has a class for the model, take auto_map out instead."
             )
     if adapter:
         way_out = "Merge it into its base model and save that: model.merge_and_unload().save_pretrained(FOLDER)."

@@ -166,8 +166,11 @@ def context_length(lm: PreTrainedModel) -> int | None:
 
 @torch.no_grad()
 def reads_from_left_to_right(lm: PreTrainedModel) -> bool:
-    """Whether what follows, be it pads, changes nothing of what was read, and a row among others is read as alone: tried
-    out. No for BERT, XLNet and CPM-Ant. Alone there are fewer columns, which round otherwise: by far less than 5 %."""
+    """Whether what follows, be it pads, changes nothing of what was read, and a row among others is read as alone.
+
+    Tried out; no for BERT, XLNet and CPM-Ant. Alone there are fewer columns, which round otherwise: by far less than
+    the 5 % of the largest state that are allowed.
+    """
     length = min(2 * TRIED_ROW, context_length(lm) or 2 * TRIED_ROW)
     ids, half = _some_ids(lm, length), length // 2
     rows = torch.cat([ids, torch.cat([ids[:, :half], ids[:, half:].flip(1)], 1), ids])
@@ -249,7 +252,8 @@ def _reads_last(lm: PreTrainedModel, longest: int, columns: int, shared: int) ->
 
 
 def _some_ids(lm: PreTrainedModel, count: int) -> Int[Tensor, "1 T"]:
-    return torch.arange(1, count + 1, device=lm.device)[None] % lm.config.vocab_size
+    tokens: int = lm.config.vocab_size
+    return torch.arange(1, count + 1, device=lm.device)[None] % tokens
 
 
 def _are_the_same(one: Float[Tensor, "1 T D"], other: Float[Tensor, "1 T D"]) -> bool:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from bambino.errors import TextError
 from bambino.text.lines import Corpus
 from bambino.text.token_bytes import token_bytes
 from bambino.text.words import count_words, words_begun
-
-_AS_TEXT: dict[str, Any] = {"return_attention_mask": False, "split_special_tokens": True, "verbose": False}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: 
     """
     if not texts:
         return []
-    encoded = tokenizer(texts, return_special_tokens_mask=True, **_AS_TEXT)
+    encoded = _encoded(tokenizer, texts)
     start = start_token(tokenizer) if with_start else None
     rows = zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
     return [_with_start(_without_appended(list(row), mask, tokenizer), start) for row, mask in rows]
@@ -84,7 +84,7 @@ def encode_with_ends(
         return []
     if not tokenizer.is_fast:
         return [(row, _ends_decoded(tokenizer, row)) for row in encode(tokenizer, texts, with_start=with_start)]
-    encoded = tokenizer(texts, return_special_tokens_mask=True, return_offsets_mapping=True, **_AS_TEXT)
+    encoded = _encoded(tokenizer, texts, return_offsets_mapping=True)
     start = start_token(tokenizer) if with_start else None
     result = []
     columns = (encoded[name] for name in ("input_ids", "special_tokens_mask", "offset_mapping"))
@@ -93,6 +93,20 @@ def encode_with_ends(
         row = _with_start(own, start)
         result.append((row, [0] * (len(row) - len(own)) + [end for _, end in spans[: len(own)]]))
     return result
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: list[str], **more: bool) -> Mapping[str, Any]:
+    """What the tokenizer makes of texts, and which tokens it put there of its own accord.
+
+    Raises:
+        TextError: it cannot read one of them (a word that it has no token for).
+    """
+    wanted = {"return_special_tokens_mask": True, "return_attention_mask": False, **more}
+    try:
+        encoded: Mapping[str, Any] = tokenizer(texts, split_special_tokens=True, verbose=False, **wanted)
+    except Exception as error:  # noqa: BLE001 - tokenizers raises nothing more special
+        raise TextError(f"The tokenizer cannot read a text: {error}. Use one that knows bytes, or <unk>.") from None
+    return encoded
 
 
 def _ends_decoded(tokenizer: PreTrainedTokenizerBase, row: list[int]) -> list[int]:
