@@ -222,6 +222,10 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
         (["--evaluation.texts", "{it: [/no/eval.txt]}"], "/no/eval.txt"),
         (["--evaluation.pairs", "{it: /no/pairs.jsonl}"], "/no/pairs.jsonl"),
         (
+            ["--evaluation.tasks", "[sentipolcc]", "--baby.model", "./nowhere"],  # told before models are opened
+            "evaluation.tasks: There is no task 'sentipolcc'. Did you mean sentipolc?",
+        ),
+        (
             ["--text.weights", "1.0"],
             "text.weights: expected a list of float or null. Got value: 1.0 Write a list: '[1.0]'\n",
         ),

@@ -361,6 +361,9 @@ CASES: dict[str, Case] = {
     "optimizers": Case(["shared"], weights),
     "save_steps": Case([4, 2], lambda o: o.checkpoints, {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]),
     "save_total_limit": Case([1, 3], lambda o: o.checkpoints, {"save_steps": 2}, [[4, 6], [6], [2, 4, 6]]),
+    "keep_every": Case(
+        [2, 4], lambda o: o.checkpoints, {"save_steps": 2, "save_total_limit": 1}, [[6], [2, 4, 6], [4, 6]]
+    ),
     "logging_steps": Case(
         # Every so many steps, and the last; the default is 10.
         [4, 2],
@@ -396,6 +399,8 @@ CASES: dict[str, Case] = {
     "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
     "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
     "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
+    "replay.first_baby": Case([0.5], weights, {"replay.sources": ["<other text>"], "replay.share": 1.0}),
+    "dreaming.first_baby": Case([0.5], weights, DREAMT),
     "dreaming.share": Case([0.5], metric("clm/dream_loss"), DREAMING),
     "dreaming.last_share": Case([0.0], metric("total/dream_tokens"), DREAMT),
     "dreaming.texts": Case([2], metric("total/words_self_written"), without(DREAMT, "dreaming.texts")),

@@ -24,7 +24,7 @@ from bambino.cli import (
     write,
 )
 from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
-from bambino.errors import BambinoError, TrainingError
+from bambino.errors import BambinoError, StorageError, TrainingError
 from bambino.recipe.names import nearest
 
 COMMANDS = [
@@ -86,7 +86,7 @@ def _main(words: list[str]) -> int:
         return command.run(command.read(words[1:]))
     except SystemExit as stop:  # --help
         return int(stop.code or DONE)
-    except TrainingError as error:
+    except (StorageError, TrainingError) as error:
         complain(str(error))
         return FAILED
     except BambinoError as error:

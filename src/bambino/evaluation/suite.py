@@ -18,7 +18,7 @@ from bambino.analysis.bilingual import TEXTS, bilingual
 from bambino.analysis.forgetting import ForgettingSettings, forgetting_of
 from bambino.analysis.results import Results, load_results
 from bambino.analysis.verdicts import averaged, with_baseline, with_verdicts
-from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError
+from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError, shortened
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import discover_tests
 from bambino.evaluation.fluency import BitsPerByte
@@ -32,8 +32,9 @@ from bambino.evaluation.speech.speech import Speech, Spoken
 from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import Classification
 from bambino.evaluation.zero_shot.task_definitions import task_names
-from bambino.measures import Measure, TaskResult
+from bambino.measures import Measure, TaskResult, check_names
 from bambino.models.digests import weights_sha256
+from bambino.recipe.names import nearest
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
 from bambino.speaking.speaker import Speaker, open_speaker
@@ -84,6 +85,7 @@ class Evaluation:
         self.texts = self._texts()
         self.measures: list[Measure] = [_test(plan, *one, self.found.terms) for one in wanted.items()]
         self.measures += [_pairs(plan, name, data) for name, data in pairs.items()]
+        check_names([*self.measures, *self.texts.values()])
         self.child_order = None if plan.child_order is None else load_order(plan.child_order)
         self.harness = None
         if plan.harness:
@@ -247,8 +249,10 @@ def _wanted(plan: Plan, found: Discovered) -> tuple[dict[str, Found | None], dic
         elif plan.data is None and name in task_names():
             wanted[name] = None
         elif plan.tasks:
-            known = ", ".join([*found.tests] or task_names())
-            raise PlanError(f"tasks: there is no test {name}. There are: {known}.")
+            known = [*found.tests] or task_names()
+            near = nearest(name, known)
+            hint = f"Did you mean {near}? " if near else ""
+            raise PlanError(f"tasks: there is no test {shortened(name)}. {hint}There are: {', '.join(known)}.")
         else:
             left_out[name] = f"no file for it in {plan.data}" if plan.data else "give its file with --data"
     return wanted, left_out

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from bambino.errors import RecipeError
-from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings
+from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings, Share
 from bambino.recipe.curricula import NumberOverTraining
 from bambino.recipe.metrics import direction_of
 from bambino.recipe.phase_settings import (
@@ -120,6 +120,9 @@ class ReplayConfig(Settings):
     """L1 lines beside each L2 line of a clm step: 0.25 adds 8 lines to 32. 0: no replay."""
     last_share: NotNegative | None = None
     """The share at the last clm step, reached linearly; null: it stays as it is."""
+    first_baby: Share = 0.0
+    """How much of what the baby learns from these lines is what the first baby expects of them, by forward KL, in place
+    of their own tokens. 0: the tokens alone."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ class DreamingConfig(Settings):
     """Dreams beside each L2 line of a clm step, as replay.share: 0.25 adds 8 to 32. 0: no dreaming."""
     last_share: NotNegative | None = None
     """The share at the last clm step, reached linearly; null: it stays as it is."""
+    first_baby: Share = 0.0
+    """How much of what the baby learns from dreams is what the first baby expects of them, as replay.first_baby."""
     texts: AtLeastOne = 1000
     """Dreams that the first baby samples after BOS, once, before the first step; they are heard again and again."""
     max_new_tokens: AtLeastOne = 64
@@ -338,7 +343,9 @@ class Recipe(Settings):
     save_steps: AtLeastOne = 500
     """Steps between checkpoints."""
     save_total_limit: AtLeastOne = 2
-    """Checkpoints kept."""
+    """Newest checkpoints kept."""
+    keep_every: AtLeastOne | None = None
+    """Keep the checkpoints whose step is a multiple of this as well; itself a multiple of save_steps; null: none."""
     logging_steps: AtLeastOne = 10
     """Steps between lines on a console that is not a terminal. metrics.jsonl has every step."""
     baby: BabyConfig = field(default_factory=BabyConfig)
@@ -384,6 +391,9 @@ class Recipe(Settings):
         self._check_early_stopping()
         has_clm = self.passes is None or "clm" in self.schedule.cycle
         self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
+        every, saves = self.keep_every, self.save_steps
+        way_out = f"is no multiple of save_steps = {saves}, so no checkpoint would be made then."
+        self.require(every is None or every % saves == 0, "keep_every", way_out)
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
         self._require_divisor(
             "gradient_accumulation_steps", self.gradient_accumulation_steps, "batch_size", self.batch_size
@@ -431,6 +441,6 @@ class Recipe(Settings):
 
     @staticmethod
     def _require_divisor(key: str, value: int, of_key: str, of: int) -> None:
-        divisors = ", ".join(str(d) for d in range(1, of + 1) if of % d == 0)
         if of % value:
+            divisors = ", ".join(str(d) for d in range(1, min(of, 1000) + 1) if of % d == 0)
             raise RecipeError(key, f"{key} = {value} does not divide {of_key} = {of}. Use one of {divisors}.")

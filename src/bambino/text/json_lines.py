@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import TextError
+from bambino.errors import TextError, shortened
+from bambino.files import json_of
 from bambino.text.lines import LONGEST, as_line, is_broken
 from bambino.text.sources import bytes_of
 from bambino.text.unicode import all_composed, composed
@@ -38,12 +38,12 @@ def objects_of(path: Path, way_out: str = "Each line must be one JSON object.") 
     """
     for where, line in lines_of(path):
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            found = all_composed(json_of(line))
+        except (ValueError, RecursionError) as error:  # brackets too deep
             raise TextError(f"{where}: not JSON ({error}). {way_out}") from None
         if not isinstance(found, dict):
             raise TextError(f"{where}: no JSON object. {way_out}")
-        yield where, all_composed(found)
+        yield where, found
 
 
 def texts_of(path: Path) -> list[str]:
@@ -56,7 +56,7 @@ def texts_of(path: Path) -> list[str]:
     for where, found in objects_of(path):
         text = found.get("text")
         if not isinstance(text, str) or not text.strip():
-            raise TextError(f"{where}: text = {text!r} must be a non-empty string.")
+            raise TextError(f"{where}: text = {shortened(repr(text))} must be a non-empty string.")
         if is_broken(text):
             raise TextError(f"{where}: text holds NUL or half a character (another encoding?). Save the file as UTF-8.")
         texts.append(as_line(text))

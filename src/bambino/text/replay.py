@@ -34,6 +34,8 @@ class ReplayStream:
     """Steps of exposure in the run."""
     manifest: list[dict[str, Any]]
     """Per source: hash, lines kept, dropped and why, truncated, tokens."""
+    first_baby: float = 0.0
+    """How much of what is learned from them is what the first baby expects of them."""
     reports: list[SourceReport] = field(default_factory=list)
     """What became of each source; none where it is no text of files."""
 
@@ -88,4 +90,4 @@ def build_replay(
     lines = line_stream(unlimited, seed, corpus, tokenizer, "replay", cut=True)
     last = replay.share if replay.last_share is None else replay.last_share
     manifest = [report.made_of() for report in corpus.reports]
-    return ReplayStream(lines, batch_size, replay.share, last, steps, manifest, corpus.reports)
+    return ReplayStream(lines, batch_size, replay.share, last, steps, manifest, replay.first_baby, corpus.reports)

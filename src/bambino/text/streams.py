@@ -206,17 +206,17 @@ class Streams:
 
     def clm_batch(self, at: Place) -> TokenBatch:
         """The text of a clm step."""
-        return self.clm.batch(self._position(at), self.batch_size)
+        return self.clm.batch(self.position(at), self.batch_size)
 
     def clm_words(self, at: Place) -> int:
         """Words in the text of a clm step."""
-        return self.clm.words(self._position(at), self.batch_size)
+        return self.clm.words(self.position(at), self.batch_size)
 
     def clm_lines(self, at: Place) -> list[int] | None:
         """Line numbers of a clm step's rows; None where rows are no lines (packed)."""
         if isinstance(self.clm, PackedStream):
             return None
-        return self.clm.indices(self._position(at), self.batch_size)
+        return self.clm.indices(self.position(at), self.batch_size)
 
     def prompt_batch(self, phase: str, at: Place, copies: int = 1) -> TokenBatch:
         """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE".
@@ -225,7 +225,7 @@ class Streams:
             copies: each prompt so many times, one below the other; their number divides the batch size.
         """
         count = self.batch_size // copies
-        first = self._position(at) if self.is_single else at.nth * count
+        first = self.position(at) if self.is_single else at.nth * count
         once = self.prompts(phase).prompts(first, count, curricula.at(self.prompt_tokens, at.progress))
         return TokenBatch(once.input_ids.repeat_interleave(copies, 0), once.is_real.repeat_interleave(copies, 0))
 
@@ -238,7 +238,8 @@ class Streams:
             self._prompts[phase] = replace(self.lines, name=name, _orders={})
         return self._prompts[phase]
 
-    def _position(self, at: Place) -> int:
+    def position(self, at: Place) -> int:
+        """Lines of a phase's stream before those of a step."""
         return (at.step if self.is_single else at.nth) * self.batch_size
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -17,6 +18,7 @@ from bambino.feedback.rewards import Kind, Reward, reward_name, rewards_of
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.averaging import AveragedWeights
 from bambino.models.participants import ModelLike
+from bambino.models.reference import frozen
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase, Tools
 from bambino.recipe import curricula
@@ -142,10 +144,13 @@ def tools_of(
     """
     args, schedule, costs = learner.recipe, learner.schedule, Costs()
     hears = {"seed": args.seed, "batch_size": args.batch_size, "steps": schedule.count("clm", args.max_steps)}
+    lm: PreTrainedModel = learner.baby.lm
+    remembers = args.replay.first_baby > 0 or args.dreaming.first_baby > 0
     return Tools(
         *(args, schedule, learner, streams, tokenizer, parent, kinds, costs, log),
         replay=build_replay(args.replay, args.text, tokenizer, **hears),
-        dreaming=dreaming_for(args, Speaker(learner.baby.lm, tokenizer), costs, **hears),
+        dreaming=dreaming_for(args, Speaker(lm, tokenizer), costs, **hears),
+        first_baby=frozen(copy.deepcopy(lm)) if remembers else None,
     )
 
 

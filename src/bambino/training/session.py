@@ -4,7 +4,6 @@ failure. Whatever happens, the run directory is left whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import RunDirectoryError, TrainingError
-from bambino.files import finite, write_folder
+from bambino.errors import CheckpointError, RunDirectoryError, StorageError, TrainingError
+from bambino.files import finite, write_folder, write_json
 from bambino.measures import Measure
 from bambino.models.participants import Participants, check_parent
 from bambino.phases.phase import Tools
@@ -51,34 +50,54 @@ class Session:
     @contextmanager
     def hold(self, resume: bool | str | Path) -> Iterator[None]:
         """Hold the run directory, begin or go on, and leave it whole whatever happens."""
-        if not resume and holds_run(self.args.output_dir):
-            raise RunDirectoryError(
-                f"{self.args.output_dir} already holds a run. Go on with it: bambino train --resume "
-                f"{self.args.output_dir} (in Python: train(resume_from_checkpoint=True)), or use another output_dir."
-            )
-        if resume and not holds_run(self.args.output_dir):
-            raise RunDirectoryError(f"{self.args.output_dir} holds no run to resume.")
+        self._check_begun(bool(resume))
         if not resume:
             self._check_parent()
         self.run = self.log.directory = RunDirectory(self.args.output_dir)
-        (self.run.path / "failure.json").unlink(missing_ok=True)
         try:
+            self._check_begun(bool(resume))  # once more, now that no other process can begin one
+            (self.run.path / "failure.json").unlink(missing_ok=True)
             self._warn()
             self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
+            self.state.went_on_at = self.state.step
             yield
             self._save_checkpoint()
             if self.is_over:
                 self.state.take_best()
                 write_folder(self.run.model, self.publisher.write)
+            self.run.check_is_there()
         except TrainingError as error:
             self._explain(error)
+            raise
+        except StorageError as error:
+            error.args = (f"{error} {self._way_on()}",)
             raise
         finally:
             self.log.directory = None
             self.run.close()
 
+    def _check_begun(self, resume: bool) -> None:
+        """Refuse to begin where a run is, and to go on where none is."""
+        place = self.args.output_dir
+        if not resume and holds_run(place):
+            raise RunDirectoryError(
+                f"{place} already holds a run. Go on with it: bambino train --resume "
+                f"{place} (in Python: train(resume_from_checkpoint=True)), or use another output_dir."
+            )
+        if resume and not holds_run(place):
+            raise RunDirectoryError(f"{place} holds no run to resume.")
+
+    def _way_on(self) -> str:
+        """What is left of a run that could not be written, and how it goes on."""
+        if not holds_run(self.run.path):
+            return "If a run was going on there, it goes on from its last checkpoint where it is now, with --resume."
+        saved = checkpoint.list_checkpoints(self.run.checkpoints)
+        where = f"from step {checkpoint.step_of(saved[-1])}, its last checkpoint" if saved else "from its first step"
+        return f"Make it writable (is the disk full?), then go on with --resume {self.run.path}, {where}."
+
     def finish_step(self, at: Place, row: Row) -> None:
         """A step is done: count it, log it, evaluate and save when due."""
+        self.run.check_is_there()
         row |= self.state.end_step()
         self.state.step = at.step + 1
         self.log.step(self.state.step, at.phase, row | self.state.costs.row())
@@ -135,6 +154,7 @@ class Session:
         """What the run is made of, for data.json."""
         return {
             "format": FORMAT,
+            "began_in": str(Path.cwd()),
             **heard_and_answered(self.tools),
             **self.participants.digests,
             "unknown": {role: asdict(unknown) for role, unknown in self.unknown.items()},
@@ -170,6 +190,7 @@ class Session:
         if found is None:
             self._begin()
             return
+        self._check_described(found)
         self.state.restore(found, self.run.constants)
         self._saved_step = self.state.step
         checkpoint.delete_after(self.run.checkpoints, self.state.step)
@@ -177,8 +198,23 @@ class Session:
             self.log.warn(
                 f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
             )
-        for log in self.run.truncate_logs(found.state["log_offsets"]):
-            self.log.warn(f"{log} has lost rows that it had at step {self.state.step}. The run goes on without them.")
+        marks = found.state["log_offsets"], found.state.get("log_digests")
+        for log, what in self.run.truncate_logs(*marks).items():
+            self.log.warn(f"{log} {what} at step {self.state.step}. The run goes on without them.")
+
+    def _check_described(self, found: checkpoint.Checkpoint) -> None:
+        """A checkpoint is of the run that the files beside it describe.
+
+        Raises:
+            CheckpointError: naming the file that was damaged or edited, or is another run's.
+        """
+        now = self.run.digests()
+        for name, digest in found.state.get("described_by", {}).items():
+            if now[name] != digest:
+                raise CheckpointError(
+                    f"{self.run.path / name} is not as it was when {found.path} was saved: it was damaged or "
+                    "edited, or the checkpoint is another run's. Put it back."
+                )
 
     def _evaluate(self) -> None:
         with self.state.costs.time("evaluation"):
@@ -200,9 +236,17 @@ class Session:
         if self._saved_step == self.state.step:
             return
         with self.state.costs.time("checkpoint"):
-            numbers = {**self.state.numbers(), "log_offsets": self.run.log_offsets()}
-            tensors, keep = self.state.tensors(), self.args.save_total_limit
-            checkpoint.save(self.run.checkpoints, self.state.step, self.publisher.write, tensors, numbers, keep=keep)
+            self.run.check_is_there()
+            numbers = {**self.state.numbers(), **self.run.log_marks(), "described_by": self.run.digests()}
+            checkpoint.save(
+                self.run.checkpoints,
+                self.state.step,
+                self.publisher.write,
+                self.state.tensors(),
+                numbers,
+                keep=self.args.save_total_limit,
+                keep_every=self.args.keep_every,
+            )
         self._saved_step = self.state.step
 
     def _explain(self, error: TrainingError) -> None:
@@ -210,5 +254,9 @@ class Session:
         path, step = self.run.path / "failure.json", self.state.step
         phase = self.tools.schedule.at(min(step, self.args.max_steps - 1)).phase
         content = {"step": step, "phase": phase, "error": str(error), **error.details}
-        path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        error.args = (f"Stopped at step {step}: {error}. What explains it is in {path}.",)
+        explained = f"What explains it is in {path}."
+        try:
+            write_json(path, finite(content))
+        except StorageError as unwritten:
+            explained = str(unwritten)
+        error.args = (f"Stopped at step {step}: {error}. {explained}",)

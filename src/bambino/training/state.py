@@ -39,6 +39,8 @@ class RunState:
     """The running mean of the weights, where the recipe has one."""
     step: int = 0
     """Steps done."""
+    went_on_at: int = 0
+    """Steps done when the last `train` began; `step` still, where it found nothing left to do."""
     last_evaluation: dict[str, float] = field(default_factory=dict)
     """Metrics of the last evaluation; empty before it. At a run's end, of the best where its weights were kept."""
     evaluated_at: int = 0
@@ -149,7 +151,8 @@ class RunState:
             return {}
         path = folder / f"{phase}.safetensors"
         if not path.is_file() or sha256(path) != self._digests[phase]:
-            raise CheckpointError(f"{path} is damaged or missing: it is not what this run began with.")
+            problem = f"{path} is damaged or missing: it is not what this run began with."
+            raise CheckpointError(f"{problem} Put it back, or start another run with its own output_dir.")
         weights: dict[str, Tensor] = load_file(path)
         return weights
 

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.evaluation.joining import delimiter
 from bambino.scoring.texts import score_texts
 from bambino.text.tokens import encode
-
-DELIMITER = " "
-"""Between prompt and option."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Choice:
     @property
     def texts(self) -> list[str]:
         """The prompt with each of its options."""
-        return [self.prompt + DELIMITER + option for option in self.options]
+        return [f"{self.prompt}{delimiter(self.prompt, option)}{option}" for option in self.options]
 
 
 def choice_lengths(tokenizer: PreTrainedTokenizerBase, choices: Sequence[Choice]) -> list[int]:
