@@ -12,7 +12,7 @@ from bambino.analysis.statistics import ratio_of_sums
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
 from bambino.measures import Score, TaskResult
-from bambino.scoring.texts import score_texts
+from bambino.scoring.texts import require_tokens, score_texts
 from bambino.speaking.speaker import Speaker
 from bambino.text.unknown import unknown_in
 
@@ -52,8 +52,13 @@ class BitsPerByte:
         }
 
     def __call__(self, baby: Speaker) -> TaskResult:
-        """Measure a model as it is now."""
+        """Measure a model as it is now.
+
+        Raises:
+            TextError: a line of which no token counts.
+        """
         scores = score_texts(baby.lm, baby.tokenizer, self.lines)
+        require_tokens(scores, self.lines)
         bits = [-score.log_prob / math.log(2) for score in scores]
         num_bytes = [float(score.num_bytes) for score in scores]
         tokens = sum(score.tokens for score in scores)

@@ -37,6 +37,7 @@ from bambino.models.digests import weights_sha256
 from bambino.recipe.names import nearest
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
+from bambino.speaking.rollout import check_speaks
 from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
@@ -102,6 +103,8 @@ class Evaluation:
         folder = self.subject.model if age is None else self.subject.earlier[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
         baby = _opened(str(folder), "baby")
+        if self.speech is not None:
+            check_speaks(baby.lm)
         left_out = dict(self.left_out)
         spoken: list[Spoken] = []
         tasks: dict[str, TaskResult] = {}
@@ -187,6 +190,8 @@ class Evaluation:
     def _speech(self) -> Speech:
         settings = SpeechSettings(prompts=self.plan.prompts)
         lines = self.texts["l2"].lines
+        if self._parent is not None:
+            check_speaks(self._parent.lm)
         return Speech(lines, parent=self._parent, languages=self._languages, settings=settings)
 
     def _fluency(self, model: Speaker) -> dict[str, TaskResult]:

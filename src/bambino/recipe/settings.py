@@ -37,6 +37,8 @@ class ModelConfig(Settings):
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+    trust_remote_code: bool = False
+    """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it."""
 
 
 @dataclass(frozen=True)

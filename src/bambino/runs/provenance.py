@@ -19,7 +19,10 @@ from bambino.runs.directory import read_manifest
 PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pydantic")
 
 
-FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "keep_every", "logging_steps")
+FREE_ON_RESUME = (
+    *("output_dir", "save_steps", "save_total_limit", "keep_every", "logging_steps"),
+    *("baby.trust_remote_code", "parent.trust_remote_code"),
+)
 """Settings that a resumed run may change: they change no weight."""
 
 

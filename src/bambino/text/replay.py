@@ -90,4 +90,5 @@ def build_replay(
     lines = line_stream(unlimited, seed, corpus, tokenizer, "replay", cut=True)
     last = replay.share if replay.last_share is None else replay.last_share
     manifest = [report.made_of() for report in corpus.reports]
-    return ReplayStream(lines, batch_size, replay.share, last, steps, manifest, replay.first_baby, corpus.reports)
+    how = (replay.share, last, steps, manifest, replay.first_baby, corpus.reports)
+    return ReplayStream(lines, batch_size, *how)

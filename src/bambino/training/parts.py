@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.errors import RecipeError
+from bambino.feedback.recasts import Recaster
 from bambino.feedback.rewards import Kind, Reward, reward_name, rewards_of
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.averaging import AveragedWeights
@@ -40,6 +41,8 @@ from bambino.training.best import BestSoFar
 
 REWARDED = ("ppo", "reinforce")
 """Phases that learn from rewards; they cannot do without."""
+SPEAKING = (*REWARDED, "distill", "prefer")
+"""Phases in which the baby always speaks."""
 
 
 def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: bool, has_rewards: bool) -> Recipe:
@@ -218,6 +221,13 @@ def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: S
             key = f"feedback.{kind.name}.for"
             raise RecipeError(key, f"{key} = {kind.phase}, which learns from rewards, and this is none. Leave it out.")
     return kinds
+
+
+def lets_the_baby_speak(args: Recipe, kinds: Sequence[Kind]) -> bool:
+    """Whether the baby is known to say something in a run: in a phase, for a recast of its words, when evaluated."""
+    is_corrected = any(isinstance(kind.reward, Recaster) and kind.reward.needs_utterance for kind in kinds)
+    is_measured = args.evaluation.eval_steps is not None and args.evaluation.utterances > 0
+    return is_corrected or is_measured or any(phase in SPEAKING for phase in args.schedule.phases)
 
 
 def kind_of(name: str, config: FeedbackConfig, parent: Speaker | None) -> Kind:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from bambino.models.loading import load_lm
 from bambino.models.reference import copy_weights
 from bambino.phases.learner import Learner
 from bambino.phases.phase import Phase, State
-from bambino.recipe.settings import ModelConfig
 from bambino.runs.checkpoint import Checkpoint
 from bambino.runs.costs import Costs
 from bambino.training.best import BestSoFar
@@ -133,7 +132,8 @@ class RunState:
             self.best.restore(numbers["best"], found.tensors.get("best", {}))
         learner.optimizers.clear()
         learner.optimizers.load_state(found.tensors)
-        weights = load_lm(ModelConfig(str(found.model_path.resolve())), "baby").named_parameters()
+        saved = replace(learner.recipe.baby, model=str(found.model_path.resolve()), revision=None)
+        weights = load_lm(saved, "baby").named_parameters()
         copy_weights(self.published, dict(weights))
         for name, lm in self._beside().items():
             copy_weights(lm, found.tensors[name])
