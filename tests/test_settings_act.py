@@ -20,14 +20,12 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 import torch
-from conftest import italian_lines, tiny_lm
+import transformers.dynamic_module_utils
+from conftest import italian_lines, tiny_lm, with_own_code
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
-import transformers.dynamic_module_utils
-from conftest import italian_lines, tiny_lm, with_own_code
-from rich.console import Console
 
 from bambino import BambinoTrainer
 from bambino.cli.display import PlainDisplay

@@ -15,7 +15,7 @@ from typing import Any
 
 from bambino.errors import ResultsError
 from bambino.files import finite, json_of, write_atomically
-from bambino.measures import Interval, Score, TaskResult
+from bambino.measures import UNREAD, Interval, Score, TaskResult
 from bambino.runs.old_names import tasks_with_new_names
 
 
@@ -35,10 +35,6 @@ def disagreement(one: TaskResult, other: TaskResult) -> str:
         if mine != yours:
             return f"{setting} is {mine} and {yours}"
     return ""
-
-
-UNREAD = "unread"
-"""A setting of bits per byte: what of the text the tokenizer does not know, in words, where it is too much."""
 
 
 def unread(one: TaskResult, other: TaskResult) -> str:

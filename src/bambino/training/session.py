@@ -13,7 +13,7 @@ from typing import Any
 
 from bambino.errors import CheckpointError, ModelError, RunDirectoryError, StorageError, TrainingError
 from bambino.files import finite, write_folder, write_json
-from bambino.measures import Measure
+from bambino.measures import UNREAD, Measure
 from bambino.models.participants import Participants, check_parent
 from bambino.phases.phase import Tools
 from bambino.recipe.file import dump_recipe
@@ -46,6 +46,8 @@ class Session:
         self.args, self.tools, self.log = tools.recipe, tools, tools.log
         self.state, self.publisher, self.participants, self.measures = state, publisher, participants, measures
         self.device, self.alarms = str(tools.learner.accelerator.device), Alarms(tools.recipe.alarms)
+        self._warned_of: set[str] = set()
+        """Measures that were said to be no measure."""
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
         self._stops: Alarm | None = None
@@ -123,6 +125,11 @@ class Session:
         """Every score of every measure, and what the baby said."""
         baby = Speaker(self.state.published, self.tools.tokenizer)
         results = [measure(baby) for measure in self.measures]
+        for result in results:
+            if UNREAD in result.settings and result.task not in self._warned_of:
+                self._warned_of.add(result.task)
+                what = "is too low, and not comparable with other tokenizers"
+                self.log.warn(f"{result.task} {what}: {result.settings[UNREAD]}.")
         metrics = {f"eval/{score.name}": score.value for result in results for score in result.scores}
         return metrics, [row for result in results for row in result.said]
 
