@@ -4,13 +4,14 @@
 #   make check    formatting, lint, types, documents
 #   make docs     the site, in site/: built strictly, offline
 #   make bench    seconds per step and peak memory with paper-size models (about ten minutes)
+#   make campaign runs killed, stopped, damaged and out of disk, compared bit for bit (hours; goes on in campaign/)
 
 PYTHON ?= python3
 # The version the tests run with; any in pyproject.toml's range works.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test check docs bench install clean
+.PHONY: demo test check docs bench campaign install clean
 
 demo: install
 	$(BIN)/bambino demo
@@ -28,6 +29,9 @@ docs: install
 
 bench: install
 	$(BIN)/python benchmarks/paper_size.py
+
+campaign: install
+	OMP_NUM_THREADS=1 $(BIN)/python tests/campaign.py --out campaign --trials 1000
 
 install: .venv/installed
 

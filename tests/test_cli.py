@@ -220,6 +220,10 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
         (["--evaluation.texts", "{it: [/no/eval.txt]}"], "/no/eval.txt"),
         (["--evaluation.pairs", "{it: /no/pairs.jsonl}"], "/no/pairs.jsonl"),
         (
+            ["--evaluation.tasks", "[sentipolcc]", "--baby.model", "./nowhere"],  # told before models are opened
+            "evaluation.tasks: There is no task 'sentipolcc'. Did you mean sentipolc?",
+        ),
+        (
             ["--text.weights", "1.0"],
             "text.weights: expected a list of float or null. Got value: 1.0 Write a list: '[1.0]'\n",
         ),
@@ -326,7 +330,8 @@ def test_a_run_prints_plain_lines_and_where_the_model_is(
     recipe = make_recipe("--logging_steps", "3")
     assert main(["train", write(recipe, tmp_path)]) == 0
     shown = capsys.readouterr()
-    lines = shown.out.splitlines()
+    read, *lines = shown.out.splitlines()
+    assert read == f"{recipe.text.sources[0]}: 355 of 400 lines kept; dropped 45 held out."
     assert lines[0].startswith("step 3/6 ppo  clm loss ")
     assert " → " in lines[1]
     assert lines[2].startswith("step 6/6 ppo  clm loss ")

@@ -76,7 +76,7 @@ def test_it_costs_a_forward_of_the_first_baby(make_recipe: Make) -> None:
 
 @pytest.mark.parametrize("phase", ["clm", "recast"])
 def test_a_resumed_run_remembers_the_same_first_baby(make_recipe: Make, phase: str) -> None:
-    more = (*REPLAY, "--replay.first_baby", "0.5")
+    more: tuple[str, ...] = (*REPLAY, "--replay.first_baby", "0.5")
     if phase == "recast":
         more += ("--schedule.cycle", "{clm: 1, recast: 1}", "--feedback", "{recast: {for: recast}}")
         more += ("--recast.replay", "true")

@@ -503,7 +503,8 @@ def test_terms_of_an_update_are_summed_into_one_gradient_by_their_weights() -> N
     _, second = slow_clm(learner, LINES[2:])
     updates = learner.updates("clm", PhaseConfig(learning_rate=0.01), 1)
     steps = recorded(learner)
-    report = updates.take(0, [heard(pad(LINES[:2], 0)), heard(pad(LINES[2:], 0), weight=0.25, name="replay")])
+    beside = replace(heard(pad(LINES[2:], 0)), weight=0.25, name="replay")
+    report = updates.take(0, [heard(pad(LINES[:2], 0)), beside])
     for name, gradient in steps[0].gradient.items():
         if name.startswith("lm."):
             inner = name.removeprefix("lm.")

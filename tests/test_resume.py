@@ -97,6 +97,8 @@ def left_by(recipe: Recipe) -> dict[str, Any]:
     newest = checkpoint.list_checkpoints(folder / "checkpoints")[-1]
     state = json.loads((newest / "state.json").read_text())
     del state["totals"]["seconds"]
+    del state["described_by"]["recipe.yaml"]  # which names the directory
+    del state["log_digests"]["metrics"]
     del state["log_offsets"]["metrics"]  # rows hold seconds, whose digits vary
     return {
         "model.safetensors": (folder / "model" / "model.safetensors").read_bytes(),

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -364,6 +365,9 @@ CASES: dict[str, Case] = {
     "optimizers": Case(["shared"], weights),
     "save_steps": Case([4, 2], lambda o: o.checkpoints, {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]),
     "save_total_limit": Case([1, 3], lambda o: o.checkpoints, {"save_steps": 2}, [[4, 6], [6], [2, 4, 6]]),
+    "keep_every": Case(
+        [2, 4], lambda o: o.checkpoints, {"save_steps": 2, "save_total_limit": 1}, [[6], [2, 4, 6], [4, 6]]
+    ),
     "logging_steps": Case(
         # Every so many steps, and the last; the default is 10.
         [4, 2],
@@ -388,6 +392,7 @@ CASES: dict[str, Case] = {
     "text.prompt_sources": Case([["<other text>"]], prompts),
     "text.single_stream": Case([True], prompts),
     "text.jsonl_field": Case(["body"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
+    "text.normalization": Case([None], metric("clm/loss"), {"text.sources": ["<decomposed>"]}),
     "text.mode": Case(["packed"], metric("clm/targets")),
     "text.max_length": Case([12], metric("clm/targets")),
     "text.min_chars": Case([80], metric("clm/targets")),
@@ -609,6 +614,8 @@ def places(
     (folder / "other.txt").write_text("\n".join(others))
     english = [line.replace("il ", "the ").replace("vede", "sees") for line in italian_lines(80, seed=6)]
     (folder / "english.txt").write_text("\n".join(english))
+    accented = "\n".join(f"perch\u00e9 {line}" for line in italian_lines(80, seed=8))
+    (folder / "decomposed.txt").write_text(unicodedata.normalize("NFD", accented), encoding="utf-8")
     rows = [{"text": one, "body": other} for one, other in zip(italian_lines(80, seed=9), others, strict=True)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     # Any model finds a word likelier than two whole sentences.
@@ -646,6 +653,7 @@ def places(
         "<other parent>": str(folder / "other parent"),
         "<llama baby>": str(folder / "llama baby"),
         "<other text>": str(folder / "other.txt"),
+        "<decomposed>": str(folder / "decomposed.txt"),
         "<jsonl>": str(folder / "rows.jsonl"),
         "<pairs>": str(folder / "pairs.jsonl"),
     }

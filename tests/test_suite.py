@@ -87,7 +87,7 @@ def test_an_unknown_test_is_refused_with_those_that_exist(
 ) -> None:
     words = ["--data", str(tests_folder), "--tasks", "[from]", "--output_dir", "out"]
     assert main(["evaluate", str(baby_folder), *words]) == 2
-    assert "there is no test from. There are: agreement, forms" in capsys.readouterr().err
+    assert "there is no test from. Did you mean forms? There are: agreement, forms" in capsys.readouterr().err
 
 
 def test_the_untrained_baby_stands_beside_the_trained_one(

@@ -806,8 +806,11 @@ def test_a_text_without_held_out_lines_is_enough_where_nothing_is_evaluated(make
     settings = ("--text.sources", f"[{text}]", "--evaluation.utterances", "3", "--max_steps", "1")
     recipe = make_recipe(*settings)
     trainer = trained(recipe, measures=measures_of(recipe))
-    with pytest.raises(TextError, match="no held-out line"):
+    with pytest.raises(TextError, match=r"no held-out line.* or a smaller heldout_every .*evaluation\.utterances: 0"):
         trainer.evaluate()
+    few = measures_of(recipe, dataset=["Il gatto dorme.", "Il cane mangia."])
+    with pytest.raises(TextError, match=r"no prompt.* smaller text\.heldout_every than 10 .*evaluation\.utterances: 0"):
+        few[0](Speaker(trainer.baby.lm, trainer.processing_class))
     with pytest.raises(TextError, match="no held-out line"):
         measures_of(make_recipe(*settings, "--evaluation.eval_steps", "1"))
 

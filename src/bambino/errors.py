@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
+def shortened(value: object, most: int = 200) -> str:
+    """A value in a message, cut where it is long."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
 class BambinoError(Exception):
     """Anything bambino refuses or stops for. The message names what is wrong and the way out."""
 
@@ -19,6 +25,14 @@ class RecipeError(BambinoError, ValueError):
     def __init__(self, key: str, problem: str, where: str = "") -> None:
         self.key, self.problem, self.where = key, problem, where
         super().__init__(problem + (f"\n             ({where})" if where else ""))
+
+
+class YamlError(BambinoError, ValueError):
+    """YAML that cannot be read. `key` is the dotted name at fault, `where` its file and line, where they are known."""
+
+    def __init__(self, key: str, problem: str, where: str = "") -> None:
+        self.key, self.problem, self.where = key, problem, where
+        super().__init__(f"{where}: {problem}" if where else problem)
 
 
 class DemoError(BambinoError, ValueError):
@@ -79,6 +93,10 @@ class RewardError(BambinoError, ValueError):
 
 class RunDirectoryError(BambinoError, RuntimeError):
     """A run directory that cannot be used; the message names the way out."""
+
+
+class StorageError(BambinoError, OSError):
+    """A file or folder that cannot be written: a full disk, a read-only folder, a run's directory that is gone."""
 
 
 class UsageError(BambinoError, ValueError):

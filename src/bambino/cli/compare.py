@@ -82,7 +82,7 @@ def _compare_runs(console: Console, sides: Sequence[list[str]], names: list[str]
 
 def _compare_results(console: Console, sides: Sequence[list[str]], names: list[str]) -> None:
     """By main scores: item by item, or over seeds."""
-    from bambino.analysis.comparison import compare, compare_over_seeds
+    from bambino.analysis.comparison import compare, compare_over_seeds, not_compared
     from bambino.analysis.results import load_results
     from bambino.report.tables import comparison_table
     from bambino.runs.directory import holds_run
@@ -94,6 +94,8 @@ def _compare_results(console: Console, sides: Sequence[list[str]], names: list[s
         console.print(comparison_table(compare(ones[0], others[0]), *names))
     else:
         console.print(comparison_table(compare_over_seeds(ones, others), *names))
+    for why in not_compared(ones, others):
+        console.print(why, highlight=False, markup=False)
 
 
 COMPARE = Command("compare", "two models on the same items, or two conditions over seeds", _read, _run)

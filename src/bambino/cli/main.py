@@ -24,7 +24,7 @@ from bambino.cli import (
 )
 from bambino.cli.console import DONE, FAILED, Parser, complain
 from bambino.cli.unread import output_may_be_unread
-from bambino.errors import BambinoError, TrainingError
+from bambino.errors import BambinoError, StorageError, TrainingError
 from bambino.recipe.names import nearest
 from bambino.stopping import on_stop, status_of, stop_at_once
 
@@ -84,7 +84,7 @@ def _main(words: list[str]) -> int:
         return command.run(command.read(words[1:]))
     except SystemExit as stop:  # --help
         return int(stop.code or DONE)
-    except TrainingError as error:
+    except (StorageError, TrainingError) as error:
         complain(str(error))
         return FAILED
     except BambinoError as error:

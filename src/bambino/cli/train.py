@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from bambino.recipe.file import shipped
 from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run, read_manifest
+from bambino.runs.record import read_run
 from bambino.stopping import Stopped, on_stop, status_of
 
 if TYPE_CHECKING:
@@ -55,12 +58,13 @@ NOTHING_TO_RESUME = "No run was begun, so there is none to resume: give the same
 
 
 def _make_parser(command: str, words: list[str]) -> Parser:
-    usage = f"bambino {command} [RECIPE] [--SETTING VALUE ...]\n       bambino {command} --resume RUN_DIRECTORY"
+    forms = "[RECIPE] [--SETTING VALUE ...]", "--resume RUN_DIRECTORY", "RECIPE --resume"
+    usage = "\n       ".join(f"bambino {command} {form}" for form in forms)
     parser = Parser(f"bambino {command}", f"{ABOUT[command]}\n\n{HOW_TO_WRITE}", EXAMPLES[command] + EXIT, usage)
     names = ", ".join(shipped())
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML file, or one that is shipped: {names}")
-    go_on = "go on with a run from its last checkpoint, by its own recipe"
-    parser.add_argument("--resume", metavar="RUN_DIRECTORY", help=go_on)
+    go_on = "go on with a run from its last checkpoint, by its own recipe; after RECIPE, with the run in its output_dir"
+    parser.add_argument("--resume", nargs="?", const=True, metavar="RUN_DIRECTORY", help=go_on)
     own = (
         "a Python file of yours that defines KINDS (a dict: name -> settings of a kind of feedback), PHASES (a dict: "
         "name -> maker of a phase) or REWARDS (a list of functions, in place of feedback); give it again with --resume"
@@ -78,11 +82,17 @@ def _recipe_of(command: str, given: Namespace, code: Code) -> Recipe:
     own: dict[str, Any] = {"kinds": code.kinds, "phases": list(code.phases)}
     if given.resume is None:
         return bambino.load_recipe(given.recipe, given.settings, **own)
+    if given.resume is True and given.recipe is not None:
+        recipe = bambino.load_recipe(given.recipe, given.settings, **own)
+        if not holds_run(recipe.output_dir):
+            problem = f"{recipe.output_dir} holds no run to resume. Leave --resume out to begin one."
+            raise RecipeError("output_dir", problem)
+        return recipe
+    if not given.resume or given.resume is True:
+        raise UsageError("--resume: expected one argument. Write --resume RUN_DIRECTORY")
     if given.recipe is not None:
         raise UsageError(f"--resume goes on by the run's own recipe. Leave {given.recipe} out.")
     path = Path(given.resume) / "recipe.yaml"
-    if not given.resume:
-        raise UsageError("--resume: expected one argument. Write --resume RUN_DIRECTORY")
     if not path.is_file():
         raise RecipeError("", f"{given.resume} holds no run to resume (no recipe.yaml in it).")
     manifest = read_manifest(path.parent)
@@ -104,6 +114,30 @@ def _is_of_code(error: RecipeError, manifest: dict[str, Any]) -> bool:
     if error.key.startswith("feedback."):
         return error.key.split(".")[1] not in KINDS
     return error.key.startswith("schedule.") and not set(manifest.get("phases", [])) <= set(PHASES)
+
+
+@contextmanager
+def _where_its_paths_lead(given: Namespace) -> Iterator[None]:
+    """A run goes on in the folder where it was begun, if its recipe's relative paths lead to something only there."""
+    if not isinstance(given.resume, str) or not holds_run(given.resume):
+        yield
+        return
+    settings, began_in = read_run(given.resume).settings, read_manifest(Path(given.resume)).get("began_in", ".")
+    paths = [word for key, value in settings.items() if key != "output_dir" for word in _words_in(value)]
+    if not any(Path(began_in, path).exists() and not Path(path).exists() for path in paths):
+        yield
+        return
+    print(f"bambino: paths in the run's recipe count from {began_in}, where it was begun.", file=sys.stderr)
+    given.resume = str(Path(given.resume).absolute())
+    given.code = given.code and str(Path(given.code).absolute())
+    with chdir(began_in):
+        yield
+
+
+def _words_in(value: Any) -> list[str]:
+    """All texts in a setting."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [value] if isinstance(value, str) else [word for item in inner for word in _words_in(item)]
 
 
 def _check_rewards(recipe: Recipe, manifest: dict[str, Any], run: str) -> None:
@@ -144,7 +178,8 @@ def _run(command: str, given: Namespace) -> int:
     if not trainer.is_over:
         print(f"Stopped after step {trainer.step}. {go_on}")
         return status_of(Stopped(stop.number))
-    print(f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
+    said = "Finished before" if given.resume and trainer.state.went_on_at == trainer.step else "Done"
+    print(f"{said}: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
     return DONE
 
 
@@ -154,6 +189,7 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any, loading:
 
     from bambino.evaluation.in_training import measures_of
     from bambino.models.loading import is_on_hub
+    from bambino.training.parts import reports_of
     from bambino.training.pretrain import newborn_trainer
     from bambino.training.trainer import BambinoTrainer
 
@@ -163,15 +199,18 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any, loading:
     for name in models.values():
         if is_on_hub(name):
             print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
+    loading.update("reading what is measured")
+    measures = measures_of(recipe, parent=lambda: trainer.tools.parent)  # what is wrong with them is told at once
     opened = "".join(f"the {role} {name}, " for role, name in models.items())
     loading.update(Text(f"opening {opened}the text"))
     if command == "pretrain":
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
+    for report in reports_of(trainer.tools):
+        print(report)
     display.progress.max_steps = trainer.args.max_steps
-    loading.update("reading what is measured")
-    trainer.measures.extend(measures_of(recipe, parent=trainer.tools.parent))
+    trainer.measures.extend(measures)
     return trainer
 
 
@@ -197,7 +236,11 @@ def _command(name: str, about: str) -> Command:
         names = Names.of(Recipe, KINDS | load_code(code_path(words)).kinds, f"bambino {name}", BESIDE)
         return parse(_make_parser(name, words), words, names)
 
-    return Command(name, about, read, lambda given: _run(name, given))
+    def run(given: Namespace) -> int:
+        with _where_its_paths_lead(given):
+            return _run(name, given)
+
+    return Command(name, about, read, run)
 
 
 TRAIN = _command("train", "raise a baby of yours with a parent of yours, as a recipe says")

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
-import yaml
-
 from bambino.errors import BambinoError, PlanError
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, Settings
+from bambino.recipe.plain_yaml import load
 
 CURVES = ("bits_per_byte/en", "bits_per_byte/it")
 """Measures of evaluations inside training that stand for L1 and L2."""
@@ -127,7 +126,8 @@ class Plan(Settings):
 
 def suites() -> dict[str, Suite]:
     """The suites that are shipped (`suites.yaml`)."""
-    raw: dict[str, Any] = yaml.safe_load((resources.files("bambino.evaluation") / "suites.yaml").read_text("utf-8"))
+    text = (resources.files("bambino.evaluation") / "suites.yaml").read_text("utf-8")
+    raw: dict[str, Any] = load(text, "suites.yaml")
     return {
         name: Suite(entry["about"], tuple(entry["tasks"]) if "tasks" in entry else None, entry.get("max_items"))
         for name, entry in raw.items()

@@ -28,6 +28,8 @@ class Subject:
     """What it says is scored by this model."""
     heldout_every: int | None
     """The held-out rule: its run's, else the plan's."""
+    normalization: str | None = "NFC"
+    """The Unicode form of its texts: its run's, else NFC."""
 
     @property
     def earlier(self) -> dict[int, Path]:
@@ -62,7 +64,9 @@ def subject_of(model: str, plan: Plan) -> Subject:
         return Subject(model, model, None, None, plan.parent, plan.heldout_every)
     settings = read_run(path).settings
     parent = plan.parent or settings["parent"]["model"]
-    return Subject(model, trained_model(path), path, first_baby(path), parent, settings["text"]["heldout_every"])
+    text = settings["text"]
+    rules = (text["heldout_every"], text.get("normalization", "NFC"))
+    return Subject(model, trained_model(path), path, first_baby(path), parent, *rules)
 
 
 def trained_model(run: str | Path) -> str:

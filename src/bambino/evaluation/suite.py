@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bambino.analysis.acquisition import acquisition_order, load_order
 from bambino.analysis.bilingual import TEXTS, bilingual
 from bambino.analysis.forgetting import ForgettingSettings, forgetting_of
 from bambino.analysis.results import Results, load_results
 from bambino.analysis.verdicts import averaged, with_baseline, with_verdicts
-from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError
+from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError, shortened
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import discover_tests
 from bambino.evaluation.fluency import BitsPerByte
@@ -36,15 +36,17 @@ from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import Classification
 from bambino.evaluation.zero_shot.task_definitions import task_names
 from bambino.files import finite
-from bambino.measures import Measure, TaskResult
+from bambino.measures import Measure, TaskResult, check_names
 from bambino.models.digests import tokenizer_sha256, weights_sha256
+from bambino.recipe.names import nearest
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
+from bambino.speaking.rollout import check_speaks
 from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
 from bambino.text.language_id import LanguageIdentifier
-from bambino.text.lines import load_corpus, load_heldout
+from bambino.text.lines import SourceReport, load_corpus, load_heldout
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Evaluation:
         self.texts = self._texts()
         self.measures: list[Measure] = [_test(plan, *one, self.found.terms) for one in wanted.items()]
         self.measures += [_pairs(plan, name, data) for name, data in pairs.items()]
+        check_names([*self.measures, *self.texts.values()])
         self.child_order = None if plan.child_order is None else load_order(plan.child_order)
         self.harness = None
         if plan.harness:
@@ -118,6 +121,8 @@ class Evaluation:
         folder = self.subject.model if age is None else self.subject.earlier[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
         baby = _opened(str(folder), "baby")
+        if self.speech is not None:
+            check_speaks(baby.lm)
         spoken: list[Spoken] = []
         tasks: dict[str, TaskResult] = {}
         settings, fingerprint = dataclasses.asdict(self.plan), self._fingerprint(baby)
@@ -193,22 +198,27 @@ class Evaluation:
         for name, text in (("l1", self.plan.l1_text), ("l2", self.plan.l2_text)):
             if not text:
                 continue
-            dropped: dict[str, int] = {}
+            report = SourceReport(path="")
             lines = load_heldout(
                 text,
                 heldout_every=self.subject.heldout_every,
                 split=self.plan.split,
                 max_lines=self.plan.lines,
-                dropped=dropped,
+                normalization=self.subject.normalization,
+                report=report,
             )
-            found[name] = BitsPerByte(name, lines, {"dropped": dropped})
-            if bad := ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if reason != "empty"):
+            found[name] = BitsPerByte(name, lines, {"dropped": report.dropped})
+            if bad := ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.items() if reason != "empty"):
                 self.left_out[f"lines of {name}_text"] = bad
+            if others := "; ".join(f"{path} ({why})" for path, why in report.reading.left_out.items()):
+                self.left_out[f"files of {name}_text"] = others
         return found
 
     def _speech(self) -> Speech:
         settings = SpeechSettings(prompts=self.plan.prompts)
         lines = self.texts["l2"].lines
+        if self._parent is not None:
+            check_speaks(self._parent.lm)
         return Speech(lines, parent=self._parent, languages=self._languages, settings=settings)
 
     def _fingerprint(self, baby: Speaker) -> str:
@@ -250,8 +260,11 @@ class Evaluation:
     def _languages(self) -> LanguageIdentifier | None:
         if not (self.plan.l1_text and self.plan.l2_text):
             return None
-        rule = self.subject.heldout_every
-        l1, l2 = (load_corpus(text, heldout_every=rule) for text in (self.plan.l1_text, self.plan.l2_text))
+        rules: dict[str, Any] = {
+            "heldout_every": self.subject.heldout_every,
+            "normalization": self.subject.normalization,
+        }
+        l1, l2 = (load_corpus(text, **rules) for text in (self.plan.l1_text, self.plan.l2_text))
         try:
             return LanguageIdentifier.train(l1.lines, l2.lines)
         except ValueError as error:
@@ -295,8 +308,10 @@ def _wanted(plan: Plan, found: Discovered) -> tuple[dict[str, Found | None], dic
         elif plan.data is None and name in task_names():
             wanted[name] = None
         elif plan.tasks:
-            known = ", ".join([*found.tests] or task_names())
-            raise PlanError(f"tasks: there is no test {name}. There are: {known}.")
+            known = [*found.tests] or task_names()
+            near = nearest(name, known)
+            hint = f"Did you mean {near}? " if near else ""
+            raise PlanError(f"tasks: there is no test {shortened(name)}. {hint}There are: {', '.join(known)}.")
         else:
             left_out[name] = f"no file for it in {plan.data}" if plan.data else "give its file with --data"
     return wanted, left_out

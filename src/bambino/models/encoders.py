@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from safetensors import SafetensorError
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -20,6 +19,7 @@ from transformers import (
 
 from bambino.errors import ModelError
 from bambino.models.loading import is_on_hub
+from bambino.models.opening import check_files, check_finite, opening, shortened
 from bambino.scoring.forward import context_length
 from bambino.text.batches import TokenBatch, pad
 
@@ -69,20 +69,21 @@ def open_encoder(source: str, key: str) -> TextModel:
 
 
 def _open(opener: Any, source: str, key: str, what: str) -> TextModel:
-    path = Path(source).expanduser()
-    if not is_on_hub(source) and not (path / "config.json").is_file():
-        raise ModelError(f"{key} = {source}: there is no folder with a config.json. Give a Hugging Face model.")
-    name = source if is_on_hub(source) else str(path)
-    try:
+    path = os.path.expanduser(source)
+    name = f"{key} = {source}"
+    if not is_on_hub(source) and not os.path.isfile(os.path.join(path, "config.json")):
+        raise ModelError(f"{shortened(name)}: there is no folder with a config.json. Give a Hugging Face model.")
+    place = source if is_on_hub(source) else path
+    way_out = "Give a folder with config.json, tokenizer and safetensors, or a hub name."
+    with opening(name, f"cannot be opened as {what}", way_out):
+        check_files(place, name, key, revision=None, trust_remote_code=None)
         model, report = opener.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            place, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        problem = str(error).strip().split("\n")[0]
-        way_out = "Give a folder with config.json, tokenizer and safetensors, or a hub name."
-        raise ModelError(f"{key} = {source} cannot be opened as {what}: {problem} {way_out}") from None
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer("a")
     if missing := [weight for weight in sorted(report["missing_keys"]) if "pooler" not in weight]:
-        problem = f"{key} = {source} lacks {len(missing)} weights of {what} ({missing[0]}, ...)"
+        problem = f"{name} lacks {len(missing)} weights of {what} ({missing[0]}, ...)"
         raise ModelError(f"{problem}; they would be random. Is it one, saved whole?")
+    check_finite(model, name)
     return TextModel(model.eval().requires_grad_(False).to(PartialState().device), tokenizer)

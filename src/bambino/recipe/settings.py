@@ -38,6 +38,8 @@ class ModelConfig(Settings):
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+    trust_remote_code: bool = False
+    """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class TextConfig(Settings):
     section: ClassVar[str] = "text"
 
     sources: list[str] = field(default_factory=list)
-    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files."""
+    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files: links are followed,
+    names that begin with a dot passed over. What was read and what was left out goes to the console and data.json."""
     weights: list[Positive] | None = None
     """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch); null:
     once."""
@@ -79,6 +82,9 @@ class TextConfig(Settings):
     that every condition hears the same clm batches."""
     jsonl_field: str = "text"
     """The field of a .jsonl object that holds the text."""
+    normalization: Literal["NFC"] | None = "NFC"
+    """The Unicode form that lines are brought to, also those of replay and of evaluation: an accented letter is one
+    character (macOS writes two). Tests are always read so. null: lines stay as they are written."""
     mode: Literal["lines", "packed"] = "lines"
     """lines: a line a row. packed: rows of exactly max_length tokens, several lines a row, no pads; attention does not
     cross lines."""
@@ -340,7 +346,9 @@ class Recipe(Settings):
     save_steps: AtLeastOne = 500
     """Steps between checkpoints."""
     save_total_limit: AtLeastOne = 2
-    """Checkpoints kept."""
+    """Newest checkpoints kept."""
+    keep_every: AtLeastOne | None = None
+    """Keep the checkpoints whose step is a multiple of this as well; itself a multiple of save_steps; null: none."""
     logging_steps: AtLeastOne = 10
     """Steps between lines on a console that is not a terminal. metrics.jsonl has every step."""
     baby: BabyConfig = field(default_factory=BabyConfig)
@@ -388,6 +396,9 @@ class Recipe(Settings):
         self._check_early_stopping()
         has_clm = self.passes is None or "clm" in self.schedule.cycle
         self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
+        every, saves = self.keep_every, self.save_steps
+        way_out = f"is no multiple of save_steps = {saves}, so no checkpoint would be made then."
+        self.require(every is None or every % saves == 0, "keep_every", way_out)
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
         self._require_divisor(
             "gradient_accumulation_steps", self.gradient_accumulation_steps, "batch_size", self.batch_size
@@ -435,6 +446,6 @@ class Recipe(Settings):
 
     @staticmethod
     def _require_divisor(key: str, value: int, of_key: str, of: int) -> None:
-        divisors = ", ".join(str(d) for d in range(1, of + 1) if of % d == 0)
         if of % value:
+            divisors = ", ".join(str(d) for d in range(1, min(of, 1000) + 1) if of % d == 0)
             raise RecipeError(key, f"{key} = {value} does not divide {of_key} = {of}. Use one of {divisors}.")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from bambino.analysis.comparison import (
     Comparison,
@@ -16,10 +21,30 @@ from bambino.analysis.results import Results
 from bambino.analysis.statistics import paired_t
 from bambino.analysis.trade_offs import SHOWN, CurvePair, trade_off
 from bambino.errors import CurveError
-from bambino.measures import Interval
+from bambino.measures import Interval, Score
 
 Rows = list[list[str]]
 """A table in plain text: a heading, then rows; the first column is what is measured."""
+
+
+class Name:
+    """A name in a cell: in a narrow column it is broken after a space, / or _, and elsewhere only if it must be."""
+
+    def __init__(self, name: str) -> None:
+        self.pieces = re.findall(r"[^ /_]*[ /_]+|[^ /_]+", name)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        line = ""
+        for piece in self.pieces:
+            if line and cell_len(line + piece.rstrip()) > options.max_width:
+                yield Text(line.rstrip(), overflow="fold")
+                line = ""
+            line += piece
+        yield Text(line, overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        widths = [cell_len(piece) for piece in self.pieces]
+        return Measurement(max(widths, default=0), sum(widths)).with_maximum(options.max_width)
 
 
 def table(rows: Rows) -> Table:
@@ -28,7 +53,7 @@ def table(rows: Rows) -> Table:
     for i, name in enumerate(rows[0]):
         found.add_column(name, justify="left" if i == 0 else "right", overflow="fold", min_width=0 if i == 0 else 9)
     for row in rows[1:]:
-        found.add_row(*row)
+        found.add_row(Name(row[0]), *row[1:])
     return found
 
 
@@ -43,7 +68,7 @@ def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) ->
     for c in comparisons:
         interval = c.difference.interval
         gap = f"{c.difference.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
-        table.add_row(c.score, f"{c.one:.3f}", f"{c.other:.3f}", gap, f"{c.corrected_p:.2g}", c.test)
+        table.add_row(Name(c.score), f"{c.one:.3f}", f"{c.other:.3f}", gap, f"{c.corrected_p:.2g}", c.test)
     return table
 
 
@@ -88,7 +113,7 @@ def curves_table(results: Mapping[int, Results], title: str) -> Table:
     mains = [{task.main.name: task.main.value for task in those.tasks.values()} for those in results.values()]
     for name in dict.fromkeys(name for scores in mains for name in scores):
         if sum(name in scores for scores in mains) > 1:
-            table.add_row(name, *(f"{scores[name]:.3f}" if name in scores else "" for scores in mains))
+            table.add_row(Name(name), *(f"{scores[name]:.3f}" if name in scores else "" for scores in mains))
     return table
 
 
@@ -113,7 +138,7 @@ def results_table(results: Results) -> Table:
         score = task.main
         chance = "" if score.chance is None else f"{score.chance:.3f}"
         what = score.name.removeprefix(f"{name}/").replace("_", " ") if score.name != name else score.unit
-        table.add_row(name, what, f"{score.value:.3f}", show(score.interval), chance, f"{score.items:,}")
+        table.add_row(Name(name), what, f"{score.value:.3f}", show(score.interval), chance, f"{score.items:,}")
     return table
 
 
@@ -137,16 +162,28 @@ def classification_table(results: Results) -> Table | None:
     for name, task in results.tasks.items():
         found = {score.name.removeprefix(f"{name}/"): f"{score.value:.3f}" for score in task.scores}
         if "accuracy/majority" in found:
-            table.add_row(name.removeprefix("tasks/"), *(found.get(key, "") for key in columns.values()))
+            table.add_row(Name(name.removeprefix("tasks/")), *(found.get(key, "") for key in columns.values()))
     return table if table.row_count else None
 
 
 def remarks(results: Results) -> list[str]:
     """What there is to say about the scores, and what was left out."""
     said = [f"{name}: {task.verdict}" for name, task in results.tasks.items() if task.verdict]
-    if len(said) > 1:
+    said += [f"{name}: {rough}" for name, task in results.tasks.items() if (rough := _rough(task.main))]
+    if len([task for task in results.tasks.values() if task.verdict]) > 1:
         said.append("Each verdict goes by its own 95 % interval over items; they are not corrected for being several.")
     return said + [f"{name}: left out, {why}" for name, why in results.left_out.items()]
+
+
+FEW = 30
+"""Items; of fewer, a bootstrap's intervals are too narrow."""
+
+
+def _rough(score: Score) -> str:
+    """What there is to say of an interval over few items; empty of one over many."""
+    if score.interval is None or score.items >= FEW:
+        return ""
+    return f"only {score.items} items, so its interval is rough and rather too narrow; more text or items would help"
 
 
 def show(interval: Interval | None) -> str:

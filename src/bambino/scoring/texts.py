@@ -6,7 +6,7 @@ Texts are read in groups of similar length; what several begin with is read once
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.errors import ModelError
+from bambino.errors import ModelError, TextError
 from bambino.scoring.forward import (
     context_length,
     eval_mode,
     hidden_states,
     log_probs_at,
-    reads_packed_rows,
+    reads_trees,
     token_log_probs,
 )
 from bambino.scoring.prefix_trees import Forest, grow
@@ -109,6 +109,20 @@ def score_texts(
     ]
 
 
+def require_tokens(scores: Iterable[TextScore], texts: Iterable[str]) -> None:
+    """Refuse texts to be compared of which one has no token that counts: its score would be 0, the best there is.
+
+    Raises:
+        TextError: quoting the first.
+    """
+    for score, text in zip(scores, texts, strict=True):
+        if score.tokens == 0:
+            raise TextError(
+                f"No token of {text!r} counts, so nothing of it is scored: the model's tokenizer makes none of it, or "
+                "only one that nothing comes before. Leave the text out, or give the tokenizer a BOS."
+            )
+
+
 def bits_per_byte(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
     """Total bits of the texts over their total UTF-8 bytes; comparable between tokenizers, models and languages."""
     scores = score_texts(lm, tokenizer, texts)
@@ -126,7 +140,7 @@ def row_log_probs(lm: PreTrainedModel, rows: list[list[int]], counted: list[np.n
     """
     forest = grow(rows, TREE_COLUMNS)
     plain = sum(len(row) - 1 for row in rows)
-    if forest.columns < 0.75 * plain and reads_packed_rows(lm, max(map(len, rows))):
+    if forest.columns < 0.75 * plain and reads_trees(lm, max(map(len, rows)), forest.width):
         return _log_probs_on_trees(lm, forest, None if counted is None else np.concatenate(counted))
     starts = np.cumsum([0, *map(len, rows)])
     result = np.zeros(starts[-1])

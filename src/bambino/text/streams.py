@@ -7,7 +7,7 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,12 @@ from bambino.recipe import curricula
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import TextConfig
 from bambino.text.batches import TokenBatch, pad
-from bambino.text.lines import Corpus, choose_lines, corpus_of, load_corpus
+from bambino.text.heldout import spread
+from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, load_corpus
 from bambino.text.tokens import TokenRows, tokenize
+
+SAMPLE = 1000
+"""Lines by which the share of unknown tokens is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +197,10 @@ class Streams:
     """Whether all phases take their lines from the clm stream (the release)."""
     manifest: dict[str, Any]
     """Per source: hash, lines kept, dropped and why, truncated, tokens."""
+    reports: list[SourceReport] = field(default_factory=list)
+    """What became of each source."""
+    sample: list[str] = field(default_factory=list)
+    """Some lines of what is heard, as they are written."""
     _prompts: dict[str, LineStream] = field(default_factory=dict, repr=False)
     """Cache: the prompt streams asked for."""
 
@@ -242,7 +250,7 @@ def build_streams(
     seed: int,
     batch_size: int,
     prompt_tokens: int | Mapping[float, int],
-    dataset: Iterable[str] | None = None,
+    dataset: Iterable[str | None] | None = None,
 ) -> Streams:
     """Read, choose and tokenize the text of a run; `dataset` (texts in memory) replaces text.sources.
 
@@ -257,15 +265,17 @@ def build_streams(
         )
     corpus = read_corpus(text, seed, text.sources, text.weights, dataset)
     heard = line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines")
-    manifest = {"clm": [asdict(report) for report in corpus.reports]}
+    reports, sample = corpus.reports, spread(corpus.lines, SAMPLE)
+    manifest = {"clm": [report.made_of() for report in corpus.reports]}
     clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
     if text.prompt_sources is not None:
         corpus = read_corpus(text, seed, text.prompt_sources, None, None)
-        manifest["prompts"] = [asdict(report) for report in corpus.reports]
+        reports = reports + corpus.reports
+        manifest["prompts"] = [report.made_of() for report in corpus.reports]
     lines = heard
     if text.mode == "packed" or text.prompt_sources is not None:
         lines = line_stream(text, seed, corpus, tokenizer, "prompts", cut=True)
-    return Streams(clm, lines, batch_size, prompt_tokens, text.single_stream, manifest)
+    return Streams(clm, lines, batch_size, prompt_tokens, text.single_stream, manifest, reports, sample)
 
 
 def read_corpus(
@@ -273,10 +283,14 @@ def read_corpus(
     seed: int,
     sources: list[str],
     weights: list[float] | None,
-    dataset: Iterable[Any] | None = None,
+    dataset: Iterable[str | None] | None = None,
 ) -> Corpus:
     """The training lines of a run, from `sources` or from texts in memory: held-out and short ones left out."""
-    limits: dict[str, Any] = {"min_chars": text.min_chars, "heldout_every": text.heldout_every}
+    limits: dict[str, Any] = {
+        "min_chars": text.min_chars,
+        "heldout_every": text.heldout_every,
+        "normalization": text.normalization,
+    }
     if dataset is not None:
         corpus = corpus_of(dataset, "train_dataset", **limits)
     else:
