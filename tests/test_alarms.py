@@ -14,6 +14,7 @@ import pytest
 from bambino import BambinoTrainer, Recipe, RecipeError
 from bambino.errors import TrainingError
 from bambino.recipe.alarm_settings import AlarmsConfig
+from bambino.text.unknown import Unknown
 from bambino.training.alarms import WINDOW, Alarm, Alarms, of_evaluations, of_steps, of_text
 
 Make = Callable[..., Recipe]
@@ -96,8 +97,8 @@ def test_a_plateau_is_so_many_evaluations_in_which_no_text_got_better() -> None:
 
 
 def test_unknown_tokens() -> None:
-    assert names(of_text(AlarmsConfig(), 0.05)) == []
-    assert names(of_text(AlarmsConfig(), 0.06)) == ["unknown"]
+    assert names(of_text(AlarmsConfig(), Unknown(5, 100, 90, 400))) == []
+    assert names(of_text(AlarmsConfig(), Unknown(6, 100, 1, 400))) == ["unknown"]
 
 
 def test_an_alarm_is_told_when_it_comes_on_and_again_after_it_went() -> None:

@@ -34,8 +34,7 @@ class AlarmsConfig(Settings):
     """Second language at a standstill: so many evaluations in a row in which no text of evaluation.texts has fewer bits
     per byte than ever before; null: no alarm."""
     unknown: Share | None = 0.05
-    """Text that the baby's tokenizer cannot spell: more than this share of its characters are in no token but <unk>;
-    null: no alarm."""
+    """Text that the baby's tokenizer cannot spell: more than this share of its tokens are <unk>; null: no alarm."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,6 +14,7 @@ from statistics import fmean
 
 from bambino.recipe.alarm_settings import AlarmsConfig
 from bambino.runs.log import Row
+from bambino.text.unknown import Unknown
 
 WINDOW = 10
 """Steps of a phase that numbers of steps are averaged over."""
@@ -113,11 +114,12 @@ def of_evaluations(config: AlarmsConfig, rows: Sequence[Row]) -> Iterator[Alarm]
         yield Alarm("plateau", "bits_per_byte", waited, config.plateau, meaning)
 
 
-def of_text(config: AlarmsConfig, share: float) -> Iterator[Alarm]:
-    """The alarm that is on where so large a share of the text's characters is not read."""
+def of_text(config: AlarmsConfig, unknown: Unknown) -> Iterator[Alarm]:
+    """The alarm that is on where the baby's tokenizer does not know so much of the text."""
+    share = unknown.tokens / max(1, unknown.of_tokens)
     if config.unknown is not None and share > config.unknown:
-        meaning = "So many of the text's characters the baby's tokenizer cannot spell (<unk>). Use another baby."
-        yield Alarm("unknown", "characters not read", share, config.unknown, meaning)
+        meaning = "Of the text's tokens so many are <unk>: the baby's tokenizer cannot spell it. Use another baby."
+        yield Alarm("unknown", "tokens that are <unk>", share, config.unknown, meaning)
 
 
 def _numbers(rows: Sequence[Row], name: str) -> list[float]:

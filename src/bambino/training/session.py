@@ -187,7 +187,7 @@ class Session:
             self._keep(self.tools.dreaming.dreams)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
-        self._alarm(of_text(self.args.alarms, self.unknown["baby"].share))
+        self._alarm(of_text(self.args.alarms, self.unknown["baby"]))
         if self.args.evaluation.eval_steps is not None:
             self._evaluate()
         self._stop_if_alarmed()
@@ -295,10 +295,9 @@ class Session:
             write_json(path, finite(content))
         except StorageError as unwritten:
             explained = str(unwritten)
-        saved = (
-            "No checkpoint was saved" if self._saved_step is None else f"The last checkpoint is step {self._saved_step}"
-        )
-        error.args = (f"Stopped at step {step}: {error}. {explained} {saved}.",)
+        saved = self._saved_step
+        left = "No checkpoint was saved." if saved is None else f"The last checkpoint is step {saved}."
+        error.args = (f"Stopped at step {step}: {error}. {explained} {left}",)
 
 
 @contextmanager
