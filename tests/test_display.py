@@ -221,10 +221,10 @@ def test_the_panel_stays_on_the_terminal_as_it_was_at_the_end() -> None:
 
 
 def test_the_cursor_comes_back_when_a_run_is_stopped_at_once() -> None:
-    console = Screen(file=io.StringIO(), force_terminal=True)
-    with pytest.raises(Stopped), LiveDisplay(Recipe(), console):
+    file = io.StringIO()
+    with pytest.raises(Stopped), LiveDisplay(Recipe(), Screen(file=file, force_terminal=True)):
         raise Stopped(15)
-    shown = console.file.getvalue()
+    shown = file.getvalue()
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
