@@ -22,7 +22,10 @@ import pytest
 import torch
 import transformers.dynamic_module_utils
 from conftest import italian_lines, tiny_lm, with_own_code
-from rich.console import Console
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
 
 from bambino import BambinoTrainer
 from bambino.cli.display import PlainDisplay
@@ -32,6 +35,7 @@ from bambino.feedback.settings import KINDS
 from bambino.recipe.checks import written
 from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
+from bambino.report.screen import Screen
 from bambino.training.pretrain import newborn_trainer
 
 NAMES = Names.of(Recipe, KINDS)
@@ -100,7 +104,7 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
     """Train a tiny baby below an empty folder."""
     recipe = recipe_of({**settings, "output_dir": str(folder / settings["output_dir"])})
     outcome, screen = Outcome(), io.StringIO()
-    display = PlainDisplay(recipe, Console(file=screen, width=200))
+    display = PlainDisplay(recipe, Screen(file=screen, width=200))
     kept = {
         "ppo": outcome.said,
         "reinforce": outcome.said,
@@ -582,6 +586,24 @@ CASES |= {
 }
 
 
+def alarms(outcome: Outcome) -> list[str]:
+    return [line.split(": ")[1] for line in outcome.console if line.startswith("alarm: ")]
+
+
+TEN = {"schedule.cycle": {"ppo": 1}, "max_steps": 10, "ppo.learning_rate": 1e-2}
+ALIKE = TEN | {"feedback.constant.for": "ppo"}
+CASES |= {
+    "alarms.stop": Case([["dead_reward"]], lambda o: o.refusal[:25], ALIKE, ["", "Stopped at step 10: alarm"]),
+    "alarms.kl": Case([1e-6], alarms, TEN, [[], ["kl"]]),
+    "alarms.dead_reward": Case([None], alarms, ALIKE, [["dead_reward"], []]),
+    "alarms.entropy": Case([100.0], alarms, TEN, [[], ["entropy"]]),
+    "alarms.repetition": Case([0.99], alarms, SPOKEN | WORDY | {"max_steps": 1}, [[], ["repetition"]]),
+    "alarms.forgetting": Case([1e-3], alarms, EVERY_STEP, [[], ["forgetting"]]),
+    "alarms.plateau": Case([1], alarms, EVERY_STEP, [[], ["plateau"]]),
+    "alarms.unknown": Case([None], alarms, ONLY_CLM | {"baby.model": "<baby of one word>"}, [["unknown"], []]),
+}
+
+
 # ------------------------------------------------------------------------------------------------------------- runs
 
 
@@ -623,6 +645,11 @@ def places(
         endings = [{"choice1": first, "choice2": second, "label": label} for first, second, label in chosen]
         items = [{"premise": "sole", "question": "effect"} | ending for ending in endings]
         (folder / name / "xcopa_validation.jsonl").write_text("\n".join(map(json.dumps, items)))
+    one_word = Tokenizer(WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2, "il": 3}, unk_token="<unk>"))
+    one_word.pre_tokenizer = Whitespace()
+    special = {"bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    for saved in (PreTrainedTokenizerFast(tokenizer_object=one_word, **special), tiny_lm("opt", seed=1)):
+        saved.save_pretrained(folder / "baby of one word")
     for name, words in (("recasts", "il mare"), ("other recasts", "il sole")):
         (folder / f"{name}.jsonl").write_text(json.dumps({"prompt": "guarda", "recast": words}))
     for name, like, config, model, opener in (
@@ -642,6 +669,7 @@ def places(
         "<tests>": str(folder / "tests"),
         "<other tests>": str(folder / "other tests"),
         "<baby>": str(baby_folder),
+        "<baby of one word>": str(folder / "baby of one word"),
         "<parent>": str(parent_folder),
         "<classifier>": str(classifier_folder),
         "<encoder>": str(encoder_folder),

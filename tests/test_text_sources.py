@@ -237,6 +237,13 @@ def test_tests_are_read_composed_also_where_json_escapes_the_accent(tmp_path: Pa
     assert texts_of(write(tmp_path / "d.jsonl", json.dumps({"text": NFD[0]}))) == [TWINS[0]]
 
 
+@pytest.mark.parametrize("depth", [600, 100_000])
+def test_brackets_within_brackets_are_one_message(depth: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "deep.jsonl", '{"text": "uno", "more": ' + "[" * depth + "]" * depth + "}")
+    with pytest.raises(TextError, match="line 1: not JSON"):
+        texts_of(path)
+
+
 def test_a_heap_of_accents_is_read_at_once(tmp_path: Path) -> None:
     heap = "a" + "\u0301\u0323" * 100_000  # to sort these takes minutes
     began = time.process_time()

@@ -20,6 +20,7 @@ from bambino.analysis.results import Results
 from bambino.analysis.verdicts import with_baseline
 from bambino.errors import CurveError, ResultsError
 from bambino.evaluation.fluency import BitsPerByte
+from bambino.evaluation.in_training import measures_of
 from bambino.measures import TaskResult
 from bambino.recipe.settings import Recipe
 from bambino.speaking.speaker import Speaker
@@ -116,18 +117,25 @@ def test_a_run_warns_of_a_tokenizer_that_does_not_know_its_text(
     text = tmp_path / "it.txt"
     text.write_text("\n".join(f"perché {number} è così" for number in "abcdefghil" * 20), encoding="utf-8")
     recipe = make_recipe(
-        *("--text.sources", f"[{text}]", "--text.min_chars", "1", "--max_steps", "0", "--schedule.cycle", "{clm: 1}")
+        *("--text.sources", f"[{text}]", "--text.min_chars", "1", "--max_steps", "1", "--schedule.cycle", "{clm: 1}"),
+        *("--evaluation.eval_steps", "1", "--evaluation.texts", f"{{it: [{text}]}}"),
     )
     rows: list[dict[str, Any]] = []
     size = len(ITALIAN)
     BambinoTrainer(
-        tiny_lm("gpt2", size), args=recipe, processing_class=ITALIAN, train_dataset=None, on_row=rows.append
+        tiny_lm("gpt2", size),
+        args=recipe,
+        processing_class=ITALIAN,
+        measures=measures_of(recipe),
+        on_row=rows.append,
     ).train()
-    warned = [row["text"] for row in rows if row["kind"] == "warning" and "does not know" in row["text"]]
-    assert len(warned) == 1
+    warned = [row["text"] for row in rows if row["kind"] == "warning" and "of the tokens are unknown" in row["text"]]
+    assert len(warned) == 2  # of two evaluations the first warns
+    assert warned[1].startswith("bits_per_byte/it is too low, and not comparable with other tokenizers: 20.0% of")
     # é è ì of perché, a letter, è, così: 3 of 12 visible characters, of 15 tokens
     assert warned[0].startswith("The baby's tokenizer does not know all of the L2 text: 20.0% of the tokens")
     data = json.loads((Path(recipe.output_dir) / "data.json").read_text())
     share = data["unknown"]["baby"]["characters"] / data["unknown"]["baby"]["of_characters"]
     assert share == 3 / 12
+    assert "normalized" not in data["evaluation"]["bits_per_byte/it"]
     assert data["unknown"]["parent"]["tokens"] == 0

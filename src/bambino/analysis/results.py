@@ -15,7 +15,7 @@ from typing import Any
 
 from bambino.errors import ResultsError
 from bambino.files import finite, json_of, write_atomically
-from bambino.measures import Interval, Score, TaskResult
+from bambino.measures import UNREAD, Interval, Score, TaskResult
 from bambino.runs.old_names import tasks_with_new_names
 
 
@@ -35,10 +35,6 @@ def disagreement(one: TaskResult, other: TaskResult) -> str:
         if mine != yours:
             return f"{setting} is {mine} and {yours}"
     return ""
-
-
-UNREAD = "unread"
-"""A setting of bits per byte: what of the text the tokenizer does not know, in words, where it is too much."""
 
 
 def unread(one: TaskResult, other: TaskResult) -> str:
@@ -62,6 +58,8 @@ class Results:
     """What was asked for."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, device."""
+    fingerprint: str = ""
+    """The sha256 of the model, of what was asked for, and of the data: results that share it may be put together."""
 
     def save(self, folder: Path) -> Path:
         """Write results.json and items.json, each whole or not at all; returns the path of the first."""

@@ -42,19 +42,18 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
-    from rich.console import Console
-
+    from bambino.report.screen import Screen
     from bambino.runs.directory import holds_run
 
     sides = (given.results[:1], given.results[1:]) if given.results else (given.ones, given.others)
     names = [", ".join(Path(path).name for path in side) for side in sides]
     runs = all(holds_run(path) for side in sides for path in side)
-    console = Console()
+    console = Screen()
     if runs:
         _compare_runs(console, sides, names, given.curves)
     missing = [path for side in sides for path in side if not (Path(path) / "evaluation" / "results.json").is_file()]
     if runs and missing:
-        console.print(f"Their results are not compared: bambino evaluate {missing[0]} first.", highlight=False)
+        console.print(f"Their results are not compared: bambino evaluate {missing[0]} first.")
     else:
         _compare_results(console, sides, names)
     return DONE
@@ -74,10 +73,10 @@ def _compare_runs(console: Console, sides: Sequence[list[str]], names: list[str]
     mine, yours = ([(curve_of(found, l1), curve_of(found, l2)) for found in side] for side in (ones, others))
     table, said = trade_off_table(mine, yours, *names)
     console.print(table)
-    console.print(said, highlight=False, markup=False)
+    console.print(said)
     best = front([end_point(*run) for run in (*mine, *yours)])
     least = ", ".join(Path([*sides[0], *sides[1]][i]).name for i in best)
-    console.print(f"At the end, no other run gains more L2 for less L1 than: {least}", highlight=False)
+    console.print(f"At the end, no other run gains more L2 for less L1 than: {least}")
 
 
 def _compare_results(console: Console, sides: Sequence[list[str]], names: list[str]) -> None:

@@ -7,11 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bambino.analysis.results import UNREAD
 from bambino.analysis.statistics import ratio_of_sums
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
-from bambino.measures import Score, TaskResult
+from bambino.measures import UNREAD, Score, TaskResult
 from bambino.scoring.texts import require_tokens, score_texts
 from bambino.speaking.speaker import Speaker
 from bambino.text.unknown import unknown_in

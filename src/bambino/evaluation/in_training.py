@@ -22,7 +22,7 @@ from bambino.recipe.settings import Recipe
 from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.datasets import texts_of
 from bambino.text.heldout import spread
-from bambino.text.lines import heldout_in, load_heldout
+from bambino.text.lines import SourceReport, heldout_in, load_heldout
 from bambino.text.sources import find_files
 
 Parent = Speaker | Callable[[], Speaker | None] | None
@@ -59,6 +59,7 @@ def _texts(args: Recipe) -> list[BitsPerByte]:
     found = []
     for measure, name, split in wanted:
         sources = config.texts[name]
+        report = SourceReport(path="")
         lines = load_heldout(
             sources,
             heldout_every=text.heldout_every,
@@ -66,8 +67,11 @@ def _texts(args: Recipe) -> list[BitsPerByte]:
             max_lines=config.max_lines,
             jsonl_field=text.jsonl_field,
             normalization=text.normalization,
+            report=report,
         )
         about: dict[str, Any] = {"split": split}
+        if report.reading.normalized:
+            about["normalized"] = report.reading.normalized
         if text.heldout_every is None and _heard(args) & _paths(sources):
             about["trained_on"] = True
         found.append(BitsPerByte(measure, lines, about))

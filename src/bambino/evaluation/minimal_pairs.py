@@ -16,7 +16,6 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.analysis.statistics import bootstrap
-from bambino.errors import ModelError
 from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.measures import Interval, Score, TaskResult
@@ -84,9 +83,6 @@ def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
     require_tokens(scores, (text for text, _ in distinct))
     where = np.array([distinct[sentence] for sentence in sentences]).reshape(-1, 2).T
     log_probs = np.array([score.log_prob for score in scores])
-    if np.isnan(log_probs).any():
-        text = list(distinct)[int(np.isnan(log_probs).argmax())][0]
-        raise ModelError(f"The model's log-probabilities are not numbers (NaN), first for {text!r}. Is it broken?")
     tokens = np.array([score.tokens for score in scores])
     num_bytes = np.array(
         [[len(text[pair.given :].strip().encode("utf-8")) for text in (pair.good, pair.bad)] for pair in pairs]

@@ -7,9 +7,12 @@ that is there stops the evaluation with file and line.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,8 +35,9 @@ from bambino.evaluation.speech.speech import Speech, Spoken
 from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import Classification
 from bambino.evaluation.zero_shot.task_definitions import task_names
+from bambino.files import finite
 from bambino.measures import Measure, TaskResult, check_names
-from bambino.models.digests import weights_sha256
+from bambino.models.digests import tokenizer_sha256, weights_sha256
 from bambino.recipe.names import nearest
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
@@ -98,31 +102,53 @@ class Evaluation:
         self._parent = _opened(str(self.subject.parent), "parent", plan) if needs_parent else None
         self.speech = self._speech() if plan.l2_text and plan.prompts else None
 
-    def run(self, age: int | None = None, on_result: OnResult = lambda result, so_far: None) -> Evaluated:
-        """Measure the subject's model, or what it was at an age (`subject.earlier`), then without its run's curves."""
+    def run(
+        self,
+        age: int | None = None,
+        on_result: OnResult = lambda result, so_far: None,
+        unfinished: Results | None = None,
+        finished: Results | None = None,
+    ) -> Evaluated:
+        """Measure the subject's model, or what it was at an age (`subject.earlier`), then without its run's curves.
+
+        Args:
+            unfinished: what an evaluation that was interrupted had found; its tests are not measured again.
+            finished: what one that was not had found; the same, where it is of the same model, plan and data.
+
+        Raises:
+            PlanError: `unfinished` is of another model, plan or data.
+        """
         folder = self.subject.model if age is None else self.subject.earlier[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
         baby = _opened(str(folder), "baby", self.plan)
         if self.speech is not None:
             check_speaks(baby.lm)
-        left_out = dict(self.left_out)
         spoken: list[Spoken] = []
         tasks: dict[str, TaskResult] = {}
-        settings = dataclasses.asdict(self.plan)
-        results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)))
-        for result in self._results(baby, tasks, left_out, spoken, of_run=age is None):
-            if result.task in self.untrained:
-                try:
-                    result = with_baseline(result, self.untrained[result.task])
-                except ResultsError as error:
-                    left_out[f"{result.task}, gain"] = str(error)
-            references = [r.tasks[result.task] for r in self.references if result.task in r.tasks]
-            (result,) = with_verdicts([result], references)
+        settings, fingerprint = dataclasses.asdict(self.plan), self._fingerprint(baby)
+        known = _of(fingerprint, unfinished, finished)
+        before = {} if known is None else known.tasks
+        left_out = self.left_out | ({} if known is None else known.left_out)
+        results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)), fingerprint)
+        for result in self._results(baby, tasks, left_out, spoken, before, of_run=age is None):
+            if result is not before.get(result.task):
+                result = self._compared(result, left_out)
             tasks[result.task] = result
             on_result(result, results)
         if (mean := averaged(list(tasks.values()))) is not None:
             tasks[mean.task] = mean
         return Evaluated(results, spoken[0] if spoken else None)
+
+    def _compared(self, result: TaskResult, left_out: dict[str, str]) -> TaskResult:
+        """With the gain over the untrained baby, and the verdict that the references allow."""
+        if result.task in self.untrained:
+            try:
+                result = with_baseline(result, self.untrained[result.task])
+            except ResultsError as error:
+                left_out[f"{result.task}, gain"] = str(error)
+        references = [r.tasks[result.task] for r in self.references if result.task in r.tasks]
+        (result,) = with_verdicts([result], references)
+        return result
 
     def _results(
         self,
@@ -130,12 +156,13 @@ class Evaluation:
         so_far: dict[str, TaskResult],
         left_out: dict[str, str],
         spoken: list[Spoken],
+        before: dict[str, TaskResult],
         of_run: bool,
     ) -> Iterator[TaskResult]:
-        """Each measure's result; fills in what was left out and what was said."""
+        """Each measure's result, measured unless it was before; fills in what was left out and what was said."""
         plan = self.plan
         for measure in [*self.measures, *self.texts.values()]:
-            yield measure(baby)
+            yield before[measure.name] if measure.name in before else measure(baby)
         if plan.l1_text and plan.l2_text and self._parents is not None:
             first = self.untrained if set(TEXTS) <= set(self.untrained) else self._first_babys
             try:
@@ -194,6 +221,19 @@ class Evaluation:
             check_speaks(self._parent.lm)
         return Speech(lines, parent=self._parent, languages=self._languages, settings=settings)
 
+    def _fingerprint(self, baby: Speaker) -> str:
+        """The sha256 of all that results depend on."""
+        content = {
+            "bambino": version("bambino-lm"),
+            "model": [weights_sha256(baby.lm), tokenizer_sha256(baby.tokenizer)],
+            "parent": self._parent_hash,
+            "plan": dataclasses.asdict(self.plan),
+            "data": {measure.name: measure.depends_on for measure in [*self.measures, *self.texts.values()]},
+            "untrained": {name: dataclasses.asdict(result) for name, result in self.untrained.items()},
+            "references": [dataclasses.asdict(results) for results in self.references],
+        }
+        return hashlib.sha256(json.dumps(finite(content), sort_keys=True, default=str).encode()).hexdigest()
+
     def _fluency(self, model: Speaker) -> dict[str, TaskResult]:
         return {measure.name: measure(model) for measure in self.texts.values()}
 
@@ -240,6 +280,20 @@ def _opened(model: str, role: Literal["baby", "parent"], plan: Plan) -> Speaker:
         named = {"baby": "model", "parent": "parent"}[role]
         said = str(error).replace(f"{role}.model", named)
         raise ModelError(said.replace(f"{role}.trust_remote_code", f"--{prefix}trust_remote_code")) from None
+
+
+def _of(fingerprint: str, unfinished: Results | None, finished: Results | None) -> Results | None:
+    """What may be gone on from.
+
+    Raises:
+        PlanError: what is unfinished has another fingerprint.
+    """
+    if unfinished is not None and unfinished.fingerprint != fingerprint:
+        way_out = "Leave --resume out to measure all anew, or give another output_dir."
+        raise PlanError(f"--resume: what was measured is of another model, other options or other data. {way_out}")
+    if unfinished is None and finished is not None and finished.fingerprint == fingerprint:
+        return finished
+    return unfinished
 
 
 # ------------------------------------------------------------------------------------------------------------- tests

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from bambino.errors import RecipeError
+from bambino.recipe.alarm_settings import AlarmsConfig
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings, Share
 from bambino.recipe.curricula import NumberOverTraining
 from bambino.recipe.metrics import direction_of
@@ -388,6 +389,8 @@ class Recipe(Settings):
     """What is measured during training: at step 0, at every interval, at the end."""
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     """Which evaluation counts: the last, or the best; and when the run is over before its last step."""
+    alarms: AlarmsConfig = field(default_factory=AlarmsConfig)
+    """What is told when the run goes wrong, and what stops it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.errors import TextError
+from bambino.errors import ModelError, TextError
 from bambino.scoring.forward import (
     context_length,
     eval_mode,
@@ -98,6 +98,9 @@ def score_texts(
     is_counted = np.concatenate([window.counted for window in windows])
     is_counted[lengths.cumsum() - lengths] = False  # nothing predicts a window's first token
     log_prob = np.bincount(token_text[is_counted], scores[is_counted], len(texts))
+    if np.isnan(log_prob).any():
+        first = texts[int(np.isnan(log_prob).argmax())]
+        raise ModelError(f"The model's log-probabilities are not numbers (NaN), first for {first!r}. Is it broken?")
     tokens = np.bincount(token_text[is_counted], minlength=len(texts))
     read = np.bincount(window_text, lengths, len(texts))
     return [

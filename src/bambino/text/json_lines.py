@@ -38,12 +38,12 @@ def objects_of(path: Path, way_out: str = "Each line must be one JSON object.") 
     """
     for where, line in lines_of(path):
         try:
-            found = json_of(line)
-        except ValueError as error:
+            found = all_composed(json_of(line))
+        except (ValueError, RecursionError) as error:  # brackets too deep
             raise TextError(f"{where}: not JSON ({error}). {way_out}") from None
         if not isinstance(found, dict):
             raise TextError(f"{where}: no JSON object. {way_out}")
-        yield where, all_composed(found)
+        yield where, found
 
 
 def texts_of(path: Path) -> list[str]:

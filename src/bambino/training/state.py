@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from bambino.errors import CheckpointError
+from bambino.errors import CheckpointError, TrainingError
 from bambino.files import finite, sha256, write_folder
 from bambino.models.averaging import AveragedWeights
 from bambino.models.loading import load_lm
@@ -94,6 +94,22 @@ class RunState:
         if self.best is not None and self.best.weights:
             tensors["best"] = self.best.weights
         return tensors
+
+    def check_is_finite(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Refuse to go on from weights, or anything else that a checkpoint holds, that are NaN or infinite.
+
+        Raises:
+            TrainingError: naming them.
+        """
+        groups = {"model": dict(self.published.named_parameters()), **tensors}
+        broken = [
+            f"{group}/{name}"
+            for group, named in groups.items()
+            for name, tensor in named.items()
+            if not tensor.isfinite().all()
+        ]
+        if broken:
+            raise TrainingError(f"{broken[0]} is not finite, so no checkpoint is written", {"tensors": broken})
 
     def numbers(self) -> dict[str, Any]:
         """The rest, for state.json."""

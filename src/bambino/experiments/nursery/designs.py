@@ -183,7 +183,7 @@ CONDITIONS = {
         Condition("untrained", 0, 0),
         Condition("clm", 10, 0),
         Condition("bambino", 10, 2),
-        Condition("best", 10, 0, replay=1.0, targets=0.8, recast_steps=20),
+        Condition("best", 10, 0, replay=2.0, first_baby=1.0, targets=0.8, recast_steps=30),
     )
 }
 
