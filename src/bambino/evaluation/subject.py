@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,5 +88,5 @@ def trained_model(run: str | Path) -> str:
 def first_baby(run: str | Path) -> str | None:
     """The baby that a run began with; None where its recipe names none, or it is not there any more."""
     first: str | None = read_run(run).settings["baby"]["model"]
-    is_gone = first is not None and not is_on_hub(first) and not Path(first).expanduser().is_dir()
+    is_gone = first is not None and not is_on_hub(first) and not os.path.isdir(os.path.expanduser(first))
     return None if is_gone else first

@@ -37,7 +37,7 @@ def opening(name: str, problem: str, way_out: str) -> Iterator[None]:
     except (ModelError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a panic in Rust, below tokenizers, is no Exception
-        raise ModelError(f"{shortened(name)} {problem}: {in_a_line(error)} {way_out}") from None
+        raise ModelError(f"{shortened(name)} {problem}: {in_a_line(error)}. {way_out}") from None
 
 
 def check_files(source: str, name: str, key: str, *, trust_remote_code: bool, revision: str | None = None) -> None:
@@ -93,7 +93,7 @@ def check_finite(model: nn.Module, name: str) -> None:
 def in_a_line(error: BaseException) -> str:
     """An error's first line, the next one too where that only announces it, with its kind where that says more."""
     first, *more = [line.strip() for line in str(error).strip().splitlines()] or [""]
-    line = shortened(f"{first} {more[0]}" if first.endswith(":") and more else first)
+    line = shortened(f"{first} {more[0]}" if first.endswith(":") and more else first).rstrip(".")
     return line if isinstance(error, OSError | ValueError | RuntimeError) and line else f"{type(error).__name__} {line}"
 
 

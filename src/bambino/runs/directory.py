@@ -237,5 +237,5 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def holds_run(path: str | Path) -> bool:
-    """Whether a run was begun there."""
-    return (Path(path).expanduser() / "recipe.yaml").exists()
+    """Whether a run was begun there; never where no file system takes such a name."""
+    return os.path.exists(os.path.join(os.path.expanduser(path), "recipe.yaml"))
