@@ -207,7 +207,7 @@ def test_padding_batch_order_and_shared_beginnings_change_nothing(family: str, m
     np.testing.assert_allclose([one.bad[0] for one in alone], scores.bad[::5], rtol=1e-6)
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 60)
     np.testing.assert_allclose(score_pairs(lm, tokenizer, pairs).good, scores.good, rtol=1e-6)
-    monkeypatch.setattr(text_scores, "reads_packed_rows", lambda lm, length: False)  # each sentence on its own
+    monkeypatch.setattr(text_scores, "reads_trees", lambda *_: False)  # each sentence on its own
     apart = score_pairs(lm, tokenizer, pairs)
     np.testing.assert_allclose(apart.good, scores.good, rtol=1e-6)
     np.testing.assert_allclose(apart.bad, scores.bad, rtol=1e-6)

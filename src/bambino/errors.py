@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any
+
+from bambino.printable import printable
 
 
 def shortened(value: object, most: int = 200) -> str:
@@ -12,7 +15,14 @@ def shortened(value: object, most: int = 200) -> str:
 
 
 class BambinoError(Exception):
-    """Anything bambino refuses or stops for. The message names what is wrong and the way out."""
+    """Anything bambino refuses or stops for. The message names what is wrong and the way out, and is safe to show."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is to another process, whatever arguments a subclass is made from."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class CheckpointError(BambinoError, RuntimeError):
@@ -93,6 +103,10 @@ class RewardError(BambinoError, ValueError):
 
 class RunDirectoryError(BambinoError, RuntimeError):
     """A run directory that cannot be used; the message names the way out."""
+
+
+class StorageError(BambinoError, OSError):
+    """A file or folder that cannot be written: a full disk, a read-only folder, a run's directory that is gone."""
 
 
 class UsageError(BambinoError, ValueError):

@@ -29,6 +29,10 @@ class Score:
     """What guessing scores."""
 
 
+UNREAD = "unread"
+"""A setting of bits per byte: what of the text the tokenizer does not know, in words, where it is too much."""
+
+
 @dataclass(frozen=True)
 class TaskResult:
     """All scores of one task for one model, and how they were measured."""

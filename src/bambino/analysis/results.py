@@ -15,7 +15,7 @@ from typing import Any
 
 from bambino.errors import ResultsError, shortened
 from bambino.files import finite, json_of, write_atomically
-from bambino.measures import Interval, Score, TaskResult
+from bambino.measures import UNREAD, Interval, Score, TaskResult
 from bambino.runs.old_names import tasks_with_new_names
 
 
@@ -37,6 +37,15 @@ def disagreement(one: TaskResult, other: TaskResult) -> str:
     return ""
 
 
+def unread(one: TaskResult, other: TaskResult) -> str:
+    """Why two results of a task do not compare though they are of the same items: one tokenizer does not know what the
+    other reads. Empty where nothing is hidden, or the same from both."""
+    mine, yours = one.settings, other.settings
+    if mine.get("tokenizer") == yours.get("tokenizer"):
+        return ""
+    return "; ".join(settings[UNREAD] for settings in (mine, yours) if UNREAD in settings)
+
+
 @dataclass(frozen=True)
 class Results:
     """What an evaluation of one model found."""
@@ -49,6 +58,8 @@ class Results:
     """What was asked for."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, device."""
+    fingerprint: str = ""
+    """The sha256 of the model, of what was asked for, and of the data: results that share it may be put together."""
 
     def save(self, folder: Path) -> Path:
         """Write results.json and items.json, each whole or not at all; returns the path of the first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from bambino.cli.console import DONE, Command, Parser, quieten_libraries
+from bambino.cli.console import DONE, Command, Parser, claim, quieten_libraries, say
 
 EXAMPLES = """example:
   bambino lm-eval-tasks --data tests --output_dir lm-eval-tasks
@@ -29,16 +29,14 @@ def _run(given: Namespace) -> int:
 
     quieten_libraries()
     beginning = "" if given.model is None else _beginning_for(given.model)
-    names = export(given.data, given.output_dir, beginning)
-    print(f"Wrote {len(names)} tasks. Run them:\n")
-    print(f"    lm_eval run --model hf --model_args pretrained={given.model or 'MODEL'},add_bos_token=True \\")
-    print(f"        --include_path {given.output_dir} --tasks {names[0]}\n")
+    names = export(given.data, claim(given.output_dir, "--output_dir"), beginning)
+    say(f"Wrote {len(names)} tasks. Run them:\n")
+    say(f"    lm_eval run --model hf --model_args pretrained={given.model or 'MODEL'},add_bos_token=True \\")
+    say(f"        --include_path {given.output_dir} --tasks {names[0]}\n")
     if given.model is None:
-        print("Items agree with bambino evaluate's where MODEL's tokenizer has a BOS token. For another: --model MODEL")
+        say("Items agree with bambino evaluate's where MODEL's tokenizer has a BOS token. For another: --model MODEL")
     if beginning:
-        print(
-            f"The tokenizer of {given.model} has no BOS: prompts begin with {beginning}. For another, write them anew."
-        )
+        say(f"The tokenizer of {given.model} has no BOS: prompts begin with {beginning}. For another, write them anew.")
     return DONE
 
 

@@ -5,7 +5,7 @@ So the forgetting curve exists from step 0, and two evaluations differ only by t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,16 @@ from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.measures import Measure, check_names
 from bambino.recipe.settings import Recipe
 from bambino.speaking.speaker import Speaker, open_speaker
-from bambino.text.heldout import heldout_of, spread
-from bambino.text.lines import as_line, find_files, load_heldout
+from bambino.text.datasets import texts_of
+from bambino.text.heldout import spread
+from bambino.text.lines import SourceReport, heldout_in, load_heldout
+from bambino.text.sources import find_files
 
 Parent = Speaker | Callable[[], Speaker | None] | None
 """The parent, what gives it when it is first needed, or none."""
 
 
-def measures_of(args: Recipe, *, parent: Parent = None, dataset: list[str] | None = None) -> list[Measure]:
+def measures_of(args: Recipe, *, parent: Parent = None, dataset: Iterable[Any] | None = None) -> list[Measure]:
     """What a recipe's `evaluation` asks for, ready to be handed to the trainer.
 
     Everything is loaded once, here, so that bad input is refused before the first step. Prompts, which nobody asked
@@ -42,8 +44,9 @@ def measures_of(args: Recipe, *, parent: Parent = None, dataset: list[str] | Non
     """
     measures: list[Measure] = [*_texts(args), *_pairs(args), *_tasks(args)]
     check_names(measures)
-    if args.evaluation.utterances and (args.text.sources or dataset is not None):
-        measures.append(_speech(args, parent, dataset))
+    texts = texts_of(dataset, args.text.jsonl_field)
+    if args.evaluation.utterances and (args.text.sources or texts is not None):
+        measures.append(_speech(args, parent, texts))
     return measures
 
 
@@ -56,14 +59,19 @@ def _texts(args: Recipe) -> list[BitsPerByte]:
     found = []
     for measure, name, split in wanted:
         sources = config.texts[name]
+        report = SourceReport(path="")
         lines = load_heldout(
             sources,
             heldout_every=text.heldout_every,
             split=split,
             max_lines=config.max_lines,
             jsonl_field=text.jsonl_field,
+            normalization=text.normalization,
+            report=report,
         )
         about: dict[str, Any] = {"split": split}
+        if report.reading.normalized:
+            about["normalized"] = report.reading.normalized
         if text.heldout_every is None and _heard(args) & _paths(sources):
             about["trained_on"] = True
         found.append(BitsPerByte(measure, lines, about))
@@ -84,7 +92,7 @@ def _tasks(args: Recipe) -> list[Classification]:
     return [Classification(task, config.data, max_items=config.max_items, brief=True) for task in tasks]
 
 
-def _speech(args: Recipe, parent: Parent, dataset: list[str] | None) -> Speech:
+def _speech(args: Recipe, parent: Parent, dataset: list[str | None] | None) -> Speech:
     config, rollout = args.evaluation, args.rollout.largest
 
     def lines() -> list[str]:
@@ -99,7 +107,7 @@ def _speech(args: Recipe, parent: Parent, dataset: list[str] | None) -> Speech:
             raise TextError(f"{problem} {more} {way_out}")
         return spread(found, config.utterances)
 
-    def judge() -> Speaker | None:
+    def answering() -> Speaker | None:
         given = parent() if callable(parent) else parent
         return given if given is not None or args.parent.model is None else open_speaker(args.parent, "parent")
 
@@ -120,24 +128,25 @@ def _speech(args: Recipe, parent: Parent, dataset: list[str] | None) -> Speech:
     )
     return Speech(
         lines if config.eval_steps is None else lines(),
-        parent=judge,
+        parent=answering,
         settings=settings,
         brief=True,
         trained_on=args.text.heldout_every is None,
     )
 
 
-def _heldout_lines(args: Recipe, dataset: list[str] | None) -> list[str]:
+def _heldout_lines(args: Recipe, dataset: list[str | None] | None) -> list[str]:
     """Held-out L2 lines that prompts may be cut from."""
     config, text = args.evaluation, args.text
     if dataset is not None and text.prompt_sources is None:
-        return heldout_of(map(as_line, dataset), text.heldout_every, config.split)
+        return heldout_in(dataset, text.heldout_every, config.split, text.normalization)
     return load_heldout(
         text.prompt_sources or text.sources,
         heldout_every=text.heldout_every,
         split=config.split,
         max_lines=1 << 30,
         jsonl_field=text.jsonl_field,
+        normalization=text.normalization,
     )
 
 

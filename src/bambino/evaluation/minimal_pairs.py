@@ -16,12 +16,11 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.analysis.statistics import bootstrap
-from bambino.errors import ModelError
 from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.measures import Interval, Score, TaskResult
 from bambino.scoring.forward import context_length
-from bambino.scoring.texts import score_texts
+from bambino.scoring.texts import require_tokens, score_texts
 from bambino.speaking.speaker import Speaker
 from bambino.text.tokens import encode_with_ends
 
@@ -74,17 +73,16 @@ def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
 
     Raises:
         ModelError: the model's log-probs are no numbers.
+        TextError: a sentence (a form, where a prefix is given) of which no token counts.
     """
     begins = _begins(tokenizer, pairs)
     sentences = [(text, begin) for pair, begin in zip(pairs, begins, strict=True) for text in (pair.good, pair.bad)]
     distinct = {sentence: i for i, sentence in enumerate(dict.fromkeys(sentences))}
     offsets = [given for _, given in distinct] if any(given for _, given in distinct) else None
     scores = score_texts(lm, tokenizer, [text for text, _ in distinct], count_from=offsets)
+    require_tokens(scores, (text for text, _ in distinct))
     where = np.array([distinct[sentence] for sentence in sentences]).reshape(-1, 2).T
     log_probs = np.array([score.log_prob for score in scores])
-    if np.isnan(log_probs).any():
-        text = list(distinct)[int(np.isnan(log_probs).argmax())][0]
-        raise ModelError(f"The model's log-probabilities are not numbers (NaN), first for {text!r}. Is it broken?")
     tokens = np.array([score.tokens for score in scores])
     num_bytes = np.array(
         [[len(text[pair.given :].strip().encode("utf-8")) for text in (pair.good, pair.bad)] for pair in pairs]

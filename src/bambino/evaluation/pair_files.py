@@ -29,6 +29,7 @@ from bambino.evaluation.joining import delimiter
 from bambino.text.heldout import spread
 from bambino.text.json_lines import lines_of, objects_of
 from bambino.text.lines import as_line, is_broken
+from bambino.text.unicode import all_composed
 
 _FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))
 RESERVED = ("shortest", "log_prob_good", "log_prob_bad")
@@ -177,7 +178,7 @@ def _text(where: str, row: Mapping[str, Any], name: str) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Where each line is, and what it says."""
-    if path.suffix != ".tsv":
+    if path.suffix.lower() != ".tsv":
         yield from objects_of(path, _WAY_OUT)
         return
     names: list[str] | None = None
@@ -206,4 +207,4 @@ def _hub_rows(name: str, configuration: str | None) -> Iterator[tuple[str, Mappi
         ) from None
     split = next(iter(splits))
     for number, row in enumerate(splits[split]):
-        yield f"{name} on the hub, {split}, row {number}", row
+        yield f"{name} on the hub, {split}, row {number}", all_composed(row)

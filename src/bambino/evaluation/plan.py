@@ -45,6 +45,11 @@ class Plan(Settings):
     held-out lines also give the prompts that the baby goes on with."""
     parent: str | None = None
     """A causal LM of L2 that judges what the baby says; of a run directory, the run's parent by default."""
+    trust_remote_code: bool = False
+    """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
+    """
+    parent_trust_remote_code: bool = False
+    """The same of the Python that comes with the parent."""
     max_items: AtLeastOne | None = None
     """At most so many items of each test, spread evenly; smaller of this and the suite's."""
     max_lines: AtLeastOne = 1000

@@ -43,7 +43,7 @@ from bambino.recipe.file import shipped
 from bambino.recipe.names import Kinds, Names, nearest
 from bambino.recipe.plain_yaml import compose, is_null, plain, text_of
 from bambino.recipe.settings import Recipe
-from bambino.text.lines import find_files
+from bambino.text.sources import find_files
 
 Words = tuple[str, ...]
 """Settings as words of a command line, each `--key=value`; of two of one key the later wins."""

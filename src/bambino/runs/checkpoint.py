@@ -14,7 +14,6 @@ moment leaves either a whole checkpoint or none.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bambino.errors import CheckpointError
-from bambino.files import replace_folder, sha256
+from bambino.files import remove, sha256, write_folder
 
 
 @dataclass(frozen=True)
@@ -49,24 +48,35 @@ def save(
     state: dict[str, Any],
     *,
     keep: int,
+    keep_every: int | None = None,
 ) -> Path:
-    """Write the checkpoint of a step below `folder`, then delete all but the newest `keep`."""
-    path = folder / f"step-{step:07d}"
-    part = folder / f".part-step-{step:07d}"
-    for left_over in folder.glob(".part-*"):
-        shutil.rmtree(left_over)
-    part.mkdir(parents=True)
-    save_model(part / "model")
-    for group, named in tensors.items():
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}, part / f"{group}.safetensors"
-        )
-    _write_json(part / "state.json", state)
-    files = sorted(p for p in part.rglob("*") if p.is_file())
-    _write_json(part / "manifest.json", {str(p.relative_to(part)): sha256(p) for p in files})
-    replace_folder(part, path)
+    """Write the checkpoint of a step below `folder`, then delete old ones.
+
+    Args:
+        keep: how many of the newest stay.
+        keep_every: those whose step is a multiple of this stay as well; None: none.
+
+    Raises:
+        StorageError: it cannot be written; those that were there stay.
+    """
+
+    def write(part: Path) -> None:
+        part.mkdir()
+        save_model(part / "model")
+        for group, named in tensors.items():
+            on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+            save_file(on_cpu, part / f"{group}.safetensors")
+        _write_json(part / "state.json", state)
+        files = sorted(p for p in part.rglob("*") if p.is_file())
+        _write_json(part / "manifest.json", {str(p.relative_to(part)): sha256(p) for p in files})
+
+    path = folder / name_of(step)
+    for left_over in folder.glob(".part-step-*"):
+        remove(left_over)
+    write_folder(path, write)
     for old in list_checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
+        if keep_every is None or step_of(old) % keep_every:
+            remove(old)
     return path
 
 
@@ -78,6 +88,8 @@ def load(path: Path) -> Checkpoint:
     """
     try:
         manifest = json.loads((path / "manifest.json").read_text())
+        if not isinstance(manifest, dict) or "state.json" not in manifest:
+            raise CheckpointError(f"{path / 'manifest.json'} is damaged: it names no files of a checkpoint.")
         for name, digest in manifest.items():
             if sha256(path / name) != digest:
                 raise CheckpointError(f"{path / name} is damaged: its content is not what was written.")
@@ -90,16 +102,28 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(path, {group: load_file(path / f"{group}.safetensors") for group in groups}, state)
 
 
+def name_of(step: int) -> str:
+    """The name of a step's checkpoint."""
+    return f"step-{step:07d}"
+
+
+def step_of(path: Path) -> int:
+    """The step of a checkpoint; -1 of a path that has no checkpoint's name."""
+    digits = path.name.removeprefix("step-")
+    return int(digits) if digits.isdecimal() and name_of(int(digits)) == path.name else -1
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints, oldest first."""
-    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+    """Whole checkpoints, oldest first; whatever else lies there is passed over."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    return sorted((path for path in there if step_of(path) >= 0 and path.is_dir()), key=step_of)
 
 
 def delete_after(folder: Path, step: int) -> None:
     """Delete the checkpoints of later steps, which a run that goes on from `step` will write again."""
     for path in list_checkpoints(folder):
-        if path.name > f"step-{step:07d}":
-            shutil.rmtree(path)
+        if step_of(path) > step:
+            remove(path)
 
 
 def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -108,16 +132,19 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     Raises:
         CheckpointError: there are checkpoints and all are damaged.
     """
-    checkpoints = list_checkpoints(folder)
-    problem: CheckpointError | None = None
-    for path in reversed(checkpoints):
+    damaged: list[str] = []
+    for path in reversed(list_checkpoints(folder)):
         try:
-            return load(path)
+            found = load(path)
         except CheckpointError as error:
-            problem = error
-            warn(f"{error} Going back to the checkpoint before it.")
-    if problem is not None:
-        raise problem
+            damaged.append(str(error))
+            continue
+        for problem in damaged:
+            warn(f"{problem} Going back to the checkpoint of step {step_of(path)}.")
+        return found
+    if damaged:
+        way_out = f"Put one back, or remove {folder} and begin the run again from its first step with --resume."
+        raise CheckpointError(f"{' '.join(damaged)} No whole checkpoint is left. {way_out}")
     return None
 
 

@@ -3,8 +3,10 @@
 recipe.yaml          every setting, resolved
 environment.json     package versions, git commit, device; where they changed on resuming, too
 data.json            what the run is made of: per text source hash, lines kept, dropped and why, truncated, tokens,
-                     words; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for them
-metrics.jsonl        a row per step, a row per evaluation
+                     words; the files read, left out and why, lines brought to NFC; what of the text baby and parent
+                     cannot spell; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for
+                     them
+metrics.jsonl        a row per step, a row per evaluation, a row per alarm
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
 dreams.jsonl         with dreaming: the first baby's own texts, written once
 constants/           what never changes, written once: the first baby's weights, where it is the reference
@@ -15,13 +17,14 @@ model/               the trained baby
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bambino.errors import RunDirectoryError
-from bambino.files import JsonLinesLog, fsync, write_atomically, write_json
+from bambino.errors import RunDirectoryError, StorageError
+from bambino.files import JsonLinesLog, fsync, remove, sha256, write_atomically, write_json, writing
 from bambino.runs.names import DREAMS, NEWBORN
 
 FORMAT = 2
@@ -40,14 +43,28 @@ OWN_NAMES = (*OWN_FOLDERS, "model", *OWN_FILES)
 """What a run writes and replaces; in a directory where no run was begun, it is somebody else's."""
 
 
+DESCRIPTIONS = ("recipe.yaml", "data.json")
+"""Files that say what run it is; they never change."""
+
+
 class RunDirectory:
-    """Paths and logs of one run, held by one process at a time."""
+    """Paths and logs of one run, held by one process at a time.
+
+    Raises:
+        RunDirectoryError: it cannot be made or held, or something else lies where a run writes.
+        StorageError: its logs cannot be written.
+    """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = claim(path)
-        self._lock = self._hold()
-        self.metrics = JsonLinesLog(self.path / "metrics.jsonl")
-        self.utterances = JsonLinesLog(self.path / "utterances.jsonl")
+        self.path, self._lock = Path(path).expanduser(), lock(path)
+        try:
+            self._clear()
+            self.metrics = JsonLinesLog(self.path / "metrics.jsonl")
+            self.utterances = JsonLinesLog(self.path / "utterances.jsonl")
+            self._held = self._identities()
+        except BaseException:
+            self._lock.release()
+            raise
 
     @property
     def checkpoints(self) -> Path:
@@ -75,35 +92,74 @@ class RunDirectory:
         write_json(self.path / "environment.json", environment)
         write_atomically(self.recipe, recipe_yaml)
 
-    def log_offsets(self) -> dict[str, int]:
-        return {"metrics": self.metrics.offset(), "utterances": self.utterances.offset()}
+    def digests(self) -> dict[str, str]:
+        """sha256 of the files that say what run it is."""
+        return {name: sha256(self.path / name) for name in DESCRIPTIONS}
 
-    def truncate_logs(self, offsets: dict[str, int]) -> list[Path]:
-        """Cut both logs back; returns those in which rows are missing."""
-        logs = {"metrics": self.metrics, "utterances": self.utterances}
-        return [log.path for name, log in logs.items() if not log.truncate(offsets[name])]
+    def check_is_there(self) -> None:
+        """What is written goes where it is looked for.
+
+        Raises:
+            StorageError: the directory, its lock or a log was moved, deleted or replaced meanwhile.
+        """
+        with writing(self.path):
+            now = self._identities()
+        if gone := [name for name, identity in self._held.items() if now[name] != identity]:
+            what = self.path if LOCK in gone else self.path / gone[0]
+            raise StorageError(f"{what} was moved, deleted or replaced while the run was going on.")
+
+    def log_marks(self) -> dict[str, dict[str, Any]]:
+        """How long both logs are, in bytes, all of them on disk, and the sha256 of what is in them."""
+        return {
+            "log_offsets": {name: log.offset() for name, log in self._logs.items()},
+            "log_digests": {name: log.digest() for name, log in self._logs.items()},
+        }
+
+    def truncate_logs(self, offsets: dict[str, int], digests: dict[str, str] | None = None) -> dict[Path, str]:
+        """Cut both logs back; returns those that are not as they were then, and what became of them."""
+        changed = {}
+        for name, log in self._logs.items():
+            if not log.truncate(offsets[name]):
+                changed[log.path] = "has lost rows that it had"
+            elif digests and log.digest() != digests[name]:
+                changed[log.path] = "does not hold the rows that it had"
+        return changed
+
+    @property
+    def _logs(self) -> dict[str, JsonLinesLog]:
+        return {"metrics": self.metrics, "utterances": self.utterances}
 
     def close(self) -> None:
         self.metrics.close()
         self.utterances.close()
         self._lock.release()
 
-    def _hold(self) -> FileLock:
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunDirectoryError(
-                f"{self.path} is in use by another process. Wait for it or use another output_dir."
-            ) from None
-        return lock
+    def _clear(self) -> None:
+        """Remove what a process that was killed left half written; on a full disk it may be what is in the way."""
+        names = {f".part-{name}" for name in (*OWN_NAMES, *DESCRIPTIONS)}
+        with writing(self.path):
+            for place in (*self.path.glob(".part-*"), *self.checkpoints.glob(".part-step-*")):
+                if place.name in names or place.parent == self.checkpoints:
+                    remove(place)
+
+    def _identities(self) -> dict[str, tuple[int, int] | None]:
+        """Which files stand under the names of the lock and the logs: device and inode."""
+        found: dict[str, tuple[int, int] | None] = {}
+        for name in (LOCK, "metrics.jsonl", "utterances.jsonl"):
+            try:
+                status = (self.path / name).stat()
+                found[name] = status.st_dev, status.st_ino
+            except (FileNotFoundError, NotADirectoryError):
+                found[name] = None
+        return found
 
 
-def claim(path: str | Path) -> Path:
-    """Make a directory for a run and leave the mark that it is one, or know it by that mark (a run killed early).
+def lock(path: str | Path) -> FileLock:
+    """Make a directory for a run, or know it by its mark (a run killed early), and hold it until the lock is released.
 
     Raises:
-        RunDirectoryError: it cannot be made, or holds files of a run's names that no run of ours put there.
+        RunDirectoryError: it cannot be made, another process holds it, or it holds files of a run's names that no run
+            of ours put there.
     """
     folder = Path(path).expanduser()
     taken = [name for name in OWN_NAMES if (folder / name).exists()]
@@ -112,15 +168,41 @@ def claim(path: str | Path) -> Path:
             f"output_dir = {path} holds {', '.join(taken)} already and no run of bambino's, which would replace them. "
             "Use another."
         )
+    _check_kinds(folder)
     new = [place for place in (folder, *folder.parents) if not place.exists()]
+    held = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / LOCK).touch()
+        held.acquire(timeout=0)
         for place in new:
             fsync(place.parent)
+    except Timeout:
+        raise RunDirectoryError(
+            f"{path} is in use by another process. Wait for it or use another output_dir."
+        ) from None
     except OSError as error:
-        raise RunDirectoryError(f"output_dir = {path} cannot be made: {error.strerror}. Use another.") from None
-    return folder
+        held.release()
+        problem = "written to" if folder.is_dir() else "made"
+        raise RunDirectoryError(f"output_dir = {path} cannot be {problem}: {error.strerror}. Use another.") from None
+    return held
+
+
+def _check_kinds(folder: Path) -> None:
+    """Refuse links, pipes and the like under a run's names: they would be written through or wait for ever.
+
+    Raises:
+        RunDirectoryError: naming the first.
+    """
+    folders = (*OWN_FOLDERS, "model")
+    for name in (*folders, *OWN_FILES, "recipe.yaml", LOCK):
+        place = folder / name
+        is_fine = place.is_dir() if name in folders else place.is_file()
+        if os.path.lexists(place) and (place.is_symlink() or not is_fine):
+            kind = "folder" if name in folders else "file"
+            raise RunDirectoryError(
+                f"{place} is a link or no {kind}, and a run writes a {kind} there. Remove it, or use another "
+                "output_dir (which may itself be a link)."
+            )
 
 
 def check_is_free_for_model(path: Path, run: str | Path) -> None:
@@ -155,5 +237,5 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def holds_run(path: str | Path) -> bool:
-    """Whether a run was begun there."""
-    return (Path(path).expanduser() / "recipe.yaml").exists()
+    """Whether a run was begun there; never where no file system takes such a name."""
+    return os.path.exists(os.path.join(os.path.expanduser(path), "recipe.yaml"))

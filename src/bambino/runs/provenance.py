@@ -19,8 +19,11 @@ from bambino.runs.directory import read_manifest
 PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pydantic")
 
 
-FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "logging_steps")
-"""Settings that a resumed run may change: they change no weight."""
+FREE_ON_RESUME = (
+    *("output_dir", "save_steps", "save_total_limit", "keep_every", "logging_steps", "alarms"),
+    *("baby.trust_remote_code", "parent.trust_remote_code"),
+)
+"""Settings, and sections of them, that a resumed run may change: they change no weight."""
 
 
 MADE_OF = {
@@ -52,7 +55,7 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
             {key: settings[key] for key in settings if not key.startswith("feedback.")} for settings in (then, now)
         )
     for key in now | then:
-        if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
+        if not {key, key.partition(".")[0]} & {*FREE_ON_RESUME} and then.get(key) != now.get(key):
             problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
             way_out = "A resumed run keeps its settings; start another with its own output_dir."
             raise RecipeError(key, f"{problem} {way_out}")

@@ -17,8 +17,9 @@ from bambino.errors import RecipeError
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.models.newborn import make_newborn
 from bambino.recipe.settings import ModelConfig, Recipe
-from bambino.runs.directory import claim, holds_run
+from bambino.runs.directory import holds_run, lock
 from bambino.runs.names import NEWBORN
+from bambino.text.datasets import texts_of
 from bambino.text.streams import read_corpus
 from bambino.training.trainer import BambinoTrainer
 
@@ -57,14 +58,23 @@ def newborn_trainer(
         way_out = "A model raised from scratch has none before it: leave it out, or use bambino train."
         raise RecipeError("baby.model", f"baby.model = {recipe.baby.model}. {way_out}")
     newborn = Path(recipe.output_dir).expanduser() / NEWBORN
-    dataset = None if train_dataset is None else list(train_dataset)
+    dataset = texts_of(train_dataset, recipe.text.jsonl_field)
     if not holds_run(recipe.output_dir):
-        claim(recipe.output_dir)
-        text = recipe.text
-        lines = read_corpus(text, recipe.seed, text.sources, text.weights, dataset).lines
-        make_newborn(recipe.shape, lines, recipe.seed, newborn)
+        _make(recipe, dataset, newborn)
     config = ModelConfig(str(newborn))
     lm = load_lm(config, "baby")
     tokenizer = load_tokenizer(config, "baby", lm)
     lm.name_or_path = ""  # made by the run: its recipe names no baby, so the run directory can be moved
     return BambinoTrainer(lm, args=recipe, train_dataset=dataset, processing_class=tokenizer, on_row=on_row)
+
+
+def _make(recipe: Recipe, dataset: list[Any] | None, newborn: Path) -> None:
+    """Make the newborn of a run that begins, unless another process began one meanwhile."""
+    held = lock(recipe.output_dir)
+    try:
+        if not holds_run(recipe.output_dir):
+            text = recipe.text
+            lines = read_corpus(text, recipe.seed, text.sources, text.weights, dataset).lines
+            make_newborn(recipe.shape, lines, recipe.seed, newborn)
+    finally:
+        held.release()

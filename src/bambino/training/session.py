@@ -4,15 +4,16 @@ failure. Whatever happens, the run directory is left whole.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import RunDirectoryError, TrainingError
-from bambino.files import finite, write_folder
-from bambino.measures import Measure
+from bambino.errors import CheckpointError, ModelError, RunDirectoryError, StorageError, TrainingError
+from bambino.files import finite, write_folder, write_json
+from bambino.measures import UNREAD, Measure
 from bambino.models.participants import Participants, check_parent
 from bambino.phases.phase import Tools
 from bambino.recipe.file import dump_recipe
@@ -21,9 +22,12 @@ from bambino.runs import checkpoint
 from bambino.runs.directory import FORMAT, RunDirectory, holds_run
 from bambino.runs.log import Row
 from bambino.runs.provenance import check_same_run, environment, note_environment
+from bambino.runs.record import read_run
 from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
-from bambino.training.parts import heard_and_answered
+from bambino.text.unknown import Unknown
+from bambino.training.alarms import Alarm, Alarms, of_text
+from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 
@@ -41,49 +45,75 @@ class Session:
     ) -> None:
         self.args, self.tools, self.log = tools.recipe, tools, tools.log
         self.state, self.publisher, self.participants, self.measures = state, publisher, participants, measures
-        self.device = str(tools.learner.accelerator.device)
+        self.device, self.alarms = str(tools.learner.accelerator.device), Alarms(tools.recipe.alarms)
+        self._warned_of: set[str] = set()
+        """Measures that were said to be no measure."""
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
+        self._stops: Alarm | None = None
+        """An alarm that stops the run after this step."""
 
     @contextmanager
     def hold(self, resume: bool | str | Path) -> Iterator[None]:
         """Hold the run directory, begin or go on, and leave it whole whatever happens."""
-        if not resume and holds_run(self.args.output_dir):
-            raise RunDirectoryError(
-                f"{self.args.output_dir} already holds a run. Go on with it: bambino train --resume "
-                f"{self.args.output_dir} (in Python: train(resume_from_checkpoint=True)), or use another output_dir."
-            )
-        if resume and not holds_run(self.args.output_dir):
-            raise RunDirectoryError(f"{self.args.output_dir} holds no run to resume.")
+        self._check_begun(bool(resume))
         if not resume:
             self._check_parent()
         self.run = self.log.directory = RunDirectory(self.args.output_dir)
-        (self.run.path / "failure.json").unlink(missing_ok=True)
         try:
+            self._check_begun(bool(resume))  # once more, now that no other process can begin one
+            (self.run.path / "failure.json").unlink(missing_ok=True)
             self._warn()
             self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
-            yield
+            self.state.went_on_at = self.state.step
+            with _blamed_on_the_run():
+                yield
             self._save_checkpoint()
             if self.is_over:
                 self.state.take_best()
                 write_folder(self.run.model, self.publisher.write)
+            self.run.check_is_there()
         except TrainingError as error:
             self._explain(error)
+            raise
+        except StorageError as error:
+            error.args = (f"{error} {self._way_on()}",)
             raise
         finally:
             self.log.directory = None
             self.run.close()
 
+    def _check_begun(self, resume: bool) -> None:
+        """Refuse to begin where a run is, and to go on where none is."""
+        place = self.args.output_dir
+        if not resume and holds_run(place):
+            raise RunDirectoryError(
+                f"{place} already holds a run. Go on with it: bambino train --resume "
+                f"{place} (in Python: train(resume_from_checkpoint=True)), or use another output_dir."
+            )
+        if resume and not holds_run(place):
+            raise RunDirectoryError(f"{place} holds no run to resume.")
+
+    def _way_on(self) -> str:
+        """What is left of a run that could not be written, and how it goes on."""
+        if not holds_run(self.run.path):
+            return "If a run was going on there, it goes on from its last checkpoint where it is now, with --resume."
+        saved = checkpoint.list_checkpoints(self.run.checkpoints)
+        where = f"from step {checkpoint.step_of(saved[-1])}, its last checkpoint" if saved else "from its first step"
+        return f"Make it writable (is the disk full?), then go on with --resume {self.run.path}, {where}."
+
     def finish_step(self, at: Place, row: Row) -> None:
         """A step is done: count it, log it, evaluate and save when due."""
+        self.run.check_is_there()
         row |= self.state.end_step()
         self.state.step = at.step + 1
-        self.log.step(self.state.step, at.phase, row | self.state.costs.row())
+        self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row())))
         every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
         if every is not None and (self.state.step % every == 0 or is_last):
             self._evaluate()
         if self.state.step % self.args.save_steps == 0 and not is_last:
             self._save_checkpoint()
+        self._stop_if_alarmed()
 
     @property
     def is_over(self) -> bool:
@@ -95,8 +125,18 @@ class Session:
         """Every score of every measure, and what the baby said."""
         baby = Speaker(self.state.published, self.tools.tokenizer)
         results = [measure(baby) for measure in self.measures]
+        for result in results:
+            if UNREAD in result.settings and result.task not in self._warned_of:
+                self._warned_of.add(result.task)
+                what = "is too low, and not comparable with other tokenizers"
+                self.log.warn(f"{result.task} {what}: {result.settings[UNREAD]}.")
         metrics = {f"eval/{score.name}": score.value for result in results for score in result.scores}
         return metrics, [row for result in results for row in result.said]
+
+    @cached_property
+    def unknown(self) -> dict[str, Unknown]:
+        """What of the L2 text baby and parent cannot spell."""
+        return unknown_of(self.tools)
 
     def _check_parent(self) -> None:
         """Refuse a parent that knows L2 less than the baby does."""
@@ -113,6 +153,11 @@ class Session:
         heard = [measure.name for measure in self.measures if measure.depends_on.get("trained_on")]
         if is_measured and heard:
             self.log.warn(f"text.heldout_every is null, so these measure lines trained on: {', '.join(heard)}.")
+        for role, unknown in self.unknown.items():
+            if not unknown.is_comparable:
+                what = f"The {role}'s tokenizer does not know all of the L2 text: {unknown}"
+                problem = "Its bits per byte are too low, and it can neither learn nor judge what it does not read"
+                self.log.warn(f"{what}. {problem}. Use a {role} whose tokenizer was made for L2.")
         if self.args.text.append_eos and self.tools.tokenizer.eos_token_id is None:
             self.log.warn(
                 "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
@@ -122,8 +167,10 @@ class Session:
         """What the run is made of, for data.json."""
         return {
             "format": FORMAT,
+            "began_in": str(Path.cwd()),
             **heard_and_answered(self.tools),
             **self.participants.digests,
+            "unknown": {role: asdict(unknown) for role, unknown in self.unknown.items()},
             "evaluation": {measure.name: measure.depends_on for measure in self.measures},
             "phases": list(self.state.phases),
         }
@@ -140,8 +187,10 @@ class Session:
             self._keep(self.tools.dreaming.dreams)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
+        self._alarm(of_text(self.args.alarms, self.unknown["baby"]))
         if self.args.evaluation.eval_steps is not None:
             self._evaluate()
+        self._stop_if_alarmed()
 
     def _keep(self, dreams: Dreams) -> None:
         """Store the first baby's own texts, and count what they cost."""
@@ -156,6 +205,7 @@ class Session:
         if found is None:
             self._begin()
             return
+        self._check_described(found)
         self.state.restore(found, self.run.constants)
         self._saved_step = self.state.step
         checkpoint.delete_after(self.run.checkpoints, self.state.step)
@@ -163,16 +213,49 @@ class Session:
             self.log.warn(
                 f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
             )
-        for log in self.run.truncate_logs(found.state["log_offsets"]):
-            self.log.warn(f"{log} has lost rows that it had at step {self.state.step}. The run goes on without them.")
+        marks = found.state["log_offsets"], found.state.get("log_digests")
+        for log, what in self.run.truncate_logs(*marks).items():
+            self.log.warn(f"{log} {what} at step {self.state.step}. The run goes on without them.")
+        self.alarms = Alarms(self.args.alarms)
+        for row in read_run(self.run.path).rows:
+            self.alarms.take(row)
+
+    def _check_described(self, found: checkpoint.Checkpoint) -> None:
+        """A checkpoint is of the run that the files beside it describe.
+
+        Raises:
+            CheckpointError: naming the file that was damaged or edited, or is another run's.
+        """
+        now = self.run.digests()
+        for name, digest in found.state.get("described_by", {}).items():
+            if now[name] != digest:
+                raise CheckpointError(
+                    f"{self.run.path / name} is not as it was when {found.path} was saved: it was damaged or "
+                    "edited, or the checkpoint is another run's. Put it back."
+                )
 
     def _evaluate(self) -> None:
         with self.state.costs.time("evaluation"):
             metrics, said = self.measured()
         self.state.last_evaluation, self.state.evaluated_at = metrics, self.state.step
-        self.log.evaluation(self.state.step, metrics | self._compared(metrics))
+        row = self.log.evaluation(self.state.step, metrics | self._compared(metrics))
         if said:
             self.log.utterances("evaluation", self.state.step, said)
+        self._alarm(self.alarms.take(row))
+
+    def _alarm(self, alarms: Iterable[Alarm]) -> None:
+        """Tell alarms, and keep one that is to stop the run."""
+        for alarm in alarms:
+            self.log.metrics(alarm.row(self.state.step))
+            if alarm.name in self.args.alarms.stop:
+                self._stops = alarm
+
+    def _stop_if_alarmed(self) -> None:
+        """Save a checkpoint and stop; a run that goes on from it does so, for the alarm has been told."""
+        if self._stops is not None:
+            alarm, self._stops = self._stops, None
+            self._save_checkpoint()
+            raise TrainingError(f"alarm {str(alarm).rstrip('.')}", alarm.row(self.state.step))
 
     def _compared(self, metrics: dict[str, float]) -> dict[str, float]:
         """Take an evaluation into account where the best counts; which one is the best so far, for its row."""
@@ -186,15 +269,41 @@ class Session:
         if self._saved_step == self.state.step:
             return
         with self.state.costs.time("checkpoint"):
-            numbers = {**self.state.numbers(), "log_offsets": self.run.log_offsets()}
-            tensors, keep = self.state.tensors(), self.args.save_total_limit
-            checkpoint.save(self.run.checkpoints, self.state.step, self.publisher.write, tensors, numbers, keep=keep)
+            self.run.check_is_there()
+            numbers = {**self.state.numbers(), **self.run.log_marks(), "described_by": self.run.digests()}
+            tensors = self.state.tensors()
+            self.state.check_is_finite(tensors)
+            checkpoint.save(
+                self.run.checkpoints,
+                self.state.step,
+                self.publisher.write,
+                tensors,
+                numbers,
+                keep=self.args.save_total_limit,
+                keep_every=self.args.keep_every,
+            )
         self._saved_step = self.state.step
 
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
         path, step = self.run.path / "failure.json", self.state.step
         phase = self.tools.schedule.at(min(step, self.args.max_steps - 1)).phase
-        content = {"step": step, "phase": phase, "error": str(error), **error.details}
-        path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        error.args = (f"Stopped at step {step}: {error}. What explains it is in {path}.",)
+        read = [ids.tolist() for ids in self.state.learner.last_read]
+        content = {"step": step, "phase": phase, "error": str(error), "input_ids": read, **error.details}
+        explained = f"What explains it is in {path}."
+        try:
+            write_json(path, finite(content))
+        except StorageError as unwritten:
+            explained = str(unwritten)
+        saved = self._saved_step
+        left = "No checkpoint was saved." if saved is None else f"The last checkpoint is step {saved}."
+        error.args = (f"Stopped at step {step}: {error}. {explained} {left}",)
+
+
+@contextmanager
+def _blamed_on_the_run() -> Iterator[None]:
+    """A model that gives no numbers was fine when it was opened: the run made it so."""
+    try:
+        yield
+    except ModelError as error:
+        raise TrainingError(str(error), {}) from error

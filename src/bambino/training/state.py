@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from bambino.errors import CheckpointError
+from bambino.errors import CheckpointError, TrainingError
 from bambino.files import finite, sha256, write_folder
 from bambino.models.averaging import AveragedWeights
 from bambino.models.loading import load_lm
 from bambino.models.reference import copy_weights
 from bambino.phases.learner import Learner
 from bambino.phases.phase import Phase, State
-from bambino.recipe.settings import ModelConfig
 from bambino.runs.checkpoint import Checkpoint
 from bambino.runs.costs import Costs
 from bambino.training.best import BestSoFar
@@ -39,6 +38,8 @@ class RunState:
     """The running mean of the weights, where the recipe has one."""
     step: int = 0
     """Steps done."""
+    went_on_at: int = 0
+    """Steps done when the last `train` began; `step` still, where it found nothing left to do."""
     last_evaluation: dict[str, float] = field(default_factory=dict)
     """Metrics of the last evaluation; empty before it. At a run's end, of the best where its weights were kept."""
     evaluated_at: int = 0
@@ -94,6 +95,22 @@ class RunState:
             tensors["best"] = self.best.weights
         return tensors
 
+    def check_is_finite(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Refuse to go on from weights, or anything else that a checkpoint holds, that are NaN or infinite.
+
+        Raises:
+            TrainingError: naming them.
+        """
+        groups = {"model": dict(self.published.named_parameters()), **tensors}
+        broken = [
+            f"{group}/{name}"
+            for group, named in groups.items()
+            for name, tensor in named.items()
+            if not tensor.isfinite().all()
+        ]
+        if broken:
+            raise TrainingError(f"{broken[0]} is not finite, so no checkpoint is written", {"tensors": broken})
+
     def numbers(self) -> dict[str, Any]:
         """The rest, for state.json."""
         numbers = {
@@ -131,7 +148,8 @@ class RunState:
             self.best.restore(numbers["best"], found.tensors.get("best", {}))
         learner.optimizers.clear()
         learner.optimizers.load_state(found.tensors)
-        weights = load_lm(ModelConfig(str(found.model_path.resolve())), "baby").named_parameters()
+        saved = replace(learner.recipe.baby, model=str(found.model_path.resolve()), revision=None)
+        weights = load_lm(saved, "baby").named_parameters()
         copy_weights(self.published, dict(weights))
         for name, lm in self._beside().items():
             copy_weights(lm, found.tensors[name])
@@ -149,7 +167,8 @@ class RunState:
             return {}
         path = folder / f"{phase}.safetensors"
         if not path.is_file() or sha256(path) != self._digests[phase]:
-            raise CheckpointError(f"{path} is damaged or missing: it is not what this run began with.")
+            problem = f"{path} is damaged or missing: it is not what this run began with."
+            raise CheckpointError(f"{problem} Put it back, or start another run with its own output_dir.")
         weights: dict[str, Tensor] = load_file(path)
         return weights
 

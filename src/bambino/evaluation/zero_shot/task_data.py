@@ -20,6 +20,7 @@ from bambino.files import sha256
 from bambino.text.heldout import spread
 from bambino.text.json_lines import objects_of
 from bambino.text.lines import is_broken
+from bambino.text.unicode import all_composed
 
 _Row: TypeAlias = tuple[str, dict[str, Any]]
 
@@ -142,7 +143,10 @@ def _hub_rows(place: DataPlace, split: str) -> list[_Row]:
             f"{place.source} (configuration {place.config}, split {split}) could not be read from the hub: "
             f"{type(error).__name__}: {error}. Without a network, give a folder that holds the file."
         ) from None
-    return [(f"{place.source} on the hub, {split}, row {number}", dict(row)) for number, row in enumerate(dataset)]
+    return [
+        (f"{place.source} on the hub, {split}, row {number}", all_composed(dict(row)))
+        for number, row in enumerate(dataset)
+    ]
 
 
 def _plain(task: Task, place: DataPlace, number: int, where: str, row: dict[str, Any]) -> list[Item]:
