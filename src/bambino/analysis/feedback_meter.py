@@ -121,18 +121,18 @@ def _measured(path: Path, content: Mapping[str, Any], measure: str) -> MeasuredR
     try:
         by_step = {row["step"]: dict(row) for row in content["evaluations"]}
         totals = {total.removeprefix("total/"): float(amount) for total, amount in content["costs"].items()}
-        name, seed = str(content["run"]), content["settings"].get("seed", Recipe().seed)
+        row = by_step.get(content.get("model_step", next(reversed(by_step), None)), {})
+        name, seed = str(content["run"]), int(content["settings"].get("seed", Recipe().seed))
     except KeyError as error:
         raise ResultsError(f"{path} is no result file of a run: {error} is missing.") from None
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ResultsError(f"{path} is no result file of a run: {error}.") from None
-    row = by_step.get(content.get("model_step", next(reversed(by_step), None)), {})
     value = row.get(f"eval/{measure}")
     if not isinstance(value, int | float):
         there = ", ".join(key.removeprefix("eval/") for key in row if key.startswith("eval/"))
         raise ResultsError(f"{path} has no measure {measure} of its model. It has: {there or 'none'}.")
-    condition = content.get("condition") or condition_of(name, seed)
-    return MeasuredRun(condition, seed, float(value), totals, content.get("batches", ""))
+    condition = str(content.get("condition") or condition_of(name, seed))
+    return MeasuredRun(condition, seed, float(value), totals, str(content.get("batches", "")))
 
 
 def feedback_meter(runs: Sequence[MeasuredRun], measure: str, baseline: str = "clm") -> Meter:

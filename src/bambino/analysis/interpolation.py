@@ -9,7 +9,7 @@ from typing import Any
 
 from bambino.analysis.curves import direction
 from bambino.analysis.trade_offs import front
-from bambino.errors import ResultsError
+from bambino.errors import ResultsError, shortened
 from bambino.files import json_of, write_json
 
 FILE = "interpolation.json"
@@ -96,4 +96,6 @@ def load_sweep(path: str | Path) -> Sweep:
         del content["on_front"]
         return Sweep(**{**content, "blends": tuple(Blend(**blend) for blend in content["blends"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(f"{file} is no result of bambino interpolate: {type(error).__name__}: {error}") from None
+        raise ResultsError(
+            f"{file} is no result of bambino interpolate: {type(error).__name__}: {shortened(error)}"
+        ) from None

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import ResultsError
+from bambino.errors import ResultsError, shortened
 from bambino.files import finite, json_of, write_atomically
 from bambino.measures import UNREAD, Interval, Score, TaskResult
 from bambino.runs.old_names import tasks_with_new_names
@@ -89,13 +89,19 @@ def load_results(path: str | Path) -> Results:
         items = json_of(items_path.read_bytes()) if items_path.is_file() else {}
         entries, items = tasks_with_new_names(content.pop("tasks"), items)
         tasks = {name: _task(entry, items[name]) for name, entry in entries.items()}
-        return Results(tasks=tasks, **content)
+        content["left_out"] = content.get("left_out") or {}  # earlier versions wrote an empty list
+        found = Results(tasks=tasks, **content)
+        if not all(isinstance(part, dict) for part in (found.left_out, found.settings, found.environment)):
+            raise TypeError("left_out, settings and environment are mappings")
+        return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(f"{path} does not hold results of bambino evaluate: {error}.") from None
+        raise ResultsError(f"{path} does not hold results of bambino evaluate: {shortened(error)}.") from None
 
 
 def _task(entry: dict[str, Any], items: dict[str, list[float]]) -> TaskResult:
     scores = [_score(**score) for score in entry.pop("scores")]
+    if not scores:
+        raise ValueError("a task has no score")
     numbers = {name: [math.nan if value is None else value for value in those] for name, those in items.items()}
     return TaskResult(scores=scores, item_scores=numbers, **entry)
 

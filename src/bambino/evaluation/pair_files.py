@@ -34,6 +34,8 @@ from bambino.text.unicode import all_composed
 _FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))
 RESERVED = ("shortest", "log_prob_good", "log_prob_bad")
 """What a paradigm cannot be called: scores beside it have these names."""
+LONGEST_UID = 150
+"""Bytes; files are named by it."""
 _WAY_OUT = 'Each line must be {"sentence_good": ..., "sentence_bad": ...} or {"prefix", "good_form", "bad_form"}.'
 
 
@@ -139,6 +141,8 @@ def _pairs_of(rows: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[Pair]:
         uid = str(row.get("UID") or row.get("phenomenon") or "").strip()
         if uid in RESERVED or uid.startswith(("field:", "term:")):
             raise TextError(f"{where}: the paradigm {uid!r} has the name of another score. Rename it.")
+        if len(uid.encode()) > LONGEST_UID:
+            raise TextError(f"{where}: the paradigm has a name of {len(uid):,} characters. Give it a shorter one.")
         term = row.get("term") or row.get("linguistics_term") or row.get("phenomenon") or ""
         yield Pair(good, bad, uid, given, str(term), _field(row.get("field") or ""))
 

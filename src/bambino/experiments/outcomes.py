@@ -36,7 +36,7 @@ def read_results(folder: Path) -> dict[str, Result]:
             content = json_of(path.read_bytes())
         except (OSError, ValueError) as error:
             raise ExperimentError(f"The result file {path} cannot be read: {error}. Delete it to run again.") from None
-        if isinstance(content, dict) and "fingerprint" in content:
+        if isinstance(content, dict) and isinstance(content.get("fingerprint"), str):
             if missing := [key for key in ("evaluations", "model_step", "costs", "batches") if key not in content]:
                 problem = f"The result file {path} has no {missing[0]}."
                 raise ExperimentError(f"{problem} Delete it to run again.")

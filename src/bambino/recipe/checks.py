@@ -40,6 +40,12 @@ class Settings:
         """Every value fits its field. An int for a float becomes a float; nothing else is turned into another kind."""
         cls: type = type(self)
         given = {name: getattr(self, name) for name in types_of(cls)}
+        for name, value in given.items():
+            if _is_beyond(value):
+                key = self.key(name)
+                raise self.refusal(
+                    key, f"{key}: a whole number of 64 bits or more is beyond all use. Give a smaller one."
+                )
         try:
             fine = _checker(cls).model_validate(given)
         except ValidationError as error:
@@ -194,6 +200,13 @@ def _refusal(cls: type[Settings], given: dict[str, Any], error: ValidationError)
     return cls.refusal(
         key, f"{key}: expected {type_in_words(hint)}. Got value: {shortened(value)}{_way_out(hint, value)}"
     )
+
+
+def _is_beyond(value: Any) -> bool:
+    """Whether a whole number in a value is larger than machines count to."""
+    if isinstance(value, list | dict):
+        return any(map(_is_beyond, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and abs(value) >= 1 << 63
 
 
 def _shown_place(place: Any) -> str:

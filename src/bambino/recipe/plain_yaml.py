@@ -2,7 +2,7 @@
 
 A plain word is a number only where it is written as a decimal one: 010, 1:30, 0x1F, 2024-01-01, yes and no are
 words. Refused are a name given twice (YAML lets the later one win in silence), tags, merges, and whatever is not meant
-for a reader: more than BYTES, nesting deeper than DEPTH, more than NODES values once aliases are written out.
+for a reader: more than BYTES, more than DEPTH levels, more than NODES values once aliases are written out.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _value_of(node: yaml.ScalarNode) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; those of explicit tags, and those nested too deeply, are refused."""
+    """Composes nodes; those of explicit tags, and those too deep, are refused."""
 
     depth = 0
 
@@ -129,7 +129,7 @@ class _Loader(yaml.SafeLoader):
         if getattr(event, "tag", None) is not None:
             raise yaml.composer.ComposerError(None, None, f"the tag {event.tag} is not read", event.start_mark)
         if self.depth == DEPTH:
-            raise yaml.composer.ComposerError(None, None, f"nested {DEPTH} levels deep", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, f"deeper than {DEPTH} levels", event.start_mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1

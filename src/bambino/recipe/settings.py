@@ -331,7 +331,7 @@ class Recipe(Settings):
     """Seeds data order, sampling and dropout; each a stream of its own."""
     max_steps: Count = 180_000
     """Steps of Algorithm 1; a step consumes one batch."""
-    passes: Positive | None = None
+    passes: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """How often the baby hears its text; where given it counts, and max_steps does not. The run has
     ceil(lines * passes / batch_size) clm steps, and the other phases' steps that the cycle puts between and after them;
     null: max_steps counts."""

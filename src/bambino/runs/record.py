@@ -22,6 +22,8 @@ from bambino.runs.account import Lines, account_of
 from bambino.runs.old_names import has_old_names, row_with_new_names
 
 Row = dict[str, Any]
+COUNTS = ("total/", "clm/batch")
+"""How the names of what a log counts begin."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class RunRecord:
     @property
     def batches(self) -> str:
         """What was heard in clm steps, two letters a batch (the last byte of `clm/batch`)."""
-        return "".join(f"{row['clm/batch'] & 255:02x}" for row in self.steps if "clm/batch" in row)
+        return "".join(f"{int(row['clm/batch']) & 255:02x}" for row in self.steps if "clm/batch" in row)
 
     @property
     def model_step(self) -> int | None:
@@ -179,7 +181,9 @@ def _rows(path: Path) -> list[Row]:
         try:
             row = json_of(line)
             row["kind"], int(row["step"])
-        except (ValueError, KeyError, TypeError) as error:
+            if strange := [name for name in row if name.startswith(COUNTS) and not isinstance(row[name], int | float)]:
+                raise TypeError(f"{strange[0]} is no number")
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             if number == len(lines) and isinstance(error, ValueError):  # no line break after it: cut
                 break
             message = f"{path}, line {number}: {type(error).__name__}: {error}. Is it a bambino log?"

@@ -237,9 +237,8 @@ def load_heldout(
     lines = heldout_of(_Sieve(normalization=normalization).lines(read, report), heldout_every, split)
     if not lines:
         rule = "" if heldout_every is None else f" (sha256 of the line modulo {heldout_every} is 0, split {split})"
-        way_out = "Use a larger text to evaluate on" + (
-            ", or a smaller heldout_every (null: all lines)." if rule else "."
-        )
+        fewer = ", or a smaller heldout_every (null: all lines)" if rule else ""
+        way_out = f"Use a larger text to evaluate on{fewer}."
         raise TextError(f"{', '.join(map(str, sources))}: no held-out line{rule}. {way_out}")
     return spread(lines, max_lines)
 

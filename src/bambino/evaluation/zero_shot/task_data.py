@@ -197,7 +197,9 @@ def _value(row: dict[str, Any], where: str, names: tuple[str, ...]) -> Any:
         parts = name.split("+")
         if all(part in row for part in parts):
             return row[name] if len(parts) == 1 else "+".join(str(row[part]) for part in parts)
-    raise TextError(f"{where}: no field {' or '.join(map(repr, names))}; there are {', '.join(map(repr, row))}.")
+    raise TextError(
+        f"{where}: no field {' or '.join(map(repr, names))}; there are {shortened(', '.join(map(repr, row)))}."
+    )
 
 
 def _text(value: Any, where: str, name: str) -> FieldText:
