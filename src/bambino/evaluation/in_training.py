@@ -107,7 +107,7 @@ def _speech(args: Recipe, parent: Parent, dataset: list[str | None] | None) -> S
             raise TextError(f"{problem} {more} {way_out}")
         return spread(found, config.utterances)
 
-    def judge() -> Speaker | None:
+    def answering() -> Speaker | None:
         given = parent() if callable(parent) else parent
         return given if given is not None or args.parent.model is None else open_speaker(args.parent, "parent")
 
@@ -128,7 +128,7 @@ def _speech(args: Recipe, parent: Parent, dataset: list[str | None] | None) -> S
     )
     return Speech(
         lines if config.eval_steps is None else lines(),
-        parent=judge,
+        parent=answering,
         settings=settings,
         brief=True,
         trained_on=args.text.heldout_every is None,
