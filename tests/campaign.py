@@ -36,9 +36,7 @@ from conftest import italian_lines, make_tokenizer, tiny_lm
 from bambino.files import write_json
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["conftest", "bambino.cli.display", "bambino.training.pretrain", "bambino.evaluation.in_training"]
-)
+FORKS.set_forkserver_preload(["warm"])
 STEPS, PATIENCE = 12, 300.0
 """Steps of a run; seconds after which a process counts as hung."""
 PARENT = "--feedback.parent_perplexity"
@@ -414,6 +412,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=1000, help="how many in all")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # where the process that others are forked from finds `warm`
     for trial in go_on(given.out.resolve(), given.seed, given.trials):
         print(f"{trial['kind']}, {trial['condition']}: {trial['verdict']}", flush=True)
     trials = json.loads((given.out / "campaign.json").read_text())["trials"]

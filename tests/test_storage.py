@@ -105,6 +105,22 @@ def test_a_run_whose_directory_disappears_says_so_and_does_not_make_it_anew(
         assert_same_run(elsewhere, never_stopped(make_recipe, *SIX_STEPS, "--save_steps", "2"))
 
 
+def test_a_run_whose_directory_is_moved_while_it_deletes_an_old_checkpoint_says_so(
+    make_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe("--save_steps", "1", "--save_total_limit", "1", "--max_steps", "3")
+    rmdir = os.rmdir
+
+    def move_then_delete(path: str, **where: Any) -> None:
+        if Path(recipe.output_dir).exists():
+            moved(Path(recipe.output_dir))
+        rmdir(path, **where)
+
+    monkeypatch.setattr(os, "rmdir", move_then_delete)
+    with pytest.raises(StorageError, match=r"checkpoints cannot be written: No such file or directory\..*--resume"):
+        BambinoTrainer(args=recipe).train()
+
+
 def test_a_log_that_is_deleted_meanwhile_stops_the_run(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "2")
     log = Path(recipe.output_dir) / "metrics.jsonl"

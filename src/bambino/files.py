@@ -155,9 +155,10 @@ class JsonLinesLog:
     def truncate(self, offset: int) -> bool:
         """Cut back to an offset. False where rows before it are missing: then all whole rows stay."""
         self._hash, self._hashed = hashlib.sha256(), 0
-        content_is_there = self.path.stat().st_size >= offset
-        self._file.truncate(offset if content_is_there else self.path.read_bytes().rfind(b"\n") + 1)
-        self._file.seek(0, os.SEEK_END)
+        with writing(self.path):
+            content_is_there = self.path.stat().st_size >= offset
+            self._file.truncate(offset if content_is_there else self.path.read_bytes().rfind(b"\n") + 1)
+            self._file.seek(0, os.SEEK_END)
         return content_is_there
 
     def close(self) -> None:
