@@ -3,6 +3,8 @@
 #   make test     checks and tests
 #   make check    formatting, lint, types, documents
 #   make docs     the site, in site/: built strictly, offline
+#   make fuzz     10 000 damaged inputs for everything that is read, counted (an hour)
+#   make audit-dependencies   known vulnerabilities of what is installed (asks the network)
 #   make bench    seconds per step and peak memory with paper-size models (about ten minutes)
 #   make campaign runs killed, stopped, damaged and out of disk, compared bit for bit (hours; goes on in campaign/)
 
@@ -11,7 +13,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test check docs bench campaign install clean
+.PHONY: demo test check docs fuzz audit-dependencies bench campaign install clean
 
 demo: install
 	$(BIN)/bambino demo
@@ -26,6 +28,15 @@ check: install docs
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+CASES ?= 10000
+
+fuzz: install
+	PYTHONPATH=tests HF_HUB_OFFLINE=1 $(BIN)/python -m fuzz --cases $(CASES)
+
+audit-dependencies: install
+	$(BIN)/pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
+	$(BIN)/pip-audit --local --skip-editable
 
 bench: install
 	$(BIN)/python benchmarks/paper_size.py

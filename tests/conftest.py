@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,6 +175,26 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of sentences."""
     folder = tmp_path_factory.mktemp("encoder")
     save_text_model(BertModel, folder)
+    return folder
+
+
+def with_own_code(like: Path, folder: Path, config: str, model: str, opener: str) -> Path:
+    """A copy of a model that brings its own Python, of which Transformers has no class: a subclass of its class.
+
+    Whenever that Python runs it leaves a file `ran` in the folder.
+    """
+    shutil.copytree(like, folder)
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    settings |= {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig", opener: "own.Own"}}
+    (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    code = f"""from transformers import {config}, {model}
+open({str(folder / "ran")!r}, "w").close()
+class OwnConfig({config}):
+    model_type = "own"
+class Own({model}):
+    config_class = OwnConfig
+"""
+    (folder / "own.py").write_text(code, encoding="utf-8")
     return folder
 
 

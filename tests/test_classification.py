@@ -65,7 +65,7 @@ def test_a_prompt_read_once_gives_what_each_text_alone_gives(family: str) -> Non
 def test_likewise_without_a_start_token_and_with_one_that_the_tokenizer_prepends(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    lm, choices = sharp_lm("llama"), [*made_up_choices(6), Choice("", ("il gatto", "il", "mare"))]
+    lm, choices = sharp_lm("llama"), [*made_up_choices(6), Choice("", ("il gatto", "il cane", "mare"))]
     scores = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(scores, expected(lm, tokenizer, choices), rtol=1e-4, atol=1e-4)
 
@@ -87,7 +87,7 @@ def test_a_token_across_the_space_between_prompt_and_option_counts_for_the_optio
 def test_a_model_that_cannot_share_a_prompt_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     lm, tokenizer, choices = sharp_lm("gpt2"), make_tokenizer(), made_up_choices(9)
     shared = choice_log_probs(lm, tokenizer, choices)
-    monkeypatch.setattr(text_scores, "reads_packed_rows", lambda *_: False)
+    monkeypatch.setattr(text_scores, "reads_trees", lambda *_: False)
     np.testing.assert_allclose(choice_log_probs(lm, tokenizer, choices), shared, rtol=1e-4, atol=1e-4)
 
 

@@ -21,7 +21,7 @@ from conftest import there
 from test_trainer import raised_on_l2
 from transformers.utils import logging
 
-from bambino import BambinoTrainer, Recipe
+from bambino import BambinoTrainer, Recipe, stopping
 from bambino.cli.main import main
 from bambino.evaluation.plan import Plan
 from bambino.feedback.settings import KINDS
@@ -37,11 +37,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """The command line owns its process; here it gives back signal handlers and the verbosity of libraries."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """The command line owns its process; here it gives back the verbosity of libraries."""
     yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
     logging.set_verbosity_error()
 
 
@@ -97,6 +94,7 @@ def test_help_names_every_command_how_to_begin_and_what_the_exit_status_means(
     assert "0 done 1 the run failed" in text
     assert "2 something that was given is wrong" in text
     assert "130 interrupted" in text
+    assert "143, 129, 138 the same by SIGTERM, SIGHUP" in text
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -222,6 +220,10 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
         (["--evaluation.texts", "{it: [/no/eval.txt]}"], "/no/eval.txt"),
         (["--evaluation.pairs", "{it: /no/pairs.jsonl}"], "/no/pairs.jsonl"),
         (
+            ["--evaluation.tasks", "[sentipolcc]", "--baby.model", "./nowhere"],  # told before models are opened
+            "evaluation.tasks: There is no task 'sentipolcc'. Did you mean sentipolc?",
+        ),
+        (
             ["--text.weights", "1.0"],
             "text.weights: expected a list of float or null. Got value: 1.0 Write a list: '[1.0]'\n",
         ),
@@ -312,11 +314,11 @@ def test_checkpoints_that_are_all_damaged_are_named(
 def test_a_run_that_fails_has_status_1_and_says_where_and_why(
     make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = make_recipe("--clm.learning_rate", "1e30")
+    recipe = make_recipe("--clm.learning_rate", "1e17")
     assert main(["train", write(recipe, tmp_path)]) == 1
     said = capsys.readouterr().err
-    failure = f"{recipe.output_dir}/failure.json"
-    assert said == f"bambino: Stopped at step 1: clm: the loss is nan. What explains it is in {failure}.\n"
+    explained = f"What explains it is in {recipe.output_dir}/failure.json. No checkpoint was saved."
+    assert said == f"bambino: Stopped at step 1: clm: the loss is nan. {explained}\n"
 
 
 # ----------------------------------------------------------------------------------------------- running, stopping
@@ -328,7 +330,8 @@ def test_a_run_prints_plain_lines_and_where_the_model_is(
     recipe = make_recipe("--logging_steps", "3")
     assert main(["train", write(recipe, tmp_path)]) == 0
     shown = capsys.readouterr()
-    lines = [line for line in shown.out.splitlines() if not line.startswith("warning: dead reward")]
+    read, *lines = shown.out.splitlines()
+    assert read == f"{recipe.text.sources[0]}: 355 of 400 lines kept; dropped 45 held out."
     assert lines[0].startswith("step 3/6 ppo  clm loss ")
     assert " → " in lines[1]
     assert lines[2].startswith("step 6/6 ppo  clm loss ")
@@ -386,9 +389,17 @@ def test_a_run_directory_may_be_moved(make_recipe: Make, tmp_path: Path) -> None
     assert not Path(recipe.output_dir).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, 138, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(
-    make_recipe: Make, tmp_path: Path, number: signal.Signals
+    make_recipe: Make, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     recipe = make_recipe("--max_steps", "100000")
     process = subprocess.Popen(
@@ -405,7 +416,7 @@ def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(
         time.sleep(0.01)
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert err == "bambino: finishing this step, then saving. Again to stop at once.\n"
     steps = len(log.read_text().splitlines())
     assert out.splitlines()[-1] == (
@@ -416,31 +427,92 @@ def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(
     assert not (Path(recipe.output_dir) / "model").exists()
 
 
-def test_the_second_signal_stops_at_once() -> None:
-    code = """
-import signal, time, types
-from bambino.cli.train import _stop_on_signals
-trainer = types.SimpleNamespace(stop_requested=False)
-_stop_on_signals(trainer)
-signal.raise_signal(signal.SIGINT)
-print(trainer.stop_requested, flush=True)
-signal.raise_signal(signal.SIGTERM)
-print("still here")
-"""
-    found = python("-c", code)
-    assert (found.returncode, found.stdout) == (-signal.SIGTERM, "True\n")
-    assert found.stderr.count("\n") == 1
+def interrupting(name: str, monkeypatch: pytest.MonkeyPatch, *numbers: signal.Signals) -> None:
+    """Where the trainer's `name` is called, these signals come."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        for number in numbers:
+            signal.raise_signal(number)
+        pytest.fail("the program went on")
+
+    monkeypatch.setattr(BambinoTrainer, name, interrupted)
 
 
-def test_an_interrupt_before_the_run_begins_shows_no_traceback(
+def test_the_second_signal_stops_at_once(
     make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    recipe = make_recipe()
+    interrupting("_reseed", monkeypatch, signal.SIGHUP, signal.SIGTERM)
+    assert main(["train", write(recipe, tmp_path)]) == 143
+    finishing, at_once = capsys.readouterr().err.splitlines()
+    assert finishing == "bambino: finishing this step, then saving. Again to stop at once."
+    assert at_once.endswith(f"is lost. Go on with: bambino train --resume {recipe.output_dir}")
+    monkeypatch.undo()
+    assert main(["train", "--resume", recipe.output_dir]) == 0
 
-    monkeypatch.setattr(BambinoTrainer, "__init__", interrupted)
-    assert main(["train", write(make_recipe(), tmp_path)]) == 130
-    assert capsys.readouterr().err == "Interrupted before the run began.\n"
+
+def test_an_interrupt_while_loading_says_what_there_is_to_resume(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe()
+    interrupting("__init__", monkeypatch, signal.SIGINT)
+    assert main(["train", write(recipe, tmp_path)]) == 130
+    assert capsys.readouterr().err.startswith("Stopped while loading. No run was begun, so there is none to resume")
+    assert not Path(recipe.output_dir).exists()
+    monkeypatch.undo()
+    assert main(["train", write(recipe, tmp_path)]) == 0
+    interrupting("__init__", monkeypatch, signal.SIGUSR1)
+    assert main(["train", "--resume", recipe.output_dir]) == 138
+    assert f"Go on with: bambino train --resume {recipe.output_dir}" in capsys.readouterr().err
+
+
+def test_while_loading_a_terminal_shows_what_is_loaded(
+    make_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, follower = os.openpty()
+    with os.fdopen(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        assert main(["train", write(make_recipe("--max_steps", "1"), tmp_path)]) == 0
+    shown = os.read(leader, 1 << 20).decode()
+    assert "opening the baby" in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor comes back
+
+
+@pytest.mark.parametrize("number", stopping.SIGNALS)
+def test_an_ignored_signal_stays_ignored_and_the_others_are_as_before(number: signal.Signals) -> None:
+    came: list[int] = []
+    before = {each: signal.getsignal(each) for each in stopping.SIGNALS}
+    try:
+        signal.signal(number, signal.SIG_IGN)
+        with stopping.on_stop(came.append):
+            for each in stopping.SIGNALS:
+                signal.raise_signal(each)
+        assert came == [each for each in stopping.SIGNALS if each != number]
+        assert signal.getsignal(number) == signal.SIG_IGN
+        signal.signal(number, before[number])
+        assert {each: signal.getsignal(each) for each in stopping.SIGNALS} == before
+    finally:
+        signal.signal(number, before[number])
+
+
+def test_which_ends_of_a_run_were_asked_for() -> None:
+    assert all(map(stopping.was_stopped, [130, 143, 129, 138, -2, -15]))
+    assert not any(map(stopping.was_stopped, [0, 1, 2, -9, 137]))
+
+
+def test_a_run_whose_output_is_read_no_more_goes_on_to_its_end(
+    make_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe("--logging_steps", "1")
+    for name in ("stdout", "stderr"):
+        unread, end = os.pipe()
+        os.close(unread)
+        monkeypatch.setattr(sys, name, os.fdopen(end, "w"))
+    assert main(["train", write(recipe, tmp_path)]) == 0
+    assert (Path(recipe.output_dir) / "model" / "model.safetensors").is_file()
+    sys.stdout.close()
+    sys.stderr.close()
 
 
 # ---------------------------------------------------------------------------------------------------- code of one's own

@@ -114,7 +114,7 @@ def test_a_model_that_cannot_read_trees_finds_the_same(monkeypatch: pytest.Monke
     lm, tokenizer, _ = toy()
     texts = [b"ab ab", b"abba"]
     on_trees = Covers(lm, tokenizer).log_prefix_probs(texts, [[0, 3, 5], [1, 4]])
-    monkeypatch.setattr("bambino.scoring.covers.reads_packed_rows", lambda lm, length: False)
+    monkeypatch.setattr("bambino.scoring.covers.reads_trees", lambda *_: False)
     in_rows = Covers(lm, tokenizer).log_prefix_probs(texts, [[0, 3, 5], [1, 4]])
     for one, other in zip(on_trees, in_rows, strict=True):
         assert one.tolist() == pytest.approx(other.tolist(), abs=1e-5)

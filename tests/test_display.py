@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from conftest import there
-from rich.console import Console
 
 from bambino import Recipe
 from bambino.cli.display import LiveDisplay, PlainDisplay, Progress, display_for, duration, one_line
+from bambino.report.screen import Screen
+from bambino.stopping import Stopped
 
 SAID: dict[str, Any] = {"step": 2, "kind": "ppo", "prompt": "il gatto", "utterance": " vede\nil mare"}
 SAID |= {"reward": 2.345, "parent_perplexity": 1234.5}
@@ -23,7 +24,7 @@ def step_row(step: int, seconds: float, clm_tokens: int, phase: str = "clm", **m
 
 def plain(rows: list[dict[str, Any]], **settings: Any) -> str:
     file = io.StringIO()
-    with PlainDisplay(Recipe(**settings), Console(file=file, width=40)) as display:
+    with PlainDisplay(Recipe(**settings), Screen(file=file, width=40)) as display:
         for row in rows:
             display(row)
     return file.getvalue()
@@ -31,7 +32,7 @@ def plain(rows: list[dict[str, Any]], **settings: Any) -> str:
 
 def live(rows: list[dict[str, Any]], width: int = 100, **settings: Any) -> str:
     """What the panel shows after the rows, without colours and frame."""
-    console = Console(file=io.StringIO(), force_terminal=True, width=width, record=True)
+    console = Screen(file=io.StringIO(), force_terminal=True, width=width, record=True)
     display = LiveDisplay(Recipe(**settings), console)
     for row in rows:
         display(row)
@@ -179,17 +180,10 @@ def test_evaluations_and_warnings_are_printed_as_they_come() -> None:
     assert plain(rows, logging_steps=100) == "step 3: pairs/it 0.500\nwarning: [red]mind[/red]\n"
 
 
-def test_dead_rewards_are_warned_of_with_the_way_out() -> None:
-    row = step_row(7, 1.0, 1, "ppo", **{"ppo/dead_reward": 1.0, "ppo/tau": 150.0})
-    text = plain([row], logging_steps=100)
-    assert text.startswith("warning: dead reward at step 7: ")
-    assert "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3" in text
-    assert plain([row | {"ppo/dead_reward": 0.0}], logging_steps=100) == ""
-    assert "dead reward at step 7" in live([row])
-    other = step_row(8, 1.0, 1, "reinforce", **{"reinforce/dead_reward": 1.0})
-    assert "dead reward at step 8: the rewards are all alike, so there is nothing to learn." in plain([other])
-    del row["ppo/tau"]  # a reward of one's own
-    assert plain([row], logging_steps=100).endswith("the rewards are all alike, so PPO learns from noise.\n")
+def test_alarms_are_shown_as_they_come() -> None:
+    alarm = {"kind": "alarm", "step": 7, "alarm": "kl", "text": "kl: ppo/kl is 612 (alarms.kl: 500). Lower it."}
+    assert plain([alarm], logging_steps=100) == f"alarm: {alarm['text']}\n"
+    assert f"alarm at step 7: {alarm['text']}" in live([alarm])
 
 
 # ------------------------------------------------------------------------------------------------------- live panel
@@ -221,11 +215,19 @@ def test_the_panel_shows_every_number_on_a_narrow_terminal() -> None:
 
 def test_the_panel_stays_on_the_terminal_as_it_was_at_the_end() -> None:
     file = io.StringIO()
-    with LiveDisplay(Recipe(max_steps=3), Console(file=file, force_terminal=True, width=80)) as display:
+    with LiveDisplay(Recipe(max_steps=3), Screen(file=file, force_terminal=True, width=80)) as display:
         display(step_row(3, 1.0, 1))
     assert "step 3 of 3  clm" in file.getvalue()
 
 
+def test_the_cursor_comes_back_when_a_run_is_stopped_at_once() -> None:
+    file = io.StringIO()
+    with pytest.raises(Stopped), LiveDisplay(Recipe(), Screen(file=file, force_terminal=True)):
+        raise Stopped(15)
+    shown = file.getvalue()
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
 def test_a_terminal_gets_the_panel_and_a_file_gets_lines() -> None:
-    assert isinstance(display_for(Recipe(), Console(file=io.StringIO(), force_terminal=True)), LiveDisplay)
-    assert isinstance(display_for(Recipe(), Console(file=io.StringIO(), force_terminal=False)), PlainDisplay)
+    assert isinstance(display_for(Recipe(), Screen(file=io.StringIO(), force_terminal=True)), LiveDisplay)
+    assert isinstance(display_for(Recipe(), Screen(file=io.StringIO(), force_terminal=False)), PlainDisplay)

@@ -14,7 +14,7 @@ from conftest import italian_lines, tiny_lm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino import BambinoTrainer, Recipe
-from bambino.errors import ModelError, TextError
+from bambino.errors import EvaluationError, ModelError, TextError
 from bambino.evaluation.in_training import measures_of
 from bambino.evaluation.minimal_pairs import score_pairs
 from bambino.evaluation.pair_files import load_pairs
@@ -231,6 +231,21 @@ def test_evaluating_on_lines_that_are_trained_on_is_warned_of(
 
 def test_nothing_to_evaluate_measures_nothing(make_recipe: Callable[..., Recipe]) -> None:
     assert measures_of(make_recipe()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--evaluation.pairs", "{a: PAIRS, a/b: PAIRS}"], "pairs/a and pairs/a/b"),
+        (["--evaluation.pairs", "{a/b: PAIRS, a: PAIRS}"], "pairs/a/b and pairs/a"),
+    ],
+)
+def test_measures_whose_scores_would_have_the_same_names_are_refused(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, words: list[str], names: str
+) -> None:
+    pairs = write_pairs(tmp_path / "pairs.jsonl", {"sentence_good": "il gatto", "sentence_bad": "la gatto", "UID": "b"})
+    with pytest.raises(EvaluationError, match=f"{names}: their scores would have the same names. Rename one"):
+        measures_of(make_recipe(*[word.replace("PAIRS", str(pairs)) for word in words]))
 
 
 def test_a_parent_is_opened_only_when_the_baby_first_speaks_and_only_where_none_is_given(

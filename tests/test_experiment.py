@@ -139,6 +139,13 @@ def test_of_a_grid_that_is_too_large_some_are_taken_by_lot_and_always_the_same(w
         (("hypotheses: [It does not.]", "hypotheses: It does not."), "a list of texts"),
         (("question:", "recipe: real-smal\nquestion:"), "Did you mean real-small"),
         (("  batch_size: 4", "  batch_size: 4\n  text.prompt_sources: [none.txt]"), "no text at none.txt"),
+        (
+            ("  batch_size: 4", "  evaluation.tasks: [facts]"),
+            r"evaluation.tasks: There is no task 'facts'. Did you mean fac",
+        ),
+        (("seeds: {", "seeds: {test: [1], "), r"help.yaml, line \d+: seeds.test is given twice"),
+        (("test: [11, 12]", "test: [011]"), r"seeds.test: \['011'\] does not fit"),
+        (("test: [11, 12]", "test: [1:30]"), r"seeds.test: \['1:30'\] does not fit"),
         (("${it}", "${en}"), r"needs \$\{en\}. Give it: --set en=VALUE"),
     ],
 )

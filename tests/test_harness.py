@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino.errors import HarnessError, TextError
 from bambino.evaluation.harness import Harness, HarnessConfig, with_start
-from bambino.evaluation.lm_eval_tasks import pair_points, write_choice_task, write_pair_tasks
+from bambino.evaluation.lm_eval_tasks import beginning_for, pair_points, write_choice_task, write_pair_tasks
 from bambino.evaluation.minimal_pairs import MinimalPairs, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.evaluation.zero_shot.choices import Choice, choice_log_probs
@@ -25,6 +25,8 @@ PAIRS = [
     *(Pair(line, " ".join(reversed(line.split())), "order") for line in LINES),
     *(Pair(line, line, "same") for line in LINES[:2]),
     *(Pair(f"{line} gatto", f"{line} gatti", "form", given=len(line)) for line in LINES),
+    Pair("il gatto", "il gatti", "form"),  # after an empty prefix
+    *(Pair(f"{line} l'amico", f"{line} l'amici", "form", given=len(line) + 3) for line in LINES[:3]),
 ]
 
 
@@ -35,14 +37,19 @@ def _data_sets_in_the_tests_own_folder(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-def lm_eval_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, *tasks: str) -> Any:
+def with_our_start(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Any:
+    """The model as `Harness` hands it to lm-eval."""
+    from lm_eval.models.huggingface import HFLM
+
+    return HFLM(pretrained=lm, tokenizer=with_start(tokenizer), batch_size=5)
+
+
+def lm_eval_scores(model: Any, folder: Path, *tasks: str) -> Any:
     """Task -> log-likelihoods of its options, one list per item."""
     from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_defaults=False, include_path=folder)
-    model = HFLM(pretrained=lm, tokenizer=with_start(tokenizer), batch_size=5)
     found = simple_evaluate(model, tasks=list(tasks), task_manager=manager, bootstrap_iters=0)
     return {
         task: [[ll for ll, _ in item["filtered_resps"]] for item in sorted(items, key=lambda item: item["doc_id"])]
@@ -55,7 +62,7 @@ def lm_eval_scores(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, fold
 def test_every_log_prob_of_a_pair_is_lm_evals(family: str, prepends_bos: bool, tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer(prepends_bos=prepends_bos)
     assert write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", "")) == ["it_order", "it_same", "it_form"]
-    theirs = lm_eval_scores(lm, tokenizer, tmp_path, "it")
+    theirs = lm_eval_scores(with_our_start(lm, tokenizer), tmp_path, "it")
     together = np.array(theirs["it_order"] + theirs["it_same"] + theirs["it_form"])
     ours = score_pairs(lm, tokenizer, PAIRS)
     # both in fp32, in other batches: sums of about 100 nats
@@ -63,12 +70,32 @@ def test_every_log_prob_of_a_pair_is_lm_evals(family: str, prepends_bos: bool, t
     np.testing.assert_allclose(together[:, 1], ours.bad, rtol=1e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_for_a_tokenizer_without_bos_tasks_say_its_eos_and_lm_eval_agrees(family: str, tmp_path: Path) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    lm, tokenizer = sharp_lm(family), make_tokenizer(bos=None)
+    beginning = beginning_for(tokenizer)
+    assert (tokenizer.bos_token, beginning, beginning_for(make_tokenizer())) == (None, "</s>", "")
+    choices = [Choice(f"{line}?", ("sì", "no")) for line in LINES[:4]]
+    write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", ""), beginning)
+    write_choice_task(tmp_path, "risposte", choices, [0, 1, 0, 1], beginning)
+    model = HFLM(pretrained=lm, tokenizer=tokenizer, add_bos_token=True, batch_size=5)  # as lm_eval opens it itself
+    theirs = lm_eval_scores(model, tmp_path, "it_order", "it_form", "risposte")
+    ours = score_pairs(lm, tokenizer, [pair for pair in PAIRS if pair.uid != "same"])
+    together = np.array(theirs["it_order"] + theirs["it_form"])
+    np.testing.assert_allclose(together, np.array([ours.good, ours.bad]).T, rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(theirs["risposte"], choice_log_probs(lm, tokenizer, choices), rtol=1e-6, atol=1e-5)
+    with pytest.raises(HarnessError, match="neither BOS nor EOS"):
+        beginning_for(word_tokenizer("a", bos=None))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_log_prob_of_an_option_is_lm_evals(family: str, tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer()
     choices = [Choice(f"{line}?", ("sì", "no", "il gatto")) for line in LINES[:4]]
     write_choice_task(tmp_path, "risposte", choices, [0, 1, 2, 0])
-    theirs = lm_eval_scores(lm, tokenizer, tmp_path, "risposte")["risposte"]
+    theirs = lm_eval_scores(with_our_start(lm, tokenizer), tmp_path, "risposte")["risposte"]
     ours = choice_log_probs(lm, tokenizer, choices)
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
     best = [int(np.argmax(scores)) for scores in ours]
@@ -128,7 +155,7 @@ def test_lm_evals_own_blimp_has_a_space_before_each_sentence_and_gives_ties_to_t
     }
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
     lm, tokenizer = sharp_lm("gpt2"), make_tokenizer()
-    theirs = np.array(lm_eval_scores(lm, tokenizer, tmp_path, "own")["own"])
+    theirs = np.array(lm_eval_scores(with_our_start(lm, tokenizer), tmp_path, "own")["own"])
     spaced = score_pairs(lm, tokenizer, [Pair(f" {p.good}", f" {p.bad}", "") for p in pairs])
     np.testing.assert_allclose(theirs[:, 0], spaced.good, rtol=1e-6)
     assert abs(theirs[0, 0] - score_pairs(lm, tokenizer, pairs).good[0]) > 0.1
@@ -143,9 +170,6 @@ def test_points_of_a_pair_as_lm_eval_asks_for_them() -> None:
 
 
 def test_tasks_that_cannot_be_written(tmp_path: Path) -> None:
-    mixed = PairSet([Pair("il gatto", "la gatto", "n"), Pair("il gatto", "il gatti", "n", given=2)], "pairs.jsonl", "")
-    with pytest.raises(TextError, match=r"pairs\.jsonl, paradigm n: pairs with a prefix and pairs without one"):
-        write_pair_tasks(tmp_path, "it", mixed)
     alike = PairSet([Pair("il gatto", "la gatto", "a/b"), Pair("il gatto", "la gatto", "a b")], "pairs.jsonl", "")
     with pytest.raises(TextError, match="two paradigms have the same name"):
         write_pair_tasks(tmp_path, "it", alike)

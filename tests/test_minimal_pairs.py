@@ -7,6 +7,8 @@ import pytest
 import torch
 from conftest import FAMILIES, italian_lines, make_tokenizer, there, tiny_lm
 from known_models import bigram_lm, sharp_lm, uniform_lm, unigram_lm, word_tokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino.errors import ModelError
@@ -88,6 +90,21 @@ def test_given_a_prefix_only_the_form_counts() -> None:
     np.testing.assert_allclose(scores.bad[0], math.log(0.25), rtol=1e-5)
     assert (scores.good_tokens.tolist(), scores.bad_tokens.tolist()) == ([1, 2], [1, 2])
     assert (scores.good_bytes.tolist(), scores.bad_bytes.tolist()) == ([5, 7], [4, 5])  # without the space before
+
+
+def test_a_token_across_the_end_of_the_context_counts_in_both_sentences() -> None:
+    # "l'a" is l and 'a, "l'o" is l, ' and o: up to l both have the same tokens
+    vocabulary = {token: i for i, token in enumerate(("<s>", "l", "'", "a", "o", "'a"))}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(BPE(vocabulary, [("'", "a")])), bos_token="<s>", eos_token="<s>"
+    )
+    lm = unigram_lm([0.25, 0.25, 0.125, 0.125, 0.125, 0.125])
+    scores = score_pairs(lm, tokenizer, [Pair("l'a", "l'o", "", given=2), Pair("l'o", "l'oo", "", given=2)])
+    # 'a: 3 bits, ' and o: 6; o alone would have had 3 as well. Then o: 3 bits, o o: 6
+    np.testing.assert_allclose(-scores.good / math.log(2), [3, 3], rtol=1e-5)
+    np.testing.assert_allclose(-scores.bad / math.log(2), [6, 6], rtol=1e-5)
+    assert (scores.good_tokens.tolist(), scores.bad_tokens.tolist()) == ([1, 1], [2, 2])
+    assert (scores.good_bytes.tolist(), scores.bad_bytes.tolist()) == ([1, 1], [1, 2])
 
 
 # --------------------------------------------------------------------------------------------------------------- ties
@@ -190,7 +207,7 @@ def test_padding_batch_order_and_shared_beginnings_change_nothing(family: str, m
     np.testing.assert_allclose([one.bad[0] for one in alone], scores.bad[::5], rtol=1e-6)
     monkeypatch.setattr(text_scores, "TOKENS_PER_FORWARD", 60)
     np.testing.assert_allclose(score_pairs(lm, tokenizer, pairs).good, scores.good, rtol=1e-6)
-    monkeypatch.setattr(text_scores, "reads_packed_rows", lambda lm, length: False)  # each sentence on its own
+    monkeypatch.setattr(text_scores, "reads_trees", lambda *_: False)  # each sentence on its own
     apart = score_pairs(lm, tokenizer, pairs)
     np.testing.assert_allclose(apart.good, scores.good, rtol=1e-6)
     np.testing.assert_allclose(apart.bad, scores.bad, rtol=1e-6)

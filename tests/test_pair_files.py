@@ -36,6 +36,75 @@ def test_a_prefix_is_context_with_one_space_after_it(tmp_path: Path) -> None:
     assert load_pairs(write_lines(tmp_path / "both.jsonl", both)) == [pair]
 
 
+JOINED = [
+    ("Ho visto l'", "amico", "amici"),
+    ("Vengo dall’", "amica", "amiche"),  # noqa: RUF001
+    ("Era un'", "amica", "amico"),
+    ("La mano dell'", "uomo", "uomini"),
+    ("Che bell'", "idea", "idee"),
+    ("Jusqu'", "ici", "là"),
+    ("O'", "Neill", "x"),
+    ("a well-", "known", "know"),
+    ("il cane (", "nero", "nera"),
+    ("¿", "Quién", "Qué"),
+    ("«", "Ciao", "Cio"),
+    ("那个", "男孩", "女孩"),
+    ("我有3", "个", "本"),
+    ("เขา", "กิน", "ดื่ม"),
+    ("ねこが", "いる", "ある"),
+    ("是吗，", "好", "a"),  # noqa: RUF001
+]
+APART = [
+    ("Lui", "è", "sono"),
+    ("Dammi un po'", "di", "da"),
+    ("Va'", "via", "vie"),
+    ("The dogs'", "tails", "tail"),
+    ("He said 'yes'", "is", "are"),
+    ("uno -", "due", "tre"),
+    ("(sì)", "è", "sono"),
+    ("»Hallo«", "ist", "sind"),
+    ("나는", "간다", "가"),
+]
+
+
+@pytest.mark.parametrize(("prefix", "good", "bad"), JOINED)
+def test_nothing_stands_where_no_space_is_written(prefix: str, good: str, bad: str, tmp_path: Path) -> None:
+    line = {"prefix": prefix, "good_form": good, "bad_form": bad}
+    (pair,) = load_pairs(write_lines(tmp_path / "pairs.jsonl", line))
+    assert pair == Pair(prefix + good, prefix + bad, "", given=len(prefix))
+
+
+@pytest.mark.parametrize(("prefix", "good", "bad"), APART)
+def test_a_space_stands_where_one_is_written(prefix: str, good: str, bad: str, tmp_path: Path) -> None:
+    line = {"prefix": prefix, "good_form": good, "bad_form": bad}
+    (pair,) = load_pairs(write_lines(tmp_path / "pairs.jsonl", line))
+    assert pair == Pair(f"{prefix} {good}", f"{prefix} {bad}", "", given=len(prefix))
+
+
+def test_white_space_around_a_text_is_no_part_of_it(tmp_path: Path) -> None:
+    line = {"sentence_good": "I bambini\nmangiano. ", "sentence_bad": "\tI bambini mangia.\n", "UID": " n "}
+    form = {"prefix": " Ho visto l' ", "good_form": " amico\u00a0", "bad_form": "amici\n"}
+    assert load_pairs(write_lines(tmp_path / "pairs.jsonl", line, form)) == [
+        Pair("I bambini mangiano.", "I bambini mangia.", "n"),
+        Pair("Ho visto l'amico", "Ho visto l'amici", "", given=11),
+    ]
+
+
+def test_after_an_empty_prefix_the_form_is_a_sentence(tmp_path: Path) -> None:
+    lines = [{"prefix": prefix, "good_form": "Piove", "bad_form": "Piovono"} for prefix in ("", "  ", "Oggi")]
+    assert load_pairs(write_lines(tmp_path / "pairs.jsonl", *lines)) == [
+        *[Pair("Piove", "Piovono", "")] * 2,
+        Pair("Oggi Piove", "Oggi Piovono", "", given=4),
+    ]
+
+
+def test_a_row_that_no_table_has_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("sen\twrong_sen\nil\t" + "a" * 200_000 + "\n", encoding="utf-8")
+    with pytest.raises(TextError, match=r"pairs\.tsv, line 2: no row of a table"):
+        load_pairs(path)
+
+
 def test_zhoblimp_and_multiblimp_name_a_phenomenon(tmp_path: Path) -> None:
     zho = {"UID": "BA_drop", "phenomenon": "BA", "sentence_good": "你把", "sentence_bad": "把你", "pairID": 0}
     assert load_pairs(write_lines(tmp_path / "zho.jsonl", zho)) == [Pair("你把", "把你", "BA_drop", term="BA")]
@@ -67,7 +136,14 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
         ('{"sen": "il gatto"}', "no wrong_sen"),
         ('{"good_form": "il", "bad_form": "la"}', "no prefix"),
         ('{"prefix": "il", "good_form": "gatto"}', "no bad_form"),
-        ('{"prefix": " ", "good_form": "gatto", "bad_form": "gatti"}', "prefix = ' ' must be a non-empty string"),
+        ('{"prefix": null, "good_form": "gatto", "bad_form": "gatti"}', "prefix = None must be a non-empty string"),
+        (
+            '{"prefix": "il", "good_form": "gatto", "bad_form": "gatti", "UID": "shortest"}',
+            "'shortest' has the name of",
+        ),
+        ('{"sentence_good": "a", "sentence_bad": "b", "UID": "log_prob_bad"}', "'log_prob_bad' has the name of"),
+        ('{"sentence_good": "a", "sentence_bad": "b", "UID": "field:syntax"}', "'field:syntax' has the name of"),
+        ('{"sentence_good": "a", "sentence_bad": "b", "phenomenon": "term:order"}', "Rename it"),
         ('{"sentence_good": "il gatto", "sentence_bad": ""}', "sentence_bad = '' must be a non-empty string"),
         ('{"sentence_good": " ", "sentence_bad": "la gatto"}', "must be a non-empty string"),
         ('{"sentence_good": 3, "sentence_bad": "la gatto"}', "sentence_good = 3 must be"),

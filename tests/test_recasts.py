@@ -21,7 +21,7 @@ from bambino.feedback.edits import Edits
 from bambino.feedback.recasts import Continuations
 from bambino.feedback.text_settings import RecastConfig, RecastFileConfig
 from bambino.feedback.written_recasts import WrittenByPeople
-from bambino.phases.recasting import rows_of
+from bambino.phases.recasting import _whole_words, rows_of
 from bambino.phases.recasts_ahead import RecastsAhead, block_size
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.recipe.settings import TextConfig
@@ -417,3 +417,19 @@ def test_the_recast_phase_needs_recasts(make_recipe: Make) -> None:
         )
     with pytest.raises(RecipeError, match=r"feedback\.recast needs a parent"):
         RecastConfig().make(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "longer", "kept"),
+    [
+        ("io ho cap", "io ho capito", "io ho"),
+        ("io ho capito", "io ho capito che", "io ho capito"),
+        ("io ho capito", "io ho capito,", "io ho capito"),
+        ("io ho capito", "io ho capito", "io ho capito"),
+        ("dov'", "dov'era", "dov'"),
+        ("non", "nonno", "non"),
+        ("我们今天", "我们今天去", "我们今天"),
+    ],
+)
+def test_a_prompt_ends_with_a_word(text: str, longer: str, kept: str) -> None:
+    assert _whole_words(text, longer) == kept

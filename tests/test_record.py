@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from bambino.analysis.comparison import compare
+from bambino.analysis.feedback_meter import read_measured
+from bambino.analysis.interpolation import load_sweep
 from bambino.analysis.results import Results, load_results
-from bambino.errors import RunDirectoryError
+from bambino.errors import ResultsError, RunDirectoryError
 from bambino.measures import Score, TaskResult
 from bambino.runs.record import newest_step, read_run
 
@@ -84,6 +86,87 @@ def test_what_a_directory_lacks_is_named(tmp_path: Path) -> None:
     (run.path / "data.json").write_text("[]", encoding="utf-8")
     with pytest.raises(RunDirectoryError, match="does not hold a data manifest"):
         _ = run.data
+
+
+WHOLE = b'{"kind": "step", "step": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (WHOLE + b'{"kind": "step", "step": 2, "said": "perch\xe9"}\n' + WHOLE, 2),
+        (b"\xff\xfe\x00\n" + WHOLE, 1),
+        (WHOLE + b'{"kind": "step", "st\n' + WHOLE, 2),
+        (WHOLE + b"[" * 100_000 + b"\n", 2),
+        (WHOLE + b"3\n", 2),
+        (WHOLE + b'{"kind": "step"}\n', 2),
+        (WHOLE + b'{"kind": "step", "step": "two"}\n', 2),
+        (WHOLE + b'{"kind": "step", "step": null}', 2),
+        (WHOLE + b'{"step": ' + b"1" * 5000 + b"}\n", 2),
+    ],
+)
+def test_a_broken_row_of_a_log_is_named_by_file_and_line(content: bytes, line: int, tmp_path: Path) -> None:
+    run = old_run(tmp_path / "run", "whole")
+    (run / "metrics.jsonl").write_bytes(content)
+    with pytest.raises(RunDirectoryError, match=rf"metrics\.jsonl, line {line}: "):
+        _ = read_run(run).rows
+
+
+@pytest.mark.parametrize("cut", [b'{"kind": "step", "step": 2, "said": "perch\xc3', b'{"kind": "st'])
+def test_a_row_that_is_cut_at_the_end_is_passed_over(cut: bytes, tmp_path: Path) -> None:
+    run = old_run(tmp_path / "run", "whole")
+    (run / "metrics.jsonl").write_bytes(WHOLE + cut)
+    assert read_run(run).rows == [{"kind": "step", "step": 1}]
+    assert newest_step(run) == {"kind": "step", "step": 1}
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "data.json", "environment.json"])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b"", b"3", b"{a: 1, a: 2"])
+def test_a_broken_file_of_a_run_is_named(name: str, content: bytes, tmp_path: Path) -> None:
+    run = old_run(tmp_path / "run", "whole")
+    (run / name).write_bytes(content)
+    part = {"recipe.yaml": "settings", "data.json": "data", "environment.json": "environment"}[name]
+    with pytest.raises(RunDirectoryError, match=name):
+        getattr(read_run(run), part)
+
+
+BROKEN = [b"\xff\xfe", b"[" * 100_000, b"{", b"3", b"null", b"[]", b'{"tasks": 3}', b'{"tasks": {"a": []}}']
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_broken_results_of_every_kind_are_named(content: bytes, tmp_path: Path) -> None:
+    for name, read in (
+        ("results.json", load_results),
+        ("interpolation.json", load_sweep),
+        ("run.json", lambda path: read_measured([path], "bits_per_byte/it")),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ResultsError, match=name):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"evaluations": None}, "NoneType"),
+        ({"evaluations": [3]}, "subscriptable"),
+        ({"evaluations": [{}]}, "'step' is missing"),
+        ({"evaluations": [{"step": 1, "eval/bits_per_byte/it": "low"}]}, "no measure bits_per_byte/it"),
+        ({"costs": {"total/flops": "many"}}, "could not convert"),
+        ({"costs": [1]}, "no attribute"),
+        ({"settings": None}, "no attribute"),
+    ],
+)
+def test_a_result_file_with_something_else_in_a_place_is_named(
+    change: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    whole = {"run": "clm-1", "evaluations": [{"step": 1, "eval/bits_per_byte/it": 2.5}], "costs": {}, "settings": {}}
+    path = tmp_path / "clm-1.json"
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    assert read_measured([path], "bits_per_byte/it")[0].value == 2.5
+    path.write_text(json.dumps(whole | {"model_step": 1} | change), encoding="utf-8")
+    with pytest.raises(ResultsError, match=rf"clm-1\.json.*{problem}"):
+        read_measured([path], "bits_per_byte/it")
 
 
 def test_committed_results_of_an_earlier_version_are_read_by_todays_names(tmp_path: Path) -> None:

@@ -78,8 +78,22 @@ def test_the_table_shows_interval_and_chance_and_remarks_what_there_is_to_say() 
     assert "0.500" in text
     assert "bits per byte" in text
     assert remarks(found) == [
-        "pairs/blimp: not distinguishable from chance", "xcopa: left out, no file for it in tests"
-    ]  # fmt: skip
+        "pairs/blimp: not distinguishable from chance",
+        "pairs/blimp: only 2 items, so its interval is rough and rather too narrow; more text or items would help",
+        "xcopa: left out, no file for it in tests",
+    ]
+    assert len(remarks(results("runs/first", [1.0] * 30, [2.0]))) == 1
+
+
+def test_at_80_columns_names_are_broken_between_their_words() -> None:
+    name = "pairs/blimp_regular_plural_subject_verb_agreement_1"
+    score = Score(name, 0.5, "share", 67_000, Interval(0.4, 0.6), 0.5)
+    screen = io.StringIO()
+    Console(file=screen, width=80).print(results_table(Results("baby", {name: TaskResult(name, [score])})))
+    lines = [line.split("  ")[1].strip() for line in screen.getvalue().splitlines()[4:-1]]
+    assert len(lines) > 1
+    assert "".join(lines) == name
+    assert all(line.endswith(("_", "/")) for line in lines[:-1])
 
 
 def test_shares_are_compared_by_mcnemar_and_losses_by_the_bootstrap() -> None:

@@ -22,7 +22,6 @@ from bambino.evaluation.in_training import measures_of
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.phases.learner import Updates
-from bambino.phases.updates import Term
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.settings import ModelConfig
 from bambino.runs import checkpoint
@@ -292,8 +291,8 @@ def test_one_trainer_interrupted_in_the_middle_of_a_step_goes_on_from_its_checkp
     trainer = BambinoTrainer(args=broken)
     check = Updates._check
 
-    def interrupted(self: Updates, numbers: dict[str, float], terms: list[Term]) -> None:
-        check(self, numbers, terms)
+    def interrupted(self: Updates, numbers: dict[str, float]) -> None:
+        check(self, numbers)
         updates.append(self.phase)
         if updates.count("ppo") == 7:  # the second ppo step's third update; gradients are there
             raise KeyboardInterrupt

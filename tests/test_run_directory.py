@@ -157,7 +157,7 @@ def test_a_resumed_run_is_refused_while_it_still_runs(make_recipe: Make) -> None
 
 
 def test_the_lock_is_released_when_training_ends_or_fails(make_recipe: Make) -> None:
-    recipe = make_recipe("--clm.learning_rate", "1e30")
+    recipe = make_recipe("--clm.learning_rate", "1e17")
     with pytest.raises(RuntimeError, match="clm: the loss"):
         BambinoTrainer(args=recipe).train()
     RunDirectory(recipe.output_dir).close()

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,8 +20,12 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 import torch
-from conftest import italian_lines, tiny_lm
-from rich.console import Console
+import transformers.dynamic_module_utils
+from conftest import italian_lines, tiny_lm, with_own_code
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
 
 from bambino import BambinoTrainer
 from bambino.cli.display import PlainDisplay
@@ -30,6 +35,7 @@ from bambino.feedback.settings import KINDS
 from bambino.recipe.checks import written
 from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
+from bambino.report.screen import Screen
 from bambino.training.pretrain import newborn_trainer
 
 NAMES = Names.of(Recipe, KINDS)
@@ -98,7 +104,7 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
     """Train a tiny baby below an empty folder."""
     recipe = recipe_of({**settings, "output_dir": str(folder / settings["output_dir"])})
     outcome, screen = Outcome(), io.StringIO()
-    display = PlainDisplay(recipe, Console(file=screen, width=200))
+    display = PlainDisplay(recipe, Screen(file=screen, width=200))
     kept = {
         "ppo": outcome.said,
         "reinforce": outcome.said,
@@ -387,6 +393,7 @@ CASES: dict[str, Case] = {
     "text.prompt_sources": Case([["<other text>"]], prompts),
     "text.single_stream": Case([True], prompts),
     "text.jsonl_field": Case(["body"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
+    "text.normalization": Case([None], metric("clm/loss"), {"text.sources": ["<decomposed>"]}),
     "text.mode": Case(["packed"], metric("clm/targets")),
     "text.max_length": Case([12], metric("clm/targets")),
     "text.min_chars": Case([80], metric("clm/targets")),
@@ -397,6 +404,8 @@ CASES: dict[str, Case] = {
     "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
     "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
     "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
+    "replay.first_baby": Case([0.5], weights, {"replay.sources": ["<other text>"], "replay.share": 1.0}),
+    "dreaming.first_baby": Case([0.5], weights, DREAMT),
     "dreaming.share": Case([0.5], metric("clm/dream_loss"), DREAMING),
     "dreaming.last_share": Case([0.0], metric("total/dream_tokens"), DREAMT),
     "dreaming.texts": Case([2], metric("total/words_self_written"), without(DREAMT, "dreaming.texts")),
@@ -550,6 +559,20 @@ CASES: dict[str, Case] = {
 }
 
 
+SEQUENCES = "AutoModelForSequenceClassification"
+
+
+def trust_case(setting: str, context: dict[str, Any]) -> dict[str, Case]:
+    """A model that brings Python of its own is refused, unless the setting allows it."""
+    return {setting: Case([True], lambda o: bool(o.refusal), {"max_steps": 3} | context, [True, False])}
+
+
+CASES |= trust_case("baby.trust_remote_code", ONLY_CLM | {"baby.model": "<own baby>"})
+CASES |= trust_case("parent.trust_remote_code", {"parent.model": "<own parent>"})
+for grader, model in (("acceptability", "<own classifier>"), ("relatedness", "<own encoder>")):
+    settings = {f"feedback.{grader}.model": model, f"feedback.{grader}.for": "ppo"}
+    CASES |= trust_case(f"feedback.{grader}.trust_remote_code", settings)
+
 EVERY_STEP = READ | ONLY_CLM | {"evaluation.eval_steps": 1, "clm.learning_rate": 0.3}
 """A baby that first learns and then is ruined, measured at every step."""
 CASES |= {
@@ -560,6 +583,24 @@ CASES |= {
         without(EVERY_STEP, "max_steps") | {"max_steps": 6, "early_stopping.metric": "bits_per_byte/it"},
     ),
     "early_stopping.keep_best": Case([False], weights, EVERY_STEP | {"early_stopping.metric": "bits_per_byte/it"}),
+}
+
+
+def alarms(outcome: Outcome) -> list[str]:
+    return [line.split(": ")[1] for line in outcome.console if line.startswith("alarm: ")]
+
+
+TEN = {"schedule.cycle": {"ppo": 1}, "max_steps": 10, "ppo.learning_rate": 1e-2}
+ALIKE = TEN | {"feedback.constant.for": "ppo"}
+CASES |= {
+    "alarms.stop": Case([["dead_reward"]], lambda o: o.refusal[:25], ALIKE, ["", "Stopped at step 10: alarm"]),
+    "alarms.kl": Case([1e-6], alarms, TEN, [[], ["kl"]]),
+    "alarms.dead_reward": Case([None], alarms, ALIKE, [["dead_reward"], []]),
+    "alarms.entropy": Case([100.0], alarms, TEN, [[], ["entropy"]]),
+    "alarms.repetition": Case([0.99], alarms, SPOKEN | WORDY | {"max_steps": 1}, [[], ["repetition"]]),
+    "alarms.forgetting": Case([1e-3], alarms, EVERY_STEP, [[], ["forgetting"]]),
+    "alarms.plateau": Case([1], alarms, EVERY_STEP, [[], ["plateau"]]),
+    "alarms.unknown": Case([None], alarms, ONLY_CLM | {"baby.model": "<baby of one word>"}, [["unknown"], []]),
 }
 
 
@@ -588,6 +629,8 @@ def places(
     (folder / "other.txt").write_text("\n".join(others))
     english = [line.replace("il ", "the ").replace("vede", "sees") for line in italian_lines(80, seed=6)]
     (folder / "english.txt").write_text("\n".join(english))
+    accented = "\n".join(f"perch\u00e9 {line}" for line in italian_lines(80, seed=8))
+    (folder / "decomposed.txt").write_text(unicodedata.normalize("NFD", accented), encoding="utf-8")
     rows = [{"text": one, "body": other} for one, other in zip(italian_lines(80, seed=9), others, strict=True)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     # Any model finds a word likelier than two whole sentences.
@@ -602,14 +645,31 @@ def places(
         endings = [{"choice1": first, "choice2": second, "label": label} for first, second, label in chosen]
         items = [{"premise": "sole", "question": "effect"} | ending for ending in endings]
         (folder / name / "xcopa_validation.jsonl").write_text("\n".join(map(json.dumps, items)))
+    one_word = Tokenizer(WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2, "il": 3}, unk_token="<unk>"))
+    one_word.pre_tokenizer = Whitespace()
+    special = {"bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    for saved in (PreTrainedTokenizerFast(tokenizer_object=one_word, **special), tiny_lm("opt", seed=1)):
+        saved.save_pretrained(folder / "baby of one word")
     for name, words in (("recasts", "il mare"), ("other recasts", "il sole")):
         (folder / f"{name}.jsonl").write_text(json.dumps({"prompt": "guarda", "recast": words}))
+    for name, like, config, model, opener in (
+        ("baby", baby_folder, "OPTConfig", "OPTForCausalLM", "AutoModelForCausalLM"),
+        ("parent", parent_folder, "GPT2Config", "GPT2LMHeadModel", "AutoModelForCausalLM"),
+        ("classifier", classifier_folder, "BertConfig", "BertForSequenceClassification", SEQUENCES),
+        ("encoder", encoder_folder, "BertConfig", "BertModel", "AutoModel"),
+    ):
+        with_own_code(like, folder / f"own_{name}", config, model, opener)
     return {
+        "<own baby>": str(folder / "own_baby"),
+        "<own parent>": str(folder / "own_parent"),
+        "<own classifier>": str(folder / "own_classifier"),
+        "<own encoder>": str(folder / "own_encoder"),
         "<recasts>": str(folder / "recasts.jsonl"),
         "<other recasts>": str(folder / "other recasts.jsonl"),
         "<tests>": str(folder / "tests"),
         "<other tests>": str(folder / "other tests"),
         "<baby>": str(baby_folder),
+        "<baby of one word>": str(folder / "baby of one word"),
         "<parent>": str(parent_folder),
         "<classifier>": str(classifier_folder),
         "<encoder>": str(encoder_folder),
@@ -619,6 +679,7 @@ def places(
         "<other parent>": str(folder / "other parent"),
         "<llama baby>": str(folder / "llama baby"),
         "<other text>": str(folder / "other.txt"),
+        "<decomposed>": str(folder / "decomposed.txt"),
         "<jsonl>": str(folder / "rows.jsonl"),
         "<pairs>": str(folder / "pairs.jsonl"),
     }
@@ -658,6 +719,7 @@ def runs(
         if key not in done:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
+                patch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(hub / "modules"))
                 done[key] = run(filled(BASE | settings, places), tmp_path_factory.mktemp("run"))
         return done[key]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import italian_lines
+from conftest import italian_lines, tiny_lm
 
 from bambino import BambinoTrainer, Recipe, measures_of
 from bambino.analysis.acquisition import load_order
@@ -86,7 +87,7 @@ def test_an_unknown_test_is_refused_with_those_that_exist(
 ) -> None:
     words = ["--data", str(tests_folder), "--tasks", "[from]", "--output_dir", "out"]
     assert main(["evaluate", str(baby_folder), *words]) == 2
-    assert "there is no test from. There are: agreement, forms" in capsys.readouterr().err
+    assert "there is no test from. Did you mean forms? There are: agreement, forms" in capsys.readouterr().err
 
 
 def test_the_untrained_baby_stands_beside_the_trained_one(
@@ -251,26 +252,58 @@ def test_what_is_left_of_a_run_is_measured_at_its_own_age(
     assert not (folder / "curves.json").exists()
 
 
-def test_an_interrupted_evaluation_keeps_what_it_has(
+def interrupted(*_: Any, **__: Any) -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_interrupted_evaluation_keeps_what_it_has_and_goes_on_from_it(
     baby_folder: Path,
     tests_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(tmp_path)]
+    words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir"]
+    out, whole = tmp_path / "out", tmp_path / "whole"
     monkeypatch.setattr("bambino.evaluation.suite.Classification.__call__", interrupted)
-    assert main(words) == 130
-    out, err = capsys.readouterr()
+    assert main([*words, str(out)]) == 143
+    shown, err = capsys.readouterr()
     assert err.strip() == "Interrupted."
-    assert "What was measured until then" in out
-    assert set(load_results(tmp_path / "unfinished").tasks) == {"pairs/agreement", "pairs/forms"}
+    assert "What was measured until then" in shown
+    assert set(load_results(out / "unfinished").tasks) == {"pairs/agreement", "pairs/forms"}
+    monkeypatch.undo()
+
+    assert main([*words, str(out), "--resume", "--max_items", "2"]) == 2
+    assert "is of another model, other options or other data" in capsys.readouterr().err
+    other = shutil.copytree(baby_folder, tmp_path / "other")
+    tiny_lm("opt", 320, seed=5).save_pretrained(other)
+    assert main([*words[:1], str(other), *words[2:], str(out), "--resume"]) == 2
+
+    with monkeypatch.context() as only_the_rest:
+        only_the_rest.setattr("bambino.evaluation.suite.MinimalPairs.__call__", interrupted)
+        assert main([*words, str(out), "--resume"]) == 0
+    assert main([*words, str(whole)]) == 0
+    for name in ("results.json", "items.json"):
+        assert (out / name).read_text() == (whole / name).read_text()
+    assert not (out / "unfinished").exists()
+
+
+def test_an_evaluation_without_resume_is_new(
+    baby_folder: Path,
+    tests_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["evaluate", str(baby_folder), "--data", str(tests_folder), "--output_dir", str(tmp_path / "out")]
+    monkeypatch.setattr("bambino.evaluation.suite.Classification.__call__", interrupted)
+    assert main(words) == 143
     monkeypatch.setattr("bambino.evaluation.suite.MinimalPairs.__call__", interrupted)
-    assert main(words) == 130
-    assert "What was measured" not in capsys.readouterr().out  # that was of another evaluation
+    capsys.readouterr()
+    assert main(words) == 143
+    shown = capsys.readouterr().out
+    assert "unfinished is replaced (--resume goes on from it)" in shown
+    assert "What was measured" not in shown  # that was of another evaluation
 
 
 def test_checkpoints_are_a_runs(baby_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

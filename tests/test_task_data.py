@@ -72,6 +72,8 @@ def test_the_paper_s_tasks_their_stand_in_and_their_english_counterparts_are_shi
 def test_a_task_that_is_not_there() -> None:
     with pytest.raises(TaskError, match=r"no task 'mood'\. Shipped: cola, copa"):
         load_task("mood")
+    with pytest.raises(TaskError, match=r"no task 'sentipolcc'\. Did you mean sentipolc\? Shipped"):
+        load_task("sentipolcc")
     with pytest.raises(TaskError, match=r"no task definition at nowhere\.yaml"):
         load_task("nowhere.yaml")
 
@@ -89,10 +91,38 @@ TEMPLATE = DEFINITION["templates"][0]
         ({"templates": [{**TEMPLATE, "prompt": "{text} È "}]}, "must not end in a space"),
         ({"templates": [{**TEMPLATE, "options": {"glad": "x", "sad": "x"}}]}, "two labels the same text"),
         ({"templates": [{**TEMPLATE, "prompt": {"cause": "{text} perché"}}]}, "one text for each value"),
-        ({"templates": [{"prompt": "{text}"}]}, "KeyError: 'options'"),
+        ({"templates": [{"prompt": "{text}"}]}, r"template 1: options is missing"),
         ({"ranked": "colour"}, "ranked is .colour.; the fields are text"),
         ({"colour": "red"}, "unknown key colour"),
-        ({"local": {"source": "mood.jsonl", "split": "test", "colour": "red"}}, "colour"),
+        ({"local": {"source": "mood.jsonl", "split": "test", "colour": "red"}}, r"unknown key local\.colour"),
+        (
+            {"templates": [{**TEMPLATE, "prompt": "{text È"}]},
+            r"template 1 has the text '\{text È', whose braces do not fit",
+        ),
+        ({"templates": [{**TEMPLATE, "prompt": "text} È"}]}, "whose braces do not fit"),
+        ({"templates": [{**TEMPLATE, "options": {"glad": "{", "sad": "x"}}]}, "whose braces do not fit"),
+        ({"templates": [{**TEMPLATE, "prompt": "{text!r} È"}]}, r"asks for \{text\} in a form that there is not"),
+        ({"templates": [{**TEMPLATE, "prompt": "{text:>9} È"}]}, r"Use \{text:lower\} or \{text:unended\}"),
+        ({"templates": [{**TEMPLATE, "premise": "{text} È"}]}, "It stands without an item, so it has no braces"),
+        ({"templates": [{**TEMPLATE, "prompt": "È"}]}, r"asks for none of text \(cut\)"),
+        ({"templates": [{**TEMPLATE, "options": {"glad": "", "sad": "x"}}]}, "options.glad =  must be a text"),
+        ({"templates": [{**TEMPLATE, "options": {"glad": None, "sad": "x"}}]}, "options.glad = None must be a text"),
+        ({"templates": ["{text}"]}, "template 1 must be a mapping"),
+        ({"templates": "{text}"}, "templates is empty"),
+        ({"label": []}, r"label = \[\] must be a name, or a list of names"),
+        ({"label": None}, "label = None must be a name"),
+        ({"label": {"a": "b"}}, "label = .* must be a name"),
+        ({"fields": {"text": []}}, r"fields\.text = \[\] must be a name"),
+        ({"fields": []}, "fields must be a mapping"),
+        ({"labels": {"glad": [], "sad": 0}}, r"labels\.glad = \[\] must be a name"),
+        ({"labels": {"glad": [0, 1], "sad": 0}}, "labels: 0 stands for two of them"),
+        ({"cut": []}, "cut = .* must be a name"),
+        ({"cut": "colour"}, "cut is 'colour'; the fields are text"),
+        ({"name": "../mood"}, "name = ../mood names scores and files"),
+        ({"name": None}, "name = None must be a text"),
+        ({"local": "mood.jsonl"}, "local must be a mapping"),
+        ({"local": {"source": "mood.jsonl"}}, r"local\.split is missing"),
+        ({"local": {"source": ["mood.jsonl"], "split": "test"}}, r"local\.source = \['mood\.jsonl'\] must be a text"),
     ],
 )
 def test_a_definition_that_cannot_work_is_refused(changes: dict[str, Any], problem: str, tmp_path: Path) -> None:
@@ -153,6 +183,9 @@ def test_max_items_are_spread_evenly(tmp_path: Path) -> None:
         (b'{"text": "a\\ud83d", "mood": "sad"}', "half a character"),
         (b'{"text": "Uffa."', "not JSON"),
         (b'["Uffa.", "sad"]', "no JSON object"),
+        (b'{"text": "Uffa.", "mood": []}', "0 labels, but the item has one text. Give one label."),
+        (b'{"text": "Uffa.", "mood": ["sad", "glad"]}', "2 labels, but the item has one text"),
+        (b'{"text": "Uffa.", "mood": {"a": 1}}', "unknown label"),
     ],
 )
 def test_a_line_that_is_no_item_is_named(line: bytes, problem: str, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerFast
 from bambino.errors import TextError
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.heldout import is_heldout, spread
-from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, find_files, load_corpus, load_heldout
+from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, load_corpus, load_heldout
+from bambino.text.sources import find_files
 from bambino.text.tokens import TokenRows, encode, tokenize
 
 
@@ -54,7 +55,7 @@ def test_a_line_that_is_not_utf8_is_skipped_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_a_utf16_file_is_refused_with_a_hint_at_its_encoding(tmp_path: Path, encoding: str) -> None:
-    with pytest.raises(TextError, match=r"text\.txt has no usable line.*another encoding"):
+    with pytest.raises(TextError, match=r"text\.txt is .*another encoding.*Save it as UTF-8"):
         load("il gatto\nil cane\n".encode(encoding), tmp_path)
 
 
@@ -212,13 +213,16 @@ def test_every_line_read_is_either_kept_or_counted_as_dropped(
     lines: list[bytes], min_chars: int, heldout_every: int | None, max_lines: int | None, is_jsonl: bool
 ) -> None:
     lines = [line.replace(b"\n", b"").replace(b"\r", b"") for line in lines]
+    keepers = [f'{{"text": "{KEEPER}"}}'.encode()] * (
+        len(lines) + 1
+    )  # a file whose lines are mostly no text is refused
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("text.jsonl" if is_jsonl else "text.txt")
-        path.write_bytes(b"".join(line + b"\n" for line in [*lines, f'{{"text": "{KEEPER}"}}'.encode()]))
+        path.write_bytes(b"".join(line + b"\n" for line in [*keepers, *lines]))
         corpus = load_corpus([str(path)], min_chars=min_chars, heldout_every=heldout_every)
         corpus = choose_lines(corpus, seed=1, max_lines=max_lines, max_words=None)
     report = corpus.reports[0]
-    assert report.lines == len(lines) + 1
+    assert report.lines == 2 * len(lines) + 1
     assert report.lines == report.kept + sum(report.dropped.values())
     assert report.kept == len(corpus.lines) == len(corpus.source_of)
     assert report.words == sum(len(line.split()) for line in corpus.lines)

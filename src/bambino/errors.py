@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any
+
+from bambino.printable import printable
+
+
+def shortened(value: object, most: int = 200) -> str:
+    """A value in a message, cut where it is long."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
 class BambinoError(Exception):
-    """Anything bambino refuses or stops for. The message names what is wrong and the way out."""
+    """Anything bambino refuses or stops for. The message names what is wrong and the way out, and is safe to show."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is to another process, whatever arguments a subclass is made from."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class CheckpointError(BambinoError, RuntimeError):
@@ -19,6 +35,14 @@ class RecipeError(BambinoError, ValueError):
     def __init__(self, key: str, problem: str, where: str = "") -> None:
         self.key, self.problem, self.where = key, problem, where
         super().__init__(problem + (f"\n             ({where})" if where else ""))
+
+
+class YamlError(BambinoError, ValueError):
+    """YAML that cannot be read. `key` is the dotted name at fault, `where` its file and line, where they are known."""
+
+    def __init__(self, key: str, problem: str, where: str = "") -> None:
+        self.key, self.problem, self.where = key, problem, where
+        super().__init__(f"{where}: {problem}" if where else problem)
 
 
 class DemoError(BambinoError, ValueError):

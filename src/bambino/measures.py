@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from bambino.errors import EvaluationError
 
 if TYPE_CHECKING:
     from bambino.speaking.speaker import Speaker
@@ -24,6 +27,10 @@ class Score:
     """Over items (bootstrap)."""
     chance: float | None = None
     """What guessing scores."""
+
+
+UNREAD = "unread"
+"""A setting of bits per byte: what of the text the tokenizer does not know, in words, where it is too much."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +81,17 @@ class Measure(Protocol):
     def __call__(self, baby: Speaker) -> TaskResult:
         """Measure a model as it is now. Draws no global randomness and leaves the model's mode as it was."""
         ...
+
+
+def check_names(measures: Sequence[Measure]) -> None:
+    """Refuse measures whose scores would have the same names.
+
+    Raises:
+        EvaluationError: two of one name, or pairs named as another's paradigm would be.
+    """
+    names = [measure.name for measure in measures]
+    for nth, name in enumerate(names):
+        for other in names[:nth]:
+            shorter, longer = sorted((f"{name}/", f"{other}/"), key=len)
+            if name == other or (shorter.startswith("pairs/") and longer.startswith(shorter)):
+                raise EvaluationError(f"{other} and {name}: their scores would have the same names. Rename one.")

@@ -16,12 +16,12 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import yaml
 from scipy import stats
 
 from bambino.analysis.curves import Curve, reach, read_curves
-from bambino.errors import CurveError, OrderError
+from bambino.errors import CurveError, OrderError, YamlError, shortened
 from bambino.measures import Score, TaskResult
+from bambino.recipe.plain_yaml import as_written, compose, text_of
 
 ORDERS = Path(__file__).parent / "orders"
 """Published child orders that come with bambino: LANGUAGE.yaml."""
@@ -88,20 +88,21 @@ def load_order(name: str | Path) -> ChildOrder:
     Raises:
         OrderError: no such order, no YAML, a missing or wrong key, a phenomenon or pair named twice.
     """
-    shipped = ORDERS / f"{name}.yaml"
-    path = shipped if shipped.is_file() else Path(name).expanduser()
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in ORDERS.glob("*.yaml")))
-        raise OrderError(f"There is no order of acquisition {name}. Use one of {known}, or a YAML file in their form.")
+    known = sorted(path.stem for path in ORDERS.glob("*.yaml"))
+    path = ORDERS / f"{name}.yaml" if str(name) in known else Path(name).expanduser()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise OrderError(f"{path} is no YAML: {error}") from None
+        root = compose(text_of(path), str(path))
+    except FileNotFoundError:
+        way_out = f"Use one of {', '.join(known)}, or a YAML file in their form."
+        raise OrderError(f"There is no order of acquisition {shortened(name)}. {way_out}") from None
+    except YamlError as error:
+        raise OrderError(str(error)) from None
+    content = None if root is None else as_written(root)
     if not isinstance(content, dict):
         raise OrderError(f"{path} must hold language, stages, sources and checked.")
     for key, kind in (("language", str), ("stages", list), ("sources", list), ("checked", str)):
         if not isinstance(content.get(key), kind):
-            raise OrderError(f"{path}: {key} must be a {kind.__name__}, not {content.get(key)!r}.")
+            raise OrderError(f"{path}: {key} must be a {kind.__name__}, not {shortened(repr(content.get(key)))}.")
     phenomena = _phenomena(path, content["stages"])
     return ChildOrder(content["language"], phenomena, tuple(map(str, content["sources"])), content["checked"])
 
@@ -209,10 +210,14 @@ def _phenomena(path: Path, stages: list[Any]) -> tuple[Phenomenon, ...]:
     phenomena: list[Phenomenon] = []
     for number, stage in enumerate(stages):
         if not isinstance(stage, dict) or not stage:
-            raise OrderError(f"{path}: stage {number + 1} must map phenomena to lists of pairs, not {stage!r}.")
+            raise OrderError(
+                f"{path}: stage {number + 1} must map phenomena to lists of pairs, not {shortened(repr(stage))}."
+            )
         for name, pairs in stage.items():
             if not isinstance(pairs, list) or not pairs or not all(isinstance(uid, str) for uid in pairs):
-                raise OrderError(f"{path}: {name} in stage {number + 1} must be a list of names, not {pairs!r}.")
+                raise OrderError(
+                    f"{path}: {name} in stage {number + 1} must be a list of names, not {shortened(repr(pairs))}."
+                )
             phenomena.append(Phenomenon(str(name), number, tuple(pairs)))
     for names in ([p.name for p in phenomena], [uid for p in phenomena for uid in p.pairs]):
         if twice := sorted(name for name in set(names) if names.count(name) > 1):

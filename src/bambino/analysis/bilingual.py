@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
+from bambino.analysis.results import unread
 from bambino.analysis.statistics import bootstrap_of
 from bambino.errors import CurveError
 from bambino.measures import Score, TaskResult
@@ -81,6 +83,10 @@ def bilingual(
                 )
             if results[text].settings.get("sha256") != baby[text].settings.get("sha256"):
                 raise CurveError(f"{name} was measured on other lines of {text} than the baby. Use the same options.")
+    for text in TEXTS:
+        for one, other in combinations(models.values(), 2):
+            if why := unread(one[text], other[text]):
+                raise CurveError(f"{text} of baby, first baby and parent do not compare: {why}.")
     bits = [[np.array(results[text].item_scores[text]) for text in TEXTS] for results in models.values()]
     l1_lines, l2_lines = (len(part) for part in bits[0])
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bambino.analysis.results import Results, disagreement
+from bambino.analysis.results import Results, disagreement, unread
 from bambino.analysis.statistics import Difference, holm, mcnemar, paired_bootstrap, paired_t
 from bambino.errors import ResultsError
 from bambino.measures import TaskResult
@@ -50,9 +50,14 @@ def compare(one: Results, other: Results) -> list[Comparison]:
             if len(mine) != len(yours):
                 raise ResultsError(f"{score} has {len(mine)} items in {one.model} and {len(yours)} in {other.model}.")
             _check_same_items(task, theirs, f"{one.model} and {other.model}")
+            if unread(task, theirs):
+                continue
             found.append(_on_items(score, mine, yours))
     if not found:
-        raise ResultsError(f"{one.model} and {other.model} share no score with items. Evaluate both on the same tasks.")
+        raise ResultsError(
+            f"{one.model} and {other.model} share no score with items that compare. "
+            + " ".join([*not_compared([one], [other]), "Evaluate both on the same tasks."])
+        )
     return _corrected(found)
 
 
@@ -72,14 +77,25 @@ def compare_over_seeds(ones: Sequence[Results], others: Sequence[Results]) -> li
         for results in every:
             _check_same_items(task, results.tasks[name], f"{ones[0].model} and {results.model}")
         mine, yours = ([results.tasks[name].main.value for results in side] for side in (ones, others))
-        if not all(map(math.isfinite, [*mine, *yours])):
-            continue  # nothing was said that it could be measured on
+        if not all(map(math.isfinite, [*mine, *yours])) or any(unread(task, r.tasks[name]) for r in every):
+            continue  # nothing was said that it could be measured on, or not all was read
         difference = paired_t(mine, yours)
         assert difference is not None, "two or more seeds"
         found.append(Comparison(task.main.name, _mean(mine), _mean(yours), difference, "t"))
     if not found:
-        raise ResultsError("These results share no task. Evaluate all on the same tasks.")
+        why = " ".join([*not_compared(ones, others), "Evaluate all on the same tasks."])
+        raise ResultsError(f"These results share no task that compares. {why}")
     return _corrected(found)
+
+
+def not_compared(ones: Sequence[Results], others: Sequence[Results]) -> list[str]:
+    """Which tasks of both sides are left out of their comparison, and why."""
+    found = []
+    for name in ones[0].tasks:
+        tasks = [results.tasks[name] for results in (*ones, *others) if name in results.tasks]
+        if why := next(filter(None, (unread(tasks[0], task) for task in tasks)), ""):
+            found.append(f"{name} is not compared, for one tokenizer does not know what another reads: {why}.")
+    return found
 
 
 def _compared(task: TaskResult) -> list[str]:

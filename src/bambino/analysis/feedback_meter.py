@@ -7,7 +7,7 @@ different things. Over seeds: the mean of each seed's own gain or quotient, with
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from bambino.analysis.curves import direction
 from bambino.analysis.statistics import t_interval
 from bambino.errors import ResultsError
+from bambino.files import json_of
 from bambino.measures import Interval
 from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run
@@ -108,7 +109,7 @@ def read_measured(paths: Sequence[str | Path], measure: str) -> list[MeasuredRun
     for path in (Path(path).expanduser() for path in paths):
         if holds_run(path):
             results.append((path, _of_run(path)))
-        elif path.is_dir():
+        elif os.path.isdir(path):
             found = [(inner, _of_file(inner)) for inner in sorted(path.glob("*.json"))]
             results += [(inner, content) for inner, content in found if "evaluations" in content]
         else:
@@ -118,18 +119,20 @@ def read_measured(paths: Sequence[str | Path], measure: str) -> list[MeasuredRun
 
 def _measured(path: Path, content: Mapping[str, Any], measure: str) -> MeasuredRun:
     try:
-        evaluations, costs, name = content["evaluations"], content["costs"], str(content["run"])
-        seed = content["settings"].get("seed", Recipe().seed)
-    except (KeyError, AttributeError) as error:
+        by_step = {row["step"]: dict(row) for row in content["evaluations"]}
+        totals = {total.removeprefix("total/"): float(amount) for total, amount in content["costs"].items()}
+        row = by_step.get(content.get("model_step", next(reversed(by_step), None)), {})
+        name, seed = str(content["run"]), int(content["settings"].get("seed", Recipe().seed))
+    except KeyError as error:
         raise ResultsError(f"{path} is no result file of a run: {error} is missing.") from None
-    of_model = content.get("model_step", evaluations[-1]["step"] if evaluations else None)
-    row: dict[str, Any] = next((row for row in evaluations if row["step"] == of_model), {})
-    if row.get(f"eval/{measure}") is None:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise ResultsError(f"{path} is no result file of a run: {error}.") from None
+    value = row.get(f"eval/{measure}")
+    if not isinstance(value, int | float):
         there = ", ".join(key.removeprefix("eval/") for key in row if key.startswith("eval/"))
         raise ResultsError(f"{path} has no measure {measure} of its model. It has: {there or 'none'}.")
-    condition = content.get("condition") or condition_of(name, seed)
-    totals = {total.removeprefix("total/"): float(amount) for total, amount in costs.items()}
-    return MeasuredRun(condition, seed, float(row[f"eval/{measure}"]), totals, content.get("batches", ""))
+    condition = str(content.get("condition") or condition_of(name, seed))
+    return MeasuredRun(condition, seed, float(value), totals, str(content.get("batches", "")))
 
 
 def feedback_meter(runs: Sequence[MeasuredRun], measure: str, baseline: str = "clm") -> Meter:
@@ -213,7 +216,7 @@ def _of_run(path: Path) -> dict[str, Any]:
 
 def _of_file(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_of(path.read_bytes())
     except (OSError, ValueError) as error:
         problem = f"{path} is neither a run directory nor a result file: {error}."
         raise ResultsError(f"{problem} Make one: python -m bambino.experiments.summary --out FOLDER RUN") from None

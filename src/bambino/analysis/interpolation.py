@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bambino.analysis.curves import direction
 from bambino.analysis.trade_offs import front
-from bambino.errors import ResultsError
-from bambino.files import write_json
+from bambino.errors import ResultsError, shortened
+from bambino.files import json_of, write_json
 
 FILE = "interpolation.json"
 
@@ -90,10 +90,12 @@ def load_sweep(path: str | Path) -> Sweep:
         ResultsError: it is not there, or is something else.
     """
     file = Path(path).expanduser()
-    file = file / FILE if file.is_dir() else file
+    file = file / FILE if os.path.isdir(file) else file
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json_of(file.read_bytes())
         del content["on_front"]
         return Sweep(**{**content, "blends": tuple(Blend(**blend) for blend in content["blends"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError(f"{file} is no result of bambino interpolate: {type(error).__name__}: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{file} is no result of bambino interpolate: {type(error).__name__}: {shortened(error)}"
+        ) from None

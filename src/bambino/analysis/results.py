@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import ResultsError
-from bambino.files import finite, write_atomically
-from bambino.measures import Interval, Score, TaskResult
+from bambino.errors import ResultsError, shortened
+from bambino.files import finite, json_of, write_atomically
+from bambino.measures import UNREAD, Interval, Score, TaskResult
 from bambino.runs.old_names import tasks_with_new_names
 
 
@@ -36,6 +37,15 @@ def disagreement(one: TaskResult, other: TaskResult) -> str:
     return ""
 
 
+def unread(one: TaskResult, other: TaskResult) -> str:
+    """Why two results of a task do not compare though they are of the same items: one tokenizer does not know what the
+    other reads. Empty where nothing is hidden, or the same from both."""
+    mine, yours = one.settings, other.settings
+    if mine.get("tokenizer") == yours.get("tokenizer"):
+        return ""
+    return "; ".join(settings[UNREAD] for settings in (mine, yours) if UNREAD in settings)
+
+
 @dataclass(frozen=True)
 class Results:
     """What an evaluation of one model found."""
@@ -48,6 +58,8 @@ class Results:
     """What was asked for."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, device."""
+    fingerprint: str = ""
+    """The sha256 of the model, of what was asked for, and of the data: results that share it may be put together."""
 
     def save(self, folder: Path) -> Path:
         """Write results.json and items.json, each whole or not at all; returns the path of the first."""
@@ -68,22 +80,28 @@ def load_results(path: str | Path) -> Results:
         ResultsError: no such file, or not results of an evaluation.
     """
     path = Path(path).expanduser()
-    path = path / "results.json" if path.is_dir() else path
-    if not path.is_file():
+    path = path / "results.json" if os.path.isdir(path) else path
+    if not os.path.isfile(path):
         raise ResultsError(f"There are no results at {path}. Make them: bambino evaluate MODEL --output_dir FOLDER")
     items_path = path.with_name("items.json")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        items = json.loads(items_path.read_text(encoding="utf-8")) if items_path.is_file() else {}
+        content = json_of(path.read_bytes())
+        items = json_of(items_path.read_bytes()) if items_path.is_file() else {}
         entries, items = tasks_with_new_names(content.pop("tasks"), items)
         tasks = {name: _task(entry, items[name]) for name, entry in entries.items()}
-        return Results(tasks=tasks, **content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(f"{path} does not hold results of bambino evaluate: {error}.") from None
+        content["left_out"] = content.get("left_out") or {}  # earlier versions wrote an empty list
+        found = Results(tasks=tasks, **content)
+        if not all(isinstance(part, dict) for part in (found.left_out, found.settings, found.environment)):
+            raise TypeError("left_out, settings and environment are mappings")
+        return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(f"{path} does not hold results of bambino evaluate: {shortened(error)}.") from None
 
 
 def _task(entry: dict[str, Any], items: dict[str, list[float]]) -> TaskResult:
     scores = [_score(**score) for score in entry.pop("scores")]
+    if not scores:
+        raise ValueError("a task has no score")
     numbers = {name: [math.nan if value is None else value for value in those] for name, those in items.items()}
     return TaskResult(scores=scores, item_scores=numbers, **entry)
 
@@ -91,5 +109,5 @@ def _task(entry: dict[str, Any], items: dict[str, list[float]]) -> TaskResult:
 def _score(*, value: float | None, interval: dict[str, float] | None, **rest: Any) -> Score:
     """A score from JSON, where a number that is none is null."""
     return Score(
-        value=math.nan if value is None else value, interval=Interval(**interval) if interval else None, **rest
+        value=math.nan if value is None else float(value), interval=Interval(**interval) if interval else None, **rest
     )

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bambino.analysis.results import disagreement, lower_is_better
+from bambino.analysis.results import disagreement, lower_is_better, unread
 from bambino.analysis.statistics import bootstrap_of, paired_bootstrap
 from bambino.errors import ResultsError
 from bambino.measures import Score, TaskResult
@@ -149,7 +149,7 @@ def with_baseline(result: TaskResult, baseline: TaskResult) -> TaskResult:
     """
     main, its = result.scores[0], baseline.scores[0]
     mine, theirs = result.item_scores.get(main.name), baseline.item_scores.get(main.name)
-    difference = disagreement(result, baseline)
+    difference = disagreement(result, baseline) or unread(result, baseline)
     if main.name != its.name or (mine and theirs and len(mine) != len(theirs)):
         difference = difference or "another number of items"
     if difference:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bambino.cli.code import code_path, load_code
-from bambino.cli.console import DONE, Command, Parser, quieten_libraries
+from bambino.cli.console import DONE, Command, Parser, claim, quieten_libraries
 from bambino.cli.settings import HOW_TO_WRITE, add_recipe, parse
-from bambino.errors import UsageError
 from bambino.feedback.settings import KINDS
 from bambino.phases.kinds import PHASES
 from bambino.recipe.file import load_recipe, shipped
@@ -65,15 +64,14 @@ def _run(given: Namespace) -> int:
     code = load_code(given.code)
     own: dict[str, Any] = {"kinds": KINDS | code.kinds, "phases": [*PHASES, *code.phases]}
     recipe = load_recipe(given.recipe, given.settings, **own)
-    folder = _claimed(Path(given.to).expanduser())
-
-    from rich.console import Console
+    folder = claim(given.to, "--to")
 
     from bambino.analysis.reward_audit import save_audits
     from bambino.experiments.audit import AuditPlan, audit
     from bambino.files import write_atomically
     from bambino.report.audit import audit_figure, audit_rows, markdown, turned
     from bambino.report.plots import save
+    from bambino.report.screen import Screen
     from bambino.report.tables import table
 
     quieten_libraries()
@@ -82,27 +80,12 @@ def _run(given: Namespace) -> int:
     save_audits(audits, folder / "audit.json")
     write_atomically(folder / "audit.md", markdown(audit_rows(audits, with_intervals=True)))
     save(audit_figure(audits), folder, "audit")
-    console = Console()
+    console = Screen()
     console.print(table(turned(audit_rows(audits, with_intervals=False))))
     for name, reason in left_out.items():
-        console.print(f"{name} is left out: {reason}", highlight=False, markup=False)
-    console.print(f"All numbers: {folder / 'audit.json'}", highlight=False, soft_wrap=True)
+        console.print(f"{name} is left out: {reason}")
+    console.print(f"All numbers: {folder / 'audit.json'}", soft_wrap=True)
     return DONE
-
-
-def _claimed(folder: Path) -> Path:
-    """The folder for results, made before anything is graded.
-
-    Raises:
-        UsageError: it cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".written").touch()
-        (folder / ".written").unlink()
-    except OSError as error:
-        raise UsageError(f"--to {folder} cannot be written to ({error.strerror}). Give another folder.") from None
-    return folder
 
 
 AUDIT = Command("audit", "what a recipe's rewards like, before anything is trained", _read, _run)

@@ -27,6 +27,8 @@ from bambino.phases.kinds import PHASES
 from bambino.recipe.checks import is_readable, types_of
 from bambino.recipe.settings import FeedbackConfig
 
+CODE = "_code_"
+"""Before a file's name as a module, so that it hides no other."""
 NAMES = {"KINDS": dict, "PHASES": dict, "REWARDS": list}
 
 
@@ -103,7 +105,7 @@ def _check_kind(path: str, kind: str, settings: object) -> None:
 def _run(path: str, file: Path) -> ModuleType:
     if not file.is_file():
         raise UsageError(f"--code {path}: there is no such file. Give a Python file.")
-    name = f"_code_{file.stem}"  # a name of its own, so that it hides no module
+    name = f"{CODE}{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UsageError(f"--code {path}: not a Python file (its name must end in .py).")
@@ -113,6 +115,13 @@ def _run(path: str, file: Path) -> ModuleType:
     except Exception as error:  # whatever it raises is shown with its place
         raise UsageError(f"--code {path} cannot be run: {_told(error, file)}") from error
     return module
+
+
+def place_in_code(error: BaseException) -> str | None:
+    """FILE.py and the line in it where an error arose or was called from; None where no code of the user's was."""
+    own = {str(module.__file__) for name, module in sys.modules.items() if name.startswith(CODE)}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None
 
 
 def _told(error: Exception, path: Path) -> str:

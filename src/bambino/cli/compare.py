@@ -42,19 +42,18 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
-    from rich.console import Console
-
+    from bambino.report.screen import Screen
     from bambino.runs.directory import holds_run
 
     sides = (given.results[:1], given.results[1:]) if given.results else (given.ones, given.others)
     names = [", ".join(Path(path).name for path in side) for side in sides]
     runs = all(holds_run(path) for side in sides for path in side)
-    console = Console()
+    console = Screen()
     if runs:
         _compare_runs(console, sides, names, given.curves)
     missing = [path for side in sides for path in side if not (Path(path) / "evaluation" / "results.json").is_file()]
     if runs and missing:
-        console.print(f"Their results are not compared: bambino evaluate {missing[0]} first.", highlight=False)
+        console.print(f"Their results are not compared: bambino evaluate {missing[0]} first.")
     else:
         _compare_results(console, sides, names)
     return DONE
@@ -74,15 +73,15 @@ def _compare_runs(console: Console, sides: Sequence[list[str]], names: list[str]
     mine, yours = ([(curve_of(found, l1), curve_of(found, l2)) for found in side] for side in (ones, others))
     table, said = trade_off_table(mine, yours, *names)
     console.print(table)
-    console.print(said, highlight=False, markup=False)
+    console.print(said)
     best = front([end_point(*run) for run in (*mine, *yours)])
     least = ", ".join(Path([*sides[0], *sides[1]][i]).name for i in best)
-    console.print(f"At the end, no other run gains more L2 for less L1 than: {least}", highlight=False)
+    console.print(f"At the end, no other run gains more L2 for less L1 than: {least}")
 
 
 def _compare_results(console: Console, sides: Sequence[list[str]], names: list[str]) -> None:
     """By main scores: item by item, or over seeds."""
-    from bambino.analysis.comparison import compare, compare_over_seeds
+    from bambino.analysis.comparison import compare, compare_over_seeds, not_compared
     from bambino.analysis.results import load_results
     from bambino.report.tables import comparison_table
     from bambino.runs.directory import holds_run
@@ -94,6 +93,8 @@ def _compare_results(console: Console, sides: Sequence[list[str]], names: list[s
         console.print(comparison_table(compare(ones[0], others[0]), *names))
     else:
         console.print(comparison_table(compare_over_seeds(ones, others), *names))
+    for why in not_compared(ones, others):
+        console.print(why, highlight=False, markup=False)
 
 
 COMPARE = Command("compare", "two models on the same items, or two conditions over seeds", _read, _run)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 from bambino.errors import UsageError
+from bambino.printable import printable
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
 """Exit statuses: done; the run failed; something that was given is wrong; interrupted or stopped."""
+DEBUG = "--debug"
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=_Help,
             allow_abbrev=False,
         )
+        self.add_argument(DEBUG, action="store_true", help="show the traceback of what else is told in one message")
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError."""
@@ -70,10 +75,48 @@ class _Help(argparse.HelpFormatter):
         return "\n".join(lines)
 
 
+def say(text: str, *, end: str = "\n") -> None:
+    """Print a line, with nothing in it that acts on a terminal."""
+    print(printable(text), end=end)
+
+
+def note(text: str) -> None:
+    """As `say`, on stderr."""
+    print(printable(text), file=sys.stderr)
+
+
 def complain(problem: str) -> int:
     """Say what is wrong, on stderr; gives the exit status for it."""
-    print(f"bambino: {problem}", file=sys.stderr)
+    note(f"bambino: {problem}")
     return WRONG
+
+
+def claim(folder: str | Path, option: str) -> Path:
+    """The folder for results, made before any work is done for them.
+
+    Raises:
+        UsageError: it cannot be written to.
+    """
+    path = Path(folder).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise UsageError(f"{option} {path} cannot be written to ({error.strerror}). Give another folder.") from None
+    return path
+
+
+def claim_file(file: str | Path, option: str) -> Path:
+    """The path of a file for results, its folder made before any work is done for it.
+
+    Raises:
+        UsageError: it is a folder or a device, or its folder cannot be written to.
+    """
+    path = Path(file).expanduser()
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{option} {path} is no file. Give another name.")
+    claim(path.parent, f"{option} {path}:")
+    return path
 
 
 def quieten_libraries() -> None:

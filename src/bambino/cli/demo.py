@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from bambino.cli.console import DONE, Command, Parser
+from bambino.cli.console import DONE, Command, Parser, claim
 from bambino.errors import UsageError
 
 EXAMPLES = """examples:
@@ -39,7 +39,7 @@ def _read(words: list[str]) -> Namespace:
 def _run(given: Namespace) -> int:
     from bambino.demo import start_demo
 
-    start_demo(given.output_dir, given.size, given.language, given.seed, given.seeds)
+    start_demo(claim(given.output_dir, "--output_dir"), given.size, given.language, given.seed, given.seeds)
     return DONE
 
 

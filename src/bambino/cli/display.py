@@ -6,15 +6,18 @@ import math
 from collections import deque
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bambino.printable import printable
 from bambino.recipe.settings import Recipe
+from bambino.report.screen import Screen
 from bambino.runs.names import is_headline
+from bambino.speaking.utterances import without_cut_character
 
 NO_BREAK = "\u00a0"
 
@@ -92,7 +95,7 @@ class Progress:
 class PlainDisplay:
     """A line every `logging_steps` steps, one per evaluation, warnings as they come."""
 
-    def __init__(self, recipe: Recipe, console: Console) -> None:
+    def __init__(self, recipe: Recipe, console: Screen) -> None:
         self.progress, self.console, self.every = Progress(recipe), console, recipe.logging_steps
 
     def __enter__(self) -> PlainDisplay:
@@ -103,8 +106,8 @@ class PlainDisplay:
 
     def __call__(self, row: dict[str, Any]) -> None:
         self.progress.take(row)
-        if row["kind"] == "warning":
-            self._print(f"warning: {row['text']}")
+        if row["kind"] in ("warning", "alarm"):
+            self._print(f"{row['kind']}: {row['text']}")
         elif row["kind"] == "evaluation":
             self._print(f"step {self.progress.step}: " + "  ".join(f"{k} {v}" for k, v in self.progress.evaluation()))
         elif row["kind"] == "step" and (row["step"] % self.every == 0 or row["step"] == self.progress.max_steps):
@@ -113,17 +116,15 @@ class PlainDisplay:
             if self.progress.said is not None:
                 self._print(f"    {one_line(self.progress.said)}")
                 self.progress.said = None
-        if warning := dead_reward(row):
-            self._print(f"warning: {warning}")
 
     def _print(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
 
 class LiveDisplay:
     """One panel that is redrawn: progress, phase, numbers, the last evaluation, what the baby just said."""
 
-    def __init__(self, recipe: Recipe, console: Console) -> None:
+    def __init__(self, recipe: Recipe, console: Screen) -> None:
         self.progress = Progress(recipe)
         self.last_warning = ""
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self._panel)
@@ -139,8 +140,8 @@ class LiveDisplay:
         self.progress.take(row)
         if row["kind"] == "warning":
             self.last_warning = row["text"]
-        if warning := dead_reward(row):
-            self.last_warning = warning
+        elif row["kind"] == "alarm":
+            self.last_warning = f"alarm at step {row['step']}: {row['text']}"
 
     def _panel(self) -> Panel:
         progress = self.progress
@@ -150,25 +151,14 @@ class LiveDisplay:
         if progress.evaluation():
             parts += [Text("last evaluation", style="dim"), _line(progress.evaluation())]
         if progress.said is not None:
-            parts.append(Text(one_line(progress.said), style="italic"))
+            parts.append(Text(printable(one_line(progress.said)), style="italic"))
         if self.last_warning:
-            parts.append(Text(self.last_warning, style="yellow"))
+            parts.append(Text(printable(self.last_warning), style="yellow"))
         title = f"step {progress.step} of {progress.max_steps}  {progress.phase}"
-        return Panel(Group(*parts), title=title, title_align="left")
+        return Panel(Group(*parts), title=Text(title), title_align="left")
 
 
-def dead_reward(row: dict[str, Any]) -> str:
-    """What a step with a dead reward means, and the way out where the reward has a tau; nothing where it is alive."""
-    meaning = {"ppo": "so PPO learns from noise", "reinforce": "so there is nothing to learn"}
-    phase = next((phase for phase in meaning if row.get(f"{phase}/dead_reward")), None)
-    if phase is None:
-        return ""
-    calibrated = "--feedback.parent_perplexity.tau null --feedback.parent_perplexity.beta_times_tau 3"
-    way_out = f" Calibrate tau ({calibrated})." if f"{phase}/tau" in row else ""
-    return f"dead reward at step {row['step']}: the rewards are all alike, {meaning[phase]}.{way_out}"
-
-
-def display_for(recipe: Recipe, console: Console) -> PlainDisplay | LiveDisplay:
+def display_for(recipe: Recipe, console: Screen) -> PlainDisplay | LiveDisplay:
     """Live on a terminal, plain lines elsewhere."""
     return LiveDisplay(recipe, console) if console.is_terminal else PlainDisplay(recipe, console)
 
@@ -178,7 +168,7 @@ def one_line(said: dict[str, Any]) -> str:
     perplexity = said.get("parent_perplexity")
     opinion = f", parent perplexity {perplexity:,.0f}" if perplexity is not None and math.isfinite(perplexity) else ""
     after = said["utterance"] if "utterance" in said else said["recast"] or ""
-    text = f"{said['prompt']} → {after.strip()}".replace("\n", " ")
+    text = f"{without_cut_character(said['prompt'])} → {after.strip()}".replace("\n", " ")
     reward = f"reward {said['reward']:.2f}" if "reward" in said else f"{said['kind']} at step {said['step']}"
     return f"{text}   ({reward}{opinion})"
 

@@ -6,7 +6,7 @@ import os
 from argparse import Namespace
 from typing import Any
 
-from bambino.cli.console import DONE, Command, Parser
+from bambino.cli.console import DONE, Command, Parser, say
 
 
 def _read(words: list[str]) -> Namespace:
@@ -17,7 +17,7 @@ Nothing is asked of the network."""
 
 def _run(given: Namespace) -> int:
     for name, value in facts().items():
-        print(f"{name:<16}{value}")
+        say(f"{name:<16}{value}")
     return DONE
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bambino.cli.console import DONE, Command, Parser, quieten_libraries
+from bambino.cli.console import DONE, Command, Parser, claim, quieten_libraries
 from bambino.cli.settings import HOW_TO_WRITE, add_section, parse
 from bambino.errors import PlanError
 from bambino.evaluation.plan import Plan
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
 ABOUT = """Measure a model: a folder, a hub name, or a run directory (then its curves, parent and recipe are used too).
 Results go to OUTPUT_DIR/results.json, scores by item to items.json, what the baby said to speech.json; what is there
-before the end, to OUTPUT_DIR/unfinished."""
+before the end, to OUTPUT_DIR/unfinished: an evaluation that was interrupted goes on with --resume."""
 EXAMPLES = """examples:
   bambino evaluate path/to/model --data tests --output_dir results/baby
   bambino evaluate runs/first --data tests --l1_text '[en.txt]' --l2_text '[it.txt]' --untrained results/baby
+  bambino evaluate path/to/model --data tests --output_dir results/baby --resume
 """
 OUTPUT_DIR = "where results go (default: of a run directory, RUN/evaluation)"
-NAMES = Names.of(Plan, command="bambino evaluate", beside=("output_dir", "help"))
+NAMES = Names.of(Plan, command="bambino evaluate", beside=("output_dir", "resume", "help"))
+RESUME = "go on with an evaluation that was interrupted: tests that it had measured are not measured again"
 
 
 def _read(words: list[str]) -> Namespace:
@@ -42,6 +44,7 @@ def _read(words: list[str]) -> Namespace:
     parser = Parser("bambino evaluate", f"{ABOUT}\n\n{HOW_TO_WRITE}", epilog, usage)
     parser.add_argument("model", metavar="MODEL", help="a causal LM (a folder or a hub name), or a run directory")
     parser.add_argument("--output_dir", metavar="FOLDER", help=OUTPUT_DIR)
+    parser.add_argument("--resume", action="store_true", help=RESUME)
     add_section(parser.add_argument_group("what is measured, on what"), Plan)
     return parse(parser, words, NAMES)
 
@@ -49,54 +52,66 @@ def _read(words: list[str]) -> Namespace:
 def _run(given: Namespace) -> int:
     plan, output_dir = read_settings(Plan, given.settings, NAMES), _output_dir(given)
 
-    from rich.console import Console
-
     from bambino.evaluation.suite import Evaluation
+    from bambino.report.screen import Screen
 
     quieten_libraries()
-    console = Console()
+    console = Screen()
     evaluation = Evaluation(given.model, plan)
-    _claim(output_dir)
-    earlier = _evaluate_earlier(evaluation, output_dir, console) if plan.checkpoints else {}
-    results = _evaluate(evaluation, None, output_dir, console)
+    claim(output_dir, "--output_dir")
+    (output_dir / "curves.json").unlink(missing_ok=True)  # of an earlier evaluation
+    earlier = _evaluate_earlier(evaluation, output_dir, console, given.resume) if plan.checkpoints else {}
+    results = _evaluate(evaluation, None, output_dir, console, given.resume)
     if plan.checkpoints:
         _show_curves(given.model, earlier | {evaluation.subject.steps: results}, output_dir, console)
     _show(results, console)
-    console.print(f"All scores: {output_dir / 'results.json'}", highlight=False, soft_wrap=True)
+    console.print(f"All scores: {output_dir / 'results.json'}", soft_wrap=True)
     return DONE
 
 
-def _evaluate_earlier(evaluation: Evaluation, output_dir: Path, console: Console) -> dict[int, Results]:
+def _evaluate_earlier(evaluation: Evaluation, output_dir: Path, console: Console, resume: bool) -> dict[int, Results]:
     """Results at every age before the trained model; gains are over those at age 0 where no others were given."""
     by_age = {}
     for age in sorted(evaluation.subject.earlier):
-        console.print(f"After {age:,} steps:", highlight=False)
-        by_age[age] = _evaluate(evaluation, age, output_dir / f"step-{age:07d}", console)
+        console.print(f"After {age:,} steps:")
+        by_age[age] = _evaluate(evaluation, age, output_dir / f"step-{age:07d}", console, resume)
         if age == 0:
             evaluation.untrained = evaluation.untrained or by_age[age].tasks
     return by_age
 
 
-def _evaluate(evaluation: Evaluation, age: int | None, folder: Path, console: Console) -> Results:
+def _evaluate(evaluation: Evaluation, age: int | None, folder: Path, console: Console, resume: bool) -> Results:
     """Measure and save; results so far are kept in `unfinished` until all are there."""
     unfinished = folder / "unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    if unfinished.exists() and not resume:
+        console.print(f"{unfinished} is replaced (--resume goes on from it).", soft_wrap=True)
+        shutil.rmtree(unfinished)
 
     def keep(result: TaskResult, so_far: Results) -> None:
-        console.print(f"  {result.main.name} {result.main.value:.3f}", highlight=False)
+        console.print(f"  {result.main.name} {result.main.value:.3f}")
         so_far.save(unfinished)
 
+    earlier = (_results_in(unfinished), _results_in(folder)) if resume else (None, None)
     try:
-        evaluated = evaluation.run(age, keep)
+        evaluated = evaluation.run(age, keep, *earlier)
+    except PlanError:
+        raise
     except BaseException:
         if unfinished.exists():
             kept = f"What was measured until then: {unfinished / 'results.json'}"
-            console.print(kept, highlight=False, soft_wrap=True)
+            console.print(f"{kept}\nThe same command with --resume goes on from it.", soft_wrap=True)
         raise
-    evaluated.results.save(folder)
     _save_spoken(evaluated.spoken, folder)
+    evaluated.results.save(folder)
     shutil.rmtree(unfinished, ignore_errors=True)
     return evaluated.results
+
+
+def _results_in(folder: Path) -> Results | None:
+    """The results of a folder, where it has any."""
+    from bambino.analysis.results import load_results
+
+    return load_results(folder) if (folder / "results.json").is_file() else None
 
 
 def _show_curves(model: str, by_age: dict[int, Results], output_dir: Path, console: Console) -> None:
@@ -115,7 +130,7 @@ def _show(results: Results, console: Console) -> None:
     if (table := classification_table(results)) is not None:
         console.print(table)
     for remark in remarks(results):
-        console.print(remark, highlight=False, markup=False)
+        console.print(remark)
 
 
 def _task_files() -> str:
@@ -146,23 +161,6 @@ def _save_spoken(spoken: Spoken | None, folder: Path) -> None:
     from bambino.files import finite, write_atomically
 
     write_atomically(folder / "speech.json", json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")
-
-
-def _claim(folder: Path) -> None:
-    """Make the folder for results, before anything is measured; curves of an earlier evaluation go.
-
-    Raises:
-        PlanError: it cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".written").touch()
-        (folder / ".written").unlink()
-        (folder / "curves.json").unlink(missing_ok=True)
-    except OSError as error:
-        raise PlanError(
-            f"output_dir = {folder} cannot be written to ({error.strerror}). Give another folder."
-        ) from None
 
 
 EVALUATE = Command("evaluate", "what a model can do in both languages, and what it forgot", _read, _run)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bambino.cli.code import load_code
-from bambino.cli.console import DONE, FAILED, STOPPED, Command, Parser
+from bambino.cli.console import DONE, FAILED, STOPPED, Command, Parser, claim
 from bambino.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,10 +56,9 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
-    from rich.console import Console
-
     from bambino.experiments.design import load_experiment
     from bambino.experiments.runner import Runner
+    from bambino.report.screen import Screen
 
     code = load_code(given.code)
     variables = dict(word.split("=", 1) for word in given.set)
@@ -68,10 +67,12 @@ def _run(given: Namespace) -> int:
     results = (given.results or out / "results").expanduser()
     words = () if given.code is None else ("--code", given.code)
     runner = Runner(experiment, out, results, given.stage, given.drop_runs, words)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Screen(soft_wrap=True)
     if given.plan:
         _show_plan(runner, console)
         return DONE
+    claim(out, "--out")
+    claim(results, "--results")
     was_whole = _work(runner, given.workers, console)
     return _conclude(runner, was_whole, console)
 
@@ -93,7 +94,7 @@ def _work(runner: Runner, workers: int | None, console: Console) -> bool:
     def tell(run: ExperimentRun, result: dict[str, Any] | str) -> None:
         if isinstance(result, str):
             console.print(f"{run.name} FAILED. The end of its log:", style="red")
-            console.print("\n".join(f"    {line}" for line in result.splitlines()), markup=False)
+            console.print("\n".join(f"    {line}" for line in result.splitlines()))
         else:
             seconds = result["costs"].get("total/seconds", 0.0)
             console.print(f"{run.name} ({run.stage}): {metric} {value_of(result, metric):.3f}, {seconds:.0f} s")
@@ -127,7 +128,7 @@ def _conclude(runner: Runner, was_whole: bool, console: Console) -> int:
 def _show_choices(runner: Runner, console: Console) -> None:
     for name, chosen in runner.choices.items():
         if chosen:
-            console.print(f"chosen for {name}: {' '.join(chosen)}", markup=False)
+            console.print(f"chosen for {name}: {' '.join(chosen)}")
 
 
 def _show_plan(runner: Runner, console: Console) -> None:
@@ -137,9 +138,9 @@ def _show_plan(runner: Runner, console: Console) -> None:
     for run in runner.runs():
         is_done = run.fingerprint in runner.results or is_whole(runner.folder(run))
         words = f" {' '.join(run.chosen)}" if run.chosen else ""
-        console.print(f"{'done' if is_done else 'to do'}  {run.stage:<6}  {run.name}{words}", markup=False)
+        console.print(f"{'done' if is_done else 'to do'}  {run.stage:<6}  {run.name}{words}")
     for name in [] if runner.stage == "tuning" else runner.undecided():
-        console.print(f"later  test    {name}, with what its trials choose", markup=False)
+        console.print(f"later  test    {name}, with what its trials choose")
     console.print(f"{len(runner.left())} to do by now.")
 
 

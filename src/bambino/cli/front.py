@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 
-from bambino.cli.console import DONE, Command, Parser
+from bambino.cli.console import DONE, Command, Parser, claim
 from bambino.evaluation.plan import CURVES
 
 ABOUT = """Set conditions by what they gain of L2 and lose of L1 from step 0 to their end, mean over seeds. Give run
@@ -28,22 +27,20 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
-    from rich.console import Console
-
     from bambino.analysis.fronts import front_of, read_points
     from bambino.report.front import draw_front, front_rows
     from bambino.report.plots import save
+    from bambino.report.screen import Screen
     from bambino.report.tables import table
 
     l1, l2 = given.curves
     points = front_of([point for path in given.results for point in read_points(path, l1, l2)])
-    console = Console()
-    console.print(f"Gained in {l2}, lost in {l1}; 95 % interval over seeds", highlight=False)
+    console = Screen()
+    console.print(f"Gained in {l2}, lost in {l1}; 95 % interval over seeds")
     console.print(table(front_rows(points)))
     if given.output_dir:
-        folder = Path(given.output_dir).expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        console.print(f"Drawn: {save(draw_front(points, l1, l2), folder, 'front')}", highlight=False)
+        folder = claim(given.output_dir, "--output_dir")
+        console.print(f"Drawn: {save(draw_front(points, l1, l2), folder, 'front')}")
     return DONE
 
 

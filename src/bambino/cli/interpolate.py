@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bambino.cli.console import DONE, Command, Parser, quieten_libraries
+from bambino.cli.console import DONE, Command, Parser, claim, quieten_libraries, say
 from bambino.cli.settings import HOW_TO_WRITE, add_section, parse
 from bambino.errors import PlanError, UsageError
 from bambino.evaluation.plan import CURVES
@@ -147,10 +147,10 @@ def _recipe_of(given: Namespace, ends: Ends) -> Recipe:
 
 def _output_dir(given: str | None, ends: Ends) -> Path:
     if given is not None:
-        return Path(given).expanduser()
+        return claim(given, "--output_dir")
     if ends.run is None:
         raise PlanError("Say where the results shall go: --output_dir results/NAME")
-    return ends.run / "evaluation"
+    return claim(ends.run / "evaluation", "--output_dir")
 
 
 def _save_where(words: list[str] | None, ends: Ends) -> tuple[float, Path | None]:
@@ -162,7 +162,7 @@ def _save_where(words: list[str] | None, ends: Ends) -> tuple[float, Path | None
         check_is_free_for_model(folder, ends.run)
     if holds_run(folder) or folder.resolve() in (Path(ends.first).resolve(), Path(ends.last).resolve()):
         raise PlanError(f"--save {words[1]} holds a run, or one of the two models. Use another folder.")
-    return _share(words[0], "--save"), folder
+    return _share(words[0], "--save"), claim(folder, "--save")
 
 
 def _sweep(
@@ -175,17 +175,16 @@ def _sweep(
     output_dir: Path,
 ) -> None:
     """Measure, show and write."""
-    from rich.console import Console
-
     from bambino.evaluation.in_training import measures_of
     from bambino.evaluation.interpolation import sweep
+    from bambino.report.screen import Screen
     from bambino.report.tables import sweep_table, table
     from bambino.runs.record import read_run
 
-    console = Console()
+    console = Screen()
 
     def show(share: float, name: str, value: float) -> None:
-        console.print(f"  {share:g}  {name} {value:.3f}", highlight=False)
+        console.print(f"  {share:g}  {name} {value:.3f}")
 
     found = sweep(first, last, measures_of(recipe), shares, (curves[0], curves[1]), show)
     if run is not None:
@@ -193,8 +192,8 @@ def _sweep(
     console.print(table(sweep_table(found)))
     on_front = ", ".join(f"{share:g}" for share in found.on_front)
     measured = f"(L1: {found.l1}, L2: {found.l2})"
-    console.print(f"No other share gains more L2 for less L1 than: {on_front} {measured}", highlight=False)
-    console.print(f"All scores: {found.save(output_dir)}", highlight=False, soft_wrap=True)
+    console.print(f"No other share gains more L2 for less L1 than: {on_front} {measured}")
+    console.print(f"All scores: {found.save(output_dir)}", soft_wrap=True)
 
 
 def _save(first: Speaker, last: Speaker, share: float, folder: Path) -> None:
@@ -207,7 +206,7 @@ def _save(first: Speaker, last: Speaker, share: float, folder: Path) -> None:
         speaker.tokenizer.save_pretrained(part)
 
     add_files(folder, write)
-    print(f"{folder} opens with AutoModelForCausalLM.from_pretrained.")
+    say(f"{folder} opens with AutoModelForCausalLM.from_pretrained.")
 
 
 INTERPOLATE = Command("interpolate", "models between first and last baby: L2 gained against L1 lost", _read, _run)

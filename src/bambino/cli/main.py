@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from argparse import ArgumentParser
@@ -23,9 +24,11 @@ from bambino.cli import (
     train,
     write,
 )
-from bambino.cli.console import DONE, FAILED, STOPPED, Parser, complain
-from bambino.errors import BambinoError, StorageError, TrainingError
+from bambino.cli.console import DEBUG, DONE, Parser, complain
+from bambino.cli.failures import told
+from bambino.cli.unread import output_may_be_unread
 from bambino.recipe.names import nearest
+from bambino.stopping import on_stop, stop_at_once
 
 COMMANDS = [
     demo.DEMO,
@@ -54,24 +57,29 @@ EXAMPLES = """examples:
 
 exit status:
   0    done
-  1    the run failed (failure.json in its directory says why), or bambino has a bug
+  1    the run failed (failure.json in its directory says why), or bambino has a bug; --debug shows the traceback
   2    something that was given is wrong; the message says what, and the way out
-  130  interrupted, or a run that was stopped before its last step: go on with bambino train --resume"""
+  130  interrupted (Ctrl-C), or a run that was stopped before its last step: go on with bambino train --resume
+  143, 129, 138  the same by SIGTERM, SIGHUP (a terminal that was closed), SIGUSR1 (SLURM): 128 + the signal's number"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit status: 0 done, 1 the run failed, 2 something given was wrong, 130 interrupted or stopped.
+        The exit status: 0 done, 1 the run failed, 2 something given was wrong, 128 + a signal's number where that
+        interrupted or stopped it.
     """
-    try:
-        status = _main(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-    except BrokenPipeError:  # who read our lines has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    return status
+    given = sys.argv[1:] if argv is None else argv
+    words = [word for word in given if word != DEBUG]
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before anything imports huggingface_hub
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding has no word for
+    with output_may_be_unread(), on_stop(stop_at_once):
+        try:
+            return _main(words)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it is, its user gets one message
+            return told(error, debug=len(words) < len(given))
 
 
 def _main(words: list[str]) -> int:
@@ -86,14 +94,6 @@ def _main(words: list[str]) -> int:
         return command.run(command.read(words[1:]))
     except SystemExit as stop:  # --help
         return int(stop.code or DONE)
-    except (StorageError, TrainingError) as error:
-        complain(str(error))
-        return FAILED
-    except BambinoError as error:
-        return complain(str(error))
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return STOPPED
 
 
 def _without_command(words: list[str]) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 
-from bambino.cli.console import DONE, Command, Parser
+from bambino.cli.console import DONE, Command, Parser, claim
 
 ABOUT = """Set runs with feedback against runs of exposure alone that heard the same batches, seed by seed: L2 gained,
 and gained per word said, per word that the parent wrote, per token that it read, per FLOP of its. Give run directories
@@ -27,25 +26,23 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
-    from rich.console import Console
-
     from bambino.analysis.feedback_meter import feedback_meter, read_measured
     from bambino.report.meter import draw_meter, meter_rows
     from bambino.report.plots import save
+    from bambino.report.screen import Screen
     from bambino.report.tables import table
 
     meter = feedback_meter(read_measured(given.runs, given.measure), given.measure, given.over)
-    console = Console()
+    console = Screen()
     if meter.readings:
         title = f"Gained over {meter.baseline} in {meter.measure}, with 95 % intervals over seeds; positive is better"
-        console.print(title, highlight=False)
+        console.print(title)
         console.print(table(meter_rows(meter)))
     for condition, why in meter.left_out.items():
-        console.print(f"{condition} is left out: {why}", highlight=False)
+        console.print(f"{condition} is left out: {why}")
     if given.output_dir and meter.readings:
-        folder = Path(given.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        console.print(f"Drawn: {save(draw_meter(meter), folder, 'meter')}", highlight=False)
+        folder = claim(given.output_dir, "--output_dir")
+        console.print(f"Drawn: {save(draw_meter(meter), folder, 'meter')}")
     return DONE
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from bambino.cli.console import DONE, Command, Parser
+from bambino.cli.console import DONE, Command, Parser, claim_file, say
 from bambino.errors import UsageError
+from bambino.files import add_files
 
 EXAMPLES = """examples:
   bambino nursery --lang it --lines 100000 --out it.txt
@@ -35,14 +36,12 @@ def _read(words: list[str]) -> Namespace:
 def _run(given: Namespace) -> int:
     from bambino.nursery import write_pairs, write_text
 
-    try:
-        if given.lines is not None:
-            write_text(given.out, given.lang, given.lines, given.seed)
-        else:
-            write_pairs(given.out, given.lang, given.pairs, given.seed)
-    except OSError as error:
-        raise UsageError(f"--out {given.out} cannot be written: {error.strerror}. Give another file.") from None
-    print(f"Wrote {given.out}")
+    out = claim_file(given.out, "--out")
+    if given.lines is not None:
+        add_files(out.parent, lambda part: write_text(part / out.name, given.lang, given.lines, given.seed))
+    else:
+        add_files(out.parent, lambda part: write_pairs(part / out.name, given.lang, given.pairs, given.seed))
+    say(f"Wrote {out}")
     return DONE
 
 

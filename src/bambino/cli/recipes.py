@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from bambino.cli.console import DONE, Command, Parser
+from bambino.cli.console import DONE, Command, Parser, say
 from bambino.errors import RecipeError
 from bambino.recipe.file import shipped
 from bambino.recipe.names import nearest
@@ -26,9 +26,9 @@ def _run(given: Namespace) -> int:
     recipes = shipped()
     if given.name is None:
         for name, text in recipes.items():
-            print(f"{name:<{max(map(len, recipes))}}  {text.splitlines()[0].removeprefix('# ')}")
+            say(f"{name:<{max(map(len, recipes))}}  {text.splitlines()[0].removeprefix('# ')}")
     elif given.name in recipes:
-        print(recipes[given.name], end="")
+        say(recipes[given.name], end="")
     else:
         near = nearest(given.name, list(recipes))
         hint = f"Did you mean {near}?" if near else f"There are {', '.join(recipes)}."

@@ -12,8 +12,8 @@ from bambino.errors import UsageError
 from bambino.recipe.checks import Settings, may_be_null, may_change, plain_type, types_of, written
 from bambino.recipe.docs import about, default_of, field_docs
 from bambino.recipe.names import Kinds, Names
+from bambino.recipe.plain_yaml import number_of
 from bambino.recipe.settings import Recipe
-from bambino.recipe.values import FLOAT
 
 HOW_TO_WRITE = """Values are written as in YAML: 1e-3, true, null (off), '[a.txt, b.txt]', '{it: [a.txt], en: [b.txt]}'.
 --NAME VALUE and --NAME=VALUE are the same; of two, the last wins. A list or a mapping is replaced whole."""
@@ -85,7 +85,7 @@ def _with_negatives(words: Sequence[str]) -> list[str]:
     """The words, `--NAME -1e-3` as `--NAME=-1e-3`: argparse takes some negative numbers for options."""
     joined: list[str] = []
     for word in words:
-        is_negative = word.startswith("-") and FLOAT.fullmatch(word)
+        is_negative = word.startswith("-") and number_of(word) is not None
         if is_negative and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
             joined[-1] += f"={word}"
         else:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bambino
 from bambino.cli.code import Code, code_path, load_code
-from bambino.cli.console import DONE, STOPPED, Command, Parser, quieten_libraries
+from bambino.cli.console import DONE, Command, Parser, note, quieten_libraries, say
 from bambino.cli.settings import HOW_TO_WRITE, add_recipe, parse
 from bambino.errors import RecipeError, UsageError
 from bambino.feedback.settings import KINDS
 from bambino.phases.kinds import PHASES
+from bambino.printable import printable
 from bambino.recipe.file import shipped
 from bambino.recipe.names import Names
 from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run, read_manifest
 from bambino.runs.record import read_run
+from bambino.stopping import Stopped, on_stop, status_of
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 ABOUT = {
     "train": """Raise a baby as a recipe says; settings given here win over the recipe's.
@@ -46,8 +50,12 @@ EXAMPLES = {
 }
 EXIT = """
 
-exit status: 0 done, 1 the run failed, 2 something given was wrong, 130 stopped (a checkpoint is saved)"""
+A signal finishes the step, saves a checkpoint and stops; a second one stops at once. --resume goes on after both.
+
+exit status: 0 done, 1 the run failed, 2 something given was wrong, 128 + the signal's number where one stopped it: 130
+Ctrl-C, 143 SIGTERM, 129 SIGHUP (a terminal that was closed), 138 SIGUSR1 (SLURM: --signal=USR1@120)"""
 BESIDE = ("resume", "code", "help")
+NOTHING_TO_RESUME = "No run was begun, so there is none to resume: give the same command again."
 
 
 def _make_parser(command: str, words: list[str]) -> Parser:
@@ -115,12 +123,12 @@ def _where_its_paths_lead(given: Namespace) -> Iterator[None]:
     if not isinstance(given.resume, str) or not holds_run(given.resume):
         yield
         return
-    settings, began_in = read_run(given.resume).settings, read_manifest(Path(given.resume)).get("began_in", ".")
+    settings, began_in = read_run(given.resume).settings, str(read_manifest(Path(given.resume)).get("began_in", "."))
     paths = [word for key, value in settings.items() if key != "output_dir" for word in _words_in(value)]
-    if not any(Path(began_in, path).exists() and not Path(path).exists() for path in paths):
+    if not any(os.path.exists(os.path.join(began_in, path)) and not os.path.exists(path) for path in paths):
         yield
         return
-    print(f"bambino: paths in the run's recipe count from {began_in}, where it was begun.", file=sys.stderr)
+    note(f"bambino: paths in the run's recipe count from {began_in}, where it was begun.")
     given.resume = str(Path(given.resume).absolute())
     given.code = given.code and str(Path(given.code).absolute())
     with chdir(began_in):
@@ -144,61 +152,81 @@ def _check_rewards(recipe: Recipe, manifest: dict[str, Any], run: str) -> None:
 
 
 def _run(command: str, given: Namespace) -> int:
-    from rich.console import Console
-
     from bambino.cli.display import display_for
+    from bambino.report.screen import Screen
 
     code = load_code(given.code)
     recipe = _recipe_of(command, given, code)
+    own = f" --code {given.code}" if given.code else ""
+    go_on = f"Go on with: bambino {command} --resume {recipe.output_dir}{own}"
+    display = display_for(recipe, Screen())
     try:
-        trainer, display = _trainer_of(command, recipe, code, display_for(recipe, Console()))
-        _stop_on_signals(trainer)
-        with display:
+        with Screen(stderr=True).status("loading PyTorch") as loading:
+            trainer = _trainer_of(command, recipe, code, display, loading)
+    except KeyboardInterrupt as interrupt:
+        left = f"The run is as it was. {go_on}" if given.resume else NOTHING_TO_RESUME
+        note(f"Stopped while loading. {left}")
+        return status_of(interrupt)
+    stop = _AfterStep(trainer)
+    try:
+        with on_stop(stop), display:
             trainer.train(resume_from_checkpoint=given.resume is not None)
-    except KeyboardInterrupt:
-        print("Interrupted before the run began.", file=sys.stderr)
-        return STOPPED
+    except KeyboardInterrupt as interrupt:
+        lost = f"What was done since the last checkpoint is lost. {go_on}"
+        note(f"Stopped at once. {lost if holds_run(recipe.output_dir) else NOTHING_TO_RESUME}")
+        return status_of(interrupt)
     if not trainer.is_over:
-        own = f" --code {given.code}" if given.code else ""
-        print(f"Stopped after step {trainer.step}. Go on with: bambino {command} --resume {recipe.output_dir}{own}")
-        return STOPPED
+        say(f"Stopped after step {trainer.step}. {go_on}")
+        return status_of(Stopped(stop.number))
     said = "Finished before" if given.resume and trainer.state.went_on_at == trainer.step else "Done"
-    print(f"{said}: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
+    say(f"{said}: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
     return DONE
 
 
-def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any) -> tuple[Any, Any]:
+def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any, loading: Status) -> Any:
     """The trainer, with its models loaded. Importing what it needs takes seconds, so it comes after the recipe."""
+    from rich.text import Text
+
     from bambino.evaluation.in_training import measures_of
     from bambino.models.loading import is_on_hub
+    from bambino.training.parts import reports_of
     from bambino.training.pretrain import newborn_trainer
     from bambino.training.trainer import BambinoTrainer
 
     quieten_libraries()
-    for name in (recipe.baby.model, recipe.parent.model):
-        if name is not None and is_on_hub(name):
-            print(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.", file=sys.stderr)
+    named = {"baby": recipe.baby.model, "parent": recipe.parent.model}
+    models = {role: name for role, name in named.items() if name is not None}
+    for name in models.values():
+        if is_on_hub(name):
+            note(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.")
+    loading.update("reading what is measured")
+    measures = measures_of(recipe, parent=lambda: trainer.tools.parent)  # what is wrong with them is told at once
+    opened = "".join(f"the {role} {name}, " for role, name in models.items())
+    loading.update(Text(printable(f"opening {opened}the text")))
     if command == "pretrain":
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
+    for report in reports_of(trainer.tools):
+        say(str(report))
     display.progress.max_steps = trainer.args.max_steps
-    trainer.measures.extend(measures_of(recipe, parent=trainer.tools.parent))
-    return trainer, display
+    trainer.measures.extend(measures)
+    return trainer
 
 
-def _stop_on_signals(trainer: Any) -> None:
-    """First Ctrl-C or SIGTERM: save a checkpoint after this step and stop. Second: stop at once."""
+class _AfterStep:
+    """The first signal: a checkpoint is saved after this step, and the run stops. The second: it stops at once."""
 
-    def stop(number: int, _: FrameType | None) -> None:
-        if trainer.stop_requested:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        print("bambino: finishing this step, then saving. Again to stop at once.", file=sys.stderr)
-        trainer.stop_requested = True
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+        self.number: int = signal.SIGINT
+        """Of the first signal."""
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    def __call__(self, number: int) -> None:
+        if self.trainer.stop_requested:
+            raise Stopped(number)
+        self.trainer.stop_requested, self.number = True, number
+        note("bambino: finishing this step, then saving. Again to stop at once.")
 
 
 def _command(name: str, about: str) -> Command:

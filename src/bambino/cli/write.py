@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from bambino.cli.console import DONE, Command, Parser, quieten_libraries
+from bambino.cli.console import DONE, Command, Parser, claim_file, quieten_libraries, say
 from bambino.errors import UsageError
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.recipe.settings import ModelConfig
@@ -43,6 +43,7 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
+    out = claim_file(given.out, "--out")
     quieten_libraries()
     from bambino.files import write_atomically
     from bambino.speaking.speaker import open_speaker
@@ -50,12 +51,9 @@ def _run(given: Namespace) -> int:
 
     speaker = open_speaker(ModelConfig(given.model), "parent")
     lines = up_to(written(speaker, given.how, seed=given.seed), max_lines=given.lines, max_words=given.words)
-    try:
-        write_atomically(given.out, "".join(f"{line}\n" for line in lines))
-    except OSError as error:
-        raise UsageError(f"--out {given.out} cannot be written: {error.strerror}. Give another file.") from None
+    write_atomically(out, "".join(f"{line}\n" for line in lines))
     words = sum(len(line.split()) for line in lines)
-    print(f"Wrote {given.out}: {len(lines)} lines, {words} words")
+    say(f"Wrote {out}: {len(lines)} lines, {words} words")
     return DONE
 
 

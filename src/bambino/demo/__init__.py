@@ -29,6 +29,7 @@ from bambino.experiments.nursery.results import read_result
 from bambino.experiments.nursery.runs import Run, prepare_process, run_condition
 from bambino.experiments.nursery.test_set import read_truth
 from bambino.nursery import Grammar, NurseryError
+from bambino.report.screen import Screen
 from bambino.report.tables import table
 from bambino.runs.machine import matrix_rate
 
@@ -43,12 +44,12 @@ def start_demo(output_dir: Path, size: str | None, language: str, seed: int, see
     Raises:
         DemoError: as `demo`.
     """
-    console, rate = Console(), matrix_rate()
+    console, rate = Screen(), matrix_rate()
     code = INVENTED if language == "invented" else language
     design = replace(SIZES[size or proposed_size(rate)], l2=code)
     check_language(design)
     has_bases = base_models_folder(design, seed).is_dir()
-    console.print(expectation(design.size, rate, seeds, has_bases=has_bases), highlight=False, soft_wrap=True)
+    console.print(expectation(design.size, rate, seeds, has_bases=has_bases), soft_wrap=True)
     return demo(output_dir, design, seed, seeds, console=console)
 
 
@@ -70,7 +71,7 @@ def demo(
     Raises:
         DemoError: output_dir holds something that is not a demo; the nursery has no such language.
     """
-    console, begin = console or Console(), time.perf_counter()
+    console, begin = console or Screen(), time.perf_counter()
     check_language(design)
     make_room(output_dir)
     folder = base_models_folder(design, seed, cache)
@@ -91,13 +92,13 @@ def demo(
         train_bases(folder, design, seed, pool, console)
         bases = {name: json.loads((folder / name / "knowledge.json").read_text(encoding="utf-8")) for name in BASES}
         console.print(table(base_rows(bases, design)))
-        console.print(base_lesson(bases, design), markup=False, highlight=False)
+        console.print(base_lesson(bases, design))
         run_and_show([_job(run) for run in sorted(runs, key=_length, reverse=True)], pool, console)
     truth = read_truth(folder / "test-set")
     results = [read_result(run.condition.name, run.seed, run.folder, truth) for run in runs]
     path = report(output_dir, design, results, bases, truth, console)
     seconds = time.perf_counter() - begin
-    console.print(f"\nDone in {seconds:.0f} seconds. The page: {path}", highlight=False, soft_wrap=True)
+    console.print(f"\nDone in {seconds:.0f} seconds. The page: {path}", soft_wrap=True)
     return path
 
 

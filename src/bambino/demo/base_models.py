@@ -30,7 +30,7 @@ def base_models_folder(design: Design, seed: int, cache: Path | None = None) -> 
 def train_bases(folder: Path, design: Design, seed: int, pool: Executor, console: Console) -> None:
     """Train parent and baby and keep them in the folder, unless they are there."""
     if folder.is_dir():
-        console.print(f"Baby and parent are there from an earlier demo: {folder}.", highlight=False, soft_wrap=True)
+        console.print(f"Baby and parent are there from an earlier demo: {folder}.", soft_wrap=True)
         return
     part = folder.with_name(f".part-{os.getpid()}-{folder.name}")
     console.print(f"Training two models from scratch: {' and '.join(roles(design).values())}.")

@@ -51,7 +51,7 @@ def report(
     console.print(table(result_rows(results, design)), table(phenomena_rows(results, design)))
     console.print(growing_up_table(results, first))
     for sentence in lesson(results, design):
-        console.print(sentence, markup=False, highlight=False)
+        console.print(sentence)
     content = {
         "design": asdict(design),
         "true_bits_per_byte": truth,

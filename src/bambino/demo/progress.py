@@ -18,7 +18,7 @@ def run_and_show(jobs: Sequence[Job], pool: Executor, console: Console) -> None:
     """Run the jobs and show how far they are."""
     live = Live(console=console, refresh_per_second=2, get_renderable=lambda: _panel(jobs), transient=True)
     with live if console.is_terminal else nullcontext():
-        run_jobs(jobs, pool, lambda job: console.print(f"  {job.name}: done", highlight=False))
+        run_jobs(jobs, pool, lambda job: console.print(f"  {job.name}: done"))
 
 
 def _panel(jobs: Sequence[Job]) -> Table:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bambino.experiments.nursery.designs import BASES, CONDITIONS, Design
 from bambino.experiments.nursery.results import MEASURES, Result, is_better, shown, verdicts
+from bambino.printable import printable
 from bambino.report.tables import Rows
 from bambino.speaking.utterances import without_cut_character
 
@@ -121,7 +122,7 @@ def growing_up_table(results: list[Result], seed: int) -> Table:
         found.add_column(name, overflow="fold")
     for place, age in enumerate(ages):
         cells = [
-            Text.assemble((prompt, "dim"), said[:SCREEN_WIDTH] + "…" * (len(said) > SCREEN_WIDTH))
+            Text.assemble((printable(prompt), "dim"), printable(said[:SCREEN_WIDTH]) + "…" * (len(said) > SCREEN_WIDTH))
             for prompt, said in age
         ]
         found.add_row(f"{place} of {len(ages) - 1}", *cells)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from bambino.errors import TextError
 from bambino.text.json_lines import lines_of, objects_of
-from bambino.text.lines import find_files
+from bambino.text.sources import find_files
 
 SUFFIXES = (".jsonl", ".tsv")
 Kind = Literal["pairs", "classification", "text"]
@@ -84,6 +84,6 @@ def _kind(path: Path, keys: set[str], task_files: Mapping[str, str]) -> Kind | N
 
 def _keys_of_first_line(path: Path) -> set[str]:
     """The keys of the first line that holds anything (in a .tsv file its words); none of an empty file."""
-    if path.suffix == ".tsv":
+    if path.suffix.lower() == ".tsv":
         return next((set(line.split("\t")) for _, line in lines_of(path)), set())
     return next((set(found) for _, found in objects_of(path)), set())

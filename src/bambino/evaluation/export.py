@@ -28,11 +28,14 @@ def discover_tests(folder: str | Path, own_tasks: Sequence[str] = ()) -> Discove
     return discover(folder, {load_task(name).local.source: name for name in [*task_names(), *own_tasks]})
 
 
-def export(data: str | Path, folder: Path) -> list[str]:
+def export(data: str | Path, folder: Path, beginning: str = "") -> list[str]:
     """Write minimal pairs by paradigm, and a task for each template of each classification task; returns their names.
 
     Text for bits per byte is left out: lm-eval measures other things of it. Questions that are longer than a model's
     context are written whole: here their item is cut to fit, in lm-eval whatever is furthest left.
+
+    Args:
+        beginning: of every prompt, for a tokenizer without BOS (`beginning_for`).
 
     Raises:
         TextError: as `discover_tests`; data that cannot be used.
@@ -41,13 +44,13 @@ def export(data: str | Path, folder: Path) -> list[str]:
     names: list[str] = []
     for test in found.tests.values():
         if test.kind == "pairs":
-            names += write_pair_tasks(folder, PREFIX + test.name, load_pair_set(test.path, found.terms))
+            names += write_pair_tasks(folder, PREFIX + test.name, load_pair_set(test.path, found.terms), beginning)
         elif test.kind == "classification":
             task = load_task(test.name)
             items = load_items(task, test.path).items
             for number, template in enumerate(task.templates, start=1):
                 name = f"{PREFIX}{task.name}_template_{number}"
                 questions = [filled(task, template, item) for item in items]
-                write_choice_task(folder, name, questions, [item.label for item in items])
+                write_choice_task(folder, name, questions, [item.label for item in items], beginning)
                 names.append(name)
     return names

@@ -10,9 +10,10 @@ from typing import Any
 from bambino.analysis.statistics import ratio_of_sums
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
-from bambino.measures import Score, TaskResult
-from bambino.scoring.texts import score_texts
+from bambino.measures import UNREAD, Score, TaskResult
+from bambino.scoring.texts import require_tokens, score_texts
 from bambino.speaking.speaker import Speaker
+from bambino.text.unknown import unknown_in
 
 
 class BitsPerByte:
@@ -21,7 +22,9 @@ class BitsPerByte:
     Chance is what a model scores that gives every token the same probability; it depends on the tokenizer.
 
     Each line is scored by itself after the start token; EOS is not scored. Lines longer than the context are read in
-    windows that each begin with the start token (their number is in the settings).
+    windows that each begin with the start token (their number is in the settings). Where the tokenizer does not know
+    more than a thousandth of the characters, the verdict says so and the settings have `unread`: a model that does not
+    read everything has too few bits.
     """
 
     def __init__(self, text: str, lines: Sequence[str], about: Mapping[str, Any] | None = None) -> None:
@@ -48,14 +51,21 @@ class BitsPerByte:
         }
 
     def __call__(self, baby: Speaker) -> TaskResult:
-        """Measure a model as it is now."""
+        """Measure a model as it is now.
+
+        Raises:
+            TextError: a line of which no token counts.
+        """
         scores = score_texts(baby.lm, baby.tokenizer, self.lines)
+        require_tokens(scores, self.lines)
         bits = [-score.log_prob / math.log(2) for score in scores]
         num_bytes = [float(score.num_bytes) for score in scores]
         tokens = sum(score.tokens for score in scores)
         value, interval = ratio_of_sums(bits, num_bytes)
+        unknown = unknown_in(baby.tokenizer, self.lines)
         settings = {
             **self.depends_on,
+            "unknown_tokens": unknown.tokens,
             "bytes": int(sum(num_bytes)),
             "tokens": tokens,
             "windows": sum(score.tokens_read - score.tokens for score in scores),
@@ -63,6 +73,9 @@ class BitsPerByte:
         }
         items = {self.name: [line * len(bits) / sum(num_bytes) for line in bits]}  # their mean is the score
         chance = tokens * math.log2(baby.lm.get_output_embeddings().weight.shape[0]) / sum(num_bytes)
-        verdict = "worse than guessing tokens" if interval is not None and interval.low > chance else ""
+        verdicts = ["worse than guessing tokens"] if interval is not None and interval.low > chance else []
+        if not unknown.is_comparable:
+            settings[UNREAD] = str(unknown)
+            verdicts.append(f"too low, and not comparable with other tokenizers: {unknown}")
         score = Score(self.name, value, "bits per byte", len(bits), interval, chance)
-        return TaskResult(self.name, [score], settings, verdict, items)
+        return TaskResult(self.name, [score], settings, "; ".join(verdicts), items)

@@ -2,10 +2,13 @@
 
     lm_eval run --model hf --model_args pretrained=MODEL,add_bos_token=True --include_path FOLDER --tasks NAME
 
-Prompt and option are joined by one space, or by nothing where there is no prompt; lm-eval's own default is a space
-before every option, also before a whole sentence. With `add_bos_token=True` prompts begin with the start token, as
-here; without it lm-eval leaves that to the tokenizer, and those of GPT-2 and OPT style prepend none. Ties of minimal
-pairs count one half; lm-eval's own accuracy gives them to the option that is listed first.
+Options begin with the space between them and their prompt, where one is written (`joining.py`); lm-eval's own default
+is a space before every option, also before a whole sentence. With `add_bos_token=True` prompts begin with BOS, as here;
+without it lm-eval leaves that to the tokenizer, and those of GPT-2 and OPT style prepend none. A tokenizer without BOS
+(Qwen 2's kind) has nothing to prepend: lm-eval reads such a prompt without a start token, where we begin it with EOS.
+Tasks that are written for it (`beginning_for`) say its EOS in their prompts, which lm-eval reads as that token; then
+every item agrees. Where a token lies across the end of a prompt, lm-eval takes it for the prompt's, here it counts.
+Ties of minimal pairs count one half; lm-eval's own accuracy gives them to the option that is listed first.
 """
 
 from __future__ import annotations
@@ -17,22 +20,44 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from transformers import PreTrainedTokenizerBase
 
-from bambino.errors import TextError
+from bambino.errors import HarnessError, TextError
 from bambino.evaluation.minimal_pairs import points_of
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.evaluation.zero_shot.choices import Choice
+from bambino.text.tokens import start_token
 
 _POINTS = "!function bambino.evaluation.lm_eval_tasks.pair_points"
 
 
-def write_pair_tasks(folder: Path, name: str, data: PairSet) -> list[str]:
+def beginning_for(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What prompts must begin with for lm-eval to read them after our start token: EOS, for a tokenizer without BOS.
+
+    Raises:
+        HarnessError: it has neither, or its EOS is not read as one token.
+    """
+    if tokenizer.bos_token_id is not None:
+        return ""
+    start = start_token(tokenizer)
+    text = "" if start is None else str(tokenizer.convert_ids_to_tokens(start))
+    if not text or tokenizer(text, add_special_tokens=False)["input_ids"] != [start]:
+        raise HarnessError(
+            "The tokenizer has neither BOS nor EOS that it reads; lm-eval cannot begin a prompt with it."
+        )
+    return text
+
+
+def write_pair_tasks(folder: Path, name: str, data: PairSet, beginning: str = "") -> list[str]:
     """Write a task for each paradigm (`NAME_UID`) and the group NAME; returns the names of the tasks.
 
     The group's accuracy weighs pairs alike. Files name their data by absolute path: write them anew to move them.
 
+    Args:
+        beginning: of every prompt (`beginning_for`).
+
     Raises:
-        TextError: a paradigm with whole sentences and prefixes both, or two paradigms of one file name.
+        TextError: two paradigms of one file name.
     """
     by_paradigm: dict[str, list[Pair]] = {}
     for pair in data.pairs:
@@ -41,10 +66,11 @@ def write_pair_tasks(folder: Path, name: str, data: PairSet) -> list[str]:
     if len(tasks) < len(by_paradigm):
         raise TextError(f"{data.source}: two paradigms have the same name but for signs that no file name holds.")
     for task, pairs in tasks.items():
-        if len({pair.given > 0 for pair in pairs}) == 2:
-            raise TextError(f"{data.source}, paradigm {pairs[0].uid}: pairs with a prefix and pairs without one.")
-        rows = ({"prompt": p.good[: p.given], "options": list(_options(p)), "label": 0} for p in pairs)
-        _write(folder, task, rows, delimiter=" " if pairs[0].given else "", points=_POINTS)
+        rows = (
+            {"prompt": beginning * bool(p.given) + p.good[: p.given], "options": [p.good[p.given :], p.bad[p.given :]]}
+            for p in pairs
+        )
+        _write(folder, task, ({**row, "label": 0} for row in rows), points=_POINTS)
     group = {
         "group": name,
         "task": list(tasks),
@@ -54,13 +80,23 @@ def write_pair_tasks(folder: Path, name: str, data: PairSet) -> list[str]:
     return list(tasks)
 
 
-def write_choice_task(folder: Path, name: str, choices: Sequence[Choice], labels: Sequence[int]) -> None:
-    """Write a multiple-choice task: prompts with their options, and the index of the right one."""
+def write_choice_task(
+    folder: Path, name: str, choices: Sequence[Choice], labels: Sequence[int], beginning: str = ""
+) -> None:
+    """Write a multiple-choice task: prompts with their options, and the index of the right one.
+
+    Args:
+        beginning: of every prompt that is not empty (`beginning_for`).
+    """
     rows = (
-        {"prompt": choice.prompt, "options": list(choice.options), "label": label}
+        {
+            "prompt": beginning * bool(choice.prompt) + choice.prompt,
+            "options": [text[len(choice.prompt) :] for text in choice.texts],
+            "label": label,
+        }
         for choice, label in zip(choices, labels, strict=True)
     )
-    _write(folder, _file_name(name), rows, delimiter=" ", points=None)
+    _write(folder, _file_name(name), rows, points=None)
 
 
 def pair_points(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, float]:
@@ -69,12 +105,7 @@ def pair_points(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -
     return {"acc": float(points_of([good], [bad])[0])}
 
 
-def _options(pair: Pair) -> Iterator[str]:
-    for sentence in (pair.good, pair.bad):
-        yield sentence[pair.given :].removeprefix(" ") if pair.given else sentence
-
-
-def _write(folder: Path, task: str, rows: Iterator[dict[str, Any]], *, delimiter: str, points: str | None) -> None:
+def _write(folder: Path, task: str, rows: Iterator[dict[str, Any]], *, points: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     data = (folder / f"{task}.jsonl").absolute()
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
@@ -87,7 +118,7 @@ def _write(folder: Path, task: str, rows: Iterator[dict[str, Any]], *, delimiter
         "doc_to_text": "prompt",
         "doc_to_choice": "options",
         "doc_to_target": "label",
-        "target_delimiter": delimiter,
+        "target_delimiter": "",
         "num_fewshot": 0,
         "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
         "metadata": {"version": 1},

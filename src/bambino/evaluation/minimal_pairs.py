@@ -16,13 +16,13 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.analysis.statistics import bootstrap
-from bambino.errors import ModelError
 from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.measures import Interval, Score, TaskResult
 from bambino.scoring.forward import context_length
-from bambino.scoring.texts import score_texts
+from bambino.scoring.texts import require_tokens, score_texts
 from bambino.speaking.speaker import Speaker
+from bambino.text.tokens import encode_with_ends
 
 TIE = 5e-6
 """Relative: several times what the company of other texts changes in fp32 sums on real weights, at most 8e-7
@@ -73,24 +73,48 @@ def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
 
     Raises:
         ModelError: the model's log-probs are no numbers.
+        TextError: a sentence (a form, where a prefix is given) of which no token counts.
     """
-    sentences = [(sentence, pair.given) for pair in pairs for sentence in (pair.good, pair.bad)]
+    begins = _begins(tokenizer, pairs)
+    sentences = [(text, begin) for pair, begin in zip(pairs, begins, strict=True) for text in (pair.good, pair.bad)]
     distinct = {sentence: i for i, sentence in enumerate(dict.fromkeys(sentences))}
     offsets = [given for _, given in distinct] if any(given for _, given in distinct) else None
     scores = score_texts(lm, tokenizer, [text for text, _ in distinct], count_from=offsets)
+    require_tokens(scores, (text for text, _ in distinct))
     where = np.array([distinct[sentence] for sentence in sentences]).reshape(-1, 2).T
     log_probs = np.array([score.log_prob for score in scores])
-    if np.isnan(log_probs).any():
-        text = list(distinct)[int(np.isnan(log_probs).argmax())][0]
-        raise ModelError(f"The model's log-probabilities are not numbers (NaN), first for {text!r}. Is it broken?")
     tokens = np.array([score.tokens for score in scores])
-    num_bytes = np.array([len(text[given:].strip().encode("utf-8")) for text, given in distinct])
+    num_bytes = np.array(
+        [[len(text[pair.given :].strip().encode("utf-8")) for text in (pair.good, pair.bad)] for pair in pairs]
+    ).reshape(-1, 2)
     longest = context_length(lm) or 1 << 30
     too_long = sum(score.tokens_read > longest for score in scores)
     good, bad = where
     return PairScores(
-        log_probs[good], log_probs[bad], tokens[good], tokens[bad], num_bytes[good], num_bytes[bad], too_long
+        log_probs[good], log_probs[bad], tokens[good], tokens[bad], num_bytes[:, 0], num_bytes[:, 1], too_long
     )
+
+
+def _begins(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[int]:
+    """Where in its sentences each pair begins to count, in characters: after its context, or earlier where a token lies
+    across that place in one sentence alone, at the last place up to which both have the same tokens."""
+    begins = [pair.given for pair in pairs]
+    within = [i for i, pair in enumerate(pairs) if pair.given]
+    rows = encode_with_ends(tokenizer, [text for i in within for text in (pairs[i].good, pairs[i].bad)])
+    for i, good, bad in zip(within, rows[::2], rows[1::2], strict=True):
+        firsts = [next((n for n, end in enumerate(ends) if end > pairs[i].given), len(ends)) for _, ends in (good, bad)]
+        agree = next(
+            (n for n, (one, other) in enumerate(zip(good[0], bad[0], strict=False)) if one != other), max(firsts)
+        )
+        if min(*firsts, agree) < max(firsts):
+            before = [_last_end(ends, min(*firsts, agree)) for _, ends in (good, bad)]
+            begins[i] = min(*before, pairs[i].given)
+    return begins
+
+
+def _last_end(ends: Sequence[int], first: int) -> int:
+    """Where the last token ends that has wholly ended before a token."""
+    return max((end for end in ends[:first] if first == len(ends) or end < ends[first]), default=0)
 
 
 class MinimalPairs:

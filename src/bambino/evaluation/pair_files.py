@@ -4,11 +4,13 @@ Lines are JSON objects (.jsonl), or rows below a line of names (.tsv), of one of
 
     sentence_good, sentence_bad        BLiMP, ZhoBLiMP and their like
     sen, wrong_sen                     MultiBLiMP
-    prefix, good_form, bad_form        only the form is scored, given the prefix and a space
+    prefix, good_form, bad_form        only the form is scored, given the prefix and a space, or nothing between them
+                                       where none is written (`joining.py`); after an empty prefix, as a sentence
 
 A line's paradigm is its UID or phenomenon; its term is term, linguistics_term or phenomenon; its field is field. Terms
-and fields may also come from a second file of lines with UID, term and field. A pair of identical sentences is kept
-(BLiMP has some): it is a tie for every model, and results count such pairs.
+and fields may also come from a second file of lines with UID, term and field. White space around a text is no part
+of it. A pair of identical sentences is kept (BLiMP has some): it is a tie for every model, and results count such
+pairs.
 """
 
 from __future__ import annotations
@@ -16,17 +18,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import TextError
+from bambino.errors import TextError, shortened
+from bambino.evaluation.joining import delimiter
 from bambino.text.heldout import spread
 from bambino.text.json_lines import lines_of, objects_of
-from bambino.text.lines import is_broken
+from bambino.text.lines import as_line, is_broken
+from bambino.text.unicode import all_composed
 
 _FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))
+RESERVED = ("shortest", "log_prob_good", "log_prob_bad")
+"""What a paradigm cannot be called: scores beside it have these names."""
+LONGEST_UID = 150
+"""Bytes; files are named by it."""
 _WAY_OUT = 'Each line must be {"sentence_good": ..., "sentence_bad": ...} or {"prefix", "good_form", "bad_form"}.'
 
 
@@ -86,9 +95,9 @@ def load_pair_set(source: str | Path, terms: Sequence[str | Path] = ()) -> PairS
 
 def _is_data_set(source: str | Path, name: str) -> bool:
     """Whether a source is meant as a data set: a folder, or what can be a name on the hub and is no path."""
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return True
-    is_path = Path(source).exists() or name.startswith((".", "/", "~")) or Path(name).suffix in (".jsonl", ".tsv")
+    is_path = os.path.exists(source) or name.startswith((".", "/", "~")) or Path(name).suffix in (".jsonl", ".tsv")
     return name.count("/") == 1 and not is_path
 
 
@@ -100,7 +109,7 @@ def load_pairs(path: str | Path) -> list[Pair]:
             characters that are none.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise TextError(f"There are no minimal pairs at {path}. Give the path of a .jsonl file.")
     pairs = list(_pairs_of(_rows(path)))
     if not pairs:
@@ -115,7 +124,7 @@ def load_terms(path: str | Path) -> dict[str, tuple[str, str]]:
         TextError: no such file, or a line (named) without UID, term and field.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise TextError(f"There is no file of terms at {path}.")
     terms = {}
     for where, row in _rows(path):
@@ -129,9 +138,13 @@ def load_terms(path: str | Path) -> dict[str, tuple[str, str]]:
 def _pairs_of(rows: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[Pair]:
     for where, row in rows:
         good, bad, given = _sentences(where, row)
-        uid = row.get("UID") or row.get("phenomenon") or ""
+        uid = str(row.get("UID") or row.get("phenomenon") or "").strip()
+        if uid in RESERVED or uid.startswith(("field:", "term:")):
+            raise TextError(f"{where}: the paradigm {uid!r} has the name of another score. Rename it.")
+        if len(uid.encode()) > LONGEST_UID:
+            raise TextError(f"{where}: the paradigm has a name of {len(uid):,} characters. Give it a shorter one.")
         term = row.get("term") or row.get("linguistics_term") or row.get("phenomenon") or ""
-        yield Pair(good, bad, str(uid), given, str(term), _field(row.get("field") or ""))
+        yield Pair(good, bad, uid, given, str(term), _field(row.get("field") or ""))
 
 
 def _field(name: object) -> str:
@@ -142,9 +155,12 @@ def _field(name: object) -> str:
 def _sentences(where: str, row: Mapping[str, Any]) -> tuple[str, str, int]:
     """Good sentence, bad sentence, characters of context."""
     if "good_form" in row:
-        prefix, good, bad = (_text(where, row, name) for name in ("prefix", "good_form", "bad_form"))
-        prefix = prefix.rstrip()
-        return f"{prefix} {good.lstrip()}", f"{prefix} {bad.lstrip()}", len(prefix)
+        good, bad = (_text(where, row, name) for name in ("good_form", "bad_form"))
+        prefix = "" if row.get("prefix") is not None and not str(row["prefix"]).strip() else _text(where, row, "prefix")
+        if not prefix:
+            return good, bad, 0
+        joined = (f"{prefix}{delimiter(prefix, form)}{form}" for form in (good, bad))
+        return next(joined), next(joined), len(prefix)
     names = next((names for names in _FORMS if names[0] in row), _FORMS[0])
     return _text(where, row, names[0]), _text(where, row, names[1]), 0
 
@@ -154,20 +170,23 @@ def _text(where: str, row: Mapping[str, Any], name: str) -> str:
         raise TextError(f"{where}: no {name}. {_WAY_OUT}")
     text = row[name]
     if not isinstance(text, str) or not text.strip():
-        raise TextError(f"{where}: {name} = {text!r} must be a non-empty string.")
+        raise TextError(f"{where}: {name} = {shortened(repr(text))} must be a non-empty string.")
     if is_broken(text):
         raise TextError(f"{where}: {name} holds NUL or half a character (another encoding?). Save the file as UTF-8.")
-    return text
+    return as_line(text)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Where each line is, and what it says."""
-    if path.suffix != ".tsv":
+    if path.suffix.lower() != ".tsv":
         yield from objects_of(path, _WAY_OUT)
         return
     names: list[str] | None = None
     for where, line in lines_of(path):
-        cells = next(csv.reader([line], delimiter="\t"))
+        try:
+            cells = next(csv.reader([line], delimiter="\t"))
+        except csv.Error as error:
+            raise TextError(f"{where}: no row of a table ({error}). {_WAY_OUT}") from None
         if names is not None:
             yield where, dict(zip(names, cells, strict=False))
         names = names or cells
@@ -188,4 +207,4 @@ def _hub_rows(name: str, configuration: str | None) -> Iterator[tuple[str, Mappi
         ) from None
     split = next(iter(splits))
     for number, row in enumerate(splits[split]):
-        yield f"{name} on the hub, {split}, row {number}", row
+        yield f"{name} on the hub, {split}, row {number}", all_composed(row)

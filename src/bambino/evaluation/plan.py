@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
-import yaml
-
 from bambino.errors import BambinoError, PlanError
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, Settings
+from bambino.recipe.plain_yaml import load
 
 CURVES = ("bits_per_byte/en", "bits_per_byte/it")
 """Measures of evaluations inside training that stand for L1 and L2."""
@@ -46,6 +45,11 @@ class Plan(Settings):
     held-out lines also give the prompts that the baby goes on with."""
     parent: str | None = None
     """A causal LM of L2 that judges what the baby says; of a run directory, the run's parent by default."""
+    trust_remote_code: bool = False
+    """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
+    """
+    parent_trust_remote_code: bool = False
+    """The same of the Python that comes with the parent."""
     max_items: AtLeastOne | None = None
     """At most so many items of each test, spread evenly; smaller of this and the suite's."""
     max_lines: AtLeastOne = 1000
@@ -127,7 +131,8 @@ class Plan(Settings):
 
 def suites() -> dict[str, Suite]:
     """The suites that are shipped (`suites.yaml`)."""
-    raw: dict[str, Any] = yaml.safe_load((resources.files("bambino.evaluation") / "suites.yaml").read_text("utf-8"))
+    text = (resources.files("bambino.evaluation") / "suites.yaml").read_text("utf-8")
+    raw: dict[str, Any] = load(text, "suites.yaml")
     return {
         name: Suite(entry["about"], tuple(entry["tasks"]) if "tasks" in entry else None, entry.get("max_items"))
         for name, entry in raw.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class Subject:
     """What it says is scored by this model."""
     heldout_every: int | None
     """The held-out rule: its run's, else the plan's."""
+    normalization: str | None = "NFC"
+    """The Unicode form of its texts: its run's, else NFC."""
 
     @property
     def earlier(self) -> dict[int, Path]:
@@ -62,7 +65,9 @@ def subject_of(model: str, plan: Plan) -> Subject:
         return Subject(model, model, None, None, plan.parent, plan.heldout_every)
     settings = read_run(path).settings
     parent = plan.parent or settings["parent"]["model"]
-    return Subject(model, trained_model(path), path, first_baby(path), parent, settings["text"]["heldout_every"])
+    text = settings["text"]
+    rules = (text["heldout_every"], text.get("normalization", "NFC"))
+    return Subject(model, trained_model(path), path, first_baby(path), parent, *rules)
 
 
 def trained_model(run: str | Path) -> str:
@@ -83,5 +88,5 @@ def trained_model(run: str | Path) -> str:
 def first_baby(run: str | Path) -> str | None:
     """The baby that a run began with; None where its recipe names none, or it is not there any more."""
     first: str | None = read_run(run).settings["baby"]["model"]
-    is_gone = first is not None and not is_on_hub(first) and not Path(first).expanduser().is_dir()
+    is_gone = first is not None and not is_on_hub(first) and not os.path.isdir(os.path.expanduser(first))
     return None if is_gone else first

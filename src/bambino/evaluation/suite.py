@@ -7,18 +7,21 @@ that is there stops the evaluation with file and line.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bambino.analysis.acquisition import acquisition_order, load_order
 from bambino.analysis.bilingual import TEXTS, bilingual
 from bambino.analysis.forgetting import ForgettingSettings, forgetting_of
 from bambino.analysis.results import Results, load_results
 from bambino.analysis.verdicts import averaged, with_baseline, with_verdicts
-from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError
+from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError, shortened
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import discover_tests
 from bambino.evaluation.fluency import BitsPerByte
@@ -32,15 +35,18 @@ from bambino.evaluation.speech.speech import Speech, Spoken
 from bambino.evaluation.subject import Subject, subject_of
 from bambino.evaluation.zero_shot.classification import Classification
 from bambino.evaluation.zero_shot.task_definitions import task_names
-from bambino.measures import Measure, TaskResult
-from bambino.models.digests import weights_sha256
+from bambino.files import finite
+from bambino.measures import Measure, TaskResult, check_names
+from bambino.models.digests import tokenizer_sha256, weights_sha256
+from bambino.recipe.names import nearest
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
+from bambino.speaking.rollout import check_speaks
 from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
 from bambino.text.language_id import LanguageIdentifier
-from bambino.text.lines import load_corpus, load_heldout
+from bambino.text.lines import SourceReport, load_corpus, load_heldout
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Evaluation:
         self.texts = self._texts()
         self.measures: list[Measure] = [_test(plan, *one, self.found.terms) for one in wanted.items()]
         self.measures += [_pairs(plan, name, data) for name, data in pairs.items()]
+        check_names([*self.measures, *self.texts.values()])
         self.child_order = None if plan.child_order is None else load_order(plan.child_order)
         self.harness = None
         if plan.harness:
@@ -92,32 +99,56 @@ class Evaluation:
             self.harness = Harness(HarnessConfig(tuple(plan.harness), include, include_defaults=own, limit=plan.limit))
 
         needs_parent = self.subject.parent is not None and bool(plan.l2_text)
-        self._parent = _opened(str(self.subject.parent), "parent") if needs_parent else None
+        self._parent = _opened(str(self.subject.parent), "parent", plan) if needs_parent else None
         self.speech = self._speech() if plan.l2_text and plan.prompts else None
 
-    def run(self, age: int | None = None, on_result: OnResult = lambda result, so_far: None) -> Evaluated:
-        """Measure the subject's model, or what it was at an age (`subject.earlier`), then without its run's curves."""
+    def run(
+        self,
+        age: int | None = None,
+        on_result: OnResult = lambda result, so_far: None,
+        unfinished: Results | None = None,
+        finished: Results | None = None,
+    ) -> Evaluated:
+        """Measure the subject's model, or what it was at an age (`subject.earlier`), then without its run's curves.
+
+        Args:
+            unfinished: what an evaluation that was interrupted had found; its tests are not measured again.
+            finished: what one that was not had found; the same, where it is of the same model, plan and data.
+
+        Raises:
+            PlanError: `unfinished` is of another model, plan or data.
+        """
         folder = self.subject.model if age is None else self.subject.earlier[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
-        baby = _opened(str(folder), "baby")
-        left_out = dict(self.left_out)
+        baby = _opened(str(folder), "baby", self.plan)
+        if self.speech is not None:
+            check_speaks(baby.lm)
         spoken: list[Spoken] = []
         tasks: dict[str, TaskResult] = {}
-        settings = dataclasses.asdict(self.plan)
-        results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)))
-        for result in self._results(baby, tasks, left_out, spoken, of_run=age is None):
-            if result.task in self.untrained:
-                try:
-                    result = with_baseline(result, self.untrained[result.task])
-                except ResultsError as error:
-                    left_out[f"{result.task}, gain"] = str(error)
-            references = [r.tasks[result.task] for r in self.references if result.task in r.tasks]
-            (result,) = with_verdicts([result], references)
+        settings, fingerprint = dataclasses.asdict(self.plan), self._fingerprint(baby)
+        known = _of(fingerprint, unfinished, finished)
+        before = {} if known is None else known.tasks
+        left_out = self.left_out | ({} if known is None else known.left_out)
+        results = Results(name, tasks, left_out, settings, environment(str(baby.lm.device)), fingerprint)
+        for result in self._results(baby, tasks, left_out, spoken, before, of_run=age is None):
+            if result is not before.get(result.task):
+                result = self._compared(result, left_out)
             tasks[result.task] = result
             on_result(result, results)
         if (mean := averaged(list(tasks.values()))) is not None:
             tasks[mean.task] = mean
         return Evaluated(results, spoken[0] if spoken else None)
+
+    def _compared(self, result: TaskResult, left_out: dict[str, str]) -> TaskResult:
+        """With the gain over the untrained baby, and the verdict that the references allow."""
+        if result.task in self.untrained:
+            try:
+                result = with_baseline(result, self.untrained[result.task])
+            except ResultsError as error:
+                left_out[f"{result.task}, gain"] = str(error)
+        references = [r.tasks[result.task] for r in self.references if result.task in r.tasks]
+        (result,) = with_verdicts([result], references)
+        return result
 
     def _results(
         self,
@@ -125,12 +156,13 @@ class Evaluation:
         so_far: dict[str, TaskResult],
         left_out: dict[str, str],
         spoken: list[Spoken],
+        before: dict[str, TaskResult],
         of_run: bool,
     ) -> Iterator[TaskResult]:
-        """Each measure's result; fills in what was left out and what was said."""
+        """Each measure's result, measured unless it was before; fills in what was left out and what was said."""
         plan = self.plan
         for measure in [*self.measures, *self.texts.values()]:
-            yield measure(baby)
+            yield before[measure.name] if measure.name in before else measure(baby)
         if plan.l1_text and plan.l2_text and self._parents is not None:
             first = self.untrained if set(TEXTS) <= set(self.untrained) else self._first_babys
             try:
@@ -166,23 +198,41 @@ class Evaluation:
         for name, text in (("l1", self.plan.l1_text), ("l2", self.plan.l2_text)):
             if not text:
                 continue
-            dropped: dict[str, int] = {}
+            report = SourceReport(path="")
             lines = load_heldout(
                 text,
                 heldout_every=self.subject.heldout_every,
                 split=self.plan.split,
                 max_lines=self.plan.lines,
-                dropped=dropped,
+                normalization=self.subject.normalization,
+                report=report,
             )
-            found[name] = BitsPerByte(name, lines, {"dropped": dropped})
-            if bad := ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if reason != "empty"):
+            found[name] = BitsPerByte(name, lines, {"dropped": report.dropped})
+            if bad := ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.items() if reason != "empty"):
                 self.left_out[f"lines of {name}_text"] = bad
+            if others := "; ".join(f"{path} ({why})" for path, why in report.reading.left_out.items()):
+                self.left_out[f"files of {name}_text"] = others
         return found
 
     def _speech(self) -> Speech:
         settings = SpeechSettings(prompts=self.plan.prompts)
         lines = self.texts["l2"].lines
+        if self._parent is not None:
+            check_speaks(self._parent.lm)
         return Speech(lines, parent=self._parent, languages=self._languages, settings=settings)
+
+    def _fingerprint(self, baby: Speaker) -> str:
+        """The sha256 of all that results depend on."""
+        content = {
+            "bambino": version("bambino-lm"),
+            "model": [weights_sha256(baby.lm), tokenizer_sha256(baby.tokenizer)],
+            "parent": self._parent_hash,
+            "plan": dataclasses.asdict(self.plan),
+            "data": {measure.name: measure.depends_on for measure in [*self.measures, *self.texts.values()]},
+            "untrained": {name: dataclasses.asdict(result) for name, result in self.untrained.items()},
+            "references": [dataclasses.asdict(results) for results in self.references],
+        }
+        return hashlib.sha256(json.dumps(finite(content), sort_keys=True, default=str).encode()).hexdigest()
 
     def _fluency(self, model: Speaker) -> dict[str, TaskResult]:
         return {measure.name: measure(model) for measure in self.texts.values()}
@@ -202,7 +252,7 @@ class Evaluation:
         if self.subject.first is None:
             return {}
         try:
-            return self._fluency(_opened(self.subject.first, "baby"))
+            return self._fluency(_opened(self.subject.first, "baby", self.plan))
         except ModelError:
             return {}
 
@@ -210,20 +260,40 @@ class Evaluation:
     def _languages(self) -> LanguageIdentifier | None:
         if not (self.plan.l1_text and self.plan.l2_text):
             return None
-        rule = self.subject.heldout_every
-        l1, l2 = (load_corpus(text, heldout_every=rule) for text in (self.plan.l1_text, self.plan.l2_text))
+        rules: dict[str, Any] = {
+            "heldout_every": self.subject.heldout_every,
+            "normalization": self.subject.normalization,
+        }
+        l1, l2 = (load_corpus(text, **rules) for text in (self.plan.l1_text, self.plan.l2_text))
         try:
             return LanguageIdentifier.train(l1.lines, l2.lines)
         except ValueError as error:
             raise TextError(f"l1_text, l2_text: {error}") from None
 
 
-def _opened(model: str, role: Literal["baby", "parent"]) -> Speaker:
+def _opened(model: str, role: Literal["baby", "parent"], plan: Plan) -> Speaker:
+    prefix = {"baby": "", "parent": "parent_"}[role]
+    trust: bool = getattr(plan, f"{prefix}trust_remote_code")
     try:
-        return open_speaker(ModelConfig(model), role)
+        return open_speaker(ModelConfig(model, trust_remote_code=trust), role)
     except ModelError as error:  # which speaks of recipes
         named = {"baby": "model", "parent": "parent"}[role]
-        raise ModelError(str(error).replace(f"{role}.model", named)) from None
+        said = str(error).replace(f"{role}.model", named)
+        raise ModelError(said.replace(f"{role}.trust_remote_code", f"--{prefix}trust_remote_code")) from None
+
+
+def _of(fingerprint: str, unfinished: Results | None, finished: Results | None) -> Results | None:
+    """What may be gone on from.
+
+    Raises:
+        PlanError: what is unfinished has another fingerprint.
+    """
+    if unfinished is not None and unfinished.fingerprint != fingerprint:
+        way_out = "Leave --resume out to measure all anew, or give another output_dir."
+        raise PlanError(f"--resume: what was measured is of another model, other options or other data. {way_out}")
+    if unfinished is None and finished is not None and finished.fingerprint == fingerprint:
+        return finished
+    return unfinished
 
 
 # ------------------------------------------------------------------------------------------------------------- tests
@@ -241,8 +311,10 @@ def _wanted(plan: Plan, found: Discovered) -> tuple[dict[str, Found | None], dic
         elif plan.data is None and name in task_names():
             wanted[name] = None
         elif plan.tasks:
-            known = ", ".join([*found.tests] or task_names())
-            raise PlanError(f"tasks: there is no test {name}. There are: {known}.")
+            known = [*found.tests] or task_names()
+            near = nearest(name, known)
+            hint = f"Did you mean {near}? " if near else ""
+            raise PlanError(f"tasks: there is no test {shortened(name)}. {hint}There are: {', '.join(known)}.")
         else:
             left_out[name] = f"no file for it in {plan.data}" if plan.data else "give its file with --data"
     return wanted, left_out

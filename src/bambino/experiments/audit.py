@@ -201,6 +201,7 @@ def heldout_lines(recipe: Recipe, sources: list[str]) -> list[str]:
         split=recipe.evaluation.split,
         max_lines=1 << 30,
         jsonl_field=recipe.text.jsonl_field,
+        normalization=recipe.text.normalization,
     )
 
 

@@ -34,15 +34,16 @@ import yaml
 
 import bambino
 from bambino.analysis.curves import direction
-from bambino.errors import CurveError, ExperimentError, RecipeError
+from bambino.errors import CurveError, ExperimentError, RecipeError, TaskError, YamlError, shortened
+from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.experiments.summary import fingerprint
 from bambino.feedback.settings import KINDS
 from bambino.randomness import permutation
 from bambino.recipe.file import shipped
 from bambino.recipe.names import Kinds, Names, nearest
+from bambino.recipe.plain_yaml import compose, is_null, plain, text_of
 from bambino.recipe.settings import Recipe
-from bambino.recipe.values import compose, is_null
-from bambino.text.lines import find_files
+from bambino.text.sources import find_files
 
 Words = tuple[str, ...]
 """Settings as words of a command line, each `--key=value`; of two of one key the later wins."""
@@ -186,6 +187,11 @@ def _check(experiment: Experiment) -> None:
             raise experiment.wrong(
                 where, "evaluation.eval_steps is null, so nothing is measured. Give a number of steps."
             )
+        for task in recipe.evaluation.tasks:
+            try:
+                load_task(task)
+            except TaskError as error:
+                raise experiment.wrong(where, f"evaluation.tasks: {error}") from None
         for metric in [experiment.primary, experiment.tuning_metric, *experiment.secondary]:
             if problem := _unmeasured(metric, recipe):
                 raise experiment.wrong(where, problem)
@@ -226,7 +232,10 @@ class _Reader:
         self.names = Names.of(Recipe, {**KINDS, **kinds})
 
     def read(self, variables: Mapping[str, str]) -> Experiment:
-        given = self.mapping(compose(self.text(variables), self.path.name), "")
+        try:
+            given = self.mapping(compose(self.text(variables), self.path.name), "")
+        except YamlError as error:
+            raise ExperimentError(str(error)) from None
         self.refuse_unknown(given, KEYS, "")
         conditions = {
             self.condition_name(name): self.words(node, f"conditions.{name}")
@@ -259,9 +268,11 @@ class _Reader:
     def text(self, variables: Mapping[str, str]) -> str:
         """The file's text, with what stands for each ${name}."""
         try:
-            text = self.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ExperimentError(f"The experiment {self.path} cannot be read: {error}") from None
+            text = text_of(self.path)
+        except FileNotFoundError:
+            raise ExperimentError(f"There is no experiment at {self.path}. Give the path of a YAML file.") from None
+        except YamlError as error:
+            raise ExperimentError(f"The experiment {error}") from None
         lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
         wanted = dict.fromkeys(re.findall(r"\$\{(\w+)\}", "\n".join(lines)))
         for name in wanted:
@@ -375,18 +386,15 @@ class _Reader:
             return {}
         if not isinstance(node, yaml.MappingNode):
             raise self.wrong(key or "the file", "It is a mapping of names. Write them below it, indented.")
-        names = [name.value for name, _ in node.value]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise self.wrong(key or str(twice), f"{twice} is given twice. Keep one.")
         return {str(name.value): value for name, value in node.value}
 
     def plain(self, node: yaml.Node | None, key: str, default: Any, fits: Callable[[Any], bool], what: str) -> Any:
         """A value as plain Python; the default where there is none."""
         if node is None or is_null(node):
             return default
-        value = yaml.SafeLoader("").construct_document(node)
+        value = plain(node)
         if not fits(value):
-            raise self.wrong(key, f"{value!r} does not fit. Give {what}.")
+            raise self.wrong(key, f"{shortened(repr(value))} does not fit. Give {what}.")
         return value
 
     def metric(self, node: yaml.Node | None, key: str) -> str:

@@ -7,19 +7,18 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 from bambino.runs.record import newest_step
+from bambino.stopping import on_stop
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def run_programs(
 ) -> bool:
     """Run programs, so many at a time, until none is left; whatever one of them does, the others go on.
 
-    SIGINT and SIGTERM are passed on to what runs (`bambino train` then saves and stops), and nothing more begins. What
+    A signal to stop is passed on to what runs (`bambino train` then saves and stops), and nothing more begins. What
     runs also stops when this process is killed.
 
     Args:
@@ -102,7 +101,14 @@ def run_programs(
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     running: dict[BaseProcess, Program] = {}
-    with _signals_passed_on(running) as stopped:
+    stopped: list[int] = []
+
+    def pass_on(number: int) -> None:
+        stopped.append(number)
+        for process in running:
+            process.terminate()
+
+    with on_stop(pass_on):
         while True:
             while len(running) < workers and not stopped and (program := next_program()) is not None:
                 process: BaseProcess = context.Process(target=_run, args=(program, threads))
@@ -113,24 +119,6 @@ def run_programs(
             connection.wait([process.sentinel for process in running], timeout=1)
             for ended in [process for process in running if process.exitcode is not None]:
                 on_end(running.pop(ended), ended.exitcode or 0)
-
-
-@contextmanager
-def _signals_passed_on(running: dict[BaseProcess, Program]) -> Iterator[list[int]]:
-    """Inside, signals to stop go to what runs; those that came are in the list."""
-    came: list[int] = []
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        came.append(number)
-        for process in running:
-            process.terminate()
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _run(program: Program, threads: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from bambino.analysis.curves import direction
 from bambino.errors import ExperimentError
 from bambino.experiments.design import Experiment, ExperimentRun, Words
+from bambino.files import json_of
 
 Result = dict[str, Any]
 Results = Mapping[str, Result]
@@ -32,10 +33,13 @@ def read_results(folder: Path) -> dict[str, Result]:
     found = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            content = json_of(path.read_bytes())
+        except (OSError, ValueError) as error:
             raise ExperimentError(f"The result file {path} cannot be read: {error}. Delete it to run again.") from None
-        if isinstance(content, dict) and "fingerprint" in content:
+        if isinstance(content, dict) and isinstance(content.get("fingerprint"), str):
+            if missing := [key for key in ("evaluations", "model_step", "costs", "batches") if key not in content]:
+                problem = f"The result file {path} has no {missing[0]}."
+                raise ExperimentError(f"{problem} Delete it to run again.")
             found[content["fingerprint"]] = content
     return found
 

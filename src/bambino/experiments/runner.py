@@ -28,6 +28,7 @@ from bambino.recipe.file import dump_recipe
 from bambino.recipe.settings import ModelConfig, Recipe
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run
+from bambino.stopping import was_stopped
 
 TOLD = 15
 """Last lines of a failed run's log that are shown."""
@@ -117,7 +118,7 @@ class Runner:
             run = self._begun[program.name]
             if is_whole(self.folder(run)):
                 on_end(run, self._finish(run))
-            elif not stopped(status):
+            elif not was_stopped(status):
                 self.failed.add(run.fingerprint)
                 on_end(run, _end_of(program.log) or f"It ended with status {status} and said nothing.")
 
@@ -164,11 +165,6 @@ class Runner:
 def is_whole(folder: Path) -> bool:
     """Whether a run has come to its end: the trained baby is what it writes last."""
     return holds_run(folder) and (folder / "model").is_dir()
-
-
-def stopped(status: int) -> bool:
-    """Whether an exit status says that a run was stopped, and goes on when it is asked to."""
-    return status in (130, -15)
 
 
 def available_cores() -> int:

@@ -31,7 +31,7 @@ class Acceptability:
             problem = "feedback.acceptability needs a classifier: --feedback.acceptability.model PATH"
             raise RecipeError("feedback.acceptability.model", problem)
         self.config = config
-        self.classifier = open_classifier(config.model, "feedback.acceptability.model")
+        self.classifier = open_classifier(config.model, config.section, trust_remote_code=config.trust_remote_code)
         self.label = label_number(self.classifier.model, config.label)
 
     def __call__(

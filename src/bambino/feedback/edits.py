@@ -11,6 +11,7 @@ from bambino.feedback.recasts import Continued, Read, continued
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.perplexity import without_cut_word
 from bambino.scoring.texts import score_texts
+from bambino.speaking.rollout import check_speaks
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances
 
@@ -49,6 +50,7 @@ class Edits:
     written_by: Literal["parent", "people"] = "parent"
 
     def __init__(self, parent: Speaker, proposals: int, share: float) -> None:
+        check_speaks(parent.lm)
         self.parent, self.proposals, self.share = parent, proposals, share
 
     def recasts(

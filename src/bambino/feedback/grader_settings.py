@@ -46,6 +46,9 @@ class AcceptabilityConfig(FeedbackConfig):
     model: str | None = None
     """A classifier: a local folder or a hub name, anything AutoModelForSequenceClassification opens. Safetensors
     only."""
+    trust_remote_code: bool = False
+    """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
+    """
     label: str = "1"
     """The label that is wanted: its name in the model's config, or its number."""
     output: Literal["probability", "logit"] = "probability"
@@ -70,6 +73,9 @@ class RelatednessConfig(FeedbackConfig):
     model: str | None = None
     """A model of sentences: a local folder or a hub name, anything AutoModel opens; the mean of its last hidden states
     is the embedding. Safetensors only."""
+    trust_remote_code: bool = False
+    """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
+    """
 
     def make(self, parent: object) -> Relatedness:
         """The feedback itself; it needs no parent."""

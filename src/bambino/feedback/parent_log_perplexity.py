@@ -25,6 +25,7 @@ from bambino.feedback.answers import Scores
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.forward import context_length
 from bambino.scoring.perplexity import perplexities
+from bambino.speaking.rollout import check_speaks
 from bambino.speaking.speak import speak
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances
@@ -48,6 +49,9 @@ class ParentLogPerplexity:
     """A difference of rewards that says nothing."""
 
     def __init__(self, parent: Speaker, config: ParentLogPerplexityConfig) -> None:
+        """Raises ModelError where the parent shall speak (`relative`) and cannot."""
+        if config.relative:
+            check_speaks(parent.lm)
         self.parent, self.config = parent, config
         self.window: list[float] = []
         """The last rewards before they were standardised, oldest first; those of silence left out."""

@@ -12,7 +12,7 @@ from bambino.randomness import uniforms
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.scoring.forward import context_length
 from bambino.scoring.perplexity import without_cut_word
-from bambino.speaking.rollout import sample
+from bambino.speaking.rollout import check_speaks, sample
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances, to_text
 from bambino.text.batches import pad
@@ -53,6 +53,8 @@ class Continuations:
     written_by: Literal["parent", "people"] = "parent"
 
     def __init__(self, parent: Speaker, config: RolloutConfig, share: float) -> None:
+        """Raises ModelError where the parent cannot speak."""
+        check_speaks(parent.lm)
         self.parent, self.config, self.share = parent, config, share
 
     def recasts(

@@ -34,7 +34,7 @@ class Relatedness:
         if config.model is None:
             problem = "feedback.relatedness needs a model of sentences: --feedback.relatedness.model PATH"
             raise RecipeError("feedback.relatedness.model", problem)
-        self.encoder = open_encoder(config.model, "feedback.relatedness.model")
+        self.encoder = open_encoder(config.model, config.section, trust_remote_code=config.trust_remote_code)
 
     def __call__(self, *, prompts: list[str], completions: list[str], **_: Any) -> Scores:
         """The reward of each utterance, by TRL's signature (`feedback/rewards.py`)."""

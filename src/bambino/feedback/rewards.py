@@ -13,7 +13,8 @@ None in place of a score says that it has none for an utterance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -99,10 +100,11 @@ def answer_of(
         tokens: gives the utterances' tokens, for a kind that asks.
 
     Raises:
-        RewardError: a reward or one of its columns has not one value per utterance, or a score is no number.
+        RewardError: a reward or one of its columns has not one value per utterance, or a score is no number, or all of
+            them are None.
     """
     count = len(said.texts)
-    answer = Answer([], [0.0] * count, {}, {})
+    answer, says_nothing = Answer([], [0.0] * count, {}, {}), True
     for kind in kinds:
         given = kind.reward(
             prompts=said.prompts,
@@ -117,17 +119,67 @@ def answer_of(
             progress=at.progress,
             tokens=tokens,
         )
-        feedback = _spans(kind.name, given, count) if isinstance(given, Spans) else _scores(kind.name, given, count)
+        feedback: Scores | Spans
+        if isinstance(given, Spans):
+            feedback, says_nothing = _spans(kind.name, given, count), False
+        else:
+            scores = _scores(kind.name, given, count)
+            feedback = Scores([0.0 if score is None else score for score in scores])
+            says_nothing = says_nothing and all(score is None for score in scores)
         totals = _totals(feedback)
         for i, total in enumerate(totals):
             answer.rewards[i] += kind.weight * total
         if len(kinds) > 1:
             answer.metrics[f"feedback/{kind.name}"] = fmean(totals)
         answer.by_kind.append((kind, feedback))
+    if says_nothing and kinds and count:
+        names = ", ".join(kind.name for kind in kinds)
+        problem = f"No utterance of step {at.step} got a number: all is None ({names})."
+        raise RewardError(f"{problem} Give 0.0 to an utterance that earns nothing.")
     for column, values in answer.columns.items():
         if len(values) != count:
             raise RewardError(f"log_extra({column!r}, ...) got {len(values)} values for {count} utterances.")
     return answer
+
+
+GIVEN = (
+    *("prompts", "completions", "texts", "has_ended", "log_extra", "log_metric", "read", "seed", "step", "progress"),
+    "tokens",
+)
+"""What a reward is given, by keyword."""
+
+
+def rewards_of(given: Any) -> list[Reward]:
+    """The functions that a program passes in as rewards: one, or several in a list.
+
+    Raises:
+        RewardError: it is none, or asks for something else than GIVEN.
+    """
+    if isinstance(given, str | Mapping) or not (callable(given) or isinstance(given, Iterable)):
+        way_out = "Pass a function, or a list of functions, as reward_funcs; kinds by name go to args.feedback."
+        raise RewardError(f"reward_funcs = {given!r:.80} is a {type(given).__name__}, no reward. {way_out}")
+    rewards = [given] if callable(given) else list(given)
+    if not rewards:
+        raise RewardError("reward_funcs is empty, so there is no reward. Leave it out to learn from args.feedback.")
+    for number, reward in enumerate(rewards):
+        if not callable(reward):
+            raise RewardError(f"reward_funcs[{number}] = {reward!r:.80} is no function. Leave it out.")
+        _check_signature(reward)
+    return rewards
+
+
+def _check_signature(reward: Reward) -> None:
+    """Refuse what cannot be called as `answer_of` calls."""
+    try:
+        signature = inspect.signature(reward)
+    except ValueError:  # written in C
+        return
+    try:
+        signature.bind(**dict.fromkeys(GIVEN))
+    except TypeError as error:
+        way_out = f"A reward is given {', '.join(GIVEN)} by keyword: name those you need and end with **kwargs."
+        way_out += " tokens() tells of completion_ids; what stands beside a prompt in a dataset, look up by the prompt."
+        raise RewardError(f"The reward {reward_name(reward)} cannot be called: {error}. {way_out}") from None
 
 
 def reward_name(reward: Reward) -> str:
@@ -144,16 +196,16 @@ def is_dead(rewards: Sequence[float], kinds: Sequence[Kind]) -> bool:
     return len(rewards) > 1 and max(rewards) - min(rewards) <= spread
 
 
-def _scores(name: str, given: Any, count: int) -> Scores:
-    """A reward's answer as floats, whatever kind of numbers it holds."""
+def _scores(name: str, given: Any, count: int) -> list[float | None]:
+    """A reward's answer as floats or None, whatever kind of numbers it holds."""
     try:
         values = given.values if isinstance(given, Scores) else given
-        scores = [0.0 if score is None else float(score) for score in values]
+        scores = [None if score is None else float(score) for score in values]
     except (TypeError, ValueError) as error:
         raise RewardError(f"The reward {name} gave something else than numbers: {error}") from None
     if len(scores) != count:
         raise RewardError(f"The reward {name} gave {len(scores)} scores for {count} utterances. Give one each.")
-    return Scores(scores)
+    return scores
 
 
 def _spans(name: str, given: Spans, count: int) -> Spans:

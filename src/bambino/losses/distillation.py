@@ -42,6 +42,12 @@ def divergence(
     return (torch.xlogy(p, p) - p * log_m + q * (log_q - log_m)).sum(1) / 2
 
 
+def kl_from(expected: Float[Tensor, "N V"], logits: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
+    """KL(p || q) at each place, in nats, computed in fp32: p by the expected logits, q by the model's."""
+    log_p, log_q = (x.float().log_softmax(-1) for x in (expected, logits))
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
 def _outcomes(log_q: Float[Tensor, "N K"]) -> Float[Tensor, "N L"]:
     """log-probs of K tokens and, last, of any other."""
     kept = log_q.exp().sum(1, keepdim=True)

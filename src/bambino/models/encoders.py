@@ -1,15 +1,14 @@
-"""Models that read whole texts, for feedback: sequence classifiers and sentence encoders. Safetensors only, no code."""
+"""Models that read whole texts, for feedback: sequence classifiers and sentence encoders. Safetensors only."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from safetensors import SafetensorError
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -20,6 +19,7 @@ from transformers import (
 
 from bambino.errors import ModelError
 from bambino.models.loading import is_on_hub
+from bambino.models.opening import check_files, check_finite, opening, shortened
 from bambino.scoring.forward import context_length
 from bambino.text.batches import TokenBatch, pad
 
@@ -47,42 +47,49 @@ class TextModel:
             yield batch, self.model(input_ids=batch.input_ids, attention_mask=batch.is_real.long())
 
 
-def open_classifier(source: str, key: str) -> TextModel:
+def open_classifier(source: str, section: str, *, trust_remote_code: bool) -> TextModel:
     """Open a sequence classifier, on the device of this process.
 
     Args:
-        key: the setting that names it, for messages.
+        section: the settings that name it (`model`, `trust_remote_code`), for messages.
+        trust_remote_code: whether Python of its own may run.
 
     Raises:
-        ModelError: it is missing, is no classifier, has no safetensors, or lacks weights.
+        ModelError: it is missing, is no classifier, brings Python of its own that may not run, has no safetensors, or
+            lacks weights.
     """
-    return _open(AutoModelForSequenceClassification, source, key, "a sequence classifier")
+    return _open(AutoModelForSequenceClassification, source, section, "a sequence classifier", trust_remote_code)
 
 
-def open_encoder(source: str, key: str) -> TextModel:
+def open_encoder(source: str, section: str, *, trust_remote_code: bool) -> TextModel:
     """Open a model of which the last hidden states are wanted, on the device of this process.
 
     Raises:
         ModelError: as `open_classifier`.
     """
-    return _open(AutoModel, source, key, "a model of hidden states")
+    return _open(AutoModel, source, section, "a model of hidden states", trust_remote_code)
 
 
-def _open(opener: Any, source: str, key: str, what: str) -> TextModel:
-    path = Path(source).expanduser()
-    if not is_on_hub(source) and not (path / "config.json").is_file():
-        raise ModelError(f"{key} = {source}: there is no folder with a config.json. Give a Hugging Face model.")
-    name = source if is_on_hub(source) else str(path)
-    try:
+def _open(opener: Any, source: str, section: str, what: str, trust_remote_code: bool) -> TextModel:
+    path = os.path.expanduser(source)
+    name = f"{section}.model = {source}"
+    if not is_on_hub(source) and not os.path.isfile(os.path.join(path, "config.json")):
+        raise ModelError(f"{shortened(name)}: there is no folder with a config.json. Give a Hugging Face model.")
+    place = source if is_on_hub(source) else path
+    way_out = "Give a folder with config.json, tokenizer and safetensors, or a hub name."
+    with opening(name, f"cannot be opened as {what}", way_out):
+        check_files(place, name, f"{section}.trust_remote_code", trust_remote_code=trust_remote_code)
         model, report = opener.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            place,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        problem = str(error).strip().split("\n")[0]
-        way_out = "Give a folder with config.json, tokenizer and safetensors, or a hub name."
-        raise ModelError(f"{key} = {source} cannot be opened as {what}: {problem} {way_out}") from None
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=trust_remote_code)
+        tokenizer("")
     if missing := [weight for weight in sorted(report["missing_keys"]) if "pooler" not in weight]:
-        problem = f"{key} = {source} lacks {len(missing)} weights of {what} ({missing[0]}, ...)"
+        problem = f"{name} lacks {len(missing)} weights of {what} ({missing[0]}, ...)"
         raise ModelError(f"{problem}; they would be random. Is it one, saved whole?")
+    check_finite(model, name)
     return TextModel(model.eval().requires_grad_(False).to(PartialState().device), tokenizer)

@@ -7,12 +7,13 @@ more is refused.
 
 from __future__ import annotations
 
+import math
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -23,8 +24,9 @@ from transformers import (
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from bambino.errors import ModelError
+from bambino.models.opening import check_files, check_finite, in_a_line, opening, shortened
 from bambino.recipe.settings import ModelConfig
-from bambino.scoring.forward import eval_mode, logits_before
+from bambino.scoring.forward import eval_mode, logits_before, reads_from_left_to_right
 from bambino.text.batches import TokenBatch
 
 GENERIC_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
@@ -39,28 +41,28 @@ def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedM
     """Load a causal LM in fp32 and check that it can be used.
 
     Raises:
-        ModelError: it is missing, is no causal LM, has no whole safetensors, or changes its logits after the LM head.
+        ModelError: it is missing, is no causal LM, has no whole safetensors, brings Python of its own that no setting
+            allows, has weights that are no numbers, or changes its logits after the LM head.
     """
     source = _source(config, role)
-    try:
+    name = f"{role}.model = {source}"
+    way_out = "Give a folder with config.json and safetensors, or a hub name (which needs a network or a filled cache)."
+    with opening(name, "cannot be opened as a causal LM", way_out):
+        _check_files(config, role)
         lm, report = AutoModelForCausalLM.from_pretrained(
             source,
             revision=config.revision or "main",
             dtype=torch.float32,
             use_safetensors=True,
+            trust_remote_code=config.trust_remote_code,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{role}.model = {source} cannot be opened as a causal LM: {_first_line(error)} "
-            "Give a folder with config.json and safetensors, or a hub name (which needs a network or a filled cache)."
-        ) from None
     if missing := sorted(report["missing_keys"]):
         raise ModelError(
-            f"{role}.model = {source} lacks {len(missing)} weights of a {type(lm).__name__} ({missing[0]}, ...); "
+            f"{name} lacks {len(missing)} weights of a {type(lm).__name__} ({missing[0]}, ...); "
             "they would be random. Is it a causal LM, saved whole?"
         )
-    check_head(lm, role)
+    check_lm(lm, role)
     return lm
 
 
@@ -73,15 +75,18 @@ def load_tokenizer(
     Qwen2Tokenizer, with other ids), so where tokenizer_config.json names the generic class, that one opens it.
     """
     source, revision = _source(config, role), config.revision or "main"
-    try:
+    name = f"{role}.model = {source}"
+    with opening(name, "has no tokenizer that opens", "Save the right one beside the model: tokenizer.json."):
+        _check_files(config, role)
         named = get_tokenizer_config(source, revision=revision).get("tokenizer_class")
         opener = PreTrainedTokenizerFast if named in GENERIC_TOKENIZERS else AutoTokenizer
-        tokenizer: PreTrainedTokenizerBase = opener.from_pretrained(source, revision=revision)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{role}.model = {source} has no tokenizer that opens: {_first_line(error)}") from None
-    if not tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys():
-        # what Transformers makes up for a folder without tokenizer files
-        raise ModelError(f"{role}.model = {source} has no tokenizer. Save it beside the model: tokenizer.json.")
+        tokenizer: PreTrainedTokenizerBase = opener.from_pretrained(
+            source, revision=revision, trust_remote_code=config.trust_remote_code
+        )
+        if not tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys():
+            # what Transformers makes up for a folder without tokenizer files
+            raise ModelError(f"{name} has no tokenizer. Save it beside the model: tokenizer.json.")
+        tokenizer("")
     check_tokenizer(tokenizer, lm, role)
     return tokenizer
 
@@ -96,8 +101,9 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel, rol
     highest = max(tokenizer.get_vocab().values())
     if highest >= rows:
         raise ModelError(
-            f"{role}.model: the tokenizer has ids up to {highest}, the model rows for {rows} only. "
-            "They do not belong together; save the right tokenizer beside the model."
+            f"{role}.model: the tokenizer has ids up to {highest}, the model rows for {rows} only. If tokens were "
+            f"added to it, give the model rows for them: lm.resize_token_embeddings({highest + 1}), and save it again. "
+            "Else they do not belong together; save the right tokenizer beside the model."
         )
 
 
@@ -113,9 +119,36 @@ def head_gap(lm: PreTrainedModel) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
+def check_lm(lm: PreTrainedModel, role: str) -> None:
+    """Refuse a model that cannot be read: weights that are no numbers, no LM head, or logits that `lm_logits` does not
+    make of its last hidden states.
+
+    Raises:
+        ModelError: naming what is wrong.
+    """
+    check_finite(lm, f"{role}.model = {lm.name_or_path}" if lm.name_or_path else f"{role}.model")
+    check_head(lm, role)
+
+
 def check_head(lm: PreTrainedModel, role: str) -> None:
-    """Refuse a model whose logits are not what `lm_logits` makes of its last hidden states."""
-    gap = head_gap(lm)
+    """Refuse a model that is not read token by token from left to right, or whose logits are not what `lm_logits` makes
+    of its last hidden states."""
+    try:
+        gap = head_gap(lm)
+        with eval_mode(lm):
+            is_causal = reads_from_left_to_right(lm)
+    except Exception as error:  # noqa: BLE001 - whatever a model that is no causal LM raises when read like one
+        raise ModelError(
+            f"{role}.model: a {type(lm).__name__} cannot be read as a causal LM ({in_a_line(error)}). OPT, GPT-2, "
+            "Llama, Qwen, Gemma and GPT-NeoX style models work."
+        ) from None
+    if not math.isfinite(gap):
+        raise ModelError(f"{role}.model: a {type(lm).__name__} gives logits that are no numbers. Is it damaged?")
+    if not is_causal:
+        raise ModelError(
+            f"{role}.model: a {type(lm).__name__} does not read from left to right: what follows changes what it makes "
+            "of what was before. Use a causal LM."
+        )
     if gap > HEAD_TOLERANCE[lm.dtype]:
         raise ModelError(
             f"{role}.model: {type(lm).__name__} does more between its last hidden states and its logits than an LM "
@@ -125,23 +158,34 @@ def check_head(lm: PreTrainedModel, role: str) -> None:
 
 def is_on_hub(name: str) -> bool:
     """Whether a name can only be one on the hub: no path that exists, and not written like a path."""
-    path = Path(name).expanduser()
-    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or ("/" in name and path.parent.is_dir())
-    return not looks_local and not path.exists()
+    path = os.path.expanduser(name)
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
+    is_below_a_folder = "/" in name and os.path.isdir(os.path.dirname(path))
+    return not looks_local and not is_below_a_folder and not os.path.exists(path)
+
+
+def _check_files(config: ModelConfig, role: str) -> None:
+    source = _source(config, role)
+    check_files(
+        source,
+        f"{role}.model = {source}",
+        f"{role}.trust_remote_code",
+        revision=config.revision,
+        trust_remote_code=config.trust_remote_code,
+    )
 
 
 def _source(config: ModelConfig, role: str) -> str:
+    """A folder with a config.json, or a name on the hub; names that no file system takes are no folders."""
     if config.model is None:
         raise ModelError(f"{role}.model is not given. Use a local folder or a hub name: --{role}.model PATH")
     if is_on_hub(config.model):
         return config.model
-    path = Path(config.model).expanduser()
-    if not path.is_dir():
-        raise ModelError(f"{role}.model = {config.model}: there is no such folder.")
-    if not (path / "config.json").is_file():
-        raise ModelError(f"{role}.model = {config.model} is a folder without config.json, not a Hugging Face model.")
-    return str(path)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+    name, path = shortened(f"{role}.model = {config.model}"), os.path.expanduser(config.model)
+    if os.path.isfile(path):
+        raise ModelError(f"{name}: there is no such folder, but a file. Give the folder that holds it.")
+    if not os.path.isdir(path):
+        raise ModelError(f"{name}: there is no such folder.")
+    if not os.path.isfile(os.path.join(path, "config.json")):
+        raise ModelError(f"{name} is a folder without config.json, not a Hugging Face model.")
+    return str(Path(path))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.errors import ModelError, RecipeError
 from bambino.models.digests import tokenizer_sha256, weights_sha256
-from bambino.models.loading import check_head, check_tokenizer, load_lm, load_tokenizer
+from bambino.models.loading import check_lm, check_tokenizer, load_lm, load_tokenizer
 from bambino.models.reference import frozen
 from bambino.recipe.settings import ModelConfig
 from bambino.scoring.forward import context_length
@@ -70,6 +71,26 @@ def load_participants(
     return Participants(lm, tokenizer, frozen(parent_lm), parent_tokenizer, digests)
 
 
+def check_given(model: Any, tokenizer: Any, role: Literal["baby", "parent"]) -> None:
+    """Refuse what was passed in from Python as a model or a tokenizer and is none.
+
+    Raises:
+        ModelError: naming its class and the way out.
+    """
+    if model is not None and not isinstance(model, PreTrainedModel | str | Path):
+        raise ModelError(
+            f"{role}: a {type(model).__name__} is no Transformers model, path or hub name. Of torch.compile pass the "
+            "model that was compiled, of PEFT model.merge_and_unload()."
+        )
+    if getattr(model, "_hf_peft_config_loaded", False):  # it would save its adapters alone
+        raise ModelError(f"{role}: this {type(model).__name__} has adapters. Merge them into a whole model first.")
+    if tokenizer is not None and not isinstance(tokenizer, PreTrainedTokenizerBase):
+        name = {"baby": "processing_class", "parent": "parent_processing_class"}[role]
+        raise ModelError(
+            f"{name}: a {type(tokenizer).__name__} is no tokenizer. Pass one: AutoTokenizer.from_pretrained(PATH)."
+        )
+
+
 def check_context(lm: PreTrainedModel, needed: dict[str, int]) -> None:
     """Refuse rows longer than the baby's context.
 
@@ -101,6 +122,9 @@ def check_parent(participants: Participants, rows: list[list[int]]) -> None:
     sentences = [participants.baby_tokenizer.decode(row, skip_special_tokens=True) for row in rows]
     baby = bits_per_byte(participants.baby, participants.baby_tokenizer, sentences)
     parent = bits_per_byte(participants.parent, participants.parent_tokenizer, sentences)
+    for role, bits in (("baby", baby), ("parent", parent)):
+        if not math.isfinite(bits):
+            raise ModelError(f"{role}.model gives the L2 text {bits} bits per byte, which is no number. Is it broken?")
     if baby < parent:
         raise ModelError(
             f"The baby already models the L2 text better ({baby:.2f} bits per byte) than the parent ({parent:.2f}). "
@@ -117,12 +141,12 @@ def _model_and_tokenizer(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Open a role's model and tokenizer, from what was passed in or from the recipe."""
     if isinstance(model, PreTrainedModel):
-        check_head(model, role)
+        check_lm(model, role)
         lm = model.float() if role == "baby" else model  # a bf16 Adam would lose small updates
-        config = ModelConfig(model.name_or_path or config.model, config.revision)
+        config = replace(config, model=model.name_or_path or config.model)
     else:
         if model is not None:
-            config = ModelConfig(str(model), config.revision)
+            config = replace(config, model=str(model))
         lm = load_lm(config, role)
     if tokenizer is None:
         return lm, load_tokenizer(config, role, lm)

@@ -5,10 +5,10 @@ hear others (L1, the first baby's own, recasts), and of the lines what its paren
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from bambino.losses.clm import clm_loss
+from bambino.phases.beside import Beside, next_tokens
 from bambino.phases.heard_targets import heard_targets
 from bambino.phases.phase import State, Tools
 from bambino.phases.recasting import Recasting
@@ -17,7 +17,6 @@ from bambino.phases.updates import Term, UpdateMeter
 from bambino.recipe.schedule import Place
 from bambino.runs.log import Row
 from bambino.text.batches import TokenBatch
-from bambino.text.replay import ReplayStream
 
 
 class CLMPhase:
@@ -29,6 +28,7 @@ class CLMPhase:
     def __init__(self, tools: Tools) -> None:
         self.tools, self.learner = tools, tools.learner
         self.updates = tools.learner.updates(self.name, tools.recipe.clm, self.updates_per_step)
+        self.beside = Beside(tools.beside, tools.first_baby)
         self.recasting = Recasting.of(tools, self.name)
         self.targets = heard_targets(tools, self.name)
 
@@ -37,10 +37,11 @@ class CLMPhase:
         batch = self.tools.streams.clm_batch(at)
         lines, expected = self.lines(batch, at)
         recasts, given = self.recasts(at)
-        terms = [lines, *heard_beside(self.tools.beside, at.nth), *recasts]
+        beside = self.beside.terms(at.nth)
         with self.tools.costs.time(self.name):
-            row = self.hear(terms, at)
-        self._count(terms, at)
+            row = self.hear([lines, *beside, *recasts], at)
+        self._count(lines, recasts, at)
+        self.beside.count(beside, at.nth, self.learner.baby.lm, self.tools.costs)
         row |= {"batch": fingerprint(batch), **expected, **given}
         return {f"{self.name}/{name}": value for name, value in row.items()}
 
@@ -67,13 +68,12 @@ class CLMPhase:
         report = self.updates.take(at.nth, mean_over_targets(terms), with_dropout=True, keep_gradient=at.ends)
         return report | {"targets": terms[0].num_targets, "update_norm": meter.norm()}
 
-    def _count(self, terms: Sequence[Term], at: Place) -> None:
-        """Tokens and words of what was heard; words of recasts are counted where they are made."""
-        words = {name: stream.words(at.nth) for name, stream in self.tools.beside.items()}
-        words[self.name] = self.tools.streams.clm_words(at)
-        for term in terms:
-            what = term.name or self.name
-            self.tools.costs.heard(self.learner.baby.lm, term.tokens, term.num_targets, what, words=words.get(what))
+    def _count(self, lines: Term, recasts: Sequence[Term], at: Place) -> None:
+        """Tokens and words of what was heard of L2; words of recasts are counted where they are made."""
+        lm, costs = self.learner.baby.lm, self.tools.costs
+        costs.heard(lm, lines.tokens, lines.num_targets, self.name, words=self.tools.streams.clm_words(at))
+        for term in recasts:
+            costs.heard(lm, term.tokens, term.num_targets, term.name)
 
     def begin_block(self) -> None:
         """Nothing to do."""
@@ -82,11 +82,12 @@ class CLMPhase:
         """Nothing to do."""
 
     def state(self) -> State:
-        """Nothing beside the optimizer, which the learner keeps."""
-        return State()
+        """What is heard beside; the optimizer is the learner's."""
+        return self.beside.state()
 
     def restore(self, state: State) -> None:
-        """Nothing to put back."""
+        """Put back what `state` gave."""
+        self.beside.restore(state)
 
 
 def fingerprint(batch: TokenBatch) -> int:
@@ -95,23 +96,11 @@ def fingerprint(batch: TokenBatch) -> int:
     return int.from_bytes(hashlib.sha256(tokens).digest()[:4], "big")
 
 
-def heard(batch: TokenBatch, *, answers: BatchTargets | None = None, weight: float = 1.0, name: str = "") -> Term:
+def heard(batch: TokenBatch, *, answers: BatchTargets | None = None) -> Term:
     """Next-token prediction on text: mean over all its targets, in nats; beside it what a parent expects there."""
-    targets = max(1, int(batch.is_target.sum()))
-    if answers is not None:
-        return Term(batch, answers.loss(batch, targets), weight=weight, name=name)
-    return Term(
-        batch,
-        lambda logits, _, part, rows: {"loss": clm_loss(logits, part.input_ids[part.is_target]) / targets},
-        weight=weight,
-        name=name,
-    )
-
-
-def heard_beside(streams: Mapping[str, ReplayStream], nth: int) -> list[Term]:
-    """What the streams have beside a phase's nth batch (from 0)."""
-    batches = {name: stream.batch(nth) for name, stream in streams.items()}
-    return [heard(batch, name=name) for name, batch in batches.items() if batch is not None]
+    if answers is None:
+        return Term(batch, next_tokens(batch))
+    return Term(batch, answers.loss(batch, max(1, int(batch.is_target.sum()))))
 
 
 def mean_over_targets(terms: Sequence[Term]) -> list[Term]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -34,6 +33,8 @@ class Learner:
     """Whether lines may share rows (`scoring.forward.reads_packed_rows`)."""
     kept_gradient: list[Tensor] | None = None
     """The gradient of the last exposure before another phase: what feedback's updates are compared with."""
+    last_read: list[Tensor] = field(default_factory=list)
+    """Token ids of the last update's batches, which explain a failure."""
     optimizers: Optimizers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +89,7 @@ class Updates:
             TrainingError: a loss or the gradient is not finite; the weights are left as they were.
         """
         learner = self.learner
+        learner.last_read = [term.batch.input_ids for term in terms]
         report = self._gradient(terms, with_dropout)
         if keep_gradient:
             learner.kept_gradient = gradient_of(learner.baby.lm)
@@ -98,7 +100,7 @@ class Updates:
             learner.optimizers.clear()
             del numbers["grad_norm"]
             return numbers
-        self._check(numbers, terms)
+        self._check(numbers)
         rate = learning_rate(self.config, number, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -131,9 +133,8 @@ class Updates:
         part = (without_pads(part) if self.learner.can_pack else part).to(device)
         return part, part.is_target
 
-    def _check(self, numbers: dict[str, float], terms: Sequence[Term]) -> None:
+    def _check(self, numbers: dict[str, float]) -> None:
         for name, value in numbers.items():
             if not math.isfinite(value) and (name.endswith("loss") or name == "grad_norm"):
                 what = "gradient's norm" if name == "grad_norm" else name.replace("_", " ")
-                details: dict[str, Any] = {"input_ids": [term.batch.input_ids.tolist() for term in terms]}
-                raise TrainingError(f"{self.phase}: the {what} is {value}", details)
+                raise TrainingError(f"{self.phase}: the {what} is {value}", {})

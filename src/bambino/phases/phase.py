@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.feedback.rewards import Kind
 from bambino.recipe.schedule import Place, Schedule
@@ -84,6 +84,8 @@ class Tools:
     """What the baby hears of L1 beside L2."""
     dreaming: Dreaming | None = None
     """What it hears of its own beside L2: texts of the first baby."""
+    first_baby: PreTrainedModel | None = None
+    """The baby as it was, frozen; None where nothing is learned from it."""
 
     def feedback_for(self, phase: str) -> list[Kind]:
         """The kinds of feedback that a phase learns from."""

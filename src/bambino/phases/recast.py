@@ -5,7 +5,8 @@ a step, with the model's own dropout.
 from __future__ import annotations
 
 from bambino.errors import RecipeError
-from bambino.phases.clm import heard_beside, mean_over_targets
+from bambino.phases.beside import Beside
+from bambino.phases.clm import mean_over_targets
 from bambino.phases.phase import State, Tools
 from bambino.phases.recasting import Recasting, RecastRows
 from bambino.phases.updates import UpdateMeter
@@ -29,12 +30,13 @@ class RecastPhase:
         self.recasting = recasting
         steps = tools.schedule.count(self.name, tools.schedule.max_steps)
         beside = tools.beside if tools.recipe.recast.replay else {}
-        self.beside = {name: stream.beside(self.name, steps) for name, stream in beside.items()}
+        streams = {name: stream.beside(self.name, steps) for name, stream in beside.items()}
+        self.beside = Beside(streams, tools.first_baby if streams else None)
 
     def step(self, at: Place) -> Row:
         """Hear recasts of the next prompts; an update is left out where there is none."""
-        prompts = self.tools.streams.prompt_batch(self.name, at)
-        rows, metrics = self.recasting.rows(prompts, at, at.nth * len(prompts.input_ids))
+        streams = self.tools.streams
+        rows, metrics = self.recasting.rows(streams.prompt_batch(self.name, at), at, streams.position(at))
         if rows is not None:
             metrics |= self.hear(rows, at)
         return {f"{self.name}/{name}": value for name, value in metrics.items()}
@@ -42,15 +44,13 @@ class RecastPhase:
     def hear(self, rows: RecastRows, at: Place) -> Row:
         """One update on recasts, and on what is heard of L1 beside them: the mean over the targets of all."""
         lm, costs = self.learner.baby.lm, self.tools.costs
-        recasts, beside = rows.term(weight=self.recasting.kind.weight), heard_beside(self.beside, at.nth)
+        recasts, beside = rows.term(weight=self.recasting.kind.weight), self.beside.terms(at.nth)
         with costs.time(self.name):
             meter = UpdateMeter(lm)
             terms = mean_over_targets([recasts, *beside]) if beside else [recasts]
             report = self.updates.take(at.nth, terms, with_dropout=True)
         costs.heard(lm, recasts.tokens, rows.targets, self.name)
-        for term in beside:
-            words = self.beside[term.name].words(at.nth)
-            costs.heard(lm, term.tokens, term.num_targets, term.name, words=words)
+        self.beside.count(beside, at.nth, lm, costs)
         return report | {"targets": rows.targets, "update_norm": meter.norm()}
 
     def begin_block(self) -> None:
@@ -60,8 +60,9 @@ class RecastPhase:
         """Nothing to do."""
 
     def state(self) -> State:
-        """Nothing beside the optimizer, which the learner keeps."""
-        return State()
+        """What is heard beside; the optimizer is the learner's."""
+        return self.beside.state()
 
     def restore(self, state: State) -> None:
-        """Nothing to put back."""
+        """Put back what `state` gave."""
+        self.beside.restore(state)

@@ -29,10 +29,12 @@ from bambino.phases.updates import Term
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import TextConfig
 from bambino.runs.log import Row
+from bambino.scoring.perplexity import without_cut_word
 from bambino.speaking.utterances import Utterances, decoded, to_text
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.heldout import is_heldout
 from bambino.text.replay import lines_before
+from bambino.text.streams import LineStream
 from bambino.text.tokens import encode_with_ends
 from bambino.text.words import words_begun
 
@@ -81,7 +83,7 @@ class Recasting:
         stream = tools.streams.prompts(self.phase)
 
         def texts(first: int, count: int) -> list[str]:
-            return _texts(stream.prompts(first, count, tokens), tools.tokenizer)
+            return beginnings(stream, first, count, tokens, tools.tokenizer)
 
         size, name = block_size(tools.recipe.batch_size, vocabulary), f"{self.phase}/{self.kind.name}"
         return RecastsAhead(self.recaster, texts, size, tools.recipe.seed, name)
@@ -118,12 +120,12 @@ class Recasting:
         """Recasts of some prompts as rows, None where there is no recast, and metrics of them.
 
         Args:
-            first: prompts of the phase before these.
+            first: where they begin in the phase's stream of prompts.
         """
         tools, tokenizer = self.tools, self.tools.tokenizer
         said = to_text(speak(tools, prompts, at), tokenizer) if self.recaster.needs_utterance else None
         with tools.costs.time("reward"):
-            recasts = self._recasts(prompts, said, first)
+            recasts = self._recasts(len(prompts.input_ids), said, at, first)
         tools.costs.written("people", recasts.prompts)
         if said is not None:
             tools.costs.written("baby", said.completions)
@@ -134,13 +136,33 @@ class Recasting:
             tools.costs.heard_words("recast", rows.words)
         return rows, _metrics(recasts)
 
-    def _recasts(self, prompts: TokenBatch, said: Utterances | None, first: int) -> Recasts:
+    def _recasts(self, count: int, said: Utterances | None, at: Place, first: int) -> Recasts:
         tools, read = self.tools, self.tools.costs.read
         if self.ahead is not None:
-            return self.ahead.of(first, len(prompts.input_ids), read)
-        texts = _texts(prompts, tools.tokenizer) if said is None else said.prompts
-        seed, stream = tools.recipe.seed, f"{self.phase}/{self.kind.name}"
-        return self.recaster.recasts(texts, said, seed=seed, stream=stream, first=first, read=read)
+            return self.ahead.of(first, count, read)
+        if said is not None:
+            texts = said.prompts
+        else:
+            stream, tokens = tools.streams.prompts(self.phase), tools.recipe.rollout.at(at.progress).prompt_tokens
+            texts = beginnings(stream, first, count, tokens, tools.tokenizer)
+        seed, name = tools.recipe.seed, f"{self.phase}/{self.kind.name}"
+        return self.recaster.recasts(texts, said, seed=seed, stream=name, first=first, read=read)
+
+
+def beginnings(
+    stream: LineStream, first: int, count: int, tokens: int, tokenizer: PreTrainedTokenizerBase
+) -> list[str]:
+    """The texts of a stream's next prompts, without a last word that the token limit cut, so that who goes on begins
+    with a word; as they are where nothing would be left, as in a script without spaces."""
+    longer = stream.prompts(first, count, tokens + 1)
+    rows = [ids[is_real].tolist() for ids, is_real in zip(longer.input_ids, longer.is_real, strict=True)]
+    return [_whole_words(*(decoded(tokenizer, row[:end]) for end in (tokens, tokens + 1))) for row in rows]
+
+
+def _whole_words(text: str, longer: str) -> str:
+    """The text, without its last word where that goes on in the longer one."""
+    goes_on = longer[len(text) : len(text) + 1].isalnum() and text[-1:].isalnum()
+    return without_cut_word("", text) if goes_on else text
 
 
 def rows_of(recasts: Recasts, tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> RecastRows | None:
@@ -194,11 +216,6 @@ def after_prompts(rows: Sequence[RowAfter]) -> tuple[TokenBatch, Bool[Tensor, "B
     batch = pad([row.ids for row in rows], 0)
     column, before = torch.arange(batch.input_ids.shape[1]), torch.tensor([row.prompt_tokens for row in rows])
     return batch, batch.is_real & (column >= before[:, None])
-
-
-def _texts(prompts: TokenBatch, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    rows = zip(prompts.input_ids, prompts.is_real, strict=True)
-    return [decoded(tokenizer, ids[is_real].tolist()) for ids, is_real in rows]
 
 
 def _rows(recasts: Recasts, said: Utterances | None) -> list[Row]:

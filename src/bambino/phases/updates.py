@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from bambino.errors import CheckpointError
+from bambino.errors import CheckpointError, TrainingError
 from bambino.models.baby import Baby
 from bambino.recipe.phase_settings import PhaseConfig
 from bambino.text.batches import TokenBatch
@@ -133,8 +133,17 @@ class UpdateMeter:
         self.before = [parameter.detach().clone() for parameter in lm.parameters()]
 
     def norm(self) -> float:
-        """L2 norm of the change so far."""
-        return math.sqrt(_total(delta.square().sum() for delta in self._deltas()))
+        """L2 norm of the change so far.
+
+        Raises:
+            TrainingError: a tensor has become NaN or infinite, or its change is so large that its square is.
+        """
+        squares = _each(delta.square().sum() for delta in self._deltas())
+        if not all(map(math.isfinite, squares)):
+            names = [name for name, _ in self.lm.named_parameters()]
+            broken = [name for name, square in zip(names, squares, strict=True) if not math.isfinite(square)]
+            raise TrainingError(f"the update threw {broken[0]} out of all measure", {"tensors": broken})
+        return math.sqrt(math.fsum(squares))
 
     def cosine(self, gradient: list[Tensor]) -> float:
         """Cosine of the change with minus the gradient: 1, it follows the gradient's descent; 0, unrelated."""
@@ -160,7 +169,13 @@ def to_floats(numbers: Mapping[str, Tensor]) -> dict[str, float]:
 
 def _total(numbers: Iterable[Tensor]) -> float:
     """The sum, in one transfer."""
-    return math.fsum(torch.stack(list(numbers)).tolist())
+    return math.fsum(_each(numbers))
+
+
+def _each(numbers: Iterable[Tensor]) -> list[float]:
+    """Numbers on a device as Python's, in one transfer."""
+    found: list[float] = torch.stack(list(numbers)).tolist()
+    return found
 
 
 def _adamw(config: PhaseConfig, parameters: Iterable[nn.Parameter]) -> AdamW:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, create_model
 
-from bambino.errors import BambinoError, RecipeError
+from bambino.errors import BambinoError, RecipeError, shortened
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
@@ -40,6 +40,12 @@ class Settings:
         """Every value fits its field. An int for a float becomes a float; nothing else is turned into another kind."""
         cls: type = type(self)
         given = {name: getattr(self, name) for name in types_of(cls)}
+        for name, value in given.items():
+            if _is_beyond(value):
+                key = self.key(name)
+                raise self.refusal(
+                    key, f"{key}: a whole number of 64 bits or more is beyond all use. Give a smaller one."
+                )
         try:
             fine = _checker(cls).model_validate(given)
         except ValidationError as error:
@@ -61,7 +67,7 @@ class Settings:
         """Raise unless it is fine; the message is `section.name = value` and the way out."""
         if not is_fine:
             key = self.key(name)
-            raise self.refusal(key, f"{key} = {getattr(self, name)} {way_out}")
+            raise self.refusal(key, f"{key} = {shortened(getattr(self, name))} {way_out}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values under the names that a recipe uses."""
@@ -190,8 +196,17 @@ def _refusal(cls: type[Settings], given: dict[str, Any], error: ValidationError)
     if first["type"] in bounds:
         item = "".join(map(_shown_place, inner))
         limits = {name: f"{limit:g}" for name, limit in first.get("ctx", {}).items()}
-        return cls.refusal(key, f"{key}{item} = {first['input']} {bounds[first['type']].format(**limits)}")
-    return cls.refusal(key, f"{key}: expected {type_in_words(hint)}. Got value: {value}{_way_out(hint, value)}")
+        return cls.refusal(key, f"{key}{item} = {shortened(first['input'])} {bounds[first['type']].format(**limits)}")
+    return cls.refusal(
+        key, f"{key}: expected {type_in_words(hint)}. Got value: {shortened(value)}{_way_out(hint, value)}"
+    )
+
+
+def _is_beyond(value: Any) -> bool:
+    """Whether a whole number in a value is larger than machines count to."""
+    if isinstance(value, list | dict):
+        return any(map(_is_beyond, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and abs(value) >= 1 << 63
 
 
 def _shown_place(place: Any) -> str:
@@ -212,7 +227,7 @@ def _of_the_form_meant(errors: Sequence[Any], value: Any) -> tuple[Any, list[Any
 def _way_out(hint: Any, value: Any) -> str:
     kind = typing.get_origin(plain_type(hint))
     if kind is list and not isinstance(value, list):
-        return f" Write a list: '[{value}]'"
+        return f" Write a list: '[{shortened(value)}]'"
     if kind is dict:
         item = plain_type(typing.get_args(plain_type(hint))[1])
         example = {int: "{clm: 10, ppo: 2}", str: "{it: italian.jsonl}"}.get(item, "{it: [italian.txt]}")

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 import yaml
 
-from bambino.errors import RecipeError
+from bambino.errors import RecipeError, YamlError, shortened
 from bambino.recipe.checks import Settings, required, types_of, written
 from bambino.recipe.names import Kinds, Names, nearest, setting_names
+from bambino.recipe.plain_yaml import compose, is_null, text_of
 from bambino.recipe.settings import FeedbackConfig, Recipe
-from bambino.recipe.values import compose, is_null, read_node, read_word
+from bambino.recipe.values import compose_word, read_node, read_word
 
 __all__ = ["dump_recipe", "load_recipe", "read_settings", "setting_names", "shipped"]
 
@@ -95,14 +96,14 @@ def _open(path: str | Path) -> tuple[str, str]:
     if str(path) in recipes:
         return recipes[str(path)], f"{path}.yaml of bambino"
     try:
-        return Path(path).read_text(encoding="utf-8"), str(path)
+        return text_of(path), str(path)
     except FileNotFoundError:
         near = nearest(Path(path).stem, list(recipes))
         hint = f"Did you mean {near}? " if near else ""
         way_out = f"Give the path of a YAML file, or a recipe that is shipped: {', '.join(recipes)}."
         raise RecipeError("", f"There is no recipe at {path}. {hint}{way_out}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError("", f"The recipe {path} cannot be read: {error}") from None
+    except YamlError as error:
+        raise RecipeError("", f"The recipe {error}") from None
 
 
 @dataclass
@@ -123,7 +124,10 @@ class _Given:
     # ------------------------------------------------------------------------------------------------- from a file
 
     def take_file(self, text: str, shown: str) -> None:
-        root = compose(text, shown)
+        try:
+            root = compose(text, shown)
+        except YamlError as error:
+            raise RecipeError(error.key, error.problem, error.where) from None
         if root is None:
             return
         if not isinstance(root, yaml.MappingNode):
@@ -170,7 +174,7 @@ class _Given:
         while rest:
             word = rest.pop(0)
             if not re.match(r"--[A-Za-z_]", word):
-                raise RecipeError("", f"{word!r} is no setting. Overrides look like --ppo.kl_coef 0.1.")
+                raise RecipeError("", f"{shortened(repr(word))} is no setting. Overrides look like --ppo.kl_coef 0.1.")
             key, equals, value = word[2:].partition("=")
             self.names.check(key)
             if key in self.names.sections and not key.startswith("feedback"):
@@ -193,7 +197,7 @@ class _Given:
 
     def _take_section(self, key: str, word: str) -> None:
         """`--feedback '{...}'`, or a kind of it: replaced whole; a kind given null is taken out."""
-        node = compose(word, f"{key}: {word!r}")
+        node = compose_word(word, key)
         is_out = key.startswith("feedback.") and node is not None and is_null(node)
         if not is_out and not isinstance(node, yaml.MappingNode):
             self.names.refuse_option(key)

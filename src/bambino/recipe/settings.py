@@ -15,7 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from bambino.errors import RecipeError
-from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings
+from bambino.recipe.alarm_settings import AlarmsConfig
+from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings, Share
 from bambino.recipe.curricula import NumberOverTraining
 from bambino.recipe.metrics import direction_of
 from bambino.recipe.phase_settings import (
@@ -37,6 +38,9 @@ class ModelConfig(Settings):
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+    trust_remote_code: bool = False
+    """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class TextConfig(Settings):
     section: ClassVar[str] = "text"
 
     sources: list[str] = field(default_factory=list)
-    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files."""
+    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files: links are followed,
+    names that begin with a dot passed over. What was read and what was left out goes to the console and data.json."""
     weights: list[Positive] | None = None
     """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch); null:
     once."""
@@ -78,6 +83,9 @@ class TextConfig(Settings):
     that every condition hears the same clm batches."""
     jsonl_field: str = "text"
     """The field of a .jsonl object that holds the text."""
+    normalization: Literal["NFC"] | None = "NFC"
+    """The Unicode form that lines are brought to, also those of replay and of evaluation: an accented letter is one
+    character (macOS writes two). Tests are always read so. null: lines stay as they are written."""
     mode: Literal["lines", "packed"] = "lines"
     """lines: a line a row. packed: rows of exactly max_length tokens, several lines a row, no pads; attention does not
     cross lines."""
@@ -116,6 +124,9 @@ class ReplayConfig(Settings):
     """L1 lines beside each L2 line of a clm step: 0.25 adds 8 lines to 32. 0: no replay."""
     last_share: NotNegative | None = None
     """The share at the last clm step, reached linearly; null: it stays as it is."""
+    first_baby: Share = 0.0
+    """How much of what the baby learns from these lines is what the first baby expects of them, by forward KL, in place
+    of their own tokens. 0: the tokens alone."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,8 @@ class DreamingConfig(Settings):
     """Dreams beside each L2 line of a clm step, as replay.share: 0.25 adds 8 to 32. 0: no dreaming."""
     last_share: NotNegative | None = None
     """The share at the last clm step, reached linearly; null: it stays as it is."""
+    first_baby: Share = 0.0
+    """How much of what the baby learns from dreams is what the first baby expects of them, as replay.first_baby."""
     texts: AtLeastOne = 1000
     """Dreams that the first baby samples after BOS, once, before the first step; they are heard again and again."""
     max_new_tokens: AtLeastOne = 64
@@ -318,7 +331,7 @@ class Recipe(Settings):
     """Seeds data order, sampling and dropout; each a stream of its own."""
     max_steps: Count = 180_000
     """Steps of Algorithm 1; a step consumes one batch."""
-    passes: Positive | None = None
+    passes: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """How often the baby hears its text; where given it counts, and max_steps does not. The run has
     ceil(lines * passes / batch_size) clm steps, and the other phases' steps that the cycle puts between and after them;
     null: max_steps counts."""
@@ -376,6 +389,8 @@ class Recipe(Settings):
     """What is measured during training: at step 0, at every interval, at the end."""
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     """Which evaluation counts: the last, or the best; and when the run is over before its last step."""
+    alarms: AlarmsConfig = field(default_factory=AlarmsConfig)
+    """What is told when the run goes wrong, and what stops it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -432,6 +447,6 @@ class Recipe(Settings):
 
     @staticmethod
     def _require_divisor(key: str, value: int, of_key: str, of: int) -> None:
-        divisors = ", ".join(str(d) for d in range(1, of + 1) if of % d == 0)
         if of % value:
+            divisors = ", ".join(str(d) for d in range(1, min(of, 1000) + 1) if of % d == 0)
             raise RecipeError(key, f"{key} = {value} does not divide {of_key} = {of}. Use one of {divisors}.")

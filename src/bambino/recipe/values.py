@@ -5,36 +5,33 @@ Values that fit no type are handed on as they are; the setting itself refuses th
 
 from __future__ import annotations
 
-import re
 import typing
 from typing import Any, Literal
 
 import yaml
 
-from bambino.errors import RecipeError
+from bambino.errors import RecipeError, YamlError, shortened
 from bambino.recipe.checks import may_change, plain_type
-
-INT = re.compile(r"[-+]?\d+(_\d+)*")
-FLOAT = re.compile(r"[-+]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|Inf|INF)|\.?(nan|NaN|NAN)")
+from bambino.recipe.plain_yaml import compose, is_null, number_of, plain
 
 
-def compose(text: str, name: str) -> yaml.Node | None:
-    """The nodes of a YAML text; None where it holds nothing.
+def compose_word(word: str, key: str) -> yaml.Node | None:
+    """The nodes of a word of the command line that is given to a setting.
 
     Raises:
-        RecipeError: it is not YAML.
+        RecipeError: it is not YAML, or holds what is refused of any YAML.
     """
     try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise RecipeError("", f"{name} is not YAML: {error}") from None
+        return compose(word, f"{key}: {shortened(repr(word))}", key)
+    except YamlError as error:
+        raise RecipeError(error.key or key, error.problem) from None
 
 
 def read_word(word: str, hint: Any, key: str) -> Any:
     """A word of the command line as the value of a setting; for a str or one of several names, the word itself."""
     if _is_text(hint):
         return None if word == "null" else word
-    node = compose(word, f"{key}: {word!r}")
+    node = compose_word(word, key)
     return None if node is None else read_node(node, hint, key)
 
 
@@ -46,20 +43,16 @@ def read_node(node: yaml.Node, hint: Any, key: str) -> Any:
     if isinstance(node, yaml.SequenceNode) and kind is list:
         return [read_node(item, args[0], key) for item in node.value]
     if isinstance(node, yaml.MappingNode) and (kind is dict or may_change(hint)):
-        if any(not isinstance(name, yaml.ScalarNode) for name, _ in node.value):
-            raise RecipeError(key, f"{key} has a name that is a list or a mapping. Names are plain words.")
-        names = [_share(name) if may_change(hint) else name.value for name, _ in node.value]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise RecipeError(key, f"{key} names {twice[0]} twice. Keep one.")
-        item_type = plain_type(hint) if may_change(hint) else args[1]
-        return {name: read_node(item, item_type, key) for name, (_, item) in zip(names, node.value, strict=True)}
+        item_type, found = plain_type(hint) if may_change(hint) else args[1], {}
+        for name, item in node.value:
+            read = _share(name) if may_change(hint) else name.value
+            if read in found:  # 0.5 and 5e-1
+                raise RecipeError(key, f"{key} names {read} twice. Keep one.")
+            found[read] = read_node(item, item_type, key)
+        return found
     if isinstance(node, yaml.ScalarNode):
         return node.value if _is_text(hint) or node.style else _number(node, plain_type(hint))
-    return _construct(node, key)
-
-
-def is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+    return plain(node)
 
 
 def _is_text(hint: Any) -> bool:
@@ -69,25 +62,12 @@ def _is_text(hint: Any) -> bool:
 
 def _number(node: yaml.ScalarNode, kind: Any) -> Any:
     """A plain word as int, float or bool where it is written as one."""
-    if kind is not bool and INT.fullmatch(node.value):
-        return int(node.value)
-    if kind is not bool and FLOAT.fullmatch(node.value):
-        return float(node.value.replace(".inf", "inf").replace(".nan", "nan").lower())
-    if node.tag == "tag:yaml.org,2002:bool":
+    if kind is bool and node.tag == "tag:yaml.org,2002:bool":
         return node.value.lower() in ("true", "yes", "on")
-    return int(node.value) if INT.fullmatch(node.value) else node.value
+    return plain(node)
 
 
 def _share(node: yaml.ScalarNode) -> Any:
     """A plain word as a float where it is written as a number."""
-    number = _number(node, float)
-    return float(number) if isinstance(number, int) else number
-
-
-def _construct(node: yaml.Node, key: str) -> Any:
-    """Lists and mappings where none is wanted, for the complaint."""
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_document(node)
-    except yaml.YAMLError as error:
-        raise RecipeError(key, f"{key} cannot be read: {error}") from None
+    number = number_of(node.value)
+    return node.value if number is None else float(number)

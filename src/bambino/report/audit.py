@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bambino.analysis.reward_audit import KindAudit, Measured
+from bambino.printable import in_markdown, printable
 from bambino.report.tables import Rows
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
@@ -69,7 +70,8 @@ def turned(rows: Rows) -> Rows:
 
 def markdown(rows: Rows) -> str:
     """A table of a document."""
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    heading, *others = ([in_markdown(cell) for cell in row] for row in rows)
+    lines = [heading, ["---"] * len(heading), *others]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -105,7 +107,7 @@ def _draw_preferences(axes: Axes, audits: Sequence[KindAudit]) -> None:
             elinewidth=1, **_look(i),
         )  # fmt: skip
     axes.axhline(0.5, color="#555555", linestyle="--", linewidth=1)
-    axes.set_xticks(range(len(names)), names, fontsize=7)
+    axes.set_xticks(range(len(names)), map(printable, names), fontsize=7)
     axes.set_ylim(-0.03, 1.03)
     axes.set_title("The better text earns more: share, chance 0.5", fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)

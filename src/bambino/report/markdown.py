@@ -16,6 +16,7 @@ from typing import Any
 from bambino.analysis.results import Results, load_results
 from bambino.files import finite, write_atomically
 from bambino.measures import Score
+from bambino.printable import in_markdown
 
 BESIDE = ("speech/", "forgetting/", "overt_subjects/")
 """Tasks of which every score of the baby is shown, not the main one alone."""
@@ -25,12 +26,14 @@ def rows(found: dict[str, Results]) -> list[str]:
     """A row per score that any of the models has."""
     by_model = {name: shown(results) for name, results in found.items()}
     scores = dict.fromkeys(score for those in by_model.values() for score in those)
-    table = ["| score | chance | " + " | ".join(found) + " |", "|---" * (len(found) + 2) + "|"]
+    table = ["| score | chance | " + " | ".join(map(in_markdown, found)) + " |", "|---" * (len(found) + 2) + "|"]
     for score in scores:
         cells = [by_model[name].get(score) for name in found]
         chance = next((cell.chance for cell in cells if cell is not None and cell.chance is not None), None)
         written = [one_cell(cell) for cell in cells]
-        table.append(f"| {score} | {'' if chance is None else f'{chance:.2f}'} | " + " | ".join(written) + " |")
+        table.append(
+            f"| {in_markdown(score)} | {'' if chance is None else f'{chance:.2f}'} | " + " | ".join(written) + " |"
+        )
     return table
 
 
@@ -75,7 +78,7 @@ def main() -> None:
     print("\n".join(rows(found)))
     for name, results in found.items():
         verdicts = "; ".join(f"{task}: {one.verdict}" for task, one in results.tasks.items() if one.verdict)
-        print(f"\n{name}: {verdicts}")
+        print(f"\n{in_markdown(name)}: {in_markdown(verdicts)}")
         if arguments.keep is not None:
             arguments.keep.mkdir(parents=True, exist_ok=True)
             content = json.dumps(finite(kept(results)), ensure_ascii=False, separators=(",", ":"))

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bambino.analysis.feedback_meter import PRICES, Estimate, Meter
+from bambino.printable import printable
 from bambino.report.tables import Rows
 
 COLOUR = "#1f6fb4"
@@ -37,7 +38,7 @@ def shown(estimate: Estimate) -> str:
 def draw_meter(meter: Meter) -> Figure:
     """One figure: the gain, then the gain per unit of each price that some condition spent, side by side."""
     prices = [price for price in PRICES if any(price.total in reading.per for reading in meter.readings)]
-    names = [reading.condition for reading in meter.readings]
+    names = [printable(reading.condition) for reading in meter.readings]
     figure = Figure(figsize=(2 + 2.6 * (1 + len(prices)), 1.6 + 0.35 * len(names)), layout="constrained")
     (row,) = figure.subplots(1, 1 + len(prices), sharey=True, squeeze=False)
     _draw(row[0], f"gain over {meter.baseline}", [reading.gain for reading in meter.readings])

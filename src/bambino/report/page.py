@@ -2,7 +2,7 @@
 
     write_page(path, Page("title of the tab", "heading", [Section("Before", [Words("..."), Table(rows)])]))
 
-Whatever is put in is text, never HTML; a plot is an SVG file's own code.
+Whatever is put in is text, never HTML, its control characters escaped; a plot is an SVG file's own code.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from bambino.files import write_atomically
+from bambino.printable import printable
 from bambino.report.tables import Rows
 
 
@@ -101,8 +103,14 @@ def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("bambino.report"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html")
+
+
+def _shown(value: Any) -> Any:
+    """What the template puts in: text with control characters escaped; a plot's code is ours."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -10,6 +10,9 @@ from statistics import fmean
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from bambino.printable import printable
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,14 @@ def draw(panels: Sequence[Panel], shaded: Sequence[tuple[float, float]], x_title
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Write NAME.png and NAME.svg, the same bytes for the same figure; returns the latter's path."""
+    """Write NAME.png and NAME.svg, the same bytes for the same figure; returns the latter's path.
+
+    Labels are text, whoever wrote it: `$` begins no formula in them, and control characters are escaped (names at ticks
+    are escaped by who sets them: an axis writes them anew whenever it is drawn).
+    """
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(printable(text.get_text()))
     with matplotlib.rc_context({"svg.hashsalt": "bambino"}):
         figure.savefig(folder / f"{name}.png", dpi=140)
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})

@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
-from bambino.analysis.comparison import (
-    Comparison,
-)
+from bambino.analysis.comparison import Comparison
 from bambino.analysis.interpolation import Sweep
 from bambino.analysis.results import Results
 from bambino.analysis.statistics import paired_t
 from bambino.analysis.trade_offs import SHOWN, CurvePair, trade_off
 from bambino.errors import CurveError
-from bambino.measures import Interval
+from bambino.measures import Interval, Score
+from bambino.printable import printable
 
 Rows = list[list[str]]
 """A table in plain text: a heading, then rows; the first column is what is measured."""
+LEAST = 24
+"""No column is made to be wider than this for the longest word in it."""
+
+
+class Cell:
+    """A text of as many lines as it needs: broken between words and after / _ - in a name, not inside a word."""
+
+    def __init__(self, text: str) -> None:
+        self.pieces = re.split(r"(?<= )|(?<=\w[/_-])(?=\w)", printable(text))
+
+    @property
+    def longest(self) -> int:
+        """Columns that the longest piece takes."""
+        return max(cell_len(piece.rstrip()) for piece in self.pieces)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self.longest, cell_len("".join(self.pieces)))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        lines = [""]
+        for piece in self.pieces:
+            if cell_len(lines[-1] + piece.rstrip()) > options.max_width and lines[-1]:
+                lines.append("")
+            lines[-1] += piece
+        yield Text("\n".join(line.rstrip() for line in lines), overflow="fold")
 
 
 def table(rows: Rows) -> Table:
     """For the screen."""
-    found = Table(box=box.SIMPLE_HEAD)
-    for i, name in enumerate(rows[0]):
-        found.add_column(name, justify="left" if i == 0 else "right", overflow="fold", min_width=0 if i == 0 else 9)
-    for row in rows[1:]:
+    found = Table(box=box.SIMPLE_HEAD, padding=(0, 1) if len(rows[0]) < 7 else (0, 1, 0, 0))
+    cells = [[Cell(text) for text in row] for row in rows]
+    for i, column in enumerate(zip(*cells, strict=True)):
+        least = min(LEAST, max(cell.longest for cell in column))
+        found.add_column(column[0], justify="left" if i == 0 else "right", min_width=least)
+    for row in cells[1:]:
         found.add_row(*row)
     return found
 
@@ -36,14 +67,14 @@ def comparison_table(comparisons: Sequence[Comparison], one: str, other: str) ->
     """One row a score, with corrected p values; says how many comparisons they are corrected for."""
     title = f"{one} against {other}; p corrected for {len(comparisons)} comparisons (Holm)"
     table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
-    table.add_column("score", overflow="fold", min_width=13)
+    table.add_column("score", min_width=13)
     for name in ("one", "other", "one - other, 95 %", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("test", no_wrap=True)
     for c in comparisons:
         interval = c.difference.interval
         gap = f"{c.difference.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
-        table.add_row(c.score, f"{c.one:.3f}", f"{c.other:.3f}", gap, f"{c.corrected_p:.2g}", c.test)
+        table.add_row(Cell(c.score), f"{c.one:.3f}", f"{c.other:.3f}", gap, f"{c.corrected_p:.2g}", c.test)
     return table
 
 
@@ -82,13 +113,13 @@ def trade_off_table(ones: Sequence[CurvePair], others: Sequence[CurvePair], one:
 def curves_table(results: Mapping[int, Results], title: str) -> Table:
     """Each task's main score at every age."""
     table = Table(box=box.SIMPLE, title=title, title_justify="left", padding=(0, 1))
-    table.add_column("after so many steps", overflow="fold")
+    table.add_column("after so many steps")
     for step in results:
         table.add_column(f"{step:,}", justify="right", no_wrap=True)
     mains = [{task.main.name: task.main.value for task in those.tasks.values()} for those in results.values()]
     for name in dict.fromkeys(name for scores in mains for name in scores):
         if sum(name in scores for scores in mains) > 1:
-            table.add_row(name, *(f"{scores[name]:.3f}" if name in scores else "" for scores in mains))
+            table.add_row(Cell(name), *(f"{scores[name]:.3f}" if name in scores else "" for scores in mains))
     return table
 
 
@@ -108,12 +139,12 @@ def results_table(results: Results) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=results.model, title_justify="left")
     for name in ("task", "score", "value", "95 % interval", "chance", "items"):
         is_text = name in ("task", "score")
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
     for name, task in results.tasks.items():
         score = task.main
         chance = "" if score.chance is None else f"{score.chance:.3f}"
         what = score.name.removeprefix(f"{name}/").replace("_", " ") if score.name != name else score.unit
-        table.add_row(name, what, f"{score.value:.3f}", show(score.interval), chance, f"{score.items:,}")
+        table.add_row(Cell(name), Cell(what), f"{score.value:.3f}", show(score.interval), chance, f"{score.items:,}")
     return table
 
 
@@ -131,22 +162,34 @@ def classification_table(results: Results) -> Table | None:
         "calibrated": "calibrated",
     }
     table = Table(box=box.SIMPLE_HEAD, title="Beside balanced accuracy", title_justify="left", padding=(0, 1))
-    table.add_column("task", overflow="fold", min_width=12)
+    table.add_column("task", min_width=12)
     for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
     for name, task in results.tasks.items():
         found = {score.name.removeprefix(f"{name}/"): f"{score.value:.3f}" for score in task.scores}
         if "accuracy/majority" in found:
-            table.add_row(name.removeprefix("tasks/"), *(found.get(key, "") for key in columns.values()))
+            table.add_row(Cell(name.removeprefix("tasks/")), *(found.get(key, "") for key in columns.values()))
     return table if table.row_count else None
 
 
 def remarks(results: Results) -> list[str]:
     """What there is to say about the scores, and what was left out."""
     said = [f"{name}: {task.verdict}" for name, task in results.tasks.items() if task.verdict]
-    if len(said) > 1:
+    said += [f"{name}: {rough}" for name, task in results.tasks.items() if (rough := _rough(task.main))]
+    if len([task for task in results.tasks.values() if task.verdict]) > 1:
         said.append("Each verdict goes by its own 95 % interval over items; they are not corrected for being several.")
     return said + [f"{name}: left out, {why}" for name, why in results.left_out.items()]
+
+
+FEW = 30
+"""Items; of fewer, a bootstrap's intervals are too narrow."""
+
+
+def _rough(score: Score) -> str:
+    """What there is to say of an interval over few items; empty of one over many."""
+    if score.interval is None or score.items >= FEW:
+        return ""
+    return f"only {score.items} items, so its interval is rough and rather too narrow; more text or items would help"
 
 
 def show(interval: Interval | None) -> str:

@@ -3,8 +3,10 @@
 recipe.yaml          every setting, resolved
 environment.json     package versions, git commit, device; where they changed on resuming, too
 data.json            what the run is made of: per text source hash, lines kept, dropped and why, truncated, tokens,
-                     words; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for them
-metrics.jsonl        a row per step, a row per evaluation
+                     words; the files read, left out and why, lines brought to NFC; what of the text baby and parent
+                     cannot spell; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for
+                     them
+metrics.jsonl        a row per step, a row per evaluation, a row per alarm
 utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
 dreams.jsonl         with dreaming: the first baby's own texts, written once
 constants/           what never changes, written once: the first baby's weights, where it is the reference
@@ -226,6 +228,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((path / "data.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path / 'data.json'} cannot be read, so this run cannot go on: {error}") from None
+    if not isinstance(manifest, dict):
+        raise RunDirectoryError(f"{path / 'data.json'} is damaged: it does not say what the run is made of.")
     if manifest.get("format") != FORMAT:
         raise RunDirectoryError(
             f"The run in {path} was made by an earlier bambino. It can be evaluated and compared, not resumed: start "
@@ -235,5 +239,5 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def holds_run(path: str | Path) -> bool:
-    """Whether a run was begun there."""
-    return (Path(path).expanduser() / "recipe.yaml").exists()
+    """Whether a run was begun there; never where no file system takes such a name."""
+    return os.path.exists(os.path.join(os.path.expanduser(path), "recipe.yaml"))

@@ -17,13 +17,20 @@ class RunLog:
         self.on_row = on_row
         self.directory: RunDirectory | None = None
 
-    def step(self, step: int, phase: str, row: Mapping[str, Any]) -> None:
+    def step(self, step: int, phase: str, row: Mapping[str, Any]) -> Row:
         """The row of the step that was just done, the `step`-th."""
-        self._metrics({"kind": "step", "step": step, "phase": phase, **row})
+        return self.metrics({"kind": "step", "step": step, "phase": phase, **row})
 
-    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> Row:
         """The row of an evaluation after so many steps."""
-        self._metrics({"kind": "evaluation", "step": step, **metrics})
+        return self.metrics({"kind": "evaluation", "step": step, **metrics})
+
+    def metrics(self, row: Row) -> Row:
+        """A row of metrics.jsonl; gives it back."""
+        if self.directory is not None:
+            self.directory.metrics.append(row)
+        self.on_row(row)
+        return row
 
     def utterances(self, kind: str, step: int, said: Sequence[Row]) -> None:
         """Rows of utterances.jsonl: prompt, utterance, and whatever was found out about them."""
@@ -36,8 +43,3 @@ class RunLog:
     def warn(self, text: str) -> None:
         """Something that the user should know, passed on only."""
         self.on_row({"kind": "warning", "text": text})
-
-    def _metrics(self, row: Row) -> None:
-        if self.directory is not None:
-            self.directory.metrics.append(row)
-        self.on_row(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bambino.printable import as_code, in_markdown
 from bambino.recipe.settings import Recipe
 from bambino.runs.account import Lines
 from bambino.runs.names import NEWBORN, is_headline
@@ -64,17 +65,17 @@ def model_card(
     """README.md of a saved model: what it was made from and how; what was measured last, at step `evaluated_at`; the
     run's word account."""
     shown = {name.removeprefix("eval/"): value for name, value in evaluation.items() if is_headline(name)}
-    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in shown.items())
-    counted = "\n".join(f"| {what} | {count} |" for what, count in words)
+    rows = "\n".join(f"| {in_markdown(name)} | {value:.4g} |" for name, value in shown.items())
+    counted = "\n".join(f"| {in_markdown(what)} | {count} |" for what, count in words)
     schedule = recipe.schedule
     is_newborn = (Path(recipe.output_dir).expanduser() / NEWBORN).is_dir()
-    baby = f"`{recipe.baby.model}`" if recipe.baby.model else IN_PYTHON
-    cycle = " : ".join(f"{steps} {phase}" for phase, steps in schedule.cycle.items())
+    baby = as_code(recipe.baby.model) if recipe.baby.model else IN_PYTHON
+    cycle = " : ".join(f"{steps} {in_markdown(phase)}" for phase, steps in schedule.cycle.items())
     return CARD.format(
         story=FROM_SCRATCH if is_newborn else BILINGUAL,
         baby="random weights" if is_newborn else baby,
-        parent=f"`{recipe.parent.model}`" if recipe.parent.model else (IN_PYTHON if has_parent else "none"),
-        sources=", ".join(f"`{source}`" for source in recipe.text.sources) or "a dataset passed in Python",
+        parent=as_code(recipe.parent.model) if recipe.parent.model else (IN_PYTHON if has_parent else "none"),
+        sources=", ".join(map(as_code, recipe.text.sources)) or "a dataset passed in Python",
         step=step,
         max_steps=recipe.max_steps,
         batch_size=recipe.batch_size,

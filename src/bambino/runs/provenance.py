@@ -9,19 +9,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bambino.errors import RecipeError, RunDirectoryError
 from bambino.files import write_json
 from bambino.recipe.file import dump_recipe
+from bambino.recipe.plain_yaml import load
 from bambino.recipe.settings import Recipe
 from bambino.runs.directory import read_manifest
 
 PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pydantic")
 
 
-FREE_ON_RESUME = ("output_dir", "save_steps", "save_total_limit", "keep_every", "logging_steps")
-"""Settings that a resumed run may change: they change no weight."""
+FREE_ON_RESUME = (
+    *("output_dir", "save_steps", "save_total_limit", "keep_every", "logging_steps", "alarms"),
+    *("baby.trust_remote_code", "parent.trust_remote_code"),
+)
+"""Settings, and sections of them, that a resumed run may change: they change no weight."""
 
 
 MADE_OF = {
@@ -46,14 +48,14 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
         RecipeError: naming the first setting or part that differs.
     """
     made_of = read_manifest(path)
-    before_now = _read_yaml(path / "recipe.yaml"), yaml.safe_load(dump_recipe(recipe))
+    before_now = _read_yaml(path / "recipe.yaml"), load(dump_recipe(recipe), "the recipe")
     then, now = (_flat(settings) | _in_order(settings) for settings in before_now)
     if not all(settings.get("feedback") for settings in before_now):  # reward functions take its place: see MADE_OF
         then, now = (
             {key: settings[key] for key in settings if not key.startswith("feedback.")} for settings in (then, now)
         )
     for key in now | then:
-        if key not in FREE_ON_RESUME and then.get(key) != now.get(key):
+        if not {key, key.partition(".")[0]} & {*FREE_ON_RESUME} and then.get(key) != now.get(key):
             problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
             way_out = "A resumed run keeps its settings; start another with its own output_dir."
             raise RecipeError(key, f"{problem} {way_out}")
@@ -129,8 +131,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content: dict[str, Any] = load(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
     return content
 

@@ -7,21 +7,23 @@ version can be resumed. A row that is cut at a log's end (the run is going on, o
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bambino.errors import RunDirectoryError
+from bambino.files import json_of
+from bambino.recipe.plain_yaml import load
 from bambino.runs.account import Lines, account_of
 from bambino.runs.old_names import has_old_names, row_with_new_names
 
 Row = dict[str, Any]
+COUNTS = ("total/", "clm/batch")
+"""How the names of what a log counts begin."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,17 @@ class RunRecord:
     @cached_property
     def settings(self) -> Row:
         """The recipe as plain YAML; of format 1 with keys that are refused now."""
-        return _mapping(self.path / "recipe.yaml", "settings", yaml.safe_load, yaml.YAMLError)
+        return _mapping(self.path / "recipe.yaml", "settings", lambda content: load(content.decode("utf-8"), "it"))
 
     @cached_property
     def data(self) -> Row:
         """What the run is made of: texts, models, measures."""
-        return _mapping(self.path / "data.json", "a data manifest", json.loads, json.JSONDecodeError)
+        return _mapping(self.path / "data.json", "a data manifest", json_of)
 
     @cached_property
     def environment(self) -> Row:
         """Versions, git commit, device."""
-        return _mapping(self.path / "environment.json", "versions", json.loads, json.JSONDecodeError)
+        return _mapping(self.path / "environment.json", "versions", json_of)
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -85,7 +87,7 @@ class RunRecord:
     @property
     def batches(self) -> str:
         """What was heard in clm steps, two letters a batch (the last byte of `clm/batch`)."""
-        return "".join(f"{row['clm/batch'] & 255:02x}" for row in self.steps if "clm/batch" in row)
+        return "".join(f"{int(row['clm/batch']) & 255:02x}" for row in self.steps if "clm/batch" in row)
 
     @property
     def model_step(self) -> int | None:
@@ -146,15 +148,18 @@ def newest_step(path: Path) -> Row:
     log = path / "metrics.jsonl"
     lines = log.read_bytes().split(b"\n")[:-1] if log.is_file() else []
     last = next((line for line in reversed(lines) if line.startswith(b'{"kind": "step"')), b"{}")
-    return dict(json.loads(last))
-
-
-def _mapping(path: Path, kind: str, parse: Any, error_of_parser: type[Exception]) -> Row:
     try:
-        content = parse(path.read_text(encoding="utf-8"))
+        return dict(json_of(last))
+    except ValueError as error:
+        raise _wrong(log, error, "the log") from None
+
+
+def _mapping(path: Path, kind: str, parse: Callable[[bytes], Any]) -> Row:
+    try:
+        content = parse(path.read_bytes())
     except FileNotFoundError:
         raise _missing(path) from None
-    except error_of_parser as error:
+    except (OSError, ValueError) as error:
         raise _wrong(path, error, kind) from None
     if not isinstance(content, dict):
         raise RunDirectoryError(f"{path} does not hold {kind}. Is it of a bambino run?")
@@ -163,18 +168,23 @@ def _mapping(path: Path, kind: str, parse: Any, error_of_parser: type[Exception]
 
 def _rows(path: Path) -> list[Row]:
     """The rows of a log; one that is cut at the end is passed over."""
-    if not path.is_file():
-        raise _missing(path)
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except OSError as error:
+        raise _wrong(path, error, "the log") from None
     rows = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            row["kind"], row["step"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            if number == len(lines) and isinstance(error, json.JSONDecodeError):  # no line break after it: cut
+            row = json_of(line)
+            row["kind"], int(row["step"])
+            if strange := [name for name in row if name.startswith(COUNTS) and not isinstance(row[name], int | float)]:
+                raise TypeError(f"{strange[0]} is no number")
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            if number == len(lines) and isinstance(error, ValueError):  # no line break after it: cut
                 break
             message = f"{path}, line {number}: {type(error).__name__}: {error}. Is it a bambino log?"
             raise RunDirectoryError(message) from None

@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.scoring.forward import context_length, eval_mode, hidden_states, lm_logits, reads_packed_rows
+from bambino.scoring.forward import context_length, eval_mode, hidden_states, lm_logits, reads_trees
 from bambino.scoring.prefix_trees import Forest, grow
 from bambino.scoring.prepacked import prepacked
 from bambino.scoring.texts import TREE_COLUMNS, for_each_group
@@ -235,7 +235,7 @@ def states_of(lm: PreTrainedModel, rows: list[list[int]]) -> States:
         states[torch.from_numpy(edge_column[edges]).to(lm.device)] = hidden
 
     with eval_mode(lm):
-        if reads_packed_rows(lm, max(sizes, default=0)):
+        if reads_trees(lm, max(map(len, rows), default=1) - 1, forest.width):
             for_each_group(lm, read_trees, sizes)
         else:
             for_each_group(lm, read_rows, [len(row) - 1 for row in rows])

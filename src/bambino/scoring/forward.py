@@ -10,6 +10,7 @@ import inspect
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,6 +22,10 @@ from bambino.text.batches import TokenBatch
 PACKED_TOLERANCE = defaultdict(lambda: 5e-2, {torch.float32: 1e-5})
 """Share of the largest state by which a packed line's states may differ from the line's alone, by dtype (others: as
 bf16); rounding alone makes them differ by up to 9e-7 and 2e-2 on real weights (`benchmarks/rounding.py`)."""
+
+
+TRIED_ROW = 6
+"""Tokens that a row begins and ends with when it is tried out how a model reads several rows at once."""
 
 
 LOGITS_AT_ONCE = 1 << 21
@@ -155,31 +160,110 @@ def log_probs_at(
 
 def context_length(lm: PreTrainedModel) -> int | None:
     """Longest row the model reads, in tokens; None when it states none."""
-    return getattr(lm.config, "max_position_embeddings", None)
+    stated = getattr(lm.config, "max_position_embeddings", None)
+    return stated if stated is not None and stated > 0 else None  # XLNet states -1
 
 
 @torch.no_grad()
+def reads_from_left_to_right(lm: PreTrainedModel) -> bool:
+    """Whether what follows, be it pads, changes nothing of what was read, and a row among others is read as alone.
+
+    Tried out; no for BERT, XLNet and CPM-Ant. Alone there are fewer columns, which round otherwise: by far less than
+    the 5 % of the largest state that are allowed.
+    """
+    length = min(2 * TRIED_ROW, context_length(lm) or 2 * TRIED_ROW)
+    ids, half = _some_ids(lm, length), length // 2
+    rows = torch.cat([ids, torch.cat([ids[:, :half], ids[:, half:].flip(1)], 1), ids])
+    is_real = torch.ones_like(rows, dtype=torch.bool)
+    is_real[2, half:] = False
+    first, *others = hidden_states(lm, rows, is_real)[:, :half].split(1)
+    alone = hidden_states(lm, ids[:, :half], is_real[:1, :half])
+    return all(_are_the_same(other, first) for other in others) and _gap(first, alone) <= 5e-2
+
+
 def reads_packed_rows(lm: PreTrainedModel, length: int) -> bool:
-    """Whether packed rows of so many tokens are read exactly as each line alone: tried out on two short lines.
+    """Whether packed rows of so many tokens are read exactly as each line alone: tried out on lines that long.
 
     No for models without explicit positions, with a state that runs on over a line's end (Qwen3-Next, LFM2), or with a
-    sliding window shorter than the rows.
+    window shorter than the rows that a mask of one's own takes away (Mistral).
     """
-    window = getattr(lm.config, "sliding_window", None)
-    if not takes_positions(lm) or (window is not None and window < length) or (context_length(lm) or 6) < 6:
+    return _reads(lm, length, length, is_tree=False)
+
+
+def reads_trees(lm: PreTrainedModel, longest: int, columns: int) -> bool:
+    """Whether rows of up to `longest` tokens are read exactly as alone on trees of so many columns
+    (`prefix_trees.Tree`): tried out on rows as long, and on a row whose beginning is as far away as the tree is wide.
+
+    No for the models that `reads_packed_rows` finds out, and for those with a window over columns, whatever it is
+    called (GPT-Neo).
+    """
+    return _reads(lm, longest, 1 << columns.bit_length(), is_tree=True)  # few widths, so few trials
+
+
+_TRIED: WeakKeyDictionary[PreTrainedModel, dict[tuple[bool, int, int], bool]] = WeakKeyDictionary()
+"""What was found out of a model, by kind, longest row and columns; training does not change it."""
+
+
+def _reads(lm: PreTrainedModel, longest: int, columns: int, *, is_tree: bool) -> bool:
+    """Tried out, unless as much or more went right before, or as little or less went wrong."""
+    longest, columns = max(longest, 2), max(columns, 2 * TRIED_ROW)
+    if not takes_positions(lm) or (context_length(lm) or longest) < longest:
         return False
-    ids = torch.arange(1, 13, device=lm.device)[None] % lm.config.vocab_size
-    other = torch.cat([ids[:, :6].flip(1), ids[:, 6:]], 1)
-    is_real = torch.ones_like(ids, dtype=torch.bool)
-    documents = (torch.arange(12, device=lm.device) >= 6).long()[None]
+    tried = _TRIED.setdefault(lm, {})
+    for (was_tree, at_length, at_columns), went_well in tried.items():
+        more, less = at_length >= longest and at_columns >= columns, at_length <= longest and at_columns <= columns
+        if was_tree == is_tree and (more if went_well else less):
+            return went_well
+    shared = min(TRIED_ROW, longest // 2) if is_tree else 0
     with eval_mode(lm):
         try:
-            packed, after_another = (hidden_states(lm, x, is_real, documents=documents)[:, 6:] for x in (ids, other))
-        except (ValueError, RuntimeError):
-            return False
-        alone = hidden_states(lm, ids[:, 6:], is_real[:, 6:])
-    gap = float((packed - alone).abs().max() / alone.abs().max())
-    return torch.equal(packed, after_another) and gap <= PACKED_TOLERANCE[lm.dtype]
+            found = _reads_one(lm, longest) and _reads_last(lm, longest, columns, shared)
+        except (ValueError, RuntimeError, IndexError):
+            found = False
+    tried[is_tree, longest, columns] = found
+    return found
+
+
+@torch.no_grad()
+def _reads_one(lm: PreTrainedModel, length: int) -> bool:
+    """Whether a single row is read under a mask of ours as without one."""
+    ids = _some_ids(lm, length)
+    is_real = torch.ones_like(ids, dtype=torch.bool)
+    masked = hidden_states(lm, ids, is_real, ends=torch.full_like(ids, length))
+    return _are_the_same(masked, hidden_states(lm, ids, is_real))
+
+
+@torch.no_grad()
+def _reads_last(lm: PreTrainedModel, longest: int, columns: int, shared: int) -> bool:
+    """Whether the last of several rows, which begin with the same `shared` columns, is read as alone, and with the same
+    bits whatever stands between."""
+    last = min(TRIED_ROW, longest - shared)
+    ends = [columns] * shared
+    while (end := min(len(ends) + longest - shared, columns - last)) > len(ends):
+        ends += [end] * (end - len(ends))
+    ends += [columns] * last
+    ids = _some_ids(lm, columns)
+    other = torch.cat([ids[:, :shared], ids[:, shared:-last].flip(1), ids[:, -last:]], 1)
+    is_real, where = torch.ones_like(ids, dtype=torch.bool), torch.tensor([ends], device=lm.device)
+    among, among_others = (hidden_states(lm, x, is_real, ends=where)[:, -last:] for x in (ids, other))
+    row = torch.cat([ids[:, :shared], ids[:, -last:]], 1)
+    alone = hidden_states(lm, row, is_real[:, : row.shape[1]])[:, -last:]
+    return torch.equal(among, among_others) and _are_the_same(among, alone)
+
+
+def _some_ids(lm: PreTrainedModel, count: int) -> Int[Tensor, "1 T"]:
+    tokens: int = lm.config.vocab_size
+    return torch.arange(1, count + 1, device=lm.device)[None] % tokens
+
+
+def _are_the_same(one: Float[Tensor, "1 T D"], other: Float[Tensor, "1 T D"]) -> bool:
+    """Whether states differ by no more than rounding does."""
+    return _gap(one, other) <= PACKED_TOLERANCE[other.dtype]
+
+
+def _gap(one: Float[Tensor, "1 T D"], other: Float[Tensor, "1 T D"]) -> float:
+    """Largest difference, over the largest state."""
+    return float((one - other).abs().max() / other.abs().max())
 
 
 def takes_positions(lm: PreTrainedModel) -> bool:

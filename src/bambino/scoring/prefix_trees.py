@@ -40,6 +40,11 @@ class Forest:
         """What the model reads."""
         return sum(len(tree.ids) for tree in self.trees)
 
+    @property
+    def width(self) -> int:
+        """Columns of the widest tree."""
+        return max((len(tree.ids) for tree in self.trees), default=0)
+
 
 def grow(rows: list[list[int]], width: int) -> Forest:
     """Trees of at most `width` columns (more where a single row is longer), rows in alphabetical order of their ids.

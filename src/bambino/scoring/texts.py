@@ -6,7 +6,7 @@ Texts are read in groups of similar length; what several begin with is read once
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bambino.errors import ModelError, TextError
 from bambino.scoring.forward import (
     context_length,
     eval_mode,
     hidden_states,
     log_probs_at,
-    reads_packed_rows,
+    reads_trees,
     token_log_probs,
 )
 from bambino.scoring.prefix_trees import Forest, grow
@@ -97,12 +98,29 @@ def score_texts(
     is_counted = np.concatenate([window.counted for window in windows])
     is_counted[lengths.cumsum() - lengths] = False  # nothing predicts a window's first token
     log_prob = np.bincount(token_text[is_counted], scores[is_counted], len(texts))
+    if np.isnan(log_prob).any():
+        first = texts[int(np.isnan(log_prob).argmax())]
+        raise ModelError(f"The model's log-probabilities are not numbers (NaN), first for {first!r}. Is it broken?")
     tokens = np.bincount(token_text[is_counted], minlength=len(texts))
     read = np.bincount(window_text, lengths, len(texts))
     return [
         TextScore(float(log_prob[i]), int(tokens[i]), len(text.encode("utf-8")), int(read[i]))
         for i, text in enumerate(texts)
     ]
+
+
+def require_tokens(scores: Iterable[TextScore], texts: Iterable[str]) -> None:
+    """Refuse texts to be compared of which one has no token that counts: its score would be 0, the best there is.
+
+    Raises:
+        TextError: quoting the first.
+    """
+    for score, text in zip(scores, texts, strict=True):
+        if score.tokens == 0:
+            raise TextError(
+                f"No token of {text!r} counts, so nothing of it is scored: the model's tokenizer makes none of it, or "
+                "only one that nothing comes before. Leave the text out, or give the tokenizer a BOS."
+            )
 
 
 def bits_per_byte(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
@@ -122,7 +140,7 @@ def row_log_probs(lm: PreTrainedModel, rows: list[list[int]], counted: list[np.n
     """
     forest = grow(rows, TREE_COLUMNS)
     plain = sum(len(row) - 1 for row in rows)
-    if forest.columns < 0.75 * plain and reads_packed_rows(lm, max(map(len, rows))):
+    if forest.columns < 0.75 * plain and reads_trees(lm, max(map(len, rows)), forest.width):
         return _log_probs_on_trees(lm, forest, None if counted is None else np.concatenate(counted))
     starts = np.cumsum([0, *map(len, rows)])
     result = np.zeros(starts[-1])

@@ -150,7 +150,8 @@ def dreaming_of(
     one_source = np.zeros(len(kept), dtype=np.int64)
     lines = LineStream(tokens, one_source, [1.0], seed, "dreams", tokenizer.eos_token_id)
     last = config.share if config.last_share is None else config.last_share
-    return Dreaming(dreams, ReplayStream(lines, batch_size, config.share, last, steps, [dreams.manifest]))
+    heard = ReplayStream(lines, batch_size, config.share, last, steps, [dreams.manifest], config.first_baby)
+    return Dreaming(dreams, heard)
 
 
 def _of(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Iterator[Dream]:

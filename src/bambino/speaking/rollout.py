@@ -8,18 +8,31 @@ own: how a batch is split changes nothing.
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakSet
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from bambino.recipe.phase_settings import RolloutCurriculum
-from bambino.scoring.forward import eval_mode, hidden_states, lm_logits
-from bambino.text.batches import TokenBatch
+from bambino.errors import ModelError
+from bambino.models.opening import in_a_line
+from bambino.randomness import uniforms
+from bambino.recipe.phase_settings import RolloutConfig, RolloutCurriculum
+from bambino.scoring.forward import context_length, eval_mode, hidden_states, lm_logits, logits_before
+from bambino.text.batches import TokenBatch, pad
+
+LAW_TOLERANCE = defaultdict(lambda: 1.0, {torch.float32: 1e-3})
+"""Nats by which the log-prob of a sampled token may differ from a full forward's when a model is tried out, by dtype
+(others: as bf16); see `phases/sampler_law.py`."""
+
+_SPEAK: WeakSet[PreTrainedModel] = WeakSet()
+"""Models that were tried out; training does not change how they go on from what they have read."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +147,6 @@ def inverse_cdf(log_probs: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -
     return token.clamp(max=cdf.shape[1] - 1).to(log_probs.device)
 
 
-@torch.no_grad()
 def sample(
     lm: PreTrainedModel,
     prompts: TokenBatch,
@@ -150,7 +162,65 @@ def sample(
         uniform: number u of a row draws its token u.
         config: temperature and truncation; its lengths are not read.
         values_of: the value of a hidden state, such as `baby.values`.
+
+    Raises:
+        ModelError: the model cannot speak here (`check_speaks`).
     """
+    check_speaks(lm)
+    return _sample(lm, prompts, uniform, config, eos, values_of)
+
+
+def check_speaks(lm: PreTrainedModel) -> None:
+    """Refuse a model whose next token, sampled from its cache, does not depend on all that it has read.
+
+    Tried out once for each model. Models with a state instead of a cache of keys and values (Mamba, RWKV) fail, and
+    those without a cache or with one of their own (GPT-1, MiniMax).
+
+    Raises:
+        ModelError: naming the model.
+    """
+    if lm in _SPEAK:
+        return
+    try:
+        gap = law_gap(lm)
+        problem = f"its log-probs differ by {gap:.2g} nats from those of a full forward"
+    except Exception as error:  # noqa: BLE001 - whatever a model raises that takes no cache
+        gap, problem = math.inf, in_a_line(error)
+    if not gap <= LAW_TOLERANCE[lm.dtype]:
+        raise ModelError(
+            f"{type(lm).__name__} ({lm.name_or_path or lm.config.model_type}) cannot speak here: going on token by "
+            f"token from a cache of keys and values, {problem}. It can hear text and be measured by what it makes of "
+            "text: schedule.cycle '{clm: 1}', evaluation.utterances 0; bambino evaluate --prompts 0. To let it speak, "
+            "use a transformer such as GPT-2, OPT, Llama, Qwen or Gemma."
+        )
+    _SPEAK.add(lm)
+
+
+@torch.no_grad()
+def law_gap(lm: PreTrainedModel) -> float:
+    """Largest difference in nats between log-probs of tokens as they are sampled, after two prompts of unequal length,
+    and those that one forward over prompts and tokens gives."""
+    longest = min(16, context_length(lm) or 16)
+    said = longest // 2
+    rows = [[1 + i % (lm.config.vocab_size - 1) for i in range(n)] for n in (longest - said, max(1, said // 2))]
+    prompts = pad(rows, 0, "left").to(lm.device)
+    random = uniforms(len(rows), said, seed=0, stream="trial", step=0)
+    with torch.autocast(lm.device.type, enabled=False), eval_mode(lm):
+        found = _sample(lm, prompts, random, RolloutConfig(), None)
+        log_probs = log_policy(logits_before(lm, found.sequences, found.is_target), 1.0)
+    of_tokens = log_probs.gather(1, found.tokens[:, None])[:, 0]
+    return float((of_tokens - found.of_tokens(found.log_probs)).abs().max())
+
+
+@torch.no_grad()
+def _sample(
+    lm: PreTrainedModel,
+    prompts: TokenBatch,
+    uniform: Float[Tensor, "B U"],
+    config: RolloutCurriculum,
+    eos: int | None,
+    values_of: Callable[[Float[Tensor, "B D"]], Float[Tensor, " B"]] | None = None,
+) -> Rollout:
     prompts = _left_padded(prompts)
     uniform = uniform.to(_exact(prompts.input_ids.device))
     between = tokens_between_checks(prompts.input_ids.device)

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from bambino.text.unicode import composed
+
 Split = Literal["all", "dev", "test"]
 
 
@@ -24,13 +26,16 @@ def spread(items: list[Any], at_most: int) -> list[Any]:
 
 
 def is_heldout(line: str, every: int) -> bool:
-    """The held-out rule: the sha256 of the stripped line is 0 modulo `every`. The same for everyone."""
-    return int(hashlib.sha256(line.strip().encode("utf-8")).hexdigest(), 16) % every == 0
+    """The held-out rule: the sha256 of the stripped line is 0 modulo `every`. The same for everyone.
+
+    Of a line in another Unicode form than NFC, that of the line in NFC: so twins are held out together.
+    """
+    return int(hashlib.sha256(composed(line.strip()).encode("utf-8")).hexdigest(), 16) % every == 0
 
 
 def in_split(line: str, split: Split) -> bool:
     """Halves held-out lines by a second hash: sha256 of "split:" + line, even dev, odd test."""
     if split == "all":
         return True
-    digest = hashlib.sha256(("split:" + line.strip()).encode("utf-8")).digest()
+    digest = hashlib.sha256(("split:" + composed(line.strip())).encode("utf-8")).digest()
     return digest[-1] % 2 == (0 if split == "dev" else 1)

@@ -7,7 +7,7 @@ sum, also where the share changes, so a step's lines follow from its place and r
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from bambino.errors import TextError
 from bambino.recipe.settings import ReplayConfig, TextConfig
 from bambino.text.batches import TokenBatch
+from bambino.text.lines import SourceReport
 from bambino.text.streams import LineStream, line_stream, read_corpus
 
 
@@ -33,6 +34,10 @@ class ReplayStream:
     """Steps of exposure in the run."""
     manifest: list[dict[str, Any]]
     """Per source: hash, lines kept, dropped and why, truncated, tokens."""
+    first_baby: float = 0.0
+    """How much of what is learned from them is what the first baby expects of them."""
+    reports: list[SourceReport] = field(default_factory=list)
+    """What became of each source; none where it is no text of files."""
 
     def batch(self, nth: int) -> TokenBatch | None:
         """The L1 lines beside the nth L2 batch (from 0); None where there is none."""
@@ -84,4 +89,6 @@ def build_replay(
     corpus = read_corpus(unlimited, seed, replay.sources, None)
     lines = line_stream(unlimited, seed, corpus, tokenizer, "replay", cut=True)
     last = replay.share if replay.last_share is None else replay.last_share
-    return ReplayStream(lines, batch_size, replay.share, last, steps, [asdict(report) for report in corpus.reports])
+    manifest = [report.made_of() for report in corpus.reports]
+    how = (replay.share, last, steps, manifest, replay.first_baby, corpus.reports)
+    return ReplayStream(lines, batch_size, *how)

@@ -7,7 +7,7 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,12 @@ from bambino.recipe import curricula
 from bambino.recipe.schedule import Place
 from bambino.recipe.settings import TextConfig
 from bambino.text.batches import TokenBatch, pad
-from bambino.text.lines import Corpus, choose_lines, corpus_of, load_corpus
+from bambino.text.heldout import spread
+from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, load_corpus
 from bambino.text.tokens import TokenRows, tokenize
+
+SAMPLE = 1000
+"""Lines by which the share of unknown tokens is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,22 +197,26 @@ class Streams:
     """Whether all phases take their lines from the clm stream (the release)."""
     manifest: dict[str, Any]
     """Per source: hash, lines kept, dropped and why, truncated, tokens."""
+    reports: list[SourceReport] = field(default_factory=list)
+    """What became of each source."""
+    sample: list[str] = field(default_factory=list)
+    """Some lines of what is heard, as they are written."""
     _prompts: dict[str, LineStream] = field(default_factory=dict, repr=False)
     """Cache: the prompt streams asked for."""
 
     def clm_batch(self, at: Place) -> TokenBatch:
         """The text of a clm step."""
-        return self.clm.batch(self._position(at), self.batch_size)
+        return self.clm.batch(self.position(at), self.batch_size)
 
     def clm_words(self, at: Place) -> int:
         """Words in the text of a clm step."""
-        return self.clm.words(self._position(at), self.batch_size)
+        return self.clm.words(self.position(at), self.batch_size)
 
     def clm_lines(self, at: Place) -> list[int] | None:
         """Line numbers of a clm step's rows; None where rows are no lines (packed)."""
         if isinstance(self.clm, PackedStream):
             return None
-        return self.clm.indices(self._position(at), self.batch_size)
+        return self.clm.indices(self.position(at), self.batch_size)
 
     def prompt_batch(self, phase: str, at: Place, copies: int = 1) -> TokenBatch:
         """The prompts of a phase's step, left-padded; ppo's are the stream "prompts", others' "prompts/PHASE".
@@ -217,7 +225,7 @@ class Streams:
             copies: each prompt so many times, one below the other; their number divides the batch size.
         """
         count = self.batch_size // copies
-        first = self._position(at) if self.is_single else at.nth * count
+        first = self.position(at) if self.is_single else at.nth * count
         once = self.prompts(phase).prompts(first, count, curricula.at(self.prompt_tokens, at.progress))
         return TokenBatch(once.input_ids.repeat_interleave(copies, 0), once.is_real.repeat_interleave(copies, 0))
 
@@ -230,7 +238,8 @@ class Streams:
             self._prompts[phase] = replace(self.lines, name=name, _orders={})
         return self._prompts[phase]
 
-    def _position(self, at: Place) -> int:
+    def position(self, at: Place) -> int:
+        """Lines of a phase's stream before those of a step."""
         return (at.step if self.is_single else at.nth) * self.batch_size
 
 
@@ -241,7 +250,7 @@ def build_streams(
     seed: int,
     batch_size: int,
     prompt_tokens: int | Mapping[float, int],
-    dataset: Iterable[str] | None = None,
+    dataset: Iterable[str | None] | None = None,
 ) -> Streams:
     """Read, choose and tokenize the text of a run; `dataset` (texts in memory) replaces text.sources.
 
@@ -256,15 +265,17 @@ def build_streams(
         )
     corpus = read_corpus(text, seed, text.sources, text.weights, dataset)
     heard = line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines")
-    manifest = {"clm": [asdict(report) for report in corpus.reports]}
+    reports, sample = corpus.reports, spread(corpus.lines, SAMPLE)
+    manifest = {"clm": [report.made_of() for report in corpus.reports]}
     clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
     if text.prompt_sources is not None:
         corpus = read_corpus(text, seed, text.prompt_sources, None, None)
-        manifest["prompts"] = [asdict(report) for report in corpus.reports]
+        reports = reports + corpus.reports
+        manifest["prompts"] = [report.made_of() for report in corpus.reports]
     lines = heard
     if text.mode == "packed" or text.prompt_sources is not None:
         lines = line_stream(text, seed, corpus, tokenizer, "prompts", cut=True)
-    return Streams(clm, lines, batch_size, prompt_tokens, text.single_stream, manifest)
+    return Streams(clm, lines, batch_size, prompt_tokens, text.single_stream, manifest, reports, sample)
 
 
 def read_corpus(
@@ -272,10 +283,14 @@ def read_corpus(
     seed: int,
     sources: list[str],
     weights: list[float] | None,
-    dataset: Iterable[Any] | None = None,
+    dataset: Iterable[str | None] | None = None,
 ) -> Corpus:
     """The training lines of a run, from `sources` or from texts in memory: held-out and short ones left out."""
-    limits: dict[str, Any] = {"min_chars": text.min_chars, "heldout_every": text.heldout_every}
+    limits: dict[str, Any] = {
+        "min_chars": text.min_chars,
+        "heldout_every": text.heldout_every,
+        "normalization": text.normalization,
+    }
     if dataset is not None:
         corpus = corpus_of(dataset, "train_dataset", **limits)
     else:

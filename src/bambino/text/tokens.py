@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from bambino.errors import TextError
 from bambino.text.lines import Corpus
 from bambino.text.token_bytes import token_bytes
 from bambino.text.words import count_words, words_begun
@@ -41,16 +44,18 @@ def start_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: bool = True) -> list[list[int]]:
-    """Token ids of each text: what the tokenizer prepends, plus the start token if it prepends none; never EOS.
+    """Token ids of each text: what the tokenizer prepends, plus the start token if it prepends none; never EOS, nor
+    whatever else the tokenizer appends.
 
     A text that spells a special token ("</s>") is read as those characters. with_start=False leaves everything to the
-    tokenizer, except that an EOS it appends is taken off.
+    tokenizer, except that what it appends is taken off.
     """
     if not texts:
         return []
-    rows = tokenizer(texts, return_attention_mask=False, split_special_tokens=True, verbose=False)["input_ids"]
+    encoded = _encoded(tokenizer, texts)
     start = start_token(tokenizer) if with_start else None
-    return [_with_start(_without_eos(list(row), tokenizer), start) for row in rows]
+    rows = zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
+    return [_with_start(_without_appended(list(row), mask, tokenizer), start) for row, mask in rows]
 
 
 def encode_from(
@@ -79,16 +84,29 @@ def encode_with_ends(
         return []
     if not tokenizer.is_fast:
         return [(row, _ends_decoded(tokenizer, row)) for row in encode(tokenizer, texts, with_start=with_start)]
-    encoded = tokenizer(
-        texts, return_attention_mask=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
-    )
+    encoded = _encoded(tokenizer, texts, return_offsets_mapping=True)
     start = start_token(tokenizer) if with_start else None
     result = []
-    for ids, spans in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-        own = _without_eos(list(ids), tokenizer)
+    columns = (encoded[name] for name in ("input_ids", "special_tokens_mask", "offset_mapping"))
+    for ids, mask, spans in zip(*columns, strict=True):
+        own = _without_appended(list(ids), mask, tokenizer)
         row = _with_start(own, start)
         result.append((row, [0] * (len(row) - len(own)) + [end for _, end in spans[: len(own)]]))
     return result
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: list[str], **more: bool) -> Mapping[str, Any]:
+    """What the tokenizer makes of texts, and which tokens it put there of its own accord.
+
+    Raises:
+        TextError: it cannot read one of them (a word that it has no token for).
+    """
+    wanted = {"return_special_tokens_mask": True, "return_attention_mask": False, **more}
+    try:
+        encoded: Mapping[str, Any] = tokenizer(texts, split_special_tokens=True, verbose=False, **wanted)
+    except Exception as error:  # noqa: BLE001 - tokenizers raises nothing more special
+        raise TextError(f"The tokenizer cannot read a text: {error}. Use one that knows bytes, or <unk>.") from None
+    return encoded
 
 
 def _ends_decoded(tokenizer: PreTrainedTokenizerBase, row: list[int]) -> list[int]:
@@ -99,8 +117,12 @@ def _ends_decoded(tokenizer: PreTrainedTokenizerBase, row: list[int]) -> list[in
     return ends
 
 
-def _without_eos(row: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    return row[:-1] if len(row) > 1 and row[-1] == tokenizer.eos_token_id else row
+def _without_appended(row: list[int], is_special: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """A row without what the tokenizer's template put at its end: EOS, or another token ([SEP]); one token stays."""
+    end = len(row)
+    while end > 1 and is_special[end - 1]:
+        end -= 1
+    return row[: end - 1] if end > 1 and row[end - 1] == tokenizer.eos_token_id else row[:end]
 
 
 def _with_start(row: list[int], start: int | None) -> list[int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.errors import RecipeError
-from bambino.feedback.rewards import Kind, Reward, reward_name
+from bambino.feedback.recasts import Recaster
+from bambino.feedback.rewards import Kind, Reward, reward_name, rewards_of
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.averaging import AveragedWeights
 from bambino.models.participants import ModelLike
+from bambino.models.reference import frozen
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase, Tools
 from bambino.recipe import curricula
@@ -29,12 +32,17 @@ from bambino.runs.names import DREAMS
 from bambino.scoring.forward import reads_packed_rows
 from bambino.speaking.dreams import Dreaming, dream, dreaming_of, load_dreams
 from bambino.speaking.speaker import Speaker
+from bambino.text.lines import SourceReport
 from bambino.text.replay import build_replay
+from bambino.text.sources import find_files
 from bambino.text.streams import Streams
+from bambino.text.unknown import Unknown, unknown_in
 from bambino.training.best import BestSoFar
 
 REWARDED = ("ppo", "reinforce")
 """Phases that learn from rewards; they cannot do without."""
+SPEAKING = (*REWARDED, "distill", "prefer")
+"""Phases in which the baby always speaks."""
 
 
 def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: bool, has_rewards: bool) -> Recipe:
@@ -54,6 +62,17 @@ def resolved(args: Recipe, model: ModelLike, parent: ModelLike, *, has_dataset: 
         text=replace(args.text, sources=[], weights=None) if has_dataset else args.text,
         feedback={} if has_rewards else feedback,
     )
+
+
+def check_sources(args: Recipe) -> None:
+    """Refuse a text that is not there, or is none, before a model is opened.
+
+    Raises:
+        TextError: naming it.
+    """
+    replayed = args.replay.sources if args.replay.share or args.replay.last_share else []
+    for source in [*args.text.sources, *(args.text.prompt_sources or []), *replayed]:
+        find_files(source)
 
 
 def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:
@@ -128,10 +147,13 @@ def tools_of(
     """
     args, schedule, costs = learner.recipe, learner.schedule, Costs()
     hears = {"seed": args.seed, "batch_size": args.batch_size, "steps": schedule.count("clm", args.max_steps)}
+    lm: PreTrainedModel = learner.baby.lm
+    remembers = args.replay.first_baby > 0 or args.dreaming.first_baby > 0
     return Tools(
         *(args, schedule, learner, streams, tokenizer, parent, kinds, costs, log),
         replay=build_replay(args.replay, args.text, tokenizer, **hears),
-        dreaming=dreaming_for(args, Speaker(learner.baby.lm, tokenizer), costs, **hears),
+        dreaming=dreaming_for(args, Speaker(lm, tokenizer), costs, **hears),
+        first_baby=frozen(copy.deepcopy(lm)) if remembers else None,
     )
 
 
@@ -157,11 +179,23 @@ def heard_and_answered(tools: Tools) -> dict[str, Any]:
     """Part of data.json: the texts that are heard, the names of what answers, and what BabyLM's rules say of each."""
     return {
         **tools.streams.manifest,
+        "read": {report.path: asdict(report.reading) for report in reports_of(tools)},
         "replay": None if tools.replay is None else tools.replay.manifest,
         "dreaming": None if tools.dreaming is None else tools.dreaming.dreams.manifest,
         "rewards": [kind.name for kind in tools.kinds],
         "babylm": {name: config.babylm for name, config in feedback_of(tools.recipe).items()},
     }
+
+
+def unknown_of(tools: Tools) -> dict[str, Unknown]:
+    """What of the L2 text baby and parent cannot spell, by some of its lines."""
+    tokenizers = {"baby": tools.tokenizer} | ({} if tools.parent is None else {"parent": tools.parent.tokenizer})
+    return {role: unknown_in(tokenizer, tools.streams.sample) for role, tokenizer in tokenizers.items()}
+
+
+def reports_of(tools: Tools) -> list[SourceReport]:
+    """What became of each text that is heard, L1 included."""
+    return [*tools.streams.reports, *([] if tools.replay is None else tools.replay.reports)]
 
 
 def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: Speaker | None) -> list[Kind]:
@@ -170,10 +204,11 @@ def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: S
 
     Raises:
         RecipeError: such a phase has none to learn from, or one that is no reward.
+        RewardError: what is passed in is no reward, or asks for something else than a reward is given.
     """
     rewarded = [phase for phase in REWARDED if phase in args.schedule.phases]
     if reward_funcs is not None:
-        rewards = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
+        rewards = rewards_of(reward_funcs)
         return [Kind(reward_name(reward), reward, phase) for phase in rewarded or REWARDED[:1] for reward in rewards]
     kinds = [kind_of(name, config, parent) for name, config in feedback_of(args).items()]
     for phase in rewarded:
@@ -186,6 +221,13 @@ def kinds_of(args: Recipe, reward_funcs: Reward | list[Reward] | None, parent: S
             key = f"feedback.{kind.name}.for"
             raise RecipeError(key, f"{key} = {kind.phase}, which learns from rewards, and this is none. Leave it out.")
     return kinds
+
+
+def lets_the_baby_speak(args: Recipe, kinds: Sequence[Kind]) -> bool:
+    """Whether the baby is known to say something in a run: in a phase, for a recast of its words, when evaluated."""
+    is_corrected = any(isinstance(kind.reward, Recaster) and kind.reward.needs_utterance for kind in kinds)
+    is_measured = args.evaluation.eval_steps is not None and args.evaluation.utterances > 0
+    return is_corrected or is_measured or any(phase in SPEAKING for phase in args.schedule.phases)
 
 
 def kind_of(name: str, config: FeedbackConfig, parent: Speaker | None) -> Kind:
@@ -234,10 +276,3 @@ def accelerator_of(args: Recipe) -> Accelerator:
     if accelerator.num_processes > 1:
         raise RecipeError("", "bambino trains in one process. Start it without torchrun or accelerate launch.")
     return accelerator
-
-
-def texts_of(dataset: Iterable[Any] | None, field: str) -> list[str] | None:
-    """Texts of a dataset whose rows are strings or mappings."""
-    if dataset is None:
-        return None
-    return [row if isinstance(row, str) else row[field] for row in dataset]

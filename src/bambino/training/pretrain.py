@@ -19,6 +19,7 @@ from bambino.models.newborn import make_newborn
 from bambino.recipe.settings import ModelConfig, Recipe
 from bambino.runs.directory import holds_run, lock
 from bambino.runs.names import NEWBORN
+from bambino.text.datasets import texts_of
 from bambino.text.streams import read_corpus
 from bambino.training.trainer import BambinoTrainer
 
@@ -57,7 +58,7 @@ def newborn_trainer(
         way_out = "A model raised from scratch has none before it: leave it out, or use bambino train."
         raise RecipeError("baby.model", f"baby.model = {recipe.baby.model}. {way_out}")
     newborn = Path(recipe.output_dir).expanduser() / NEWBORN
-    dataset = None if train_dataset is None else list(train_dataset)
+    dataset = texts_of(train_dataset, recipe.text.jsonl_field)
     if not holds_run(recipe.output_dir):
         _make(recipe, dataset, newborn)
     config = ModelConfig(str(newborn))

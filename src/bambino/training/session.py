@@ -4,14 +4,16 @@ failure. Whatever happens, the run directory is left whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import CheckpointError, RunDirectoryError, StorageError, TrainingError
+from bambino.errors import CheckpointError, ModelError, RunDirectoryError, StorageError, TrainingError
 from bambino.files import finite, write_folder, write_json, writing
-from bambino.measures import Measure
+from bambino.measures import UNREAD, Measure
 from bambino.models.participants import Participants, check_parent
 from bambino.phases.phase import Tools
 from bambino.recipe.file import dump_recipe
@@ -20,9 +22,12 @@ from bambino.runs import checkpoint
 from bambino.runs.directory import FORMAT, RunDirectory, holds_run
 from bambino.runs.log import Row
 from bambino.runs.provenance import check_same_run, environment, note_environment
+from bambino.runs.record import read_run
 from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
-from bambino.training.parts import heard_and_answered
+from bambino.text.unknown import Unknown
+from bambino.training.alarms import Alarm, Alarms, of_text
+from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 
@@ -40,9 +45,13 @@ class Session:
     ) -> None:
         self.args, self.tools, self.log = tools.recipe, tools, tools.log
         self.state, self.publisher, self.participants, self.measures = state, publisher, participants, measures
-        self.device = str(tools.learner.accelerator.device)
+        self.device, self.alarms = str(tools.learner.accelerator.device), Alarms(tools.recipe.alarms)
+        self._warned_of: set[str] = set()
+        """Measures that were said to be no measure."""
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
+        self._stops: Alarm | None = None
+        """An alarm that stops the run after this step."""
 
     @contextmanager
     def hold(self, resume: bool | str | Path) -> Iterator[None]:
@@ -58,7 +67,8 @@ class Session:
             self._warn()
             self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
             self.state.went_on_at = self.state.step
-            yield
+            with _blamed_on_the_run():
+                yield
             self._save_checkpoint()
             if self.is_over:
                 self.state.take_best()
@@ -98,12 +108,13 @@ class Session:
         self.run.check_is_there()
         row |= self.state.end_step()
         self.state.step = at.step + 1
-        self.log.step(self.state.step, at.phase, row | self.state.costs.row())
+        self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row())))
         every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
         if every is not None and (self.state.step % every == 0 or is_last):
             self._evaluate()
         if self.state.step % self.args.save_steps == 0 and not is_last:
             self._save_checkpoint()
+        self._stop_if_alarmed()
 
     @property
     def is_over(self) -> bool:
@@ -115,8 +126,18 @@ class Session:
         """Every score of every measure, and what the baby said."""
         baby = Speaker(self.state.published, self.tools.tokenizer)
         results = [measure(baby) for measure in self.measures]
+        for result in results:
+            if UNREAD in result.settings and result.task not in self._warned_of:
+                self._warned_of.add(result.task)
+                what = "is too low, and not comparable with other tokenizers"
+                self.log.warn(f"{result.task} {what}: {result.settings[UNREAD]}.")
         metrics = {f"eval/{score.name}": score.value for result in results for score in result.scores}
         return metrics, [row for result in results for row in result.said]
+
+    @cached_property
+    def unknown(self) -> dict[str, Unknown]:
+        """What of the L2 text baby and parent cannot spell."""
+        return unknown_of(self.tools)
 
     def _check_parent(self) -> None:
         """Refuse a parent that knows L2 less than the baby does."""
@@ -133,6 +154,11 @@ class Session:
         heard = [measure.name for measure in self.measures if measure.depends_on.get("trained_on")]
         if is_measured and heard:
             self.log.warn(f"text.heldout_every is null, so these measure lines trained on: {', '.join(heard)}.")
+        for role, unknown in self.unknown.items():
+            if not unknown.is_comparable:
+                what = f"The {role}'s tokenizer does not know all of the L2 text: {unknown}"
+                problem = "Its bits per byte are too low, and it can neither learn nor judge what it does not read"
+                self.log.warn(f"{what}. {problem}. Use a {role} whose tokenizer was made for L2.")
         if self.args.text.append_eos and self.tools.tokenizer.eos_token_id is None:
             self.log.warn(
                 "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
@@ -145,6 +171,7 @@ class Session:
             "began_in": str(Path.cwd()),
             **heard_and_answered(self.tools),
             **self.participants.digests,
+            "unknown": {role: asdict(unknown) for role, unknown in self.unknown.items()},
             "evaluation": {measure.name: measure.depends_on for measure in self.measures},
             "phases": list(self.state.phases),
         }
@@ -161,8 +188,10 @@ class Session:
             self._keep(self.tools.dreaming.dreams)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
+        self._alarm(of_text(self.args.alarms, self.unknown["baby"]))
         if self.args.evaluation.eval_steps is not None:
             self._evaluate()
+        self._stop_if_alarmed()
 
     def _keep(self, dreams: Dreams) -> None:
         """Store the first baby's own texts, and count what they cost."""
@@ -189,6 +218,9 @@ class Session:
         marks = found.state["log_offsets"], found.state.get("log_digests")
         for log, what in self.run.truncate_logs(*marks).items():
             self.log.warn(f"{log} {what} at step {self.state.step}. The run goes on without them.")
+        self.alarms = Alarms(self.args.alarms)
+        for row in read_run(self.run.path).rows:
+            self.alarms.take(row)
 
     def _check_described(self, found: checkpoint.Checkpoint) -> None:
         """A checkpoint is of the run that the files beside it describe.
@@ -208,9 +240,24 @@ class Session:
         with self.state.costs.time("evaluation"):
             metrics, said = self.measured()
         self.state.last_evaluation, self.state.evaluated_at = metrics, self.state.step
-        self.log.evaluation(self.state.step, metrics | self._compared(metrics))
+        row = self.log.evaluation(self.state.step, metrics | self._compared(metrics))
         if said:
             self.log.utterances("evaluation", self.state.step, said)
+        self._alarm(self.alarms.take(row))
+
+    def _alarm(self, alarms: Iterable[Alarm]) -> None:
+        """Tell alarms, and keep one that is to stop the run."""
+        for alarm in alarms:
+            self.log.metrics(alarm.row(self.state.step))
+            if alarm.name in self.args.alarms.stop:
+                self._stops = alarm
+
+    def _stop_if_alarmed(self) -> None:
+        """Save a checkpoint and stop; a run that goes on from it does so, for the alarm has been told."""
+        if self._stops is not None:
+            alarm, self._stops = self._stops, None
+            self._save_checkpoint()
+            raise TrainingError(f"alarm {str(alarm).rstrip('.')}", alarm.row(self.state.step))
 
     def _compared(self, metrics: dict[str, float]) -> dict[str, float]:
         """Take an evaluation into account where the best counts; which one is the best so far, for its row."""
@@ -226,11 +273,13 @@ class Session:
         with self.state.costs.time("checkpoint"), writing(self.run.checkpoints):
             self.run.check_is_there()
             numbers = {**self.state.numbers(), **self.run.log_marks(), "described_by": self.run.digests()}
+            tensors = self.state.tensors()
+            self.state.check_is_finite(tensors)
             checkpoint.save(
                 self.run.checkpoints,
                 self.state.step,
                 self.publisher.write,
-                self.state.tensors(),
+                tensors,
                 numbers,
                 keep=self.args.save_total_limit,
                 keep_every=self.args.keep_every,
@@ -241,10 +290,22 @@ class Session:
         """Leave what explains a failure in failure.json and name it in the message."""
         path, step = self.run.path / "failure.json", self.state.step
         phase = self.tools.schedule.at(min(step, self.args.max_steps - 1)).phase
-        content = {"step": step, "phase": phase, "error": str(error), **error.details}
+        read = [ids.tolist() for ids in self.state.learner.last_read]
+        content = {"step": step, "phase": phase, "error": str(error), "input_ids": read, **error.details}
         explained = f"What explains it is in {path}."
         try:
             write_json(path, finite(content))
         except StorageError as unwritten:
             explained = str(unwritten)
-        error.args = (f"Stopped at step {step}: {error}. {explained}",)
+        saved = self._saved_step
+        left = "No checkpoint was saved." if saved is None else f"The last checkpoint is step {saved}."
+        error.args = (f"Stopped at step {step}: {error}. {explained} {left}",)
+
+
+@contextmanager
+def _blamed_on_the_run() -> Iterator[None]:
+    """A model that gives no numbers was fine when it was opened: the run made it so."""
+    try:
+        yield
+    except ModelError as error:
+        raise TrainingError(str(error), {}) from error

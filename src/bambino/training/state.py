@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from bambino.errors import CheckpointError
+from bambino.errors import CheckpointError, TrainingError
 from bambino.files import finite, sha256, write_folder
 from bambino.models.averaging import AveragedWeights
 from bambino.models.loading import load_lm
 from bambino.models.reference import copy_weights
 from bambino.phases.learner import Learner
 from bambino.phases.phase import Phase, State
-from bambino.recipe.settings import ModelConfig
 from bambino.runs.checkpoint import Checkpoint
 from bambino.runs.costs import Costs
 from bambino.training.best import BestSoFar
@@ -96,6 +95,22 @@ class RunState:
             tensors["best"] = self.best.weights
         return tensors
 
+    def check_is_finite(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Refuse to go on from weights, or anything else that a checkpoint holds, that are NaN or infinite.
+
+        Raises:
+            TrainingError: naming them.
+        """
+        groups = {"model": dict(self.published.named_parameters()), **tensors}
+        broken = [
+            f"{group}/{name}"
+            for group, named in groups.items()
+            for name, tensor in named.items()
+            if not tensor.isfinite().all()
+        ]
+        if broken:
+            raise TrainingError(f"{broken[0]} is not finite, so no checkpoint is written", {"tensors": broken})
+
     def numbers(self) -> dict[str, Any]:
         """The rest, for state.json."""
         numbers = {
@@ -133,7 +148,8 @@ class RunState:
             self.best.restore(numbers["best"], found.tensors.get("best", {}))
         learner.optimizers.clear()
         learner.optimizers.load_state(found.tensors)
-        weights = load_lm(ModelConfig(str(found.model_path.resolve())), "baby").named_parameters()
+        saved = replace(learner.recipe.baby, model=str(found.model_path.resolve()), revision=None)
+        weights = load_lm(saved, "baby").named_parameters()
         copy_weights(self.published, dict(weights))
         for name, lm in self._beside().items():
             copy_weights(lm, found.tensors[name])

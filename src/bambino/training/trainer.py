@@ -18,7 +18,7 @@ from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
 from bambino.models.baby import Baby
 from bambino.models.dropout import set_dropout
-from bambino.models.participants import ModelLike, check_context, load_participants
+from bambino.models.participants import ModelLike, check_context, check_given, load_participants
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase
@@ -26,20 +26,23 @@ from bambino.randomness import seed_of
 from bambino.recipe.schedule import Schedule
 from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row, RunLog
+from bambino.speaking.rollout import check_speaks
+from bambino.text.datasets import texts_of
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
     accelerator_of,
     average_of,
     best_of,
+    check_sources,
     checked_packing,
     feedback_of,
     kinds_of,
+    lets_the_baby_speak,
     longest_rows,
     made_of,
     phases_of,
     resolved,
     speaker_of,
-    texts_of,
     tools_of,
     with_steps_for_passes,
 )
@@ -80,11 +83,15 @@ class BambinoTrainer:
         phases: Mapping[str, MakePhase] | None = None,
         on_row: Callable[[Row], None] = lambda row: None,
     ) -> None:
+        check_given(model, processing_class, "baby")
+        check_given(parent, parent_processing_class, "parent")
         is_given = {"has_dataset": train_dataset is not None, "has_rewards": reward_funcs is not None}
+        texts = texts_of(train_dataset, (args or Recipe()).text.jsonl_field)
         args = self.args = resolved(args or Recipe(), model, parent, **is_given)
         self.stop_requested = False
         """Set it (from a signal handler, say) and training saves a checkpoint after the current step and returns; then
         it is False again."""
+        check_sources(args)
         makers = phases_of(args, PHASES | dict(phases or {}))
         self.accelerator = accelerator_of(args)
 
@@ -103,7 +110,7 @@ class BambinoTrainer:
             seed=args.seed,
             batch_size=args.batch_size,
             prompt_tokens=args.rollout.prompt_tokens,
-            dataset=texts_of(train_dataset, args.text.jsonl_field),
+            dataset=texts,
         )
         args = self.args = with_steps_for_passes(args, streams)
         self.schedule = Schedule(args.schedule, args.max_steps)
@@ -112,6 +119,8 @@ class BambinoTrainer:
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
         kinds = kinds_of(args, reward_funcs, parent_speaker)
+        if lets_the_baby_speak(args, kinds):
+            check_speaks(lm)
         self.tools = tools_of(learner, streams, self.processing_class, parent_speaker, kinds, RunLog(on_row))
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         average = average_of(args, self.baby.lm)

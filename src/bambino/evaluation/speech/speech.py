@@ -79,7 +79,7 @@ class Speech:
         self,
         lines: Sequence[str] | Callable[[], Sequence[str]],
         *,
-        parent: Speaker | Callable[[], Speaker] | None = None,
+        parent: Speaker | Callable[[], Speaker | None] | None = None,
         languages: LanguageIdentifier | None = None,
         settings: SpeechSettings | None = None,
         brief: bool = False,

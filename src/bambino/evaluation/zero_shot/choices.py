@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.scoring.texts import score_texts
+from bambino.evaluation.joining import delimiter
+from bambino.scoring.texts import require_tokens, score_texts
 from bambino.text.tokens import encode
-
-DELIMITER = " "
-"""Between prompt and option."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Choice:
     @property
     def texts(self) -> list[str]:
         """The prompt with each of its options."""
-        return [self.prompt + DELIMITER + option for option in self.options]
+        return [f"{self.prompt}{delimiter(self.prompt, option)}{option}" for option in self.options]
 
 
 def choice_lengths(tokenizer: PreTrainedTokenizerBase, choices: Sequence[Choice]) -> list[int]:
@@ -44,8 +42,13 @@ def choice_log_probs(
     """For each choice the log-probability of each option given the prompt: nats, summed over the tokens that count.
 
     Prompt and option must fit the model's context (`choice_lengths`).
+
+    Raises:
+        TextError: an option of which no token counts.
     """
     texts = [text for choice in choices for text in choice.texts]
     offsets = [len(choice.prompt) for choice in choices for _ in choice.options]
-    scores = iter(score_texts(lm, tokenizer, texts, count_from=offsets))
+    found = score_texts(lm, tokenizer, texts, count_from=offsets)
+    require_tokens(found, texts)
+    scores = iter(found)
     return [[next(scores).log_prob for _ in choice.options] for choice in choices]

@@ -29,7 +29,7 @@ from bambino.analysis.statistics import bootstrap_of
 from bambino.analysis.verdicts import against, in_words
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
-from bambino.evaluation.zero_shot.choices import DELIMITER, Choice, choice_lengths, choice_log_probs
+from bambino.evaluation.zero_shot.choices import Choice, choice_lengths, choice_log_probs
 from bambino.evaluation.zero_shot.confusion import TIE, Accuracies, Confusion, always, credits_of, guessing, shares_of
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of, shortened
 from bambino.evaluation.zero_shot.ranking import auc_of
@@ -274,5 +274,5 @@ def _settings(task: Task, data: TaskData, scores: OptionScores, truth: np.ndarra
         "labels": shares(np.bincount(truth, minlength=len(names)) / len(truth)),
         "answers": {scoring: [shares(row) for row in rows] for scoring, rows in answers.items()},
         "tie": f"options within {TIE:g} nats of the best share the answer",
-        "delimiter": DELIMITER,
+        "delimiter": "a space, or nothing where none is written",
     }

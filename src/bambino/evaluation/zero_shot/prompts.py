@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from string import Formatter
-
 from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import TextError
 from bambino.evaluation.zero_shot.choices import Choice, choice_lengths
 from bambino.evaluation.zero_shot.task_data import Item
-from bambino.evaluation.zero_shot.task_definitions import FieldText, Task, Template
+from bambino.evaluation.zero_shot.task_definitions import FieldText, Task, Template, fields_of
 
 CONTENT_FREE = ("N/A", "", "[MASK]")
 """The content-free items of Zhao et al. 2021."""
@@ -28,7 +26,7 @@ def premise_of(task: Task, template: Template, item: Item) -> Choice:
 def content_free(task: Task, template: Template, item: Item) -> list[Choice]:
     """The item's options after the prompt filled with each of CONTENT_FREE."""
     prompt = template.prompts[_variant(task, item)]
-    fillings = [dict.fromkeys(_fields_of(prompt), FieldText(text)) for text in CONTENT_FREE]
+    fillings = [dict.fromkeys(fields_of(prompt), FieldText(text)) for text in CONTENT_FREE]
     return [Choice(prompt.format_map(filling), _options(template, item)) for filling in fillings]
 
 
@@ -43,7 +41,7 @@ def shortened(
     Raises:
         TextError: it does not fit even without that field.
     """
-    held = _fields_of(template.prompts[_variant(task, item)])
+    held = fields_of(template.prompts[_variant(task, item)])
     name = next(name for name in task.cut if name in held)
     words = item.fields[name].split()
 
@@ -77,7 +75,3 @@ def _options(template: Template, item: Item) -> tuple[str, ...]:
 
 def _variant(task: Task, item: Item) -> str:
     return "" if task.variant is None else str(item.fields[task.variant])
-
-
-def _fields_of(prompt: str) -> list[str]:
-    return [name for _, name, _, _ in Formatter().parse(prompt) if name is not None]

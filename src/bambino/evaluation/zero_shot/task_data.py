@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bambino.errors import TextError
+from bambino.errors import TextError, shortened
 from bambino.evaluation.zero_shot.task_definitions import DataPlace, FieldText, Task
+from bambino.files import sha256
 from bambino.text.heldout import spread
 from bambino.text.json_lines import objects_of
 from bambino.text.lines import is_broken
+from bambino.text.unicode import all_composed
 
 _Row: TypeAlias = tuple[str, dict[str, Any]]
 
@@ -55,7 +58,7 @@ def find_data(task: Task, data: str | Path) -> Path | None:
     """The task's file: `data` itself if it is a file, else below it, there or in a folder named like the language."""
     data = Path(data)
     candidates = [data, data / task.local.source, data / task.language / task.local.source]
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def load_items(task: Task, data: str | Path | None, max_items: int | None = None) -> TaskData:
@@ -96,12 +99,11 @@ def _from_file(task: Task, data: str | Path) -> _Read:
     path = find_data(task, data)
     if path is None:
         raise TextError(f"There is no {task.local.source} in {data}, which the task {task.name} reads.")
-    content = path.read_bytes()
     rows = list(objects_of(path))
     chosen = _of_split(rows, task.local.split, str(path))
     train_split = task.local.train_split
     train = [row for row in rows if train_split is not None and row[1].get("split") == train_split]
-    return _Read(chosen, train, task.local, str(path), hashlib.sha256(content).hexdigest())
+    return _Read(chosen, train, task.local, str(path), sha256(path))
 
 
 def _from_hub(task: Task) -> _Read:
@@ -141,16 +143,21 @@ def _hub_rows(place: DataPlace, split: str) -> list[_Row]:
             f"{place.source} (configuration {place.config}, split {split}) could not be read from the hub: "
             f"{type(error).__name__}: {error}. Without a network, give a folder that holds the file."
         ) from None
-    return [(f"{place.source} on the hub, {split}, row {number}", dict(row)) for number, row in enumerate(dataset)]
+    return [
+        (f"{place.source} on the hub, {split}, row {number}", all_composed(dict(row)))
+        for number, row in enumerate(dataset)
+    ]
 
 
 def _plain(task: Task, place: DataPlace, number: int, where: str, row: dict[str, Any]) -> list[Item]:
     fields = {name: _text(_value(row, where, spelled), where, name) for name, spelled in place.fields.items()}
-    (label,) = _labels(task, place, where, row)
+    labels = _labels(task, place, where, row)
+    if len(labels) != 1:
+        raise TextError(f"{where}: {len(labels)} labels, but the item has one text. Give one label.")
     if task.variant is not None and fields[task.variant] not in task.templates[0].prompts:
         known = ", ".join(task.templates[0].prompts)
         raise TextError(f"{where}: {task.variant} is {str(fields[task.variant])!r}. Use one of {known}.")
-    return [Item(fields, label, number, where)]
+    return [Item(fields, labels[0], number, where)]
 
 
 def _tagged(task: Task, place: DataPlace, number: int, where: str, row: dict[str, Any]) -> list[Item]:
@@ -160,7 +167,7 @@ def _tagged(task: Task, place: DataPlace, number: int, where: str, row: dict[str
     labels = _labels(task, place, where, row)
     if len(labels) != len(tokens):
         raise TextError(f"{where}: {len(tokens)} tokens but {len(labels)} labels.")
-    words = [_text(token, where, "token") if token else "" for token in tokens]
+    words = [_text(token, where, "token") if token not in ("", None) else "" for token in tokens]
     items = []
     for i, (word, label) in enumerate(zip(words, labels, strict=True)):
         if word:
@@ -178,7 +185,9 @@ def _labels(task: Task, place: DataPlace, where: str, row: dict[str, Any]) -> li
     values = value if isinstance(value, list) else [value]
     unknown = [str(each) for each in values if str(each) not in spelled]
     if unknown:
-        raise TextError(f"{where}: unknown label {unknown[0]!r}. The task {task.name} knows {', '.join(spelled)}.")
+        raise TextError(
+            f"{where}: unknown label {shortened(repr(unknown[0]))}. The task {task.name} knows {', '.join(spelled)}."
+        )
     return [spelled[str(each)] for each in values]
 
 
@@ -188,12 +197,14 @@ def _value(row: dict[str, Any], where: str, names: tuple[str, ...]) -> Any:
         parts = name.split("+")
         if all(part in row for part in parts):
             return row[name] if len(parts) == 1 else "+".join(str(row[part]) for part in parts)
-    raise TextError(f"{where}: no field {' or '.join(map(repr, names))}; there are {', '.join(map(repr, row))}.")
+    raise TextError(
+        f"{where}: no field {' or '.join(map(repr, names))}; there are {shortened(', '.join(map(repr, row)))}."
+    )
 
 
 def _text(value: Any, where: str, name: str) -> FieldText:
     if not isinstance(value, str):
-        raise TextError(f"{where}: {name} must be a text, not {value!r}.")
+        raise TextError(f"{where}: {name} must be a text, not {shortened(repr(value))}.")
     if not value.strip():
         raise TextError(f"{where}: {name} is empty.")
     if is_broken(value):

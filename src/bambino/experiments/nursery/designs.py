@@ -142,6 +142,8 @@ class Condition:
     """The grammar answers in the parent's place."""
     replay: float = 0.0
     """L1 lines heard beside each L2 line and each recast."""
+    first_baby: float = 0.0
+    """How much of what is learned there is what the first baby expects of them (`replay.first_baby`)."""
     targets: float = 0.0
     """How much of what the baby is to expect next the parent says, the text the rest (`parent_targets.share`)."""
     recast_steps: int = 0
@@ -181,7 +183,7 @@ CONDITIONS = {
         Condition("untrained", 0, 0),
         Condition("clm", 10, 0),
         Condition("bambino", 10, 2),
-        Condition("best", 10, 0, replay=1.0, targets=0.8, recast_steps=20),
+        Condition("best", 10, 0, replay=2.0, first_baby=1.0, targets=0.8, recast_steps=30),
     )
 }
 
@@ -255,7 +257,11 @@ def condition_recipe(
         baby=BabyConfig(str(bases / "baby" / "model")),
         parent=ParentConfig(str(bases / condition.parent / "model")),
         text=TextConfig(sources=[str(text)], max_length=design.context, min_chars=1, heldout_every=None),
-        replay=ReplayConfig(sources=[str(l1_text)] if condition.replay else [], share=condition.replay),
+        replay=ReplayConfig(
+            sources=[str(l1_text)] if condition.replay else [],
+            share=condition.replay,
+            first_baby=condition.first_baby,
+        ),
         schedule=condition.schedule,
         clm=CLMConfig(
             learning_rate=tuning.clm_learning_rate, lr_scheduler_type="cosine", warmup_updates=5, max_grad_norm=1.0

@@ -1,0 +1,421 @@
+"""Everything that reads what others made: a valid input, the cases made of it, and the call that reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from conftest import italian_lines, make_tokenizer, tiny_lm
+from hypothesis import strategies as st
+
+from bambino import Recipe, load_recipe
+from bambino.analysis.acquisition import ORDERS, load_order
+from bambino.analysis.results import load_results
+from bambino.evaluation.discovery import discover
+from bambino.evaluation.pair_files import load_pair_set, load_terms
+from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of
+from bambino.evaluation.zero_shot.task_data import load_items
+from bambino.evaluation.zero_shot.task_definitions import load_task
+from bambino.feedback.settings import KINDS
+from bambino.feedback.written_recasts import WrittenByPeople
+from bambino.models.loading import load_lm, load_tokenizer
+from bambino.phases.kinds import PHASES
+from bambino.recipe.file import setting_names, shipped
+from bambino.recipe.settings import ModelConfig
+from bambino.runs import checkpoint
+from bambino.runs.record import read_run
+from bambino.speaking.dreams import load_dreams
+from bambino.text.json_lines import texts_of
+from bambino.text.lines import load_corpus
+from fuzz.strategies import ODD, damaged, edited, json_file, json_lines, yaml_file
+
+Files = dict[str, bytes]
+"""Path in a folder -> content."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One thing that bambino reads."""
+
+    files: st.SearchStrategy[Files]
+    """The files of a case."""
+    read: Callable[[Path], object]
+    """Reads them, in the folder where they lie."""
+    beside: Callable[[], Path | None] = lambda: None
+    """A folder whose files lie there too, where the case has none of that name."""
+
+    @contextmanager
+    def laid_out(self, files: Files, folder: Path) -> Iterator[None]:
+        """Inside, a case's files lie in the folder, and what lies beside them; after, only the latter."""
+        beside = self.beside()
+        if beside is not None and not any(folder.iterdir()):
+            shutil.copytree(beside, folder, dirs_exist_ok=True)
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        try:
+            yield
+        finally:
+            for name in files:
+                if beside is not None and (beside / name).exists():
+                    (folder / name).write_bytes((beside / name).read_bytes())
+                else:
+                    (folder / name).unlink()
+
+
+# -------------------------------------------------------------------------------------------------------------- recipes
+
+
+@cache
+def _recipe() -> dict[str, Any]:
+    """Every setting there is, with a value that it takes."""
+    kinds = {name: settings().to_dict() for name, settings in KINDS.items() if not _required(settings)}
+    return Recipe().to_dict() | {"feedback": kinds}
+
+
+def _required(settings: type) -> bool:
+    try:
+        settings()
+    except Exception:  # noqa: BLE001  it needs something
+        return True
+    return False
+
+
+def _some_sections() -> st.SearchStrategy[dict[str, Any]]:
+    """Some of a recipe's keys; all of them come up in turn."""
+    keys = st.lists(st.sampled_from(sorted(_recipe())), min_size=1, max_size=4, unique=True)
+    return keys.map(lambda chosen: {key: _recipe()[key] for key in chosen})
+
+
+def _read_recipe(path: Path | None, words: list[str] | None = None) -> None:
+    recipe = load_recipe(path, words, kinds=KINDS, phases=PHASES)
+    assert all(math.isfinite(number) for number in _numbers(recipe.to_dict()))
+
+
+def _numbers(tree: Any) -> Iterator[float]:
+    """Every number in a tree of lists and mappings."""
+    for item in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(item, dict | list):
+            yield from _numbers(item)
+        elif isinstance(item, float):
+            yield item
+
+
+def _words(draw: st.DrawFn) -> bytes:
+    """Overrides, one a line: a setting's name, or nearly, and an odd value or a piece of YAML."""
+    names = st.one_of(st.sampled_from(sorted(setting_names(KINDS))), st.text("abcl.m_", max_size=12))
+    values = st.one_of(
+        ODD.map(str), st.sampled_from(["[a, b]", "{a: 1}", "&a [*a]", "{0: 1, 0.5: 2}", "!!binary x", "- a\n- b", "'"])
+    )
+    found = draw(st.lists(st.tuples(names, values), min_size=1, max_size=2))
+    return json.dumps([word for name, value in found for word in (f"--{name}", value)]).encode()
+
+
+def _read_words(folder: Path) -> None:
+    _read_recipe(None, json.loads((folder / "words").read_text()))
+
+
+# ---------------------------------------------------------------------------------------------------------------- texts
+
+LINES = [*italian_lines(6), "", "perché sì", "今天天气很好", "مرحبا"]
+
+
+def _text_files(draw: st.DrawFn) -> Files:
+    content = draw(damaged("\n".join(LINES).encode(), most=6))
+    rows = draw(json_lines([{"text": line, "id": i} for i, line in enumerate(LINES)]))
+    return {"text/a.txt": content, "text/sub/b.jsonl": rows} if draw(st.booleans()) else {"text/c.txt": content}
+
+
+def _read_texts(folder: Path) -> None:
+    corpus = load_corpus([str(folder / "text")], min_chars=1, heldout_every=5)
+    for report in corpus.reports:
+        assert len(corpus.lines) + sum(report.dropped.values()) == report.lines
+    assert all(map(_is_text, corpus.lines))
+
+
+def _read_texts_of_tests(folder: Path) -> None:
+    assert all(map(_is_text, texts_of(folder / "t.jsonl")))
+
+
+def _is_text(text: str) -> bool:
+    """Something that a model may be trained on or measured by."""
+    return bool(text.strip()) and "\0" not in text and not re.search("[\ud800-\udfff]", text)
+
+
+# ---------------------------------------------------------------------------------------------------------------- tests
+
+PAIRS = [
+    {"sentence_good": "il gatto dorme", "sentence_bad": "il gatto dormono", "UID": "agreement", "field": "a/b"},
+    {"prefix": "ho visto l'", "good_form": "amico", "bad_form": "amici", "phenomenon": "elision", "term": "t"},
+    {"sen": "la casa", "wrong_sen": "il casa", "UID": "gender"},
+]
+TERMS = [{"UID": "agreement", "term": "subject-verb", "field": "syntax/semantics"}]
+ITEMS = [{"sentence": f"frase {i}", "label": i % 2, "split": "validation"} for i in range(4)]
+
+
+def _pair_files(draw: st.DrawFn) -> Files:
+    rows = ["\t".join(PAIRS[0]), *["\t".join(PAIRS[0].values())] * 2]
+    found = {
+        "pairs.jsonl": draw(json_lines(PAIRS)),
+        "rows.tsv": draw(damaged("\n".join(rows).encode())),
+        "terms.jsonl": draw(json_lines(TERMS)),
+    }
+    name = draw(st.sampled_from([*found, "pairs.jsonl", "pairs.jsonl"]))
+    return {name: found[name]}
+
+
+def _read_pairs(folder: Path) -> None:
+    (path,) = folder.iterdir()
+    _all(lambda: load_terms(path) if path.stem == "terms" else _read_pair_set(path), lambda: discover(folder, {}))
+
+
+def _read_pair_set(path: Path) -> None:
+    assert all(_is_text(pair.good) and _is_text(pair.bad) for pair in load_pair_set(path).pairs)
+
+
+def _all(*reads: Callable[[], object]) -> None:
+    """Make every call; the first refusal is raised at the end."""
+    from bambino.errors import BambinoError
+
+    refused: list[BambinoError] = []
+    for read in reads:
+        try:
+            read()
+        except BambinoError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+@cache
+def _task() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((load_task.__globals__["_folder"]() / "cola.yaml").read_text())
+    return found
+
+
+def _task_files(draw: st.DrawFn) -> Files:
+    """A damaged definition with good items, or the other way round."""
+    if draw(st.booleans()):
+        return {"task.yaml": draw(yaml_file(_task())), "cola.jsonl": b"\n".join(json.dumps(i).encode() for i in ITEMS)}
+    return {"task.yaml": json.dumps(_task()).encode(), "cola.jsonl": draw(json_lines(ITEMS))}
+
+
+def _read_task(folder: Path) -> None:
+    task = load_task(folder / "task.yaml")
+    for item in load_items(task, folder / "cola.jsonl").items:
+        for template in task.templates:
+            filled(task, template, item), premise_of(task, template, item), content_free(task, template, item)
+
+
+# --------------------------------------------------------------------------------------------------------------- models
+
+
+@cache
+def model_folder() -> Path:
+    """A tiny model with its tokenizer."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-model-"))
+    tokenizer = make_tokenizer(vocab_size=280)
+    tiny_lm("llama", len(tokenizer), seed=1, context=16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@cache
+def _lm() -> Any:
+    return load_lm(ModelConfig(str(model_folder())), "baby")
+
+
+def _tokenizer_files(draw: st.DrawFn) -> Files:
+    name = draw(st.sampled_from(["tokenizer.json", "tokenizer_config.json"]))
+    content = (model_folder() / name).read_bytes()
+    if draw(st.booleans()):
+        return {name: draw(damaged(content))}
+    tree = json.loads(content)
+    if name == "tokenizer.json" and draw(st.booleans()):
+        tree["model"] |= {"vocab": draw(edited(tree["model"]["vocab"]))}
+        return {name: json.dumps(tree).encode()}
+    return {name: draw(json_file(tree))}
+
+
+def _read_tokenizer(folder: Path) -> None:
+    tokenizer = load_tokenizer(ModelConfig(str(folder)), "baby", _lm())
+    ids = tokenizer(LINES[0])["input_ids"]
+    tokenizer.decode(ids)
+
+
+def _model_files(draw: st.DrawFn) -> Files:
+    name = draw(st.sampled_from(["config.json", "config.json", "generation_config.json", "model.safetensors"]))
+    content = (model_folder() / name).read_bytes()
+    if name == "model.safetensors":
+        length = 8 + int.from_bytes(content[:8], "little")
+        head = draw(damaged(content[:length]))
+        return {name: head + content[length:]}
+    return {name: draw(json_file(json.loads(content)))}
+
+
+def _read_model(folder: Path) -> None:
+    load_lm(ModelConfig(str(folder)), "baby")
+
+
+# ----------------------------------------------------------------------------------------------------------------- runs
+
+
+def _save_model(part: Path) -> None:
+    part.mkdir()
+    (part / "config.json").write_text("{}")
+
+
+@cache
+def checkpoint_folder() -> Path:
+    """Two checkpoints of a small run."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-checkpoints-"))
+    for step in (1, 2):
+        tensors = {"value_head": {"weight": torch.full((2, 2), float(step))}}
+        state = {"step": step, "kl_coef": 0.2, "log_offsets": {"metrics": 10}}
+        checkpoint.save(folder / "checkpoints", step, _save_model, tensors, state, keep=2)
+    return folder
+
+
+def _checkpoint_files(draw: st.DrawFn) -> Files:
+    """Some files of one or both checkpoints damaged; sometimes with a manifest that says that they are whole."""
+    found: Files = {}
+    is_signed = draw(st.booleans())
+    for step in draw(st.sampled_from([[1], [2], [2], [1, 2]])):
+        folder = checkpoint_folder() / f"checkpoints/step-{step:07d}"
+        name = draw(st.sampled_from(["state.json", "manifest.json", "manifest.json", "value_head.safetensors"]))
+        content = (folder / name).read_bytes()
+        as_json = name.endswith(".json") and draw(st.booleans())
+        found[f"{folder.relative_to(checkpoint_folder())}/{name}"] = (
+            draw(json_file(json.loads(content))) if as_json else draw(damaged(content))
+        )
+        if is_signed and name != "manifest.json":
+            manifest = json.loads((folder / "manifest.json").read_text())
+            manifest[name] = hashlib.sha256(found[f"{folder.relative_to(checkpoint_folder())}/{name}"]).hexdigest()
+            found[f"{folder.relative_to(checkpoint_folder())}/manifest.json"] = json.dumps(manifest).encode()
+    return found
+
+
+def _read_checkpoints(folder: Path) -> None:
+    found = checkpoint.load_latest(folder / "checkpoints", lambda warning: None)
+    assert found is not None
+    written = checkpoint_folder() / "checkpoints" / found.path.name
+    if (found.path / "manifest.json").read_bytes() == (written / "manifest.json").read_bytes():
+        assert found.state == json.loads((written / "state.json").read_text())
+        assert torch.equal(found.tensors["value_head"]["weight"], torch.full((2, 2), float(found.state["step"])))
+
+
+ROWS = [
+    {"kind": "evaluation", "step": 0, "eval/bits_per_byte/it": 3.2, "eval/pairs/it": 0.5},
+    {"kind": "step", "step": 1, "phase": "clm", "clm/loss": 3.1, "clm/batch": 7, "total/clm_tokens": 40},
+    {"kind": "evaluation", "step": 1, "eval/bits_per_byte/it": 3.0, "eval/pairs/it": None},
+]
+DATA = {"format": 2, "clm": [{"words": 10, "tokens": 20}], "rewards": ["parent_perplexity"]}
+DREAMS = [{"text": "il gatto", "tokens": 3}]
+RESULTS = {
+    "model": "m",
+    "tasks": {
+        "pairs/it": {
+            "scores": [
+                {
+                    "name": "pairs/it",
+                    "value": 0.5,
+                    "unit": "accuracy",
+                    "items": 4,
+                    "interval": {"low": 0.1, "high": 0.9},
+                }
+            ],
+            "verdict": "",
+        }
+    },
+    "left_out": {},
+    "settings": {},
+    "environment": {},
+}
+
+
+def _run_files(draw: st.DrawFn) -> Files:
+    found = {
+        "metrics.jsonl": json_lines(ROWS),
+        "utterances.jsonl": json_lines([{"kind": "ppo", "step": 1, "prompt": "a", "utterance": "b"}]),
+        "recipe.yaml": yaml_file({"seed": 1, "early_stopping": {"keep_best": True}}),
+        "data.json": json_file(DATA),
+        "environment.json": json_file({"packages": {"torch": "2"}}),
+    }
+    whole = {
+        "metrics.jsonl": b"".join(json.dumps(row).encode() + b"\n" for row in ROWS),
+        "utterances.jsonl": b"",
+        "recipe.yaml": b"seed: 1\nearly_stopping: {keep_best: true}\n",
+        "data.json": json.dumps(DATA).encode(),
+        "environment.json": b"{}",
+    }
+    name = draw(st.sampled_from(list(found)))
+    return whole | {name: draw(found[name])}
+
+
+def _read_run(folder: Path) -> None:
+    run = read_run(folder)
+    _all(
+        lambda: (run.steps, run.evaluations, run.steps_done, run.batches, run.totals),
+        lambda: run.model_step,
+        lambda: run.utterances,
+        lambda: run.settings,
+        lambda: run.format,
+        lambda: run.environment,
+        lambda: run.words_heard(1),
+        lambda: run.word_account,
+    )
+
+
+def _files(make: Callable[[st.DrawFn], Files]) -> st.SearchStrategy[Files]:
+    return st.composite(lambda draw: make(draw))()
+
+
+READERS = {
+    "recipe": Reader(
+        _some_sections().flatmap(yaml_file).map(lambda content: {"r.yaml": content}),
+        lambda folder: _read_recipe(folder / "r.yaml"),
+    ),
+    "shipped recipe, damaged": Reader(
+        st.sampled_from(sorted(shipped().values()))
+        .flatmap(lambda text: damaged(text.encode()))
+        .map(lambda c: {"r.yaml": c}),
+        lambda folder: _read_recipe(folder / "r.yaml"),
+    ),
+    "words of the command line": Reader(_files(lambda draw: {"words": _words(draw)}), _read_words),
+    "text": Reader(_files(_text_files), _read_texts),
+    "pairs": Reader(_files(_pair_files), _read_pairs),
+    "task": Reader(_files(_task_files), _read_task),
+    "texts of tests": Reader(
+        json_lines([{"text": line} for line in LINES[:3]]).map(lambda c: {"t.jsonl": c}),
+        _read_texts_of_tests,
+    ),
+    "recasts": Reader(
+        json_lines([{"prompt": "il", "recast": "gatto"}]).map(lambda c: {"r.jsonl": c}),
+        lambda folder: WrittenByPeople.read(str(folder / "r.jsonl"), 0.5),
+    ),
+    "order of acquisition": Reader(
+        yaml_file(yaml.safe_load((ORDERS / "it.yaml").read_text(encoding="utf-8"))).map(lambda c: {"o.yaml": c}),
+        lambda folder: load_order(folder / "o.yaml"),
+    ),
+    "tokenizer": Reader(_files(_tokenizer_files), _read_tokenizer, model_folder),
+    "model": Reader(_files(_model_files), _read_model, model_folder),
+    "checkpoints": Reader(_files(_checkpoint_files), _read_checkpoints, checkpoint_folder),
+    "run": Reader(_files(_run_files), _read_run),
+    "results": Reader(json_file(RESULTS).map(lambda c: {"results.json": c}), lambda folder: load_results(folder)),
+    "dreams": Reader(
+        json_lines(DREAMS).map(lambda c: {"dreams.jsonl": c}), lambda folder: load_dreams(folder / "dreams.jsonl")
+    ),
+}
+"""Name -> what is read."""
