@@ -343,6 +343,39 @@ def test_a_log_whose_rows_changed_is_said_once(make_recipe: Make) -> None:
     assert warnings == [f"{log} does not hold the rows that it had at step 3. The run goes on without them."]
 
 
+def test_a_run_that_lost_its_recipe_is_not_begun_anew(make_recipe: Make) -> None:
+    recipe = make_recipe(*SIX_STEPS)
+    train(recipe, stop_after=3)
+    (Path(recipe.output_dir) / "recipe.yaml").unlink()
+    before = content(Path(recipe.output_dir))
+    with pytest.raises(RunDirectoryError, match=r"holds checkpoints of a run whose recipe\.yaml is gone\. Put it back"):
+        BambinoTrainer(args=recipe).train()
+    assert content(Path(recipe.output_dir)) == before
+
+
+class KilledError(BaseException):
+    """The process dies here."""
+
+
+def test_a_kill_while_a_folder_is_replaced_leaves_no_half_of_it_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(part: Path) -> None:
+        part.mkdir()
+        for name in ("a", "b"):
+            (part / name).touch()
+
+    def die(path: Path) -> None:
+        (path / "a").unlink()
+        raise KilledError
+
+    write_folder(tmp_path / "model", write)
+    monkeypatch.setattr(shutil, "rmtree", die)
+    with pytest.raises(KilledError):
+        write_folder(tmp_path / "model", write)
+    assert sorted(os.listdir(tmp_path)) == [".part-model", ".part-model.old"]
+
+
 @pytest.mark.parametrize("manifest", ["{}", "[]", "null", '{"a": 1}', "\x00"])
 def test_a_manifest_that_names_no_checkpoint_is_damaged(tmp_path: Path, manifest: str) -> None:
     save(tmp_path, 1, keep=1)

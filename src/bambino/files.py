@@ -34,9 +34,18 @@ def replace_folder(part: Path, path: Path) -> None:
     """Make the finished folder `part` the folder `path`, on disk; a folder of that name is replaced."""
     for file in [*part.rglob("*"), part]:
         fsync(file)
-    remove(path)
+    discard(path)
     os.replace(part, path)
     fsync(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Remove a folder, if there is one: at once under its name, so that a kill leaves no half of it there."""
+    old = path.with_name(f".part-{path.name}.old")
+    remove(old)
+    if os.path.lexists(path):
+        os.replace(path, old)
+        remove(old)
 
 
 def add_files(path: Path, write: Callable[[Path], None]) -> None:
