@@ -75,11 +75,13 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before anything imports huggingface_hub
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding has no word for
-    with output_may_be_unread(), on_stop(stop_at_once):
+    debug = len(words) < len(given)
+    with output_may_be_unread() as out, on_stop(stop_at_once):
         try:
-            return _main(words)
+            status = _main(words)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it is, its user gets one message
-            return told(error, debug=len(words) < len(given))
+            status = told(error, debug=debug)
+    return told(out.lost, debug=debug) if status == DONE and out is not None and out.lost is not None else status
 
 
 def _main(words: list[str]) -> int:

@@ -17,6 +17,8 @@ class Droppable:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.lost: OSError | None = None
+        """Why what was written did not arrive; a reader who has left wants no more of it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -31,19 +33,25 @@ class Droppable:
     def _or_drop(self, act: Callable[..., Any], *words: Any) -> None:
         try:
             act(*words)
-        except OSError:  # what is still in the buffer is dropped too, else it fails again when Python ends
+        except OSError as error:  # what is still in the buffer is dropped too, else it fails again when Python ends
+            if not isinstance(error, BrokenPipeError):
+                self.lost = self.lost or OSError(error.errno, error.strerror, "standard output")
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
 
 
 @contextmanager
-def output_may_be_unread() -> Iterator[None]:
-    """Inside, stdout and stderr are droppable; what they hold back is written, or dropped, at the end."""
-    out, err = Droppable(sys.stdout), Droppable(sys.stderr)
+def output_may_be_unread() -> Iterator[Droppable | None]:
+    """Inside, stdout (which is given) and stderr are droppable; what they hold back is written, or dropped, at the end.
+
+    One that was closed before Python began is None, and stays so: print passes over it.
+    """
+    out, err = (Droppable(stream) if stream is not None else None for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            yield
+            yield out
         finally:
-            out.flush()
-            err.flush()
+            for stream in (out, err):
+                if stream is not None:
+                    stream.flush()
