@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
-import sys
 import tempfile
 import traceback
 
 from bambino.cli.code import place_in_code
-from bambino.cli.console import DEBUG, FAILED, STOPPED, WRONG, complain, note
+from bambino.cli.console import DEBUG, FAILED, WRONG, complain, note
 from bambino.errors import BambinoError, TrainingError
+from bambino.stopping import status_of
 
 ROOM = "Make room there; a run that was stopped goes on with --resume."
 SPENT = {
@@ -41,7 +40,7 @@ def told(error: BaseException, *, debug: bool) -> int:
         note(_traceback(error))
     if isinstance(error, KeyboardInterrupt):
         note("Interrupted.")
-        return STOPPED
+        return status_of(error)
     if isinstance(error, BambinoError):
         complain(str(error))
         return FAILED if isinstance(error, TrainingError) else WRONG
@@ -50,15 +49,6 @@ def told(error: BaseException, *, debug: bool) -> int:
         return FAILED if error.errno in SPENT else WRONG
     complain(_surprise(error, debug=debug))
     return FAILED
-
-
-def settle_stdout() -> None:
-    """What was printed is out, or goes nowhere where it cannot be written any more, so that Python's exit is silent."""
-    try:
-        if sys.stdout is not None:  # None: it was closed before we began
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refusal(error: OSError) -> str:

@@ -5,18 +5,22 @@ The reader may have left (`| head`), the terminal may be gone, the disk of a log
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
 
+GONE = (errno.EPIPE, errno.EIO)
+"""Nobody is there any more: the reader of a pipe has left, a terminal was closed."""
+
 
 class Droppable:
     """A text stream, until writing to it fails; from then on, what is written to it is dropped."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, lost: list[str]) -> None:
+        self._stream, self._lost = stream, lost
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -31,19 +35,26 @@ class Droppable:
     def _or_drop(self, act: Callable[..., Any], *words: Any) -> None:
         try:
             act(*words)
-        except OSError:  # what is still in the buffer is dropped too, else it fails again when Python ends
+        except OSError as error:
+            if error.errno not in GONE:
+                self._lost.append(error.strerror)
+            # what is still in the buffer is dropped too, else it fails again when Python ends
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
 
 
 @contextmanager
-def output_may_be_unread() -> Iterator[None]:
-    """Inside, stdout and stderr are droppable; what they hold back is written, or dropped, at the end."""
-    out, err = Droppable(sys.stdout), Droppable(sys.stderr)
-    with redirect_stdout(out), redirect_stderr(err):
+def output_may_be_unread() -> Iterator[list[str]]:
+    """Inside, stdout and stderr are droppable; what they hold back is written, or dropped, at the end.
+
+    Gives a list that says in the end why something was lost that somebody might still want to read.
+    """
+    lost: list[str] = []
+    streams = [stream and Droppable(stream, lost) for stream in (sys.stdout, sys.stderr)]  # None: closed before us
+    with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
         try:
-            yield
+            yield lost
         finally:
-            out.flush()
-            err.flush()
+            for stream in filter(None, streams):
+                stream.flush()
