@@ -127,6 +127,6 @@ def test_a_comparison_at_80_columns_has_whole_parts_of_names() -> None:
         comparison_table([Comparison(name, 0.5, 0.6, difference, "McNemar") for name in NAMES], "a", "b")
     )
     for name in NAMES:
-        for part in re.split(r"(?<=[/_])", name):
+        for part in re.split(r"(?<=[/_-])", name):
             assert part in said
     assert "McNemar" in said
