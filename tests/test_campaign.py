@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import campaign
@@ -26,6 +28,7 @@ def test_a_campaign_compares_counts_and_goes_on_where_it_stopped(
         campaign.damage_file(trial.run.folder / "model" / "model.safetensors", "flipped", trial.rng)
         return trial.compare()
 
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # see campaign.main
     monkeypatch.setattr(campaign, "CONDITIONS", {"clm": campaign.CONDITIONS["clm"]})
     monkeypatch.setattr(campaign, "KINDS", (one_kill, spoiled))
     trials = list(campaign.go_on(tmp_path, seed=0, until=2))

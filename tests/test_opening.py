@@ -186,9 +186,7 @@ def test_a_parent_whose_score_is_no_number_does_not_know_l2(make_recipe: Callabl
     trainer = BambinoTrainer(args=make_recipe("--parent.must_know_l2", "true"))
     with torch.no_grad():
         there(trainer.parent).get_output_embeddings().weight[5] = torch.inf
-    with pytest.raises(
-        ModelError, match=r"^parent\.model gives the L2 text (nan|inf) bits per byte, which is no number"
-    ):
+    with pytest.raises(ModelError, match=r"^parent\.model: .*not numbers"):
         trainer.train()
 
 

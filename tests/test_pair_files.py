@@ -141,6 +141,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
             '{"prefix": "il", "good_form": "gatto", "bad_form": "gatti", "UID": "shortest"}',
             "'shortest' has the name of",
         ),
+        ('{"sentence_good": "a", "sentence_bad": "b", "UID": "\\ud800"}', "names scores and files"),
+        (json.dumps({"sen": "a", "wrong_sen": "b", "field": "x" * 200}), "field = 'xxxx"),
         ('{"sentence_good": "a", "sentence_bad": "b", "UID": "log_prob_bad"}', "'log_prob_bad' has the name of"),
         ('{"sentence_good": "a", "sentence_bad": "b", "UID": "field:syntax"}', "'field:syntax' has the name of"),
         ('{"sentence_good": "a", "sentence_bad": "b", "phenomenon": "term:order"}', "Rename it"),

@@ -105,6 +105,22 @@ def test_a_run_whose_directory_disappears_says_so_and_does_not_make_it_anew(
         assert_same_run(elsewhere, never_stopped(make_recipe, *SIX_STEPS, "--save_steps", "2"))
 
 
+def test_a_run_whose_directory_is_moved_while_it_deletes_an_old_checkpoint_says_so(
+    make_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe("--save_steps", "1", "--save_total_limit", "1", "--max_steps", "3")
+    rmdir = os.rmdir
+
+    def move_then_delete(path: str, **where: Any) -> None:
+        if Path(recipe.output_dir).exists():
+            moved(Path(recipe.output_dir))
+        rmdir(path, **where)
+
+    monkeypatch.setattr(os, "rmdir", move_then_delete)
+    with pytest.raises(StorageError, match=r"checkpoints cannot be written: No such file or directory\..*--resume"):
+        BambinoTrainer(args=recipe).train()
+
+
 def test_a_log_that_is_deleted_meanwhile_stops_the_run(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "2")
     log = Path(recipe.output_dir) / "metrics.jsonl"
@@ -325,6 +341,39 @@ def test_a_log_whose_rows_changed_is_said_once(make_recipe: Make) -> None:
     for _ in range(2):
         BambinoTrainer(args=recipe, on_row=on_row).train(resume_from_checkpoint=True)
     assert warnings == [f"{log} does not hold the rows that it had at step 3. The run goes on without them."]
+
+
+def test_a_run_that_lost_its_recipe_is_not_begun_anew(make_recipe: Make) -> None:
+    recipe = make_recipe(*SIX_STEPS)
+    train(recipe, stop_after=3)
+    (Path(recipe.output_dir) / "recipe.yaml").unlink()
+    before = content(Path(recipe.output_dir))
+    with pytest.raises(RunDirectoryError, match=r"holds checkpoints of a run whose recipe\.yaml is gone\. Put it back"):
+        BambinoTrainer(args=recipe).train()
+    assert content(Path(recipe.output_dir)) == before
+
+
+class KilledError(BaseException):
+    """The process dies here."""
+
+
+def test_a_kill_while_a_folder_is_replaced_leaves_no_half_of_it_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(part: Path) -> None:
+        part.mkdir()
+        for name in ("a", "b"):
+            (part / name).touch()
+
+    def die(path: Path) -> None:
+        (path / "a").unlink()
+        raise KilledError
+
+    write_folder(tmp_path / "model", write)
+    monkeypatch.setattr(shutil, "rmtree", die)
+    with pytest.raises(KilledError):
+        write_folder(tmp_path / "model", write)
+    assert sorted(os.listdir(tmp_path)) == [".part-model", ".part-model.old"]
 
 
 @pytest.mark.parametrize("manifest", ["{}", "[]", "null", '{"a": 1}', "\x00"])

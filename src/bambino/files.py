@@ -34,9 +34,18 @@ def replace_folder(part: Path, path: Path) -> None:
     """Make the finished folder `part` the folder `path`, on disk; a folder of that name is replaced."""
     for file in [*part.rglob("*"), part]:
         fsync(file)
-    remove(path)
+    discard(path)
     os.replace(part, path)
     fsync(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Remove a folder, if there is one: at once under its name, so that a kill leaves no half of it there."""
+    old = path.with_name(f".part-{path.name}.old")
+    remove(old)
+    if os.path.lexists(path):
+        os.replace(path, old)
+        remove(old)
 
 
 def add_files(path: Path, write: Callable[[Path], None]) -> None:
@@ -155,9 +164,10 @@ class JsonLinesLog:
     def truncate(self, offset: int) -> bool:
         """Cut back to an offset. False where rows before it are missing: then all whole rows stay."""
         self._hash, self._hashed = hashlib.sha256(), 0
-        content_is_there = self.path.stat().st_size >= offset
-        self._file.truncate(offset if content_is_there else self.path.read_bytes().rfind(b"\n") + 1)
-        self._file.seek(0, os.SEEK_END)
+        with writing(self.path):
+            content_is_there = self.path.stat().st_size >= offset
+            self._file.truncate(offset if content_is_there else self.path.read_bytes().rfind(b"\n") + 1)
+            self._file.seek(0, os.SEEK_END)
         return content_is_there
 
     def close(self) -> None:

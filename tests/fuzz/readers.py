@@ -22,12 +22,16 @@ from hypothesis import strategies as st
 
 from bambino import Recipe, load_recipe
 from bambino.analysis.acquisition import ORDERS, load_order
+from bambino.analysis.feedback_meter import feedback_meter, read_measured
+from bambino.analysis.interpolation import load_sweep
 from bambino.analysis.results import load_results
 from bambino.evaluation.discovery import discover
 from bambino.evaluation.pair_files import load_pair_set, load_terms
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task
+from bambino.experiments.design import load_experiment
+from bambino.experiments.outcomes import read_results
 from bambino.feedback.settings import KINDS
 from bambino.feedback.written_recasts import WrittenByPeople
 from bambino.models.loading import load_lm, load_tokenizer
@@ -378,6 +382,37 @@ def _read_run(folder: Path) -> None:
     )
 
 
+RESULT = {
+    "run": "clm-1",
+    "fingerprint": "x",
+    "evaluations": [{"step": 1, "eval/bits_per_byte/it": 2.5}],
+    "model_step": 1,
+    "costs": {"total/words_said": 3},
+    "settings": {"seed": 1},
+    "batches": "aa",
+}
+BLEND = {"share": 0.0, "scores": {"x": 1.0}, "l2_gain": 0.0, "l1_loss": 0.0}
+SWEEP = {"first": "a", "last": "b", "l1": "en", "l2": "it", "measured": {}, "blends": [BLEND], "on_front": [0.0]}
+EXPERIMENT = {
+    "question": "q",
+    "hypotheses": ["h"],
+    "primary": "bits_per_byte/it",
+    "settings": {"evaluation": {"eval_steps": 3, "texts": {"it": ["${it}"]}}},
+    "conditions": {"clm": {"schedule.cycle": {"clm": 1}}, "paper": {}},
+    "seeds": {"development": [1], "test": [2, 3]},
+    "tuning": {"trials": 2, "conditions": {"clm": {"clm.learning_rate": [1e-3, 2e-3]}, "paper": "clm"}},
+}
+
+
+def _read_result_files(folder: Path) -> None:
+    """A run's small result file, beside another's."""
+    measure = "bits_per_byte/it"
+    _all(
+        lambda: read_results(folder),
+        lambda: feedback_meter(read_measured([folder / "one.json", folder / "other.json"], measure), measure),
+    )
+
+
 def _files(make: Callable[[st.DrawFn], Files]) -> st.SearchStrategy[Files]:
     return st.composite(lambda draw: make(draw))()
 
@@ -414,6 +449,22 @@ READERS = {
     "checkpoints": Reader(_files(_checkpoint_files), _read_checkpoints, checkpoint_folder),
     "run": Reader(_files(_run_files), _read_run),
     "results": Reader(json_file(RESULTS).map(lambda c: {"results.json": c}), lambda folder: load_results(folder)),
+    "result file": Reader(
+        json_file(RESULT).map(
+            lambda c: {
+                "one.json": c,
+                "other.json": json.dumps(RESULT | {"run": "paper-1", "fingerprint": "y"}).encode(),
+            }
+        ),
+        _read_result_files,
+    ),
+    "interpolation": Reader(
+        json_file(SWEEP).map(lambda c: {"interpolation.json": c}), lambda folder: load_sweep(folder)
+    ),
+    "experiment": Reader(
+        yaml_file(EXPERIMENT).map(lambda c: {"e.yaml": c, "it.txt": b"ciao\n"}),
+        lambda folder: load_experiment(folder / "e.yaml", {"it": str(folder / "it.txt")}),
+    ),
     "dreams": Reader(
         json_lines(DREAMS).map(lambda c: {"dreams.jsonl": c}), lambda folder: load_dreams(folder / "dreams.jsonl")
     ),

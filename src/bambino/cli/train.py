@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from argparse import Namespace
 from collections.abc import Iterator
@@ -122,9 +123,9 @@ def _where_its_paths_lead(given: Namespace) -> Iterator[None]:
     if not isinstance(given.resume, str) or not holds_run(given.resume):
         yield
         return
-    settings, began_in = read_run(given.resume).settings, read_manifest(Path(given.resume)).get("began_in", ".")
+    settings, began_in = read_run(given.resume).settings, str(read_manifest(Path(given.resume)).get("began_in", "."))
     paths = [word for key, value in settings.items() if key != "output_dir" for word in _words_in(value)]
-    if not any(Path(began_in, path).exists() and not Path(path).exists() for path in paths):
+    if not any(os.path.exists(os.path.join(began_in, path)) and not os.path.exists(path) for path in paths):
         yield
         return
     note(f"bambino: paths in the run's recipe count from {began_in}, where it was begun.")

@@ -34,8 +34,8 @@ from bambino.text.unicode import all_composed
 _FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))
 RESERVED = ("shortest", "log_prob_good", "log_prob_bad")
 """What a paradigm cannot be called: scores beside it have these names."""
-LONGEST_UID = 150
-"""Bytes; files are named by it."""
+LONGEST_NAME = 150
+"""Bytes of a paradigm's, term's or field's name."""
 _WAY_OUT = 'Each line must be {"sentence_good": ..., "sentence_bad": ...} or {"prefix", "good_form", "bad_form"}.'
 
 
@@ -138,18 +138,25 @@ def load_terms(path: str | Path) -> dict[str, tuple[str, str]]:
 def _pairs_of(rows: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[Pair]:
     for where, row in rows:
         good, bad, given = _sentences(where, row)
-        uid = str(row.get("UID") or row.get("phenomenon") or "").strip()
+        uid = _name(where, row, "UID", "phenomenon")
         if uid in RESERVED or uid.startswith(("field:", "term:")):
             raise TextError(f"{where}: the paradigm {uid!r} has the name of another score. Rename it.")
-        if len(uid.encode()) > LONGEST_UID:
-            raise TextError(f"{where}: the paradigm has a name of {len(uid):,} characters. Give it a shorter one.")
-        term = row.get("term") or row.get("linguistics_term") or row.get("phenomenon") or ""
-        yield Pair(good, bad, uid, given, str(term), _field(row.get("field") or ""))
+        term, field = _name(where, row, "term", "linguistics_term", "phenomenon"), _name(where, row, "field")
+        yield Pair(good, bad, uid, given, term, _field(field))
 
 
-def _field(name: object) -> str:
+def _name(where: str, row: Mapping[str, Any], *keys: str) -> str:
+    """The first of some names that a line gives; empty where it gives none."""
+    key = next((key for key in keys if row.get(key)), keys[0])
+    name = str(row.get(key) or "").strip()
+    if is_broken(name) or len(name.encode()) > LONGEST_NAME:
+        raise TextError(f"{where}: {key} = {shortened(repr(name))} names scores and files. Give a short text.")
+    return name
+
+
+def _field(name: str) -> str:
     """BLiMP spells one field in two ways, syntax/semantics and syntax_semantics; a slash would make two parts of it."""
-    return str(name).replace("/", "_")
+    return name.replace("/", "_")
 
 
 def _sentences(where: str, row: Mapping[str, Any]) -> tuple[str, str, int]:

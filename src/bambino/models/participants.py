@@ -115,22 +115,32 @@ def check_parent(participants: Participants, rows: list[list[int]]) -> None:
         rows: some lines of the L2 text, in baby tokens.
 
     Raises:
-        ModelError: the baby's bits per byte are lower than the parent's.
+        ModelError: the baby's bits per byte are lower than the parent's, or one's are no number.
     """
     if participants.parent is None or participants.parent_tokenizer is None:
         return
     sentences = [participants.baby_tokenizer.decode(row, skip_special_tokens=True) for row in rows]
-    baby = bits_per_byte(participants.baby, participants.baby_tokenizer, sentences)
-    parent = bits_per_byte(participants.parent, participants.parent_tokenizer, sentences)
-    for role, bits in (("baby", baby), ("parent", parent)):
-        if not math.isfinite(bits):
-            raise ModelError(f"{role}.model gives the L2 text {bits} bits per byte, which is no number. Is it broken?")
+    baby = _bits_per_byte("baby", participants.baby, participants.baby_tokenizer, sentences)
+    parent = _bits_per_byte("parent", participants.parent, participants.parent_tokenizer, sentences)
     if baby < parent:
         raise ModelError(
             f"The baby already models the L2 text better ({baby:.2f} bits per byte) than the parent ({parent:.2f}). "
             "Are baby.model and parent.model swapped, or is text.sources not the parent's language? "
             "If it is meant so, set parent.must_know_l2 to false."
         )
+
+
+def _bits_per_byte(
+    role: Literal["baby", "parent"], lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentences: list[str]
+) -> float:
+    """Raises ModelError, naming the role, where they are no number."""
+    try:
+        bits = bits_per_byte(lm, tokenizer, sentences)
+    except ModelError as error:
+        raise ModelError(f"{role}.model: {error}") from None
+    if not math.isfinite(bits):
+        raise ModelError(f"{role}.model gives the L2 text {bits} bits per byte. Is it broken?")
+    return bits
 
 
 def _model_and_tokenizer(

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bambino.errors import CheckpointError
-from bambino.files import remove, sha256, write_folder
+from bambino.files import discard, remove, sha256, write_folder
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def save(
     write_folder(path, write)
     for old in list_checkpoints(folder)[:-keep]:
         if keep_every is None or step_of(old) % keep_every:
-            remove(old)
+            discard(old)
     return path
 
 
@@ -123,7 +123,7 @@ def delete_after(folder: Path, step: int) -> None:
     """Delete the checkpoints of later steps, which a run that goes on from `step` will write again."""
     for path in list_checkpoints(folder):
         if step_of(path) > step:
-            remove(path)
+            discard(path)
 
 
 def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:

@@ -139,7 +139,7 @@ class RunDirectory:
         names = {f".part-{name}" for name in (*OWN_NAMES, *DESCRIPTIONS)}
         with writing(self.path):
             for place in (*self.path.glob(".part-*"), *self.checkpoints.glob(".part-step-*")):
-                if place.name in names or place.parent == self.checkpoints:
+                if place.name.removesuffix(".old") in names or place.parent == self.checkpoints:
                     remove(place)
 
     def _identities(self) -> dict[str, tuple[int, int] | None]:
@@ -167,6 +167,11 @@ def lock(path: str | Path) -> FileLock:
         raise RunDirectoryError(
             f"output_dir = {path} holds {', '.join(taken)} already and no run of bambino's, which would replace them. "
             "Use another."
+        )
+    if any((folder / "checkpoints").glob("step-*")) and not holds_run(folder):
+        raise RunDirectoryError(
+            f"output_dir = {path} holds checkpoints of a run whose recipe.yaml is gone. Put it back and go on with "
+            "--resume, or use another."
         )
     _check_kinds(folder)
     new = [place for place in (folder, *folder.parents) if not place.exists()]
@@ -228,6 +233,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((path / "data.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path / 'data.json'} cannot be read, so this run cannot go on: {error}") from None
+    if not isinstance(manifest, dict):
+        raise RunDirectoryError(f"{path / 'data.json'} is damaged: it does not say what the run is made of.")
     if manifest.get("format") != FORMAT:
         raise RunDirectoryError(
             f"The run in {path} was made by an earlier bambino. It can be evaluated and compared, not resumed: start "

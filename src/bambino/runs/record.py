@@ -7,13 +7,14 @@ version can be resumed. A row that is cut at a log's end (the run is going on, o
 
 from __future__ import annotations
 
+import functools
 import math
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bambino.errors import RunDirectoryError
 from bambino.files import json_of
@@ -21,9 +22,23 @@ from bambino.recipe.plain_yaml import load
 from bambino.runs.account import Lines, account_of
 from bambino.runs.old_names import has_old_names, row_with_new_names
 
+T = TypeVar("T")
 Row = dict[str, Any]
 COUNTS = ("total/", "clm/batch")
 """How the names of what a log counts begin."""
+
+
+def _refusing(read: Callable[[RunRecord], T]) -> Callable[[RunRecord], T]:
+    """What reads a record, with a refusal where its files say something else than a run's."""
+
+    @functools.wraps(read)
+    def wrapped(run: RunRecord) -> T:
+        try:
+            return read(run)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise _wrong(run.path, error, "the directory") from None
+
+    return wrapped
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,7 @@ class RunRecord:
     path: Path
 
     @cached_property
+    @_refusing
     def format(self) -> int:
         """1: written by an earlier version."""
         return int(self.data.get("format", 1))
@@ -56,6 +72,7 @@ class RunRecord:
         return _mapping(self.path / "environment.json", "versions", json_of)
 
     @cached_property
+    @_refusing
     def rows(self) -> list[Row]:
         """The rows of metrics.jsonl, evaluations by today's names."""
         rows = _rows(self.path / "metrics.jsonl")
@@ -90,6 +107,7 @@ class RunRecord:
         return "".join(f"{int(row['clm/batch']) & 255:02x}" for row in self.steps if "clm/batch" in row)
 
     @property
+    @_refusing
     def model_step(self) -> int | None:
         """The step of the evaluation that tells of `model/`: the best, where its weights were kept, else the last."""
         last = self.evaluations[-1] if self.evaluations else {}
@@ -104,6 +122,7 @@ class RunRecord:
         return {name.removeprefix("total/"): value for name, value in last.items() if name.startswith("total/")}
 
     @property
+    @_refusing
     def word_account(self) -> Lines:
         """What was heard, said and written; empty of runs that counted no words yet."""
         return account_of(self.data, self.totals)
@@ -130,11 +149,9 @@ class RunRecord:
         return self._words_per_token * row["total/clm_tokens"] if counted is None else counted
 
     @cached_property
+    @_refusing
     def _words_per_token(self) -> float:
-        try:
-            words, tokens = (sum(source[name] for source in self.data["clm"]) for name in ("words", "tokens"))
-        except (KeyError, TypeError) as error:
-            raise _wrong(self.path / "data.json", error, "a data manifest") from None
+        words, tokens = (sum(source[name] for source in self.data["clm"]) for name in ("words", "tokens"))
         return words / tokens if tokens else math.nan
 
 
@@ -180,10 +197,11 @@ def _rows(path: Path) -> list[Row]:
             continue
         try:
             row = json_of(line)
-            row["kind"], int(row["step"])
+            if not isinstance(row["kind"], str) or not isinstance(row["step"], int):
+                raise TypeError("kind is no word or step no whole number")
             if strange := [name for name in row if name.startswith(COUNTS) and not isinstance(row[name], int | float)]:
                 raise TypeError(f"{strange[0]} is no number")
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             if number == len(lines) and isinstance(error, ValueError):  # no line break after it: cut
                 break
             message = f"{path}, line {number}: {type(error).__name__}: {error}. Is it a bambino log?"

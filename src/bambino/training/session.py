@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bambino.errors import CheckpointError, ModelError, RunDirectoryError, StorageError, TrainingError
-from bambino.files import finite, write_folder, write_json
+from bambino.files import finite, write_folder, write_json, writing
 from bambino.measures import UNREAD, Measure
 from bambino.models.participants import Participants, check_parent
 from bambino.phases.phase import Tools
@@ -62,7 +62,8 @@ class Session:
         self.run = self.log.directory = RunDirectory(self.args.output_dir)
         try:
             self._check_begun(bool(resume))  # once more, now that no other process can begin one
-            (self.run.path / "failure.json").unlink(missing_ok=True)
+            with writing(self.run.path):
+                (self.run.path / "failure.json").unlink(missing_ok=True)
             self._warn()
             self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
             self.state.went_on_at = self.state.step
@@ -208,7 +209,8 @@ class Session:
         self._check_described(found)
         self.state.restore(found, self.run.constants)
         self._saved_step = self.state.step
-        checkpoint.delete_after(self.run.checkpoints, self.state.step)
+        with writing(self.run.checkpoints):
+            checkpoint.delete_after(self.run.checkpoints, self.state.step)
         if changes := note_environment(self.run.path / "environment.json", self.device, self.state.step):
             self.log.warn(
                 f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
@@ -268,7 +270,7 @@ class Session:
     def _save_checkpoint(self) -> None:
         if self._saved_step == self.state.step:
             return
-        with self.state.costs.time("checkpoint"):
+        with self.state.costs.time("checkpoint"), writing(self.run.checkpoints):
             self.run.check_is_there()
             numbers = {**self.state.numbers(), **self.run.log_marks(), "described_by": self.run.digests()}
             tensors = self.state.tensors()
