@@ -69,7 +69,7 @@ FAULTS: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
         "texts of tests",
         lambda m: m.setattr(json_lines, "is_broken", lambda text: False),
     ),
-    "every line is kept": ("text", lambda m: m.setattr(lines, "_keep", lambda *_: True)),
+    "every line is kept": ("text", lambda m: m.setattr(lines, "_flaw", lambda *_: None)),
     "lines need not be objects": ("texts of tests", lambda m: m.setattr(json_lines, "objects_of", _any_json)),
     "no digest is compared": ("checkpoints", lambda m: m.setattr(checkpoint, "sha256", lambda path: _Anything())),
 }

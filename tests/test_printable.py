@@ -43,7 +43,7 @@ def test_what_acts_is_escaped_as_python_writes_it_and_every_script_stays() -> No
     assert printable("\x1b]0;t\x07 \x7f\x85\x9b\r") == r"\x1b]0;t\x07 \x7f\x85\x9b\r"
     assert printable("\u202e\u2066\u2028\ufeff") == r"\u202e\u2066\u2028\ufeff"
     assert printable(os.fsdecode(b"caff\xe8.txt")) == r"caff\udce8.txt"
-    kept = "perché: 今天天气很好, مرحبا, שלום, हिन्दी, 👩‍👩‍👧 l’amico\u00a0«sì»\n\tfine"
+    kept = "perché: 今天天气很好, مرحبا, שלום, हिन्दी, 👩‍👩‍👧 «amico»\u00a0«sì»\n\tfine"
     assert printable(kept) == kept
 
 
@@ -138,7 +138,7 @@ def test_commands_and_demo_print_through_what_escapes() -> None:
         assert "markup=True" not in path.read_text(), path
 
 
-# ------------------------------------------------------------------------------------------------------- cards and pages
+# ------------------------------------------------------------------------------------------------------ cards and pages
 
 
 def rendered(markdown: str) -> str:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.table import Table
 
-from bambino.report.page import Items, Page, Plot, Sayings, Section, Table, Words, write_page
+from bambino.analysis.comparison import Comparison
+from bambino.analysis.statistics import Difference
+from bambino.measures import Interval
+from bambino.report import page as pages
+from bambino.report.page import Items, Page, Plot, Sayings, Section, Words, write_page
 from bambino.report.plots import Panel, PlottedCurve, draw, save
+from bambino.report.screen import Screen
+from bambino.report.tables import comparison_table, table
 
 
 @pytest.fixture
@@ -19,7 +27,7 @@ def page(tmp_path: Path) -> str:
     svg.write_text('<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg><g/></svg>\n')
     sections = [
         Section("", [Words("1 < 2 & 3"), Words("Look here.", "strong"), Words("in passing", "small")]),
-        Section("Numbers <b>", [Table([["what", "clm"], ["bits", "0.1 ± 0.2"]]), Items(["one", "<i>two</i>"])]),
+        Section("Numbers <b>", [pages.Table([["what", "clm"], ["bits", "0.1 ± 0.2"]]), Items(["one", "<i>two</i>"])]),
         Section("Said", [Sayings(["age", "clm"], [("0 of 1", [("il <", "gatto")])]), Plot.read(svg)]),
     ]
     path = write_page(tmp_path / "index.html", Page("a tab", "A heading", sections))
@@ -86,3 +94,39 @@ def test_the_same_figure_is_the_same_bytes(tmp_path: Path) -> None:
     written = [save(draw(PANELS, [], "step"), tmp_path, name).read_bytes() for name in ("one", "other")]
     assert written[0] == written[1]
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+NAMES = [
+    "pairs/it_determiner_noun_gender",
+    "speech/perplexity_under_parent",
+    "bambino-with-replay-25",
+    "bits_per_byte/it",
+]
+
+
+def on_80_columns(shown: Table) -> str:
+    screen = io.StringIO()
+    Screen(file=screen, width=80).print(shown)
+    return screen.getvalue()
+
+
+def test_at_80_columns_a_name_is_broken_between_its_parts_and_no_column_is_lost() -> None:
+    rows = [["share", *NAMES, "L2 gain", "L1 loss", "front"], ["0.5", *["1.234"] * 4, "0.111", "-0.010", "*"]]
+    said = on_80_columns(table(rows))
+    for part in re.split(r"(?<=[/_-])|\s", " ".join([*rows[0], *rows[1]])):
+        assert part in said
+    assert max(map(len, said.splitlines())) <= 80
+    turned = on_80_columns(table([list(column) for column in zip(*rows, strict=True)]))
+    for name in NAMES:  # where there is room, in one piece
+        assert f" {name} " in turned
+
+
+def test_a_comparison_at_80_columns_has_whole_parts_of_names() -> None:
+    difference = Difference(-0.1, Interval(-0.2, 0.1), 0.01)
+    said = on_80_columns(
+        comparison_table([Comparison(name, 0.5, 0.6, difference, "McNemar") for name in NAMES], "a", "b")
+    )
+    for name in NAMES:
+        for part in re.split(r"(?<=[/_-])", name):
+            assert part in said
+    assert "McNemar" in said

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""C0 but for tab and line end, DEL, C1, separators, overrides and isolates of direction, byte order mark, surrogates."""
+"""C0 but for tab and line end, DEL, C1, separators, turns of direction, byte order mark, surrogates."""
 MARKUP = re.compile(r"[\\`*\[\]<>&|~$]|(?<![^\W_])_|_(?![^\W_])")
 """What may be Markdown or HTML within a line; an underscore inside a word is not."""
 

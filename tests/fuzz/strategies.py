@@ -105,9 +105,10 @@ def damaged(draw: st.DrawFn, content: bytes, most: int = 4) -> bytes:
 
 
 PIECES = [
-    b"\xef\xbb\xbf", b"\xff\xfe", b"\x00", b"\r", b"\x85", b"\xe2\x80\xa8", b"\xed\xa0\x80", b"{", b"}", b"[" * 3000, b"{" * 60,
-    b"&a [", b"*a", b"<<: *a\n", b"!!python/object/apply:os.system [true]", b"\n---\n", b"\t", b": ", b"- ", b"'", b'"', b"|\n",
-    b"0o17", b"1:30", b"1_0", b".inf", b"~", b"%YAML 9.9\n", b"NaN", b"1e999", b"9" * 5000, b"\\ud800", b"#", b"\n\n",
+    b"\xef\xbb\xbf", b"\xff\xfe", b"\x00", b"\r", b"\x85", b"\xe2\x80\xa8", b"\xed\xa0\x80", b"\\ud800", b"\t", b"\n\n",
+    b"{", b"}", b"[" * 3000, b"{" * 60, b": ", b"- ", b"'", b'"', b"|\n", b"#", b"~", b"\n---\n", b"%YAML 9.9\n",
+    b"&a [", b"*a", b"<<: *a\n", b"!!python/object/apply:os.system [true]",
+    b"0o17", b"1:30", b"1_0", b".inf", b"NaN", b"1e999", b"9" * 5000,
 ]  # fmt: skip
 
 

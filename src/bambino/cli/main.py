@@ -24,7 +24,7 @@ from bambino.cli import (
     train,
     write,
 )
-from bambino.cli.console import DEBUG, DONE, Parser, complain
+from bambino.cli.console import DEBUG, DONE, FAILED, Parser, complain
 from bambino.cli.failures import told
 from bambino.cli.unread import output_may_be_unread
 from bambino.recipe.names import nearest
@@ -75,13 +75,14 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before anything imports huggingface_hub
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding has no word for
-    debug = len(words) < len(given)
-    with output_may_be_unread() as out, on_stop(stop_at_once):
+    with output_may_be_unread() as lost, on_stop(stop_at_once):
         try:
             status = _main(words)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it is, its user gets one message
-            status = told(error, debug=debug)
-    return told(out.lost, debug=debug) if status == DONE and out is not None and out.lost is not None else status
+            status = told(error, debug=len(words) < len(given))
+    if lost:
+        complain(f"Some of what was to be shown is lost: {lost[0]}.")
+    return status or (FAILED if lost else DONE)
 
 
 def _main(words: list[str]) -> int:

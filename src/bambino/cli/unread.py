@@ -5,20 +5,22 @@ The reader may have left (`| head`), the terminal may be gone, the disk of a log
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
 
+GONE = (errno.EPIPE, errno.EIO)
+"""Nobody is there any more: the reader of a pipe has left, a terminal was closed."""
+
 
 class Droppable:
     """A text stream, until writing to it fails; from then on, what is written to it is dropped."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.lost: OSError | None = None
-        """Why what was written did not arrive; a reader who has left wants no more of it."""
+    def __init__(self, stream: TextIO, lost: list[str]) -> None:
+        self._stream, self._lost = stream, lost
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -33,25 +35,26 @@ class Droppable:
     def _or_drop(self, act: Callable[..., Any], *words: Any) -> None:
         try:
             act(*words)
-        except OSError as error:  # what is still in the buffer is dropped too, else it fails again when Python ends
-            if not isinstance(error, BrokenPipeError):
-                self.lost = self.lost or OSError(error.errno, error.strerror, "standard output")
+        except OSError as error:
+            if error.errno not in GONE:
+                self._lost.append(error.strerror)
+            # what is still in the buffer is dropped too, else it fails again when Python ends
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
 
 
 @contextmanager
-def output_may_be_unread() -> Iterator[Droppable | None]:
-    """Inside, stdout (which is given) and stderr are droppable; what they hold back is written, or dropped, at the end.
+def output_may_be_unread() -> Iterator[list[str]]:
+    """Inside, stdout and stderr are droppable; what they hold back is written, or dropped, at the end.
 
-    One that was closed before Python began is None, and stays so: print passes over it.
+    Gives a list that says in the end why something was lost that somebody might still want to read.
     """
-    out, err = (Droppable(stream) if stream is not None else None for stream in (sys.stdout, sys.stderr))
-    with redirect_stdout(out), redirect_stderr(err):
+    lost: list[str] = []
+    streams = [stream and Droppable(stream, lost) for stream in (sys.stdout, sys.stderr)]  # None: closed before us
+    with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
         try:
-            yield out
+            yield lost
         finally:
-            for stream in (out, err):
-                if stream is not None:
-                    stream.flush()
+            for stream in filter(None, streams):
+                stream.flush()
