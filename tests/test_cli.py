@@ -220,10 +220,6 @@ def test_an_unknown_command_is_answered_with_the_known_one(capsys: pytest.Captur
         (["--evaluation.texts", "{it: [/no/eval.txt]}"], "/no/eval.txt"),
         (["--evaluation.pairs", "{it: /no/pairs.jsonl}"], "/no/pairs.jsonl"),
         (
-            ["--evaluation.tasks", "[sentipolcc]", "--baby.model", "./nowhere"],  # told before models are opened
-            "evaluation.tasks: There is no task 'sentipolcc'. Did you mean sentipolc?",
-        ),
-        (
             ["--text.weights", "1.0"],
             "text.weights: expected a list of float or null. Got value: 1.0 Write a list: '[1.0]'\n",
         ),
@@ -256,6 +252,16 @@ def test_wrong_settings_are_refused_by_name(
         words = ["train", *settings]
     assert said in complaint(words, capsys)
     assert not Path(make_recipe().output_dir).exists()
+
+
+def test_a_misspelt_task_is_told_the_nearest_before_models_are_opened(
+    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{")  # opened, it would be what is told
+    words = ["train", write(make_recipe(), tmp_path), "--baby.model", str(tmp_path / "broken")]
+    said = complaint([*words, "--evaluation.tasks", "[sentipolcc]"], capsys)
+    assert said.startswith("evaluation.tasks: There is no task 'sentipolcc'. Did you mean sentipolc?")
 
 
 def test_a_missing_recipe_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
