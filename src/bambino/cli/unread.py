@@ -37,7 +37,7 @@ class Droppable:
             act(*words)
         except OSError as error:
             if error.errno not in GONE:
-                self._lost.append(error.strerror)
+                self._lost.append(error.strerror or str(error))
             # what is still in the buffer is dropped too, else it fails again when Python ends
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
