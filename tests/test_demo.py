@@ -21,7 +21,7 @@ from bambino.demo import demo
 from bambino.demo.base_models import cache_directory, train_bases
 from bambino.demo.output import make_room
 from bambino.demo.plots import curve
-from bambino.demo.sizes import expected_minutes, proposed_size
+from bambino.demo.sizes import PATIENCE, expected_minutes, proposed_size
 from bambino.demo.tables import base_lesson, growing_up, lesson, phenomena_rows, result_rows, shown_prompts
 from bambino.errors import DemoError
 from bambino.experiments.nursery.designs import CONDITIONS, SIZES, Design, cache_key, part_seed, rollout_of
@@ -357,7 +357,7 @@ def test_the_size_that_suits_a_machine_is_the_largest_that_is_done_in_time() -> 
     sizes = [proposed_size(rate) for rate in rates]
     assert sizes == sorted(sizes, key=list(SIZES).index)  # never smaller on a faster machine
     assert {sizes[0], sizes[-1]} == {"small", "large"}
-    assert expected_minutes(proposed_size(150.0), 150.0) <= 3.5
+    assert expected_minutes(proposed_size(150.0), 150.0) <= PATIENCE
 
 
 def test_seeds_take_longer_and_base_models_that_are_there_take_nothing() -> None:

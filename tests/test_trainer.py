@@ -571,7 +571,8 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
         },
         beside
         | dreaming
-        | {"schedule.cycle": "{clm: 2, recast: 1}", "feedback.recast.for": "recast", "recast.replay": "true"},
+        | {"schedule.cycle": "{clm: 2, recast: 1}", "feedback.recast.for": "recast", "recast.replay": "true"}
+        | {"replay.first_baby": 0.5, "dreaming.first_baby": 0.5},
         {"schedule.cycle": "{clm: 1}", "feedback.recast.for": "clm", "feedback.recast.share": 0.5},
         {"schedule.cycle": "{clm: 2, prefer: 1}", "feedback.best_of_k.k": 4},
         {

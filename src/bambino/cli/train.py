@@ -188,14 +188,15 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any, loading:
     from rich.text import Text
 
     from bambino.evaluation.in_training import measures_of
-    from bambino.models.loading import is_on_hub
+    from bambino.models.loading import is_on_hub, source_of
     from bambino.training.parts import reports_of
     from bambino.training.pretrain import newborn_trainer
     from bambino.training.trainer import BambinoTrainer
 
     quieten_libraries()
-    named = {"baby": recipe.baby.model, "parent": recipe.parent.model}
-    models = {role: name for role, name in named.items() if name is not None}
+    models = {} if command == "pretrain" else {"baby": source_of(recipe.baby, "baby")}
+    if recipe.parent.model is not None:
+        models["parent"] = source_of(recipe.parent, "parent")
     for name in models.values():
         if is_on_hub(name):
             note(f"bambino: no folder {name} here; asking the Hugging Face hub and its cache.")

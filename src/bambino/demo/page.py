@@ -27,9 +27,9 @@ WAYS = (
     "clm: it hears them, and nothing else.",
     "bambino, the paper's way: after every ten steps of hearing come two in which it speaks, and its parent's opinion "
     "of what it said is its reward.",
-    "best: beside each line of {l2} it hears lines of the {l1} that it was raised on; at every word of {l2} its parent "
-    "says what it expects; and after every ten steps of hearing come {recasts} in which its parent goes on from "
-    "beginnings of those sentences, for the baby to hear.",
+    "best: beside each line of {l2} it hears two of the {l1} that it was raised on and learns what it expected there "
+    "at first; at every word of {l2} its parent says what it expects; and after every ten steps of hearing come "
+    "{recasts} in which its parent goes on from beginnings of those sentences, for the baby to hear.",
 )
 """What each condition that learns does."""
 

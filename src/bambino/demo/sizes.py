@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bambino.experiments.nursery.designs import SIZES
 
-PATIENCE = 3.5
+PATIENCE = 4.5
 """Minutes that a demo of a proposed size may take."""
 
 
@@ -31,9 +31,9 @@ REFERENCE_RATE = 150.0
 """GFLOP/s of two cores, what `Work` is given for."""
 
 
-WORK = {"small": Work(0.55, 0.75), "medium": Work(2.0, 1.25), "large": Work(2.8, 3.0)}
+WORK = {"small": Work(0.55, 1.1), "medium": Work(2.0, 2.1), "large": Work(2.8, 5.0)}
 """Medium's base models as measured (81 s for 900 steps at 187 GFLOP/s); its conditions by the FLOPs of `best`, which
-takes longest, beside a base model's (1.65 and 3.26 TFLOP), and a fifth for the parent's speaking and the evaluations;
+takes longest, beside a base model's (3.50 and 3.26 TFLOP), and a fifth for the parent's speaking and the evaluations;
 the others by their steps and cycles."""
 
 

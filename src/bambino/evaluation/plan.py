@@ -49,7 +49,7 @@ class Plan(Settings):
     """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
     """
     parent_trust_remote_code: bool = False
-    """The same of the Python that comes with the parent."""
+    """Run the Python that comes with the parent, as trust_remote_code."""
     max_items: AtLeastOne | None = None
     """At most so many items of each test, spread evenly; smaller of this and the suite's."""
     max_lines: AtLeastOne = 1000

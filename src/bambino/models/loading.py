@@ -44,7 +44,7 @@ def load_lm(config: ModelConfig, role: Literal["baby", "parent"]) -> PreTrainedM
         ModelError: it is missing, is no causal LM, has no whole safetensors, brings Python of its own that no setting
             allows, has weights that are no numbers, or changes its logits after the LM head.
     """
-    source = _source(config, role)
+    source = source_of(config, role)
     name = f"{role}.model = {source}"
     way_out = "Give a folder with config.json and safetensors, or a hub name (which needs a network or a filled cache)."
     with opening(name, "cannot be opened as a causal LM", way_out):
@@ -74,7 +74,7 @@ def load_tokenizer(
     AutoTokenizer overrules the generic class for some families (a saved byte-level BPE beside a Qwen 2 becomes a
     Qwen2Tokenizer, with other ids), so where tokenizer_config.json names the generic class, that one opens it.
     """
-    source, revision = _source(config, role), config.revision or "main"
+    source, revision = source_of(config, role), config.revision or "main"
     name = f"{role}.model = {source}"
     with opening(name, "has no tokenizer that opens", "Save the right one beside the model: tokenizer.json."):
         _check_files(config, role)
@@ -165,7 +165,7 @@ def is_on_hub(name: str) -> bool:
 
 
 def _check_files(config: ModelConfig, role: str) -> None:
-    source = _source(config, role)
+    source = source_of(config, role)
     check_files(
         source,
         f"{role}.model = {source}",
@@ -175,8 +175,12 @@ def _check_files(config: ModelConfig, role: str) -> None:
     )
 
 
-def _source(config: ModelConfig, role: str) -> str:
-    """A folder with a config.json, or a name on the hub; names that no file system takes are no folders."""
+def source_of(config: ModelConfig, role: str) -> str:
+    """A folder with a config.json, or a name on the hub; names that no file system takes are no folders.
+
+    Raises:
+        ModelError: none is given, there is no such folder, or it holds no model.
+    """
     if config.model is None:
         raise ModelError(f"{role}.model is not given. Use a local folder or a hub name: --{role}.model PATH")
     if is_on_hub(config.model):
