@@ -103,6 +103,14 @@ def _some_sections() -> st.SearchStrategy[dict[str, Any]]:
     return keys.map(lambda chosen: {key: _recipe()[key] for key in chosen})
 
 
+def _bombs() -> st.SearchStrategy[bytes]:
+    """Small files of lists of lists of lists, by aliases or by brackets, that are huge or deep when they are read."""
+    rows = ["&a0 [x, x]", *(f"&a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))]
+    by_aliases = st.integers(1, 60).map(lambda depth: f"text: {{sources: [{', '.join(rows[:depth])}]}}")
+    by_brackets = st.integers(1, 4000).map(lambda depth: "text: " + "[" * depth + "]" * depth)
+    return st.one_of(by_aliases, by_brackets).map(str.encode)
+
+
 def _read_recipe(path: Path | None, words: list[str] | None = None) -> None:
     recipe = load_recipe(path, words, kinds=KINDS, phases=PHASES)
     assert all(math.isfinite(number) for number in _numbers(recipe.to_dict()))
@@ -419,7 +427,7 @@ def _files(make: Callable[[st.DrawFn], Files]) -> st.SearchStrategy[Files]:
 
 READERS = {
     "recipe": Reader(
-        _some_sections().flatmap(yaml_file).map(lambda content: {"r.yaml": content}),
+        st.one_of(_some_sections().flatmap(yaml_file), _bombs()).map(lambda content: {"r.yaml": content}),
         lambda folder: _read_recipe(folder / "r.yaml"),
     ),
     "shipped recipe, damaged": Reader(

@@ -21,6 +21,8 @@ ODD_TEXTS = [
     " ",
     "\0",
     "\ud800",
+    "gatto\0",
+    "gatto\ud800",
     "\x1b]0;title\x07",
     "{",
     "{0}",
@@ -33,7 +35,7 @@ ODD_TEXTS = [
     "中文",
     "../x",
 ]
-ODD_NUMBERS = [0, 1, -1, 2, 0.5, -0.0, 1e308, -1e308, 10**30, 2**31, float("inf"), float("nan")]
+ODD_NUMBERS = [0, 1, -1, 2, 0.5, -0.0, 1e308, -1e308, 10**30, 2**31, float("inf"), float("-inf"), float("nan")]
 ODD = st.one_of(
     st.none(),
     st.booleans(),

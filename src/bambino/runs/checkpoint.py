@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -94,12 +95,13 @@ def load(path: Path) -> Checkpoint:
             if sha256(path / name) != digest:
                 raise CheckpointError(f"{path / name} is damaged: its content is not what was written.")
         state = json.loads((path / "state.json").read_text())
-    except (OSError, ValueError) as error:
+        groups = [
+            name.removesuffix(".safetensors") for name in manifest if name.endswith(".safetensors") and "/" not in name
+        ]
+        tensors = {group: load_file(path / f"{group}.safetensors") for group in groups}
+    except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error}") from None
-    groups = [
-        name.removesuffix(".safetensors") for name in manifest if name.endswith(".safetensors") and "/" not in name
-    ]
-    return Checkpoint(path, {group: load_file(path / f"{group}.safetensors") for group in groups}, state)
+    return Checkpoint(path, tensors, state)
 
 
 def name_of(step: int) -> str:

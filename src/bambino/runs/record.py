@@ -54,7 +54,10 @@ class RunRecord:
     @_refusing
     def format(self) -> int:
         """1: written by an earlier version."""
-        return int(self.data.get("format", 1))
+        found = self.data.get("format", 1)
+        if not isinstance(found, int):
+            raise _wrong(self.path / "data.json", TypeError(f"format = {found!r}"), "a data manifest")
+        return found
 
     @cached_property
     def settings(self) -> Row:

@@ -94,7 +94,7 @@ def load_dreams(path: Path) -> Dreams:
     """
     try:
         return Dreams([Dream(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()])
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
 
 
