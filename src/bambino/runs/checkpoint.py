@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bambino.errors import CheckpointError
-from bambino.files import discard, remove, sha256, write_folder
+from bambino.files import discard, json_of, remove, sha256, write_folder
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ def load(path: Path) -> Checkpoint:
         CheckpointError: a file is missing or its content is not what was written.
     """
     try:
-        manifest = json.loads((path / "manifest.json").read_text())
+        manifest = json_of((path / "manifest.json").read_text())
         if not isinstance(manifest, dict) or "state.json" not in manifest:
             raise CheckpointError(f"{path / 'manifest.json'} is damaged: it names no files of a checkpoint.")
         for name, digest in manifest.items():
             if sha256(path / name) != digest:
                 raise CheckpointError(f"{path / name} is damaged: its content is not what was written.")
-        state = json.loads((path / "state.json").read_text())
+        state = json_of((path / "state.json").read_text())
         groups = [
             name.removesuffix(".safetensors") for name in manifest if name.endswith(".safetensors") and "/" not in name
         ]

@@ -16,7 +16,6 @@ model/               the trained baby
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bambino.errors import RunDirectoryError, StorageError
-from bambino.files import JsonLinesLog, fsync, remove, sha256, write_atomically, write_json, writing
+from bambino.files import JsonLinesLog, fsync, json_of, remove, sha256, write_atomically, write_json, writing
 from bambino.runs.names import DREAMS, NEWBORN
 
 FORMAT = 2
@@ -230,7 +229,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         RunDirectoryError: it cannot be read, or is of another format than this bambino's.
     """
     try:
-        manifest: dict[str, Any] = json.loads((path / "data.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json_of((path / "data.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path / 'data.json'} cannot be read, so this run cannot go on: {error}") from None
     if not isinstance(manifest, dict):

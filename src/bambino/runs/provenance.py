@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bambino.errors import RecipeError, RunDirectoryError
-from bambino.files import write_json
+from bambino.files import json_of, write_json
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.plain_yaml import load
 from bambino.recipe.settings import Recipe
@@ -123,7 +122,7 @@ def git_commit() -> str | None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json_of(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
     return content

@@ -17,7 +17,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import RecipeError, RunDirectoryError
-from bambino.files import write_atomically
+from bambino.files import json_of, write_atomically
 from bambino.randomness import uniforms
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.recipe.settings import DreamingConfig
@@ -93,8 +93,8 @@ def load_dreams(path: Path) -> Dreams:
         RunDirectoryError: they are not there, or not as they were written.
     """
     try:
-        return Dreams([Dream(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()])
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        return Dreams([Dream(**json_of(line)) for line in path.read_text(encoding="utf-8").splitlines()])
+    except (OSError, ValueError, TypeError) as error:
         raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
 
 
