@@ -179,7 +179,7 @@ def test_a_directory_that_is_no_run_and_a_measure_that_is_not_there(tmp_path: Pa
     with pytest.raises(CurveError, match=r"no measure 'pairs/it'\. It has: bits_per_byte/en, bits_per_byte/it"):
         forgetting_of(run, ForgettingSettings(l2="pairs/it"))
     (run / "data.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(RunDirectoryError, match=r"data\.json: KeyError: 'clm'"):
+    with pytest.raises(RunDirectoryError, match=r"run: KeyError: 'clm'\. Is it the directory of"):
         read_curves(run)
     (run / "data.json").unlink()
     with pytest.raises(RunDirectoryError, match=r"There is no .*data\.json"):

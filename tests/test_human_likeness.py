@@ -101,7 +101,7 @@ def write_order(path: Path, **changes: Any) -> Path:
     [
         ({"stages": {"early": ["a"]}}, "stages must be a list"),
         ({"sources": None}, "sources must be a list, not None"),
-        ({"checked": False}, "checked must be a str, not False"),
+        ({"checked": ["a"]}, r"checked must be a str, not \['a'\]"),
         ({"stages": [["a"]]}, r"stage 1 must map phenomena to lists of pairs, not \['a'\]"),
         ({"stages": [{"early": "a"}]}, "early in stage 1 must be a list of names, not 'a'"),
         ({"stages": [{"early": ["a"]}, {"late": ["a"]}]}, "a is named twice"),
@@ -120,7 +120,7 @@ def test_a_missing_order_and_what_is_no_yaml(tmp_path: Path) -> None:
         load_order("xx")
     path = tmp_path / "order.yaml"
     path.write_text("a: [", encoding="utf-8")
-    with pytest.raises(OrderError, match="is no YAML"):
+    with pytest.raises(OrderError, match="is not YAML"):
         load_order(path)
     path.write_text("- a", encoding="utf-8")
     with pytest.raises(OrderError, match="must hold language"):

@@ -13,6 +13,7 @@ import yaml
 
 from bambino import BambinoTrainer, Recipe, measures_of
 from bambino.errors import CheckpointError, RecipeError
+from bambino.phases.beside import Beside
 from bambino.phases.clm import CLMPhase, heard
 from bambino.phases.phase import Tools
 from bambino.recipe.phase_settings import PhaseConfig
@@ -58,7 +59,7 @@ def test_a_phase_has_one_optimizer(make_recipe: Make) -> None:
 def test_a_checkpoint_with_other_optimizers_is_refused(make_recipe: Make) -> None:
     class Late(Review):
         def __init__(self, tools: Tools) -> None:
-            self.tools, self.learner = tools, tools.learner
+            self.tools, self.learner, self.beside = tools, tools.learner, Beside({}, None)
 
         def step(self, at: Place) -> Row:
             updates = self.learner.updates(self.name, PhaseConfig(), 1)

@@ -34,8 +34,9 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
-    from bambino.nursery import write_pairs, write_text
+    from bambino.nursery import Grammar, write_pairs, write_text
 
+    Grammar.load(given.lang)  # there is one
     out = claim_file(given.out, "--out")
     if given.lines is not None:
         add_files(out.parent, lambda part: write_text(part / out.name, given.lang, given.lines, given.seed))
