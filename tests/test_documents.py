@@ -179,6 +179,12 @@ def test_settings_that_a_document_names_are_there(path: Path) -> None:
             assert name in known[section] or f"{section}.{name}" in known, f"{section}.{name}"
 
 
+@each(OF_NOW)
+def test_tests_that_a_document_names_are_there(path: Path) -> None:
+    named = re.findall(r"`(test_\w+)::(test_\w+)`", text_of(path))
+    assert not [f"{file}::{test}" for file, test in named if not defines(ROOT / "tests" / f"{file}.py", test)]
+
+
 @each(DOCUMENTS)
 def test_no_document_names_a_place_on_somebodys_machine(path: Path) -> None:
     for number, line in enumerate(text_of(path).splitlines(), start=1):
