@@ -490,16 +490,18 @@ def test_an_ignored_signal_stays_ignored_and_the_others_are_as_before(number: si
     came: list[int] = []
     before = {each: signal.getsignal(each) for each in stopping.SIGNALS}
     try:
-        signal.signal(number, signal.SIG_IGN)
+        for each in stopping.SIGNALS:  # a shell may have started us with some ignored
+            signal.signal(each, signal.SIG_IGN if each == number else signal.SIG_DFL)
         with stopping.on_stop(came.append):
             for each in stopping.SIGNALS:
                 signal.raise_signal(each)
         assert came == [each for each in stopping.SIGNALS if each != number]
-        assert signal.getsignal(number) == signal.SIG_IGN
-        signal.signal(number, before[number])
-        assert {each: signal.getsignal(each) for each in stopping.SIGNALS} == before
+        handlers = {each: signal.getsignal(each) for each in stopping.SIGNALS}
+        assert handlers.pop(number) == signal.SIG_IGN
+        assert set(handlers.values()) == {signal.SIG_DFL}
     finally:
-        signal.signal(number, before[number])
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def test_which_ends_of_a_run_were_asked_for() -> None:
