@@ -17,6 +17,7 @@ from bambino.experiments.nursery.tables import comparisons_markdown, trials_mark
 from bambino.nursery import Grammar
 from bambino.runs.log import RunLog
 
+pytestmark = pytest.mark.slow
 TINY = Design(
     "tiny",
     base_lines=300,

@@ -65,6 +65,10 @@ MORE_VARIANTS = {
     ),
 }
 
+ALWAYS = ("reference: initial", "reference: ema", "reinforce", "calibrated tau", "averaged weights", "dreams")
+ALWAYS += ("the best kept",)
+"""Those that are stopped after every step in every run of the tests; the others are slow."""
+
 
 def train(recipe: Recipe, *, stop_after: int | None = None, resume: bool = False) -> None:
     """Run, and ask for a stop when the row of step `stop_after` is written."""
@@ -138,8 +142,10 @@ def test_a_run_stopped_once_and_resumed_ends_in_the_same_bits(make_recipe: Calla
 
 @pytest.mark.parametrize(
     "settings",
-    [pytest.param(settings, id=name) for name, settings in VARIANTS.items()]
-    + [pytest.param(settings, id=name, marks=pytest.mark.slow) for name, settings in MORE_VARIANTS.items()],
+    [
+        pytest.param(settings, id=name, marks=[] if name in ALWAYS else pytest.mark.slow)
+        for name, settings in (VARIANTS | MORE_VARIANTS).items()
+    ],
 )
 def test_a_run_stopped_after_every_step_ends_in_the_same_bits(
     make_recipe: Callable[..., Recipe], settings: tuple[str, ...]

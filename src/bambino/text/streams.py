@@ -24,7 +24,7 @@ from bambino.text.heldout import spread
 from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, load_corpus
 from bambino.text.tokens import TokenRows, tokenize
 
-SAMPLE = 1000
+SAMPLE = 200
 """Lines by which the share of unknown tokens is told."""
 
 
