@@ -211,7 +211,7 @@ class Session:
         self._saved_step = self.state.step
         with writing(self.run.checkpoints):
             checkpoint.delete_after(self.run.checkpoints, self.state.step)
-        if changes := note_environment(self.run.path / "environment.json", self.device, self.state.step):
+        if changes := note_environment(self.run.path, self.device, self.state.step):
             self.log.warn(
                 f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
             )
