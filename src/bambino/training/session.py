@@ -289,7 +289,7 @@ class Session:
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
         path, step = self.run.path / "failure.json", self.state.step
-        phase = self.tools.schedule.at(min(step, self.args.max_steps - 1)).phase
+        phase = self.tools.schedule.at(max(0, min(step, self.args.max_steps - 1))).phase
         read = [ids.tolist() for ids in self.state.learner.last_read]
         content = {"step": step, "phase": phase, "error": str(error), "input_ids": read, **error.details}
         explained = f"What explains it is in {path}."
