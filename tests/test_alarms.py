@@ -140,3 +140,10 @@ def test_a_run_that_an_alarm_stopped_has_saved_and_goes_on_to_the_same_bits(make
     assert [row["step"] for row in metrics_of(warned) if row["kind"] == "alarm"] == [10]
     model = Path("model") / "model.safetensors"
     assert (Path(stopped.output_dir) / model).read_bytes() == (Path(warned.output_dir) / model).read_bytes()
+
+
+def test_an_alarm_of_the_text_stops_a_run_of_no_steps(make_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    alarm = Alarm("unknown", "tokens that are <unk>", 0.5, 0.05, "Use another baby.")
+    monkeypatch.setattr("bambino.training.session.of_text", lambda *_: [alarm])
+    with pytest.raises(TrainingError, match=r"^Stopped at step 0: alarm unknown: "):
+        BambinoTrainer(args=make_recipe("--max_steps", "0", "--alarms.stop", "[unknown]")).train()

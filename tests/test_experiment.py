@@ -291,9 +291,10 @@ def test_what_one_program_does_leaves_the_others_alone(tmp_path: Path) -> None:
     programs = [Program(name, words, tmp_path / name) for name, words in (("no", ("trian",)), ("yes", ("--version",)))]
     ended: dict[str, int] = {}
     left = list(programs)
-    assert run_programs(
+    stopped_by = run_programs(
         lambda: left.pop(0) if left else None, 2, 1, lambda program, status: ended.update({program.name: status})
     )
+    assert stopped_by is None
     assert ended == {"no": 2, "yes": 0}
     assert "Did you mean train" in (tmp_path / "no").read_text()
 
@@ -358,7 +359,7 @@ def test_a_stopped_experiment_goes_on_and_finds_the_same(write: Write, tmp_path:
             if stop:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        assert runner.work(3, 1, on_end) is not stop
+        assert runner.work(3, 1, on_end) == (signal.SIGTERM if stop else None)
         return runner.results
 
     stopped = worked("stopped", stop=True)

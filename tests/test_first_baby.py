@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,24 @@ def test_the_loss_mixes_tokens_and_expectations() -> None:
     assert float(nothing["loss"]) == pytest.approx(
         float(next_tokens(batch)(logits, torch.zeros(5), batch, slice(0, 2))["loss"])
     )
+
+
+def test_the_first_baby_reads_in_the_precision_of_the_baby() -> None:
+    lm, batch = tiny_lm("opt").eval(), pad([[1, 5, 6, 7], [1, 8, 9]], 0)
+    autocast = partial(torch.autocast, "cpu", torch.bfloat16)
+    with torch.no_grad(), autocast():
+        logits = logits_before(lm, batch, batch.is_target)
+    losses = [
+        as_expected(batch, lm, 1.0, *way)(logits, torch.zeros(5), batch, slice(0, 2)) for way in ((autocast,), ())
+    ]
+    assert float(losses[0]["loss"]) == 0 < float(losses[1]["loss"])
+
+
+def test_without_replay_no_first_baby_is_kept(make_recipe: Make) -> None:
+    for share, is_kept in (("0", False), ("1", True)):
+        words = (*REPLAY[:3], share, *REPLAY[4:], "--replay.first_baby", "1", "--max_steps", "1")
+        trainer = BambinoTrainer(args=make_recipe(*words, output_dir=share))
+        assert (trainer.tools.first_baby is not None) == is_kept
 
 
 def test_the_first_baby_expects_what_it_expects(make_recipe: Make) -> None:

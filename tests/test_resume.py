@@ -65,8 +65,10 @@ MORE_VARIANTS = {
     ),
 }
 
-ALWAYS = ("reference: initial", "reference: ema", "reinforce", "calibrated tau", "averaged weights", "dreams")
-ALWAYS += ("the best kept",)
+ALWAYS = (
+    *("reference: initial", "reference: ema", "reinforce", "calibrated tau", "averaged weights", "dreams"),
+    "the best kept",
+)
 """Those that are stopped after every step in every run of the tests; the others are slow."""
 
 

@@ -311,6 +311,14 @@ def test_a_run_without_its_data_json_is_refused_by_its_name(make_recipe: Make) -
         BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
 
 
+def test_a_run_whose_environment_is_no_mapping_is_refused_by_its_name(make_recipe: Make) -> None:
+    recipe = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=recipe).train()
+    (Path(recipe.output_dir) / "environment.json").write_text("[]")
+    with pytest.raises(RunDirectoryError, match=r"environment\.json does not hold versions"):
+        BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+
+
 def test_a_run_of_an_earlier_bambino_can_be_read_and_is_not_resumed(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe).train()

@@ -18,7 +18,7 @@ from test_resume import SIX_STEPS, assert_same_run, never_stopped, train
 from bambino import BambinoTrainer, Recipe, load_recipe
 from bambino.cli.main import main
 from bambino.errors import CheckpointError, RecipeError, RunDirectoryError, StorageError
-from bambino.files import JsonLinesLog, write_atomically, write_folder
+from bambino.files import JsonLinesLog, write_atomically, write_file, write_folder
 from bambino.recipe.file import dump_recipe
 from bambino.runs import checkpoint
 from bambino.runs.directory import LOCK, RunDirectory, lock
@@ -194,6 +194,15 @@ def test_links_under_the_names_of_unfinished_files_are_removed_and_what_they_poi
 def save(folder: Path, step: int, **kept: Any) -> None:
     tensors = {"value_head": {"weight": torch.zeros(1)}}
     checkpoint.save(folder, step, lambda path: path.mkdir(), tensors, {"step": step}, **kept)
+
+
+def test_files_written_side_by_side_do_not_disturb_each_other(tmp_path: Path) -> None:
+    def slowly(part: Path) -> None:
+        part.write_text("it")
+        write_atomically(tmp_path / "en.txt", "en")
+
+    write_file(tmp_path / "it.txt", slowly)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"it.txt": "it", "en.txt": "en"}
 
 
 def test_what_a_killed_process_left_half_written_is_removed_when_its_directory_is_taken_up(tmp_path: Path) -> None:

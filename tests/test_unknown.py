@@ -18,7 +18,7 @@ from bambino.analysis.bilingual import bilingual
 from bambino.analysis.comparison import compare, compare_over_seeds, not_compared
 from bambino.analysis.results import Results
 from bambino.analysis.verdicts import with_baseline
-from bambino.errors import CurveError, ResultsError
+from bambino.errors import CurveError, ResultsError, TextError
 from bambino.evaluation.fluency import BitsPerByte
 from bambino.evaluation.in_training import measures_of
 from bambino.measures import TaskResult
@@ -51,6 +51,12 @@ def test_characters_that_are_in_no_token_count_though_no_token_is_unknown() -> N
     found = unknown_in(characters("abcdefghilmnopqrstuvz ", unknown=None), LINES)
     assert (found.tokens, found.characters, found.of_characters) == (0, 3, 18)
     assert not found.is_comparable
+
+
+def test_a_text_that_a_tokenizer_cannot_read_is_refused() -> None:
+    tokenizer = Tokenizer(models.WordLevel({"una": 0}, unk_token="<unk>"))  # a token that it has not
+    with pytest.raises(TextError, match=r"The tokenizer cannot read a text: .*Use one that knows bytes"):
+        unknown_in(PreTrainedTokenizerFast(tokenizer_object=tokenizer), ["una", "casa"])
 
 
 def test_tokens_are_counted_with_a_tokenizer_written_in_python() -> None:

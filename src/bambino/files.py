@@ -196,13 +196,25 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         StorageError: it cannot be written.
     """
+
+    def write(part: Path) -> None:
+        with part.open("x", encoding="utf-8") as file:
+            file.write(text)
+
+    write_file(path, write)
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` make a file, whole or not at all, whatever else is written to its folder meanwhile.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     part = _part_of(path)
     with writing(path, part):
         remove(part)
-        with part.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write(part)
+        fsync(part)
         os.replace(part, path)
         fsync(path.parent)
 

@@ -94,7 +94,7 @@ def _compare_results(console: Console, sides: Sequence[list[str]], names: list[s
     else:
         console.print(comparison_table(compare_over_seeds(ones, others), *names))
     for why in not_compared(ones, others):
-        console.print(why, highlight=False, markup=False)
+        console.print(why)
 
 
 COMPARE = Command("compare", "two models on the same items, or two conditions over seeds", _read, _run)

@@ -15,8 +15,8 @@ from typing import NoReturn
 from bambino.errors import UsageError
 from bambino.printable import printable
 
-DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
-"""Exit statuses: done; the run failed; something that was given is wrong; interrupted or stopped."""
+DONE, FAILED, WRONG = 0, 1, 2
+"""Exit statuses: done; the run failed; something that was given is wrong. Of what was stopped: `stopping.py`."""
 DEBUG = "--debug"
 
 

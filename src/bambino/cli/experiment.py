@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bambino.cli.code import load_code
-from bambino.cli.console import DONE, FAILED, STOPPED, Command, Parser, claim
+from bambino.cli.console import DONE, FAILED, Command, Parser, claim
 from bambino.errors import UsageError
+from bambino.stopping import Stopped, status_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,8 @@ EXAMPLES = """examples:
   bambino experiment scarcity.yaml --set it=italian.txt --set en=english.txt --results results/scarcity
   bambino experiment scarcity.yaml ... --stage tuning --workers 12 --drop-runs
 
-exit status: 0 done, 1 a run failed or runs differ that must not, 2 something given was wrong, 130 stopped"""
+exit status: 0 done, 1 a run failed or runs differ that must not, 2 something given was wrong, 128 + the signal's
+number where one stopped it: 130 Ctrl-C, 143 SIGTERM"""
 
 
 def _read(words: list[str]) -> Namespace:
@@ -73,12 +75,11 @@ def _run(given: Namespace) -> int:
         return DONE
     claim(out, "--out")
     claim(results, "--results")
-    was_whole = _work(runner, given.workers, console)
-    return _conclude(runner, was_whole, console)
+    return _conclude(runner, _work(runner, given.workers, console), console)
 
 
-def _work(runner: Runner, workers: int | None, console: Console) -> bool:
-    """Do what is left, a line a run that ends."""
+def _work(runner: Runner, workers: int | None, console: Console) -> int | None:
+    """Do what is left, a line a run that ends; gives the signal that stopped it, if one did."""
     from bambino.experiments.outcomes import value_of
     from bambino.experiments.runner import available_cores, workers_for
 
@@ -102,7 +103,7 @@ def _work(runner: Runner, workers: int | None, console: Console) -> bool:
     return runner.work(workers, threads, tell)
 
 
-def _conclude(runner: Runner, was_whole: bool, console: Console) -> int:
+def _conclude(runner: Runner, stopped_by: int | None, console: Console) -> int:
     """Tables, and what is wrong."""
     from bambino.experiments.outcomes import different_batches, different_models, outcome_rows
     from bambino.report.tables import table
@@ -118,9 +119,9 @@ def _conclude(runner: Runner, was_whole: bool, console: Console) -> int:
         console.print(f"WRONG: {problem}", style="red")
     for name in sorted(run.name for run in everything if run.fingerprint in runner.failed):
         console.print(f"{name} failed: {runner.out / name}.log")
-    if not was_whole:
+    if stopped_by is not None:
         console.print("Stopped. Go on with the same command.")
-        return STOPPED
+        return status_of(Stopped(stopped_by))
     is_fine = not (runner.failed or wrong or (runner.stage != "tuning" and runner.undecided()))
     return DONE if is_fine else FAILED
 

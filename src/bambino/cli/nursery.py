@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bambino.cli.console import DONE, Command, Parser, claim_file, say
 from bambino.errors import UsageError
-from bambino.files import add_files
+from bambino.files import write_file
 
 EXAMPLES = """examples:
   bambino nursery --lang it --lines 100000 --out it.txt
@@ -39,9 +39,9 @@ def _run(given: Namespace) -> int:
     Grammar.load(given.lang)  # there is one
     out = claim_file(given.out, "--out")
     if given.lines is not None:
-        add_files(out.parent, lambda part: write_text(part / out.name, given.lang, given.lines, given.seed))
+        write_file(out, lambda part: write_text(part, given.lang, given.lines, given.seed))
     else:
-        add_files(out.parent, lambda part: write_pairs(part / out.name, given.lang, given.pairs, given.seed))
+        write_file(out, lambda part: write_pairs(part, given.lang, given.pairs, given.seed))
     say(f"Wrote {out}")
     return DONE
 

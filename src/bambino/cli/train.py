@@ -238,6 +238,8 @@ def _command(name: str, about: str) -> Command:
         return parse(_make_parser(name, words), words, names)
 
     def run(given: Namespace) -> int:
+        if isinstance(given.resume, str):
+            given.resume = os.path.expanduser(given.resume)
         with _where_its_paths_lead(given):
             return _run(name, given)
 

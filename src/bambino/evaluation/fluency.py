@@ -7,13 +7,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from bambino.analysis.statistics import ratio_of_sums
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
 from bambino.measures import UNREAD, Score, TaskResult
 from bambino.scoring.texts import require_tokens, score_texts
 from bambino.speaking.speaker import Speaker
-from bambino.text.unknown import unknown_in
+from bambino.text.unknown import Unknown, unknown_in
 
 
 class BitsPerByte:
@@ -49,6 +51,8 @@ class BitsPerByte:
             "sha256": hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest(),
             **(about or {}),
         }
+        self._unknown: tuple[PreTrainedTokenizerBase, Unknown] | None = None
+        """The tokenizer that read last, and what it does not know: the same at every evaluation of a run."""
 
     def __call__(self, baby: Speaker) -> TaskResult:
         """Measure a model as it is now.
@@ -62,7 +66,7 @@ class BitsPerByte:
         num_bytes = [float(score.num_bytes) for score in scores]
         tokens = sum(score.tokens for score in scores)
         value, interval = ratio_of_sums(bits, num_bytes)
-        unknown = unknown_in(baby.tokenizer, self.lines)
+        unknown = self._unknown_to(baby.tokenizer)
         settings = {
             **self.depends_on,
             "unknown_tokens": unknown.tokens,
@@ -79,3 +83,8 @@ class BitsPerByte:
             verdicts.append(f"too low, and not comparable with other tokenizers: {unknown}")
         score = Score(self.name, value, "bits per byte", len(bits), interval, chance)
         return TaskResult(self.name, [score], settings, "; ".join(verdicts), items)
+
+    def _unknown_to(self, tokenizer: PreTrainedTokenizerBase) -> Unknown:
+        if self._unknown is None or self._unknown[0] is not tokenizer:
+            self._unknown = tokenizer, unknown_in(tokenizer, self.lines)
+        return self._unknown[1]

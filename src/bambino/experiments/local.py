@@ -82,7 +82,7 @@ def run_programs(
     workers: int,
     threads: int,
     on_end: Callable[[Program, int], None],
-) -> bool:
+) -> int | None:
     """Run programs, so many at a time, until none is left; whatever one of them does, the others go on.
 
     A signal to stop is passed on to what runs (`bambino train` then saves and stops), and nothing more begins. What
@@ -95,7 +95,7 @@ def run_programs(
         on_end: called with each program that ended and its exit status; minus a signal's number where that ended it.
 
     Returns:
-        Whether all ran to their end, nobody having stopped them.
+        The number of the signal that stopped them; None where all ran to their end.
     """
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # else a look for a GPU keeps forked processes from using it
     context = get_context("forkserver")
@@ -115,7 +115,7 @@ def run_programs(
                 process.start()
                 running[process] = program
             if not running:
-                return not stopped
+                return stopped[0] if stopped else None
             connection.wait([process.sentinel for process in running], timeout=1)
             for ended in [process for process in running if process.exitcode is not None]:
                 on_end(running.pop(ended), ended.exitcode or 0)

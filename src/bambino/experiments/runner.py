@@ -102,14 +102,14 @@ class Runner:
 
     # -------------------------------------------------------------------------------------------------- what is done
 
-    def work(self, workers: int, threads: int, on_end: Callable[[ExperimentRun, Result | str], None]) -> bool:
+    def work(self, workers: int, threads: int, on_end: Callable[[ExperimentRun, Result | str], None]) -> int | None:
         """Do what is left.
 
         Args:
             on_end: called with each run that ended and its result, or the end of its log where it failed.
 
         Returns:
-            Whether nobody stopped it.
+            The number of the signal that stopped it; None where none did.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         self.results_folder.mkdir(parents=True, exist_ok=True)

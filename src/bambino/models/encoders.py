@@ -17,9 +17,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from bambino.errors import ModelError
+from bambino.errors import ModelError, shortened
 from bambino.models.loading import is_on_hub
-from bambino.models.opening import check_files, check_finite, opening, shortened
+from bambino.models.opening import check_files, check_finite, opening
 from bambino.scoring.forward import context_length
 from bambino.text.batches import TokenBatch, pad
 

@@ -23,8 +23,8 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-from bambino.errors import ModelError
-from bambino.models.opening import check_files, check_finite, in_a_line, opening, shortened
+from bambino.errors import ModelError, shortened
+from bambino.models.opening import check_files, check_finite, in_a_line, opening
 from bambino.recipe.settings import ModelConfig
 from bambino.scoring.forward import eval_mode, logits_before, reads_from_left_to_right
 from bambino.text.batches import TokenBatch

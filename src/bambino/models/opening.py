@@ -5,7 +5,6 @@ A folder that a stranger made runs nothing here: no Python of its own unless a s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ import torch
 from torch import nn
 from transformers.utils.hub import cached_file
 
-from bambino.errors import ModelError
+from bambino.errors import ModelError, shortened
+from bambino.files import json_of
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 MOST_LAYERS = 10_000
@@ -97,11 +97,6 @@ def in_a_line(error: BaseException) -> str:
     return line if isinstance(error, OSError | ValueError | RuntimeError) and line else f"{type(error).__name__} {line}"
 
 
-def shortened(text: str, longest: int = 300) -> str:
-    """A text that may be a stranger's, cut to what a message can hold."""
-    return text if len(text) <= longest else f"{text[:longest]}…"
-
-
 def _content(source: str, file: str, revision: str | None) -> dict[str, Any]:
     """A JSON object beside the model; empty where there is no such file."""
     path = cached_file(
@@ -115,8 +110,8 @@ def _content(source: str, file: str, revision: str | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        content: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = json_of(Path(path).read_bytes())
+    except ValueError as error:
         raise ValueError(f"{file} is no JSON in UTF-8: {error}.") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} holds no JSON object.")

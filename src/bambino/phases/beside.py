@@ -6,7 +6,8 @@ Of both the baby learns their own tokens, or what the first baby expects in thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,8 @@ class Beside:
     streams: Mapping[str, ReplayStream]
     first_baby: PreTrainedModel | None
     """Frozen; None where nothing is learned from it."""
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext
+    """In which it reads, as the baby does."""
 
     def terms(self, nth: int) -> list[Term]:
         """What is heard beside a phase's nth batch (from 0)."""
@@ -61,7 +64,7 @@ class Beside:
     def _loss(self, batch: TokenBatch, share: float) -> Loss:
         if share == 0 or self.first_baby is None:
             return next_tokens(batch)
-        return as_expected(batch, self.first_baby, share)
+        return as_expected(batch, self.first_baby, share, self.autocast)
 
 
 def next_tokens(batch: TokenBatch) -> Loss:
@@ -70,7 +73,12 @@ def next_tokens(batch: TokenBatch) -> Loss:
     return lambda logits, _, part, rows: {"loss": clm_loss(logits, part.input_ids[part.is_target]) / targets}
 
 
-def as_expected(batch: TokenBatch, lm: PreTrainedModel, share: float) -> Loss:
+def as_expected(
+    batch: TokenBatch,
+    lm: PreTrainedModel,
+    share: float,
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Loss:
     """The same, but `share` of it is the KL from what a model expects: mean over all the batch's targets, in nats.
 
     Also told: that KL.
@@ -78,7 +86,7 @@ def as_expected(batch: TokenBatch, lm: PreTrainedModel, share: float) -> Loss:
     targets = max(1, int(batch.is_target.sum()))
 
     def loss(logits: Tensor, _: Tensor, part: TokenBatch, rows: slice) -> dict[str, Tensor]:
-        with torch.no_grad():
+        with torch.no_grad(), autocast():
             expected = logits_before(lm, part, part.is_target)
         apart = kl_from(expected, logits).sum() / targets
         own = clm_loss(logits, part.input_ids[part.is_target]) / targets

@@ -28,7 +28,7 @@ class CLMPhase:
     def __init__(self, tools: Tools) -> None:
         self.tools, self.learner = tools, tools.learner
         self.updates = tools.learner.updates(self.name, tools.recipe.clm, self.updates_per_step)
-        self.beside = Beside(tools.beside, tools.first_baby)
+        self.beside = Beside(tools.beside, tools.first_baby, self.learner.accelerator.autocast)
         self.recasting = Recasting.of(tools, self.name)
         self.targets = heard_targets(tools, self.name)
 

@@ -31,7 +31,7 @@ class RecastPhase:
         steps = tools.schedule.count(self.name, tools.schedule.max_steps)
         beside = tools.beside if tools.recipe.recast.replay else {}
         streams = {name: stream.beside(self.name, steps) for name, stream in beside.items()}
-        self.beside = Beside(streams, tools.first_baby if streams else None)
+        self.beside = Beside(streams, tools.first_baby if streams else None, self.learner.accelerator.autocast)
 
     def step(self, at: Place) -> Row:
         """Hear recasts of the next prompts; an update is left out where there is none."""

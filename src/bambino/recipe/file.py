@@ -136,13 +136,11 @@ class _Given:
 
     def _visit(self, node: yaml.MappingNode, prefix: str, shown: str) -> None:
         """Take every setting of a mapping; `shown` is the file's name, or empty for a word of the command line."""
-        seen: set[str] = set()
         for key_node, value in node.value:
             key = f"{prefix}{key_node.value}"
             where = f"{shown}, line {key_node.start_mark.line + 1}" if shown else ""
-            if key in seen or key in self.lines:
+            if key in self.lines:
                 raise RecipeError(key, f"{key} is given twice. Keep one.", where)
-            seen.add(key)
             if shown:
                 self.lines[key] = where
             if key == "feedback" and not self.reads_feedback:

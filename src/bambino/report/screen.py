@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,10 +13,7 @@ from bambino.printable import printable
 
 
 class Screen(Console):
-    """A console without markup, emoji codes and highlighting, which shows control characters escaped.
-
-    When whoever reads it has left (`| head`), what is shown goes nowhere and the work goes on.
-    """
+    """A console without markup, emoji codes and highlighting, which shows control characters escaped."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **settings})
@@ -30,7 +26,3 @@ class Screen(Console):
         """Whatever a text came in; what moves the cursor is our own and stays."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
-
-    def on_broken_pipe(self) -> None:
-        """Go on in silence; rich would end the process."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())

@@ -8,12 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import RecipeError, RunDirectoryError
-from bambino.files import json_of, write_json
+from bambino.errors import RecipeError
+from bambino.files import write_json
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.plain_yaml import load
 from bambino.recipe.settings import Recipe
 from bambino.runs.directory import read_manifest
+from bambino.runs.record import read_run
 
 PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pydantic")
 
@@ -47,7 +48,7 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
         RecipeError: naming the first setting or part that differs.
     """
     made_of = read_manifest(path)
-    before_now = _read_yaml(path / "recipe.yaml"), load(dump_recipe(recipe), "the recipe")
+    before_now = read_run(path).settings, load(dump_recipe(recipe), "the recipe")
     then, now = (_flat(settings) | _in_order(settings) for settings in before_now)
     if not all(settings.get("feedback") for settings in before_now):  # reward functions take its place: see MADE_OF
         then, now = (
@@ -70,19 +71,22 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
             raise RecipeError(key, problem)
 
 
-def note_environment(path: Path, device: str, step: int) -> list[str]:
-    """Add to an environment.json where a run goes on, if that is not where it was before.
+def note_environment(run: Path, device: str, step: int) -> list[str]:
+    """Add to a run's environment.json where it goes on, if that is not where it was before.
 
     Returns:
         What is different, such as "packages.torch 2.1 -> 2.2".
+
+    Raises:
+        RunDirectoryError: it cannot be read.
     """
-    noted = _read_json(path)
-    now = environment(device)
-    then = _flat(noted["resumed"][-1] if noted["resumed"] else noted)
+    noted, now = read_run(run).environment, environment(device)
+    earlier = noted.setdefault("resumed", [])
+    then = _flat(earlier[-1] if earlier else noted)
     changes = [f"{key} {then.get(key)} -> {value}" for key, value in _flat(now).items() if then.get(key) != value]
     if changes:
-        noted["resumed"].append({"step": step, **now})
-        write_json(path, noted)
+        earlier.append({"step": step, **now})
+        write_json(run / "environment.json", noted)
     return changes
 
 
@@ -118,22 +122,6 @@ def git_commit() -> str | None:
         return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json_of(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
-    return content
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = load(path.read_text(encoding="utf-8"), path.name)
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"{path} cannot be read, so this run cannot go on: {error}") from None
-    return content
 
 
 def _names(measures: dict[str, Any]) -> str:

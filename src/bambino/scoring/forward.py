@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from weakref import WeakKeyDictionary
 
 import torch
@@ -273,7 +274,13 @@ def takes_positions(lm: PreTrainedModel) -> bool:
 
 def _arguments(lm: PreTrainedModel) -> Collection[str]:
     """Names of what the model's forward takes."""
-    return inspect.signature(lm.base_model.forward).parameters
+    return _parameters(type(lm.base_model).forward)
+
+
+@cache
+def _parameters(forward: Callable[..., object]) -> Collection[str]:
+    """Looked up once: a model is read anew for every sampled token."""
+    return inspect.signature(forward).parameters
 
 
 def _additive(may_see: Bool[Tensor, "B T T"], dtype: torch.dtype) -> Float[Tensor, "B 1 T T"]:

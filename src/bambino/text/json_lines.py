@@ -39,7 +39,7 @@ def objects_of(path: Path, way_out: str = "Each line must be one JSON object.") 
     for where, line in lines_of(path):
         try:
             found = all_composed(json_of(line))
-        except (ValueError, RecursionError) as error:  # brackets too deep
+        except (ValueError, RecursionError) as error:  # brackets that JSON reads may be too deep for `all_composed`
             raise TextError(f"{where}: not JSON ({error}). {way_out}") from None
         if not isinstance(found, dict):
             raise TextError(f"{where}: no JSON object. {way_out}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bambino.errors import TextError
+from bambino.files import json_of
 from bambino.randomness import permutation
 from bambino.text.heldout import Split, heldout_of, is_heldout, spread
 from bambino.text.sources import bytes_of, find
@@ -282,7 +282,7 @@ def _read_lines(path: Path, data: bytes, jsonl_field: str, report: SourceReport)
         except UnicodeDecodeError:
             unreadable += 1
             report.drop("not UTF-8")
-        except (KeyError, TypeError, ValueError, RecursionError):  # a number too long, brackets too deep
+        except (KeyError, TypeError, ValueError):
             report.drop(f"no JSON object with a text in {jsonl_field!r}")
     if unreadable * 2 > len(lines):
         problem = f"{unreadable:,} of its {len(lines):,} lines are not UTF-8, or hold NUL"
@@ -290,7 +290,7 @@ def _read_lines(path: Path, data: bytes, jsonl_field: str, report: SourceReport)
 
 
 def _json_text(line: str, jsonl_field: str) -> str:
-    text = json.loads(line)[jsonl_field]
+    text = json_of(line)[jsonl_field]
     if not isinstance(text, str):
         raise TypeError
     return as_line(text)

@@ -90,7 +90,7 @@ def find_files(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> list
 
 
 def bytes_of(path: Path) -> bytes:
-    """The bytes of a file of text, a byte order mark taken off.
+    """The bytes of a file of text, a byte order mark among them.
 
     Raises:
         TextError: it cannot be read, or begins as no text does.

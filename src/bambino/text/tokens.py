@@ -52,7 +52,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: 
     """
     if not texts:
         return []
-    encoded = _encoded(tokenizer, texts)
+    encoded = encoded_by(tokenizer, texts)
     start = start_token(tokenizer) if with_start else None
     rows = zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
     return [_with_start(_without_appended(list(row), mask, tokenizer), start) for row, mask in rows]
@@ -84,7 +84,7 @@ def encode_with_ends(
         return []
     if not tokenizer.is_fast:
         return [(row, _ends_decoded(tokenizer, row)) for row in encode(tokenizer, texts, with_start=with_start)]
-    encoded = _encoded(tokenizer, texts, return_offsets_mapping=True)
+    encoded = encoded_by(tokenizer, texts, return_offsets_mapping=True)
     start = start_token(tokenizer) if with_start else None
     result = []
     columns = (encoded[name] for name in ("input_ids", "special_tokens_mask", "offset_mapping"))
@@ -95,7 +95,7 @@ def encode_with_ends(
     return result
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, texts: list[str], **more: bool) -> Mapping[str, Any]:
+def encoded_by(tokenizer: PreTrainedTokenizerBase, texts: list[str], **more: bool) -> Mapping[str, Any]:
     """What the tokenizer makes of texts, and which tokens it put there of its own accord.
 
     Raises:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from bambino.text.tokens import encode
+from bambino.text.tokens import encode, encoded_by
 
 COMPARABLE = 0.001
 """Largest share of unread characters with which bits per byte compare between tokenizers: each hides some ten bits of
@@ -46,14 +46,16 @@ class Unknown:
 
 
 def unknown_in(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Unknown:
-    """What a tokenizer does not know of some texts."""
+    """What a tokenizer does not know of some texts.
+
+    Raises:
+        TextError: it cannot read one of them.
+    """
     if not tokenizer.is_fast:
         rows = encode(tokenizer, texts, with_start=False)
         tokens = sum(row.count(tokenizer.unk_token_id) for row in rows)
         return Unknown(tokens, sum(map(len, rows)), tokens, sum(len("".join(text.split())) for text in texts))
-    found = tokenizer(
-        texts, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
-    )
+    found = encoded_by(tokenizer, texts, add_special_tokens=False, return_offsets_mapping=True)
     unknown = -1 if tokenizer.unk_token_id is None else tokenizer.unk_token_id
     counts = np.zeros(4, dtype=np.int64)
     for text, ids, spans in zip(texts, found["input_ids"], found["offset_mapping"], strict=True):

@@ -148,13 +148,13 @@ def tools_of(
     args, schedule, costs = learner.recipe, learner.schedule, Costs()
     hears = {"seed": args.seed, "batch_size": args.batch_size, "steps": schedule.count("clm", args.max_steps)}
     lm: PreTrainedModel = learner.baby.lm
-    remembers = args.replay.first_baby > 0 or args.dreaming.first_baby > 0
-    return Tools(
+    tools = Tools(
         *(args, schedule, learner, streams, tokenizer, parent, kinds, costs, log),
         replay=build_replay(args.replay, args.text, tokenizer, **hears),
         dreaming=dreaming_for(args, Speaker(lm, tokenizer), costs, **hears),
-        first_baby=frozen(copy.deepcopy(lm)) if remembers else None,
     )
+    remembers = any(stream.first_baby > 0 for stream in tools.beside.values())
+    return replace(tools, first_baby=frozen(copy.deepcopy(lm))) if remembers else tools
 
 
 def made_of(name: str, make: MakePhase, tools: Tools) -> Phase:

@@ -211,7 +211,7 @@ class Session:
         self._saved_step = self.state.step
         with writing(self.run.checkpoints):
             checkpoint.delete_after(self.run.checkpoints, self.state.step)
-        if changes := note_environment(self.run.path / "environment.json", self.device, self.state.step):
+        if changes := note_environment(self.run.path, self.device, self.state.step):
             self.log.warn(
                 f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
             )
@@ -289,7 +289,7 @@ class Session:
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
         path, step = self.run.path / "failure.json", self.state.step
-        phase = self.tools.schedule.at(min(step, self.args.max_steps - 1)).phase
+        phase = self.tools.schedule.at(max(0, min(step, self.args.max_steps - 1))).phase
         read = [ids.tolist() for ids in self.state.learner.last_read]
         content = {"step": step, "phase": phase, "error": str(error), "input_ids": read, **error.details}
         explained = f"What explains it is in {path}."
