@@ -147,3 +147,8 @@ def test_an_alarm_of_the_text_stops_a_run_of_no_steps(make_recipe: Make, monkeyp
     monkeypatch.setattr("bambino.training.session.of_text", lambda *_: [alarm])
     with pytest.raises(TrainingError, match=r"^Stopped at step 0: alarm unknown: "):
         BambinoTrainer(args=make_recipe("--max_steps", "0", "--alarms.stop", "[unknown]")).train()
+
+
+def test_a_number_that_is_not_finite_is_none_as_in_the_log() -> None:
+    alarms = Alarms(AlarmsConfig(kl=5.0))
+    assert not [alarm for row in steps(*[math.inf] * WINDOW) for alarm in alarms.take(row)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from bambino.files import finite
 from bambino.recipe.alarm_settings import AlarmsConfig
 from bambino.runs.log import Row
 from bambino.text.unknown import Unknown
@@ -56,7 +57,8 @@ class Alarms:
         """Phase, or "evaluation" -> names of the alarms that were on at its last row."""
 
     def take(self, row: Row) -> list[Alarm]:
-        """The alarms that come on with a row."""
+        """The alarms that come on with a row, as the log keeps it: numbers that are not finite are none."""
+        row = finite(row)
         if row["kind"] == "step":
             source, rows = str(row["phase"]), self._steps[row["phase"]]
             rows.append(row)
