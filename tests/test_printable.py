@@ -101,15 +101,6 @@ def test_an_utterance_and_a_warning_do_nothing_to_the_terminal(is_live: bool) ->
     assert r"\x1b]0;owned\x07" in shown
 
 
-def test_a_screen_that_nobody_reads_lets_the_work_go_on() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    with os.fdopen(write, "w") as file:
-        screen = Screen(file=file)
-        screen.print("one")
-        screen.print("two")
-
-
 def test_a_file_name_does_nothing_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / f"{TITLE}[b].yaml").write_text("max_step: 3\n")
     assert main(["train", str(tmp_path / f"{TITLE}[b].yaml")]) == 2
@@ -195,3 +186,12 @@ def test_a_name_in_a_plot_is_no_formula(tmp_path: Path) -> None:
     axes.annotate("$\\worse$", (1, 1))
     axes.legend()
     assert plots.save(figure, tmp_path, "plot").stat().st_size > 1000
+
+
+def test_powers_of_ten_at_an_axis_stay_formulas(tmp_path: Path) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 2], [1, 1000])
+    axes.set_yscale("log")
+    plots.save(figure, tmp_path, "plot")
+    assert all(label.get_parse_math() for label in axes.yaxis.get_ticklabels())

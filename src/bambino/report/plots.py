@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import LogFormatterMathtext
 
 from bambino.printable import printable
 
@@ -61,9 +62,16 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write NAME.png and NAME.svg, the same bytes for the same figure; returns the latter's path.
 
     Labels are text, whoever wrote it: `$` begins no formula in them, and control characters are escaped (names at ticks
-    are escaped by who sets them: an axis writes them anew whenever it is drawn).
+    are escaped by who sets them: an axis writes them anew whenever it is drawn). An axis writes powers of ten as formulas.
     """
-    for text in figure.findobj(Text):
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
+    numbers = {
+        label
+        for axis in axes
+        if isinstance(axis.get_major_formatter(), LogFormatterMathtext)
+        for label in axis.get_ticklabels(which="both")
+    }
+    for text in set(figure.findobj(Text)) - numbers:
         text.set_parse_math(False)
         text.set_text(printable(text.get_text()))
     with matplotlib.rc_context({"svg.hashsalt": "bambino"}):
