@@ -62,8 +62,8 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write NAME.png and NAME.svg, the same bytes for the same figure; returns the latter's path.
 
     Labels are text, whoever wrote it: `$` begins no formula in them, and control characters are escaped (names at ticks
-    are escaped by who sets them: an axis writes them anew whenever it is drawn). Powers of ten at an axis are formulas of
-    its own.
+    are escaped by who sets them: an axis writes them anew whenever it is drawn). Powers of ten at an axis are its own
+    formulas.
     """
     axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
     numbers = {
