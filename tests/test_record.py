@@ -199,3 +199,10 @@ def test_results_of_an_earlier_version_compare_with_new_ones(tmp_path: Path) -> 
     mine = TaskResult("pairs/blimp", [main], {"sha256": "x"}, item_scores={"pairs/blimp": [1.0, 1.0]})
     (found,) = compare(Results("new", {"pairs/blimp": mine}), old)
     assert (found.score, found.one, found.other) == ("pairs/blimp", 1.0, 0.5)
+
+
+def test_a_batch_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    run = old_run(tmp_path / "run", "whole")
+    (run / "metrics.jsonl").write_bytes(b'{"kind": "step", "step": 1, "phase": "clm", "clm/batch": Infinity}\n')
+    with pytest.raises(RunDirectoryError, match="infinity"):
+        _ = read_run(run).batches

@@ -97,6 +97,9 @@ def _speech(args: Recipe, parent: Parent, dataset: list[str | None] | None) -> S
 
     def lines() -> list[str]:
         way_out = "Without prompts nothing is said: evaluation.utterances: 0."
+        if dataset is None:
+            for source in args.text.prompt_sources or args.text.sources:
+                find_files(source)  # where there is none, that is all that is wrong
         try:
             found = [line for line in _heldout_lines(args, dataset) if len(line) >= args.text.min_chars]
         except TextError as error:

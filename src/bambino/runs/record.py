@@ -105,6 +105,7 @@ class RunRecord:
         return max((row["step"] for row in self.rows), default=0)
 
     @property
+    @_refusing
     def batches(self) -> str:
         """What was heard in clm steps, two letters a batch (the last byte of `clm/batch`)."""
         return "".join(f"{int(row['clm/batch']) & 255:02x}" for row in self.steps if "clm/batch" in row)
