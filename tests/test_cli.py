@@ -458,8 +458,14 @@ def test_the_second_signal_stops_at_once(
 
 
 def test_an_interrupt_while_loading_says_what_there_is_to_resume(
-    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    make_recipe: Make,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     recipe = make_recipe()
     interrupting("__init__", monkeypatch, signal.SIGINT)
     assert main(["train", write(recipe, tmp_path)]) == 130
