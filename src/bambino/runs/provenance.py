@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -92,19 +93,22 @@ def note_environment(run: Path, device: str, step: int) -> list[str]:
 
 def environment(device: str) -> dict[str, Any]:
     """Versions and places that a result may depend on."""
-    packages: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device,
-        "packages": packages,
+        "packages": {name: _version(name) for name in PACKAGES},
         "git_commit": git_commit(),
     }
+
+
+@cache
+def _version(package: str) -> str | None:
+    """Looked up once: what is installed later is not what this process runs."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def git_commit() -> str | None:
