@@ -209,7 +209,7 @@ BASE: dict[str, Any] = {
     "text.heldout_every": 10,
     "text.max_length": 40,
     "batch_size": 4,
-    "max_steps": 6,
+    "max_steps": 3,
     "schedule.cycle": {"clm": 2, "ppo": 1},
     "clm.learning_rate": 1e-3,
     "ppo.learning_rate": 1e-3,
@@ -614,7 +614,6 @@ def places(
     parent_folder: Path,
     classifier_folder: Path,
     encoder_folder: Path,
-    text_file: Path,
 ) -> dict[str, str]:
     """What the names in <> stand for."""
     folder = tmp_path_factory.mktemp("places")
@@ -625,6 +624,7 @@ def places(
     ):
         shutil.copytree(like, folder / name)
         lm.save_pretrained(folder / name)
+    (folder / "italian.txt").write_text("\n".join(italian_lines(100, seed=3)), encoding="utf-8")
     others = [line.replace("il ", "quel ") for line in italian_lines(80, seed=8)]
     (folder / "other.txt").write_text("\n".join(others))
     english = [line.replace("il ", "the ").replace("vede", "sees") for line in italian_lines(80, seed=6)]
@@ -674,7 +674,7 @@ def places(
         "<classifier>": str(classifier_folder),
         "<encoder>": str(encoder_folder),
         "<english>": str(folder / "english.txt"),
-        "<text>": str(text_file),
+        "<text>": str(folder / "italian.txt"),
         "<other baby>": str(folder / "other baby"),
         "<other parent>": str(folder / "other parent"),
         "<llama baby>": str(folder / "llama baby"),
