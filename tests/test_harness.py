@@ -57,7 +57,7 @@ def lm_eval_scores(model: Any, folder: Path, *tasks: str) -> Any:
     }
 
 
-@pytest.mark.parametrize("prepends_bos", [False, True])
+@pytest.mark.parametrize("prepends_bos", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_log_prob_of_a_pair_is_lm_evals(family: str, prepends_bos: bool, tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer(prepends_bos=prepends_bos)

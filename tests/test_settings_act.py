@@ -362,15 +362,24 @@ CASES: dict[str, Case] = {
     "seed": Case([1], weights),
     "max_steps": Case([0, 4], lambda o: o.phases, {}, ["ccp", "", "ccpc"]),
     # Ten lines in batches of four: three, five and two batches; after every second one a ppo step.
-    "passes": Case([1.0, 2.0, 0.5], lambda o: o.phases, SIX | {"text.max_lines": 10}, ["ccpccp", "ccpc", "ccpccpc", "ccp"]),
+    "passes": Case(
+        [1.0, 2.0, 0.5], lambda o: o.phases, SIX | {"text.max_lines": 10}, ["ccpccp", "ccpc", "ccpccpc", "ccp"]
+    ),
     "batch_size": Case([2], lambda o: len(o.said), {}, [1 * 4, 1 * 2]),
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
     "optimizers": Case(["shared"], weights),
-    "save_steps": Case([4, 2], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]),
-    "save_total_limit": Case([1, 3], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_steps": 2}, [[4, 6], [6], [2, 4, 6]]),
+    "save_steps": Case(
+        [4, 2], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]
+    ),
+    "save_total_limit": Case(
+        [1, 3], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_steps": 2}, [[4, 6], [6], [2, 4, 6]]
+    ),
     "keep_every": Case(
-        [2, 4], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_steps": 2, "save_total_limit": 1}, [[6], [2, 4, 6], [4, 6]]
+        [2, 4],
+        lambda o: o.checkpoints,
+        ONLY_CLM | SIX | {"save_steps": 2, "save_total_limit": 1},
+        [[6], [2, 4, 6], [4, 6]],
     ),
     "logging_steps": Case(
         # Every so many steps, and the last; the default is 10.
