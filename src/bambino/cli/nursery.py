@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bambino.cli.console import DONE, Command, Parser, claim, claim_file, say
+from bambino.cli.console import DONE, Command, Parser, claim, claim_file, quieten_libraries, say
 from bambino.errors import UsageError
 from bambino.files import write_file
 
@@ -17,7 +17,6 @@ EXAMPLES = """examples:
 
 
 def _read(words: list[str]) -> Namespace:
-    from bambino.experiments.nursery.designs import SIZES
     from bambino.nursery import LANGUAGES
 
     about = """Write text or minimal pairs of the nursery, a small world told in some languages; or a folder with all that a
@@ -28,8 +27,8 @@ user with a pair of languages has: texts, pairs, an English baby, parents, and a
     what.add_argument("--lines", type=int, metavar="N", help="write N sentences, one a line")
     what.add_argument("--pairs", type=int, metavar="N", help="write N doublets (two minimal pairs each) per phenomenon")
     what.add_argument("--world", type=Path, metavar="FOLDER", help="write a folder: texts, pairs, models, recipe.yaml")
-    sizes = f"of --world, as of bambino demo: {', '.join(SIZES)} (default: medium)"
-    parser.add_argument("--size", choices=list(SIZES), metavar="SIZE", default="medium", help=sizes)
+    size = "of --world, as of bambino demo (default: medium)"
+    parser.add_argument("--size", choices=("small", "medium", "large"), default="medium", help=size)
     out = "the file to write (.txt for lines, .jsonl for pairs)"
     parser.add_argument("--out", type=Path, metavar="FILE", help=out)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other sentences (default: 1)")
@@ -64,6 +63,7 @@ def _write_world(given: Namespace) -> int:
     if given.lang == L1:
         raise UsageError(f"--lang {L1} is what the baby speaks already. Use another: it.")
     world = claim(given.world, "--world").resolve()
+    quieten_libraries()
     write_world(world, replace(SIZES[given.size], l2=given.lang), given.seed, lambda part: say(f"Wrote {part}"))
     say(f"Done: {world}. Run: bambino experiment paper-ablation --recipe {world / 'recipe.yaml'}")
     return DONE

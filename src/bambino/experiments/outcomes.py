@@ -45,9 +45,11 @@ def read_results(folder: Path) -> dict[str, Result]:
 
 
 def value_of(result: Result, metric: str) -> float:
-    """A metric of the model that a run left, or one of its costs (`total/flops`); NaN where there is no number."""
+    """A metric of the model that a run left, or one of its costs (`total/flops`; 0 of a run without a step); NaN where
+    there is no number."""
     row: dict[str, Any] = next((row for row in result["evaluations"] if row["step"] == result["model_step"]), {})
-    value = row.get(f"eval/{metric}", result["costs"].get(metric))
+    without_step = 0.0 if metric.startswith("total/") and not result["costs"] else None
+    value = row.get(f"eval/{metric}", result["costs"].get(metric, without_step))
     return math.nan if value is None else float(value)
 
 

@@ -151,7 +151,8 @@ def write_parent_text(world: Path, design: Design, seed: int) -> None:
 def bits_of_models(world: Path, design: Design) -> dict[str, dict[str, float]]:
     """Model -> language -> bits per byte of the held-out lines that a run is evaluated on, both halves."""
     names = [*(model.name for model in MODELS), WRONG_LANGUAGE]
-    texts = {code: heldout_lines(world / f"{code}.txt", "all", design.test_sentences) for code in map(file_name, design.languages.values())}
+    codes = map(file_name, design.languages.values())
+    texts = {code: heldout_lines(world / f"{code}.txt", "all", design.test_sentences) for code in codes}
     found = {}
     for name in names:
         speaker = open_speaker(ModelConfig(str(world / name)), "parent")
@@ -229,13 +230,13 @@ def recipe_settings(world: Path, design: Design) -> dict[str, Any]:
         },
         "replay": {"sources": [str(world / f"{names[1]}.txt")]},
         "schedule": {"cycle": {"clm": 10, "ppo": 2}},
-        "clm": hears,
-        "recast": hears,
+        "clm": dict(hears),
+        "recast": dict(hears),
         "rollout": {"prompt_tokens": speech.prompt_tokens, "max_new_tokens": speech.max_new_tokens},
         "ppo": {**answered, "reference": "phase_start", "kl_coef": tuning.kl_coef, "adaptive_kl": False},
-        "reinforce": answered,
-        "prefer": answered,
-        "distill": hears,
+        "reinforce": dict(answered),
+        "prefer": dict(answered),
+        "distill": dict(hears),
         "feedback": {"parent_perplexity": {"tau": None, "beta_times_tau": 3.0, "scope": tuning.scope}},
         "evaluation": {
             "eval_steps": -(-steps // design.evaluations),
