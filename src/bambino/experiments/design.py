@@ -38,7 +38,7 @@ from bambino.errors import CurveError, ExperimentError, RecipeError, TaskError, 
 from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.experiments.source import source_of
 from bambino.experiments.summary import fingerprint
-from bambino.feedback.settings import KINDS
+from bambino.feedback.settings import KINDS, ParentPerplexityConfig
 from bambino.randomness import permutation
 from bambino.recipe.file import shipped
 from bambino.recipe.names import Kinds, Names, nearest
@@ -194,6 +194,8 @@ def _check(experiment: Experiment) -> None:
             )
             raise experiment.wrong(f"conditions.{run.condition}", f"{problem} as one. Give these other names.")
         where, recipe = f"conditions.{run.condition}", run.recipe
+        if problem := _missing(recipe):
+            raise experiment.wrong(where, problem)
         if recipe.evaluation.eval_steps is None:
             raise experiment.wrong(
                 where, "evaluation.eval_steps is null, so nothing is measured. Give a number of steps."
@@ -218,6 +220,21 @@ def _paths_of(recipe: Recipe) -> list[Any]:
     models = [recipe.baby.model, recipe.parent.model]
     texts = [recipe.text.sources, recipe.text.prompt_sources, recipe.replay.sources]
     return [*models, *texts, recipe.evaluation.texts, recipe.evaluation.pairs, recipe.evaluation.data]
+
+
+def _missing(recipe: Recipe) -> str:
+    """What a run of the recipe could not begin without; empty where nothing is missing."""
+    kinds = recipe.feedback or {"parent_perplexity": ParentPerplexityConfig()}
+    needs_parent = any(kind.needs_parent and kind.for_ in recipe.schedule.phases for kind in kinds.values())
+    replays = bool(recipe.replay.share or recipe.replay.last_share)
+    needed = {
+        "--baby.model PATH": recipe.baby.model,
+        "--parent.model PATH": recipe.parent.model or not needs_parent,
+        "--text.sources '[TEXT]'": recipe.text.sources,
+        "--replay.sources '[TEXT]'": recipe.replay.sources or not replays,
+    }
+    option = next((option for option, value in needed.items() if not value), None)
+    return f"{option.split()[0][2:]} is not given. Write it in the recipe, or give {option}." if option else ""
 
 
 def _unmeasured(metric: str, recipe: Recipe) -> str:

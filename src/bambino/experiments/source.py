@@ -1,7 +1,7 @@
 """The text of an experiment: a file, or one that is shipped; and what stands for its variables.
 
-    ${it}       what --set it=VALUE gives
-    ${l2:it}    likewise, and `it` where nothing is given
+${it}       what --set it=VALUE gives
+${l2:it}    likewise, and `it` where nothing is given
 """
 
 from __future__ import annotations

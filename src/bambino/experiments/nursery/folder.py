@@ -6,6 +6,7 @@
     WORLD/baby, parent          models; and parents/NAME, other parents
     WORLD/parent.txt            text that the parent wrote
     WORLD/truth.json            language -> half of the held-out lines -> their true bits per byte
+    WORLD/world.json            size, language and seed
     WORLD/models.json           model -> language -> bits per byte of the held-out lines
 
 Models are trained in WORLD/training, which goes on where it was stopped and is gone at the end.
@@ -13,6 +14,7 @@ Models are trained in WORLD/training, which goes on where it was stopped and is 
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -39,7 +41,7 @@ from bambino.experiments.nursery.designs import (
 )
 from bambino.experiments.nursery.runs import prepare_process
 from bambino.files import write_atomically, write_folder, write_json
-from bambino.nursery import Grammar, write_pairs, write_text
+from bambino.nursery import Grammar, NurseryError, write_pairs, write_text
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.recipe.settings import ModelConfig, Recipe
 from bambino.runs.directory import holds_run
@@ -87,8 +89,12 @@ def write_world(world: Path, design: Design, seed: int, tell: Callable[[str], No
     Args:
         world: an absolute path; the recipe names what lies there.
         tell: called with the name of each part that is done.
+
+    Raises:
+        NurseryError: another world lies there.
     """
     world.mkdir(parents=True, exist_ok=True)
+    _check_same(world, {"size": design.size, "language": design.l2, "seed": seed})
     write_texts(world, design, seed)
     tell("texts and minimal pairs")
     left = [model for model in MODELS if not (world / model.name).is_dir()]
@@ -102,6 +108,15 @@ def write_world(world: Path, design: Design, seed: int, tell: Callable[[str], No
     write_json(world / "models.json", bits_of_models(world, design))
     write_recipe(world, design)
     shutil.rmtree(world / "training", ignore_errors=True)
+
+
+def _check_same(world: Path, about: dict[str, Any]) -> None:
+    path = world / "world.json"
+    there = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else about
+    if there != about:
+        told = ", ".join(f"{name} {value}" for name, value in there.items())
+        raise NurseryError(f"{world} holds another world ({told}). Use another folder.")
+    write_json(path, about)
 
 
 def write_texts(world: Path, design: Design, seed: int) -> None:
@@ -194,13 +209,18 @@ ABOUT = """# The paper's algorithm on the nursery, size {size}: an English baby 
 # Rates were chosen by trials on other texts and models (`Tuning` in bambino.experiments.nursery.designs). Written
 # by bambino nursery --world; paths are those of the folder it was written in. truth.json has the bits per byte that
 # the grammar itself gives the held-out lines, models.json those of baby and parents.
+#
+#   bambino experiment paper-ablation --recipe {world}/recipe.yaml
+#   bambino experiment parents --recipe {world}/recipe.yaml --set parents={world}/parents
+#   bambino experiment controls --recipe {world}/recipe.yaml --set parent_text={world}/parent.txt
+#   bambino experiment threshold --recipe {world}/recipe.yaml --set low=300 --set middle=3000 --set high=30000
 
 """
 
 
 def write_recipe(world: Path, design: Design) -> None:
     """The paper's way on this folder."""
-    about = ABOUT.format(size=design.size, lines=design.l2_lines, l2=design.named("{l2}"))
+    about = ABOUT.format(size=design.size, lines=design.l2_lines, l2=design.named("{l2}"), world=world)
     settings = recipe_settings(world, design)
     body = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
     write_atomically(world / "recipe.yaml", about + body)
