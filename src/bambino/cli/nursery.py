@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 from bambino.cli.console import DONE, Command, Parser, claim, claim_file, quieten_libraries, say
@@ -13,14 +15,16 @@ from bambino.files import write_file
 EXAMPLES = """examples:
   bambino nursery --lang it --lines 100000 --out it.txt
   bambino nursery --lang it --pairs 50 --out pairs-it.jsonl
-  bambino nursery --lang it --world nursery --size medium       then: bambino experiment ratios --recipe nursery/recipe.yaml"""
+  bambino nursery --lang it --world nursery --size medium
+  bambino experiment ratios --recipe nursery/recipe.yaml"""
 
 
 def _read(words: list[str]) -> Namespace:
     from bambino.nursery import LANGUAGES
 
-    about = """Write text or minimal pairs of the nursery, a small world told in some languages; or a folder with all that a
-user with a pair of languages has: texts, pairs, an English baby, parents, and a recipe. It takes minutes; the same command goes on."""
+    about = """Write text or minimal pairs of the nursery, a small world told in some languages; or a folder with all
+that a user with a pair of languages has: texts, pairs, an English baby, parents, and a recipe. It takes minutes; the
+same command goes on with what was stopped."""
     parser = Parser("bambino nursery", about, EXAMPLES)
     parser.add_argument("--lang", required=True, metavar="NAME", help="the language: " + LANGUAGES)
     what = parser.add_mutually_exclusive_group(required=True)
@@ -59,12 +63,15 @@ def _run(given: Namespace) -> int:
 def _write_world(given: Namespace) -> int:
     from bambino.experiments.nursery.designs import L1, SIZES
     from bambino.experiments.nursery.folder import write_world
+    from bambino.experiments.nursery.runs import prepare_process
 
     if given.lang == L1:
         raise UsageError(f"--lang {L1} is what the baby speaks already. Use another: it.")
     world = claim(given.world, "--world").resolve()
     quieten_libraries()
-    write_world(world, replace(SIZES[given.size], l2=given.lang), given.seed, lambda part: say(f"Wrote {part}"))
+    design = replace(SIZES[given.size], l2=given.lang)
+    with ProcessPoolExecutor(2, get_context("spawn"), prepare_process) as pool:
+        write_world(world, design, given.seed, pool, lambda part: say(f"Wrote {part}"))
     say(f"Done: {world}. Run: bambino experiment paper-ablation --recipe {world / 'recipe.yaml'}")
     return DONE
 

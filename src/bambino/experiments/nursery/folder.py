@@ -1,7 +1,7 @@
-"""The nursery as a folder: what a user with a pair of languages has, so that the same recipes and experiments run on it.
+"""The nursery as a folder: what a user with a pair of languages has, so that recipes and experiments run on both alike.
 
     WORLD/recipe.yaml           the paper's way with rates tuned for these models: --recipe WORLD/recipe.yaml
-    WORLD/it.txt, en.txt        text; one line in HELDOUT_EVERY is held out, also of what baby and parents were trained on
+    WORLD/it.txt, en.txt        text; one line in HELDOUT_EVERY is held out, also from what models were trained on
     WORLD/pairs-it.jsonl, ...   minimal pairs of combinations of words that are never heard
     WORLD/baby, parent          models; and parents/NAME, other parents
     WORLD/parent.txt            text that the parent wrote
@@ -18,9 +18,8 @@ import json
 import math
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -39,7 +38,6 @@ from bambino.experiments.nursery.designs import (
     part_seed,
     rollout_of,
 )
-from bambino.experiments.nursery.runs import prepare_process
 from bambino.files import write_atomically, write_folder, write_json
 from bambino.nursery import Grammar, NurseryError, write_pairs, write_text
 from bambino.recipe.phase_settings import RolloutConfig
@@ -83,11 +81,12 @@ WRONG_LANGUAGE = "parents/wrong-language"
 """The baby itself."""
 
 
-def write_world(world: Path, design: Design, seed: int, tell: Callable[[str], None], processes: int = 2) -> None:
+def write_world(world: Path, design: Design, seed: int, pool: Executor, tell: Callable[[str], None]) -> None:
     """Write what is not there yet.
 
     Args:
         world: an absolute path; the recipe names what lies there.
+        pool: trains the models.
         tell: called with the name of each part that is done.
 
     Raises:
@@ -98,9 +97,8 @@ def write_world(world: Path, design: Design, seed: int, tell: Callable[[str], No
     write_texts(world, design, seed)
     tell("texts and minimal pairs")
     left = [model for model in MODELS if not (world / model.name).is_dir()]
-    with ProcessPoolExecutor(processes, get_context("spawn"), prepare_process) as pool:
-        jobs = [_job(world, model, design, seed) for model in sorted(left, key=lambda model: -model.steps)]
-        run_jobs(jobs, pool, lambda job: tell(job.name))
+    jobs = [_job(world, model, design, seed) for model in sorted(left, key=lambda model: -model.steps)]
+    run_jobs(jobs, pool, lambda job: tell(job.name))
     if not (world / WRONG_LANGUAGE).is_dir():
         write_folder(world / WRONG_LANGUAGE, lambda part: shutil.copytree(world / "baby", part, dirs_exist_ok=True))
     write_parent_text(world, design, seed)
@@ -160,7 +158,7 @@ def write_parent_text(world: Path, design: Design, seed: int) -> None:
         write_atomically(path, "".join(f"{line}\n" for line in kept))
 
 
-# ---------------------------------------------------------------------------------------------------------------- models
+# --------------------------------------------------------------------------------------------------------------- models
 
 
 def bits_of_models(world: Path, design: Design) -> dict[str, dict[str, float]]:
@@ -202,7 +200,7 @@ def train(recipe: Recipe, model: Model, design: Design, seed: int, world: Path) 
     write_folder(world / model.name, trainer.save_model)
 
 
-# ---------------------------------------------------------------------------------------------------------------- recipe
+# --------------------------------------------------------------------------------------------------------------- recipe
 
 ABOUT = """# The paper's algorithm on the nursery, size {size}: an English baby hears {lines} sentences of {l2}.
 #
