@@ -28,7 +28,7 @@ def shipped_experiments() -> dict[str, str]:
 
 
 def questions() -> dict[str, str]:
-    """Name -> the question of each experiment that is shipped, with the values that its variables have by themselves."""
+    """Name -> the question of each experiment that is shipped."""
     found: dict[str, Any] = {name: load(_with(text, {}), name) for name, text in shipped_experiments().items()}
     return {name: content["question"] for name, content in found.items()}
 
