@@ -50,9 +50,7 @@ class Curve:
 
     @property
     def unit(self) -> str:
-        if self.name.startswith("bits_per_byte/"):
-            return "bits per byte"
-        return "share" if self.name.startswith(("pairs/", "tasks/")) else "nats per parent token"
+        return unit_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,13 @@ def direction(name: str) -> int:
             f"{name} has no better direction. Use bits_per_byte/..., pairs/..., tasks/... or speech/log_perplexity/..."
         )
     return found
+
+
+def unit_of(name: str) -> str:
+    """What a measure with a better direction is counted in."""
+    if name.startswith("bits_per_byte/"):
+        return "bits per byte"
+    return "share" if name.startswith(("pairs/", "tasks/")) else "nats per parent token"
 
 
 def read_curves(run_dir: str | Path) -> dict[str, Curve]:
