@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 COSTS = {"words_heard": "L2 words", "flops": "FLOPs"}
 """Total -> what it is, of those that a verdict sets beside the baseline's."""
+ALPHA = 1 - LEVEL
+"""A corrected p below it tells two conditions apart."""
 EVEN = 0.01
 """Costs whose quotient is this close to 1 are called equal."""
 
@@ -45,26 +47,31 @@ def p_in_words(p_value: float) -> str:
 
 
 def is_significant(effect: Effect) -> bool:
-    """Whether it was tested, and the corrected p is below 0.05."""
-    return effect.corrected_p is not None and effect.corrected_p < 1 - LEVEL
+    """Whether it was tested, and the corrected p is below ALPHA."""
+    return effect.corrected_p is not None and effect.corrected_p < ALPHA
 
 
 def _compared(found: Outcomes, condition: str, effect: Effect) -> str:
     """The sentence on the primary metric."""
     baseline, metric, seeds = found.baseline, found.primary, len(effect.seeds)
-    relation = f"{'better' if effect.better > 0 else 'worse'} than" if effect.better else "equal to"
-    size = _size(metric, effect)
     if effect.p_value is None or effect.corrected_p is None:
         why = "with one seed nothing can be tested" if seeds == 1 else "seeds do not differ, so there is no t-test"
         where = f"seed {effect.seeds[0]}" if seeds == 1 else f"with each of {seeds} seeds"
-        return f"{condition} is {relation} {baseline} by {size} ({metric}, {where}); {why}."
+        return f"{condition} is {_relation(metric, effect, baseline)} ({metric}, {where}); {why}."
     correction = f" after Holm over {effect.tests} tests" if effect.tests > 1 else ""
-    turned = effect.p_value < 1 - LEVEL <= effect.corrected_p
-    before = f", {effect.p_value:.3f} before" if turned else ""
+    before = f", {effect.p_value:.3f} before" if effect.p_value < ALPHA <= effect.corrected_p else ""
     test = f"({metric}, n = {seeds} seeds, paired t-test, {p_in_words(effect.corrected_p)}{correction}{before})"
     if is_significant(effect):
-        return f"{condition} is {relation} {baseline} by {size} {test}."
-    return f"{condition} is not distinguishable from {baseline}: by the mean {relation} it by {size} {test}."
+        return f"{condition} is {_relation(metric, effect, baseline)} {test}."
+    by_mean = _relation(metric, effect, "it")
+    return f"{condition} is not distinguishable from {baseline}: by the mean {by_mean} {test}."
+
+
+def _relation(metric: str, effect: Effect, other: str) -> str:
+    """Better or worse, by how much."""
+    if not effect.better:
+        return f"equal to {other}"
+    return f"{'better' if effect.better > 0 else 'worse'} than {other} by {_size(metric, effect)}"
 
 
 def _size(metric: str, effect: Effect) -> str:
