@@ -48,7 +48,7 @@ def markdown(answer: Answer) -> str:
 
 def latex(answer: Answer) -> str:
     r"""The verdicts and tables, to be \input into a paper."""
-    head = r"% Written by bambino experiment. It needs \usepackage{booktabs}."
+    head = r"% Written by bambino experiment. It needs \usepackage{booktabs,graphicx}."
     parts = [head, latex_list(answer.verdicts), in_latex(_method(answer)), *map(latex_table, tables_of(answer))]
     return "\n\n".join(parts) + "\n"
 
@@ -59,7 +59,7 @@ def _method(answer: Answer) -> str:
 
 def _of_metric(answer: Answer, metric: str) -> Titled:
     better = "more" if direction_of(metric) == 1 else "less"
-    rows = [["condition", "seeds", "mean", f"less {answer.baseline}", "p", "p, Holm"]]
+    rows = [["condition", "seeds", "mean", f"difference from {answer.baseline}", "p", "p, Holm"]]
     for name, one in answer.conditions.items():
         found = one.metrics[metric]
         rows.append([name, str(len(found.values)), _mean(found), *_effect(found.effect)])
@@ -68,7 +68,7 @@ def _of_metric(answer: Answer, metric: str) -> Titled:
 
 def _trade_off(answer: Answer) -> Titled:
     l1, l2 = answer.languages or ("", "")
-    heading = ["condition", "gained of L2", "lost of L1", "front", "lost at equal gain", "p", "p, Holm", "up to a gain of"]
+    heading = ["condition", "gained of L2", "lost of L1", "front", "beyond, at equal gain", "p", "p, Holm", "up to a gain of"]
     rows = [heading]
     for name, one in answer.conditions.items():
         end = ["", "", ""]
@@ -77,7 +77,7 @@ def _trade_off(answer: Answer) -> Titled:
         equal = one.equal_gain
         most = "" if equal is None else f"{equal.up_to:.3f}"
         rows.append([name, *end, *_effect(None if equal is None else equal.gap), most])
-    title = f"Gained in {l2}, lost in {l1}; lost at equal L2 gain, less what {answer.baseline} lost"
+    title = f"Gained in {l2}, lost in {l1}; at equal L2 gain, what it lost beyond {answer.baseline}"
     return Titled(title, rows)
 
 
