@@ -137,7 +137,7 @@ class ConditionAnswer:
     verdict: str
     """One sentence on the primary metric, with the test behind it."""
     remarks: tuple[str, ...]
-    """Sentences on what must be known beside the verdict: L1 at equal L2 gain, what it took, which seeds are missing."""
+    """Sentences on what must be known beside it: L1 at equal L2 gain, what it took, which seeds are missing."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def _ends(found: Outcomes) -> dict[str, End]:
 
 
 def _curve_pairs(found: Outcomes) -> dict[str, dict[int, CurvePair]]:
-    """Condition -> seed -> L1 and L2 curve, of the runs that were measured by both, before their first step and later."""
+    """Condition -> seed -> L1 and L2 curve, of runs that were measured by both before their first step and later."""
     return {
         name: {
             seed: pair

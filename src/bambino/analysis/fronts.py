@@ -1,7 +1,7 @@
 """The front over many runs: what each condition gains of L2 and loses of L1, mean over seeds. Reads files only.
 
-A point is the model that a run left, or a model between the first and the last one of a run (`bambino interpolate`). Points of
-one condition with several seeds become one, with t intervals.
+A point is the model that a run left, or a model between the first and the last one of a run (`bambino interpolate`).
+Points of one condition with several seeds become one, with t intervals.
 """
 
 from __future__ import annotations

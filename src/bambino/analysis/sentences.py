@@ -80,7 +80,8 @@ def is_significant(effect: Effect) -> bool:
 def test_in_words(effect: Effect) -> str:
     """Seeds, test and corrected p; where the correction turns the verdict, the p before it too."""
     if effect.p_value is None or effect.corrected_p is None:
-        return "one seed, not tested" if len(effect.seeds) == 1 else f"with each of {len(effect.seeds)} seeds, not tested"
+        seeds = "one seed" if len(effect.seeds) == 1 else f"with each of {len(effect.seeds)} seeds"
+        return f"{seeds}, not tested"
     correction = f" after Holm over {effect.tests} tests" if effect.tests > 1 else ""
     before = f", {effect.p_value:.3f} before" if effect.p_value < ALPHA <= effect.corrected_p else ""
     return f"n = {len(effect.seeds)} seeds, paired t-test, {p_in_words(effect.corrected_p)}{correction}{before}"

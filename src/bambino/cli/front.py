@@ -8,8 +8,8 @@ from bambino.cli.console import DONE, Command, Parser, claim
 from bambino.evaluation.plan import CURVES
 
 ABOUT = """Set conditions by what they gain of L2 and lose of L1 from step 0 to the model that they left, mean over
-seeds. Give run directories, their result files, folders of those, or interpolation.json of bambino interpolate. A run's condition is its name without
--SEED. The front are the conditions that no other one beats in both."""
+seeds. Give run directories, their result files, folders of those, or interpolation.json of bambino interpolate. A run's
+condition is its name without -SEED. The front are the conditions that no other one beats in both."""
 EXAMPLES = """examples:
   bambino front runs/clm-* runs/replay25-* --output_dir results/front
   bambino front results/first runs/clm-*/evaluation/interpolation.json"""

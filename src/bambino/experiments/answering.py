@@ -1,8 +1,8 @@
 """From an experiment's result files to its answer, for people, papers and programs.
 
-    RESULTS/answer.json   the whole answer: every value, difference, interval, p, budget and verdict
-    RESULTS/answer.md     the verdicts and their tables
-    RESULTS/answer.tex    the same for LaTeX (booktabs)
+RESULTS/answer.json   the whole answer: every value, difference, interval, p, budget and verdict
+RESULTS/answer.md     the verdicts and their tables
+RESULTS/answer.tex    the same for LaTeX (booktabs)
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def outcome_of(result: Result) -> Outcome:
         for name, value in row_of(result).items()
         if name.startswith(PREFIX) and isinstance(value, int | float) and math.isfinite(value)
     }
-    return Outcome(costs | measured, curves_of(rows), {name.removeprefix("total/"): cost for name, cost in costs.items()})
+    totals = {name.removeprefix("total/"): cost for name, cost in costs.items()}
+    return Outcome(costs | measured, curves_of(rows), totals)
 
 
 def languages_of(experiment: Experiment) -> tuple[str, str] | None:

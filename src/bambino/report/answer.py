@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bambino.analysis.answers import Answer, ConditionAnswer, Effect, MetricAnswer
+from bambino.analysis.answers import Answer, Effect, MetricAnswer
 from bambino.analysis.sentences import p_in_words
 from bambino.printable import in_latex, in_markdown
 from bambino.recipe.metrics import direction_of
@@ -39,8 +39,8 @@ def tables_of(answer: Answer) -> list[Titled]:
 
 def markdown(answer: Answer) -> str:
     """The whole answer as a document."""
-    parts = [f"# {in_markdown(answer.experiment)}", in_markdown(answer.question), markdown_list(answer.hypotheses), "## Verdict"]
-    parts += [markdown_list(answer.verdicts), in_markdown(_method(answer))]
+    parts = [f"# {in_markdown(answer.experiment)}", in_markdown(answer.question), markdown_list(answer.hypotheses)]
+    parts += ["## Verdict", markdown_list(answer.verdicts), in_markdown(_method(answer))]
     for table in tables_of(answer):
         parts += [f"### {in_markdown(table.title)}", markdown_table(table.rows)]
     return "\n\n".join(parts) + "\n"
@@ -68,8 +68,8 @@ def _of_metric(answer: Answer, metric: str) -> Titled:
 
 def _trade_off(answer: Answer) -> Titled:
     l1, l2 = answer.languages or ("", "")
-    heading = ["condition", "gained of L2", "lost of L1", "front", "beyond, at equal gain", "p", "p, Holm", "up to a gain of"]
-    rows = [heading]
+    rows = [["condition", "gained of L2", "lost of L1", "front"]]
+    rows[0] += ["beyond, at equal gain", "p", "p, Holm", "up to a gain of"]
     for name, one in answer.conditions.items():
         end = ["", "", ""]
         if one.end is not None:
