@@ -300,6 +300,39 @@ def test_outcomes_are_the_numbers_of_the_models_that_runs_left(write: Write) -> 
     assert without.values == {"total/flops": 2000.0}
 
 
+def test_result_files_alone_give_the_answer(
+    write: Write, tmp_path: Path, places: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """paper less clm: 1.2 - 1.0 and 1.3 - 1.2, mean 0.15; t = 0.15 / 0.05 = 3 with 1 degree of freedom, so
+    p = 2 arctan(1 / 3) / pi = 0.205."""
+    left = ("  broken: {schedule.cycle: {clm: 1}, text.max_words: 1}\n", "")
+    experiment = write(left, (FILE[FILE.index("tuning:") :], ""))
+    for run, value in zip(experiment.test_runs({"clm": (), "paper": ()}), (1.0, 1.2, 1.2, 1.3), strict=True):
+        content = {**result(value), "fingerprint": run.fingerprint}
+        (tmp_path / f"{run.name}.json").write_text(json.dumps(content))
+    sets = [word for name, given in places.items() for word in ("--set", f"{name}={given}")]
+    words = [
+        "experiment",
+        str(tmp_path / "help.yaml"),
+        *sets,
+        "--out",
+        str(tmp_path / "out"),
+        "--results",
+        str(tmp_path),
+    ]
+    for _ in range(2):  # what the first call wrote is no result
+        assert main(words) == 0
+        said = capsys.readouterr().out
+        assert said.startswith("0 runs to do by now")
+        assert "paper is not distinguishable from clm: by the mean worse than it by 0.150 bits per byte" in said
+        assert "n = 2 seeds, paired t-test, p = 0.205)" in said
+    assert "| paper | 2 | 1.250 " in (tmp_path / "answer.md").read_text()
+    broken = {**content, "words_heard": [0.0]}
+    (tmp_path / f"{run.name}.json").write_text(json.dumps(broken))
+    assert main(words) == 2
+    assert f"The result file of {run.name} is damaged: ValueError" in capsys.readouterr().err
+
+
 def test_languages_are_told_by_the_texts_where_the_file_does_not(write: Write) -> None:
     def found(texts: str, *changes: tuple[str, str]) -> tuple[str, str] | None:
         return languages_of(write(('{it: ["${it}"]}', texts), *changes))

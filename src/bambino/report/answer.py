@@ -88,7 +88,7 @@ def _budget(answer: Answer) -> Titled:
     for name, one in answer.conditions.items():
         costs = [_cost(one.budget[total]) if one.budget else "" for total in shown]
         rows.append([name, str(len(one.seeds)), *costs])
-    return Titled("Costs, mean over seeds", rows)
+    return Titled("Costs of a run, mean over seeds (trials not counted)", rows)
 
 
 def _mean(found: MetricAnswer) -> str:
