@@ -40,7 +40,7 @@ def tables_of(answer: Answer) -> list[Titled]:
 def markdown(answer: Answer) -> str:
     """The whole answer as a document."""
     parts = [f"# {in_markdown(answer.experiment)}", in_markdown(answer.question), markdown_list(answer.hypotheses)]
-    parts += ["## Verdict", markdown_list(answer.verdicts), in_markdown(_method(answer))]
+    parts += ["## Verdict", markdown_list(answer.verdicts), in_markdown(method_of(answer))]
     for table in tables_of(answer):
         parts += [f"### {in_markdown(table.title)}", markdown_table(table.rows)]
     return "\n\n".join(parts) + "\n"
@@ -49,11 +49,12 @@ def markdown(answer: Answer) -> str:
 def latex(answer: Answer) -> str:
     r"""The verdicts and tables, to be \input into a paper."""
     head = r"% Written by bambino experiment. It needs \usepackage{booktabs,graphicx}."
-    parts = [head, latex_list(answer.verdicts), in_latex(_method(answer)), *map(latex_table, tables_of(answer))]
+    parts = [head, latex_list(answer.verdicts), in_latex(method_of(answer)), *map(latex_table, tables_of(answer))]
     return "\n\n".join(parts) + "\n"
 
 
-def _method(answer: Answer) -> str:
+def method_of(answer: Answer) -> str:
+    """Which test, paired how, corrected how."""
     return METHOD.format(baseline=answer.baseline)
 
 
