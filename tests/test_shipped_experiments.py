@@ -23,13 +23,13 @@ from bambino.evaluation.in_training import measures_of
 from bambino.experiments.design import Experiment, load_experiment
 from bambino.experiments.nursery.designs import Design
 from bambino.experiments.nursery.folder import MODELS, WRONG_LANGUAGE, write_world
-from bambino.experiments.outcomes import outcome_rows, read_results
+from bambino.experiments.outcomes import read_results, value_of
 from bambino.experiments.runner import Runner
 from bambino.experiments.source import questions, shipped_experiments
 from bambino.feedback.settings import KINDS
 from bambino.models.random_weights import randomize_weights
 from bambino.nursery import Grammar
-from bambino.recipe.file import load_recipe
+from bambino.recipe.file import dump_recipe, load_recipe
 from bambino.recipe.settings import Recipe
 
 PAPER = {"clm": 10, "ppo": 2}
@@ -193,25 +193,32 @@ def test_an_experiment_of_an_untrained_baby_and_one_without_a_first_language(
     content = yaml.safe_load(shipped_experiments()["paper-ablation"])
     content["conditions"] = {name: content["conditions"][name] for name in ("untrained", "scratch")}
     content["seeds"] = {"test": [347]}
-    (tmp_path / "two.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    words = ["experiment", str(tmp_path / "two.yaml"), "--recipe", str(recipe_file), "--schedule.cycle", "{clm: 2}"]
-    where = ["--out", str(tmp_path / "out"), "--results", str(tmp_path / "results"), "--workers", "1"]
-    assert main([*words, *where]) == 0
-    results = {one["condition"]: one for one in read_results(tmp_path / "results").values()}
-    untrained, scratch = results["untrained"]["evaluations"], results["scratch"]["evaluations"]
+    file, out, results = tmp_path / "two.yaml", tmp_path / "out", tmp_path / "results"
+    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    experiment = load_experiment(file, recipe=recipe_file, settings=("--schedule.cycle={clm: 2}",))
+    runs = {name: experiment.run(name, "test", 347) for name in experiment.conditions}
+    folders = {name: str(out / run.name) for name, run in runs.items()}
+    for name, run in runs.items():
+        (tmp_path / f"{name}.yaml").write_text(dump_recipe(run.recipe), encoding="utf-8")
+        assert main(["train", str(tmp_path / f"{name}.yaml"), "--output_dir", folders[name]]) == 0
+
+    # What is whole is read, and not done again.
+    words = ["--recipe", str(recipe_file), "--schedule.cycle", "{clm: 2}", "--out", str(out), "--results", str(results)]
+    assert main(["experiment", str(file), *words, "--workers", "1"]) == 0
+    found = {one["condition"]: one for one in read_results(results).values()}
+    untrained, scratch = found["untrained"]["evaluations"], found["scratch"]["evaluations"]
     assert ([row["step"] for row in untrained], [row["step"] for row in scratch]) == ([0], [0, 2])
     assert scratch[0]["eval/bits_per_byte/it"] != untrained[0]["eval/bits_per_byte/it"]
-    assert results["scratch"]["made_of"]["baby"] == results["untrained"]["made_of"]["baby"]  # what was opened
+    assert value_of(found["untrained"], "total/words_heard") == 0
+    assert value_of(found["scratch"], "total/words_heard") > 0
+    assert found["scratch"]["made_of"]["baby"] == found["untrained"]["made_of"]["baby"]  # what was opened
 
-    experiment = load_experiment(tmp_path / "two.yaml", recipe=recipe_file, settings=("--schedule.cycle={clm: 2}",))
-    heading, first, _ = outcome_rows(experiment, experiment.test_runs(dict.fromkeys(experiment.conditions, ())),
-                                     read_results(tmp_path / "results"))  # fmt: skip
-    assert dict(zip(heading, first, strict=True))["total/words_heard"] == "0.000"
-    runs = sorted(str(path) for path in (tmp_path / "out").iterdir() if (path / "model").is_dir())
     capsys.readouterr()
-    assert main(["train", "--resume", next(run for run in runs if "untrained" in run)]) == 0
+    assert main(["train", "--resume", folders["untrained"]]) == 0
     assert "Finished before" in capsys.readouterr().out
-    assert main(["compare", *runs]) == 0
+    assert main(["compare", *folders.values()]) == 2
+    assert "no L2 gain in common" in capsys.readouterr().err
+    assert "with random weights" in (Path(folders["scratch"]) / "model" / "README.md").read_text(encoding="utf-8")
 
 
 def test_random_weights_are_a_new_models_by_the_seed_and_leave_its_shape() -> None:
