@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -99,13 +100,16 @@ def write_world(world: Path, design: Design, seed: int, pool: Executor, tell: Ca
     left = [model for model in MODELS if not (world / model.name).is_dir()]
     jobs = [_job(world, model, design, seed) for model in sorted(left, key=lambda model: -model.steps)]
     run_jobs(jobs, pool, lambda job: tell(job.name))
-    if not (world / WRONG_LANGUAGE).is_dir():
-        write_folder(world / WRONG_LANGUAGE, lambda part: shutil.copytree(world / "baby", part, dirs_exist_ok=True))
+    write_folder(world / WRONG_LANGUAGE, partial(_copy, world / "baby"))
     write_parent_text(world, design, seed)
     tell("text by the parent")
     write_json(world / "models.json", bits_of_models(world, design))
     write_recipe(world, design)
     shutil.rmtree(world / "training", ignore_errors=True)
+
+
+def _copy(model: Path, part: Path) -> None:
+    shutil.copytree(model, part)
 
 
 def _check_same(world: Path, about: dict[str, Any]) -> None:
