@@ -192,7 +192,7 @@ def test_an_experiment_of_an_untrained_baby_and_one_without_a_first_language(
 ) -> None:
     content = yaml.safe_load(shipped_experiments()["paper-ablation"])
     content["conditions"] = {name: content["conditions"][name] for name in ("untrained", "scratch")}
-    content["seeds"] = {"test": [347]}
+    content |= {"seeds": {"test": [347]}, "baseline": "untrained"}
     file, out, results = tmp_path / "two.yaml", tmp_path / "out", tmp_path / "results"
     file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     experiment = load_experiment(file, recipe=recipe_file, settings=("--schedule.cycle={clm: 2}",))
