@@ -10,8 +10,8 @@ from bambino.randomness import seed_of
 
 
 def randomize_weights(lm: PreTrainedModel, seed: int) -> None:
-    """Give a model on the CPU, in place, the weights that one of its class and configuration begins with: a function of
-    the seed."""
+    """Give a model, in place, the weights that one of its class and configuration begins with: a function of the seed,
+    on whatever device the model is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "random_weights"))
         newborn = type(lm)(lm.config)
