@@ -176,6 +176,8 @@ def test_names_are_listed_and_a_wrong_one_is_told_the_nearest(capsys: pytest.Cap
     assert main(["experiment", "--list"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == sorted(shipped_experiments())
+    assert main(["experiment", "ratios", "--list"]) == 0
+    assert capsys.readouterr().out == shipped_experiments()["ratios"]
     assert main(["experiment", "ratio"]) == 2
     assert "Did you mean ratios?" in capsys.readouterr().err
     assert main(["experiment"]) == 2

@@ -38,11 +38,12 @@ number where one stopped it: 130 Ctrl-C, 143 SIGTERM"""
 
 
 def _read(words: list[str]) -> Namespace:
-    usage = "bambino experiment EXPERIMENT [--OPTION VALUE ...] [--SETTING VALUE ...]\n       bambino experiment --list"
+    usage = "bambino experiment EXPERIMENT [--OPTION VALUE ...] [--SETTING VALUE ...]\n       bambino experiment [EXPERIMENT] --list"
     parser = Parser("bambino experiment", ABOUT, EXAMPLES, usage)
     file = "a YAML file (see docs/how-to/experiments.md), or the name of an experiment that is shipped"
     parser.add_argument("experiment", nargs="?", type=Path, metavar="EXPERIMENT", help=file)
-    parser.add_argument("--list", action="store_true", help="list the experiments that are shipped, and leave")
+    listed = "list the experiments that are shipped, or print EXPERIMENT, to begin one of your own from"
+    parser.add_argument("--list", action="store_true", help=f"{listed}, and leave")
     recipe = "what all runs begin from: a YAML file, or a recipe that is shipped (default: the experiment's own)"
     parser.add_argument("--recipe", metavar="RECIPE", help=recipe)
     stands = "what stands for ${NAME} in the file, such as a path on this machine; may be given again and again"
@@ -77,7 +78,7 @@ def _read(words: list[str]) -> Namespace:
 
 def _run(given: Namespace) -> int:
     if given.list:
-        return _list()
+        return _list(given.experiment)
     from bambino.experiments.design import load_experiment
     from bambino.experiments.runner import Runner
     from bambino.report.screen import Screen
@@ -101,10 +102,13 @@ def _run(given: Namespace) -> int:
     return _conclude(runner, _work(runner, given.workers, console), console)
 
 
-def _list() -> int:
-    """Each experiment that is shipped, with its question."""
-    from bambino.experiments.source import questions
+def _list(experiment: Path | None) -> int:
+    """Each experiment that is shipped, with its question; or the text of one."""
+    from bambino.experiments.source import questions, text_of_experiment
 
+    if experiment is not None:
+        say(text_of_experiment(experiment), end="")
+        return DONE
     found = questions()
     for name, question in found.items():
         say(f"{name:<{max(map(len, found))}}  {question}")

@@ -39,7 +39,7 @@ def source_of(path: Path, variables: Mapping[str, str]) -> str:
     Raises:
         ExperimentError: there is none, a variable that nothing stands for, or one that it has not.
     """
-    text = _text_of(path)
+    text = text_of_experiment(path)
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     has_default: dict[str, bool] = {}
     for name, default in VARIABLE.findall("\n".join(lines)):
@@ -60,7 +60,12 @@ def _with(text: str, variables: Mapping[str, str]) -> str:
     return VARIABLE.sub(lambda found: variables.get(found[1], found[2] or found[0]), text)
 
 
-def _text_of(path: Path) -> str:
+def text_of_experiment(path: Path) -> str:
+    """The text of an experiment as it was written.
+
+    Raises:
+        ExperimentError: there is none, or it cannot be read.
+    """
     there = shipped_experiments()
     if str(path) in there:
         return there[str(path)]
