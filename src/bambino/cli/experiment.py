@@ -38,7 +38,8 @@ number where one stopped it: 130 Ctrl-C, 143 SIGTERM"""
 
 
 def _read(words: list[str]) -> Namespace:
-    usage = "bambino experiment EXPERIMENT [--OPTION VALUE ...] [--SETTING VALUE ...]\n       bambino experiment [EXPERIMENT] --list"
+    forms = "EXPERIMENT [--OPTION VALUE ...] [--SETTING VALUE ...]", "[EXPERIMENT] --list"
+    usage = "\n       ".join(f"bambino experiment {form}" for form in forms)
     parser = Parser("bambino experiment", ABOUT, EXAMPLES, usage)
     file = "a YAML file (see docs/how-to/experiments.md), or the name of an experiment that is shipped"
     parser.add_argument("experiment", nargs="?", type=Path, metavar="EXPERIMENT", help=file)
