@@ -111,9 +111,11 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def git_commit() -> str | None:
     """The commit of bambino's own source tree, "-dirty" when it was changed since; None when installed without one.
 
+    Looked up once: what is committed later is not what this process runs.
     Installed somewhere inside another project's repository, it is not that project's commit.
     """
     here = Path(__file__).parents[1]
