@@ -131,7 +131,7 @@ def test_two_models_are_measured_by_what_is_given(run: Recipe, tmp_path: Path) -
     models = [str(run.baby.model), f"{run.output_dir}/model"]
     long = tmp_path / "long.txt"  # one line in two hundred is held out
     long.write_text("\n".join(italian_lines(400, seed=3)), encoding="utf-8")
-    texts = json.dumps({"it": [str(long)]})
+    texts = json.dumps({"it": [str(long)], "en": [str(long)]})
     where = ["--output_dir", str(tmp_path / "found"), "--at", "1"]
     assert main(["interpolate", *models, *where, "--evaluation.texts", texts, "--evaluation.max_lines", "1"]) == 0
     found = load_sweep(tmp_path / "found")
