@@ -7,8 +7,24 @@ from pathlib import Path
 
 from bambino.report.page import Page, Section, write_page
 from bambino.report.reported import Reported
+from bambino.report.sections.costs import costs
+from bambino.report.sections.learning import learning, trade_off
+from bambino.report.sections.made_of import data, recipes, versions
+from bambino.report.sections.pairs import pairs
+from bambino.report.sections.steps import steps
+from bambino.report.sections.summary import summary
 
-SECTIONS: Sequence[Callable[[Reported], Section | None]] = ()
+SECTIONS: Sequence[Callable[[Reported], Section | None]] = (
+    summary,
+    learning,
+    trade_off,
+    pairs,
+    steps,
+    costs,
+    recipes,
+    data,
+    versions,
+)
 """What the page shows, in order; a section with nothing to show is None."""
 
 
