@@ -104,15 +104,14 @@ def _work(runner: Runner, workers: int | None, console: Console) -> int | None:
 
 
 def _conclude(runner: Runner, stopped_by: int | None, console: Console) -> int:
-    """Tables, and what is wrong."""
-    from bambino.experiments.outcomes import different_batches, different_models, outcome_rows
-    from bambino.report.tables import table
+    """The answer, and what is wrong."""
+    from bambino.experiments.outcomes import different_batches, different_models
 
     everything = runner.runs()
     wrong = different_batches(everything, runner.results) + different_models(everything, runner.results)
     _show_choices(runner, console)
     if runner.stage != "tuning":
-        console.print(table(outcome_rows(runner.experiment, runner.test_runs(), runner.results)))
+        _answer(runner, console)
         for name in runner.undecided():
             console.print(f"{name} is not tested: its trials have not all ended, or have all failed.")
     for problem in wrong:
@@ -124,6 +123,23 @@ def _conclude(runner: Runner, stopped_by: int | None, console: Console) -> int:
         return status_of(Stopped(stopped_by))
     is_fine = not (runner.failed or wrong or (runner.stage != "tuning" and runner.undecided()))
     return DONE if is_fine else FAILED
+
+
+def _answer(runner: Runner, console: Console) -> None:
+    """What the test seeds say by now: tables, then a sentence a condition; written beside the results."""
+    from bambino.analysis.answers import answer
+    from bambino.experiments.answering import outcomes_of, write_answer
+    from bambino.report.answer import tables_of
+    from bambino.report.tables import table
+
+    found = answer(outcomes_of(runner.experiment, runner.test_runs(), runner.results))
+    for titled in tables_of(found):
+        console.print(f"{titled.title}:")
+        console.print(table(titled.rows))
+    for sentence in found.verdicts:
+        console.print(sentence)
+    write_answer(found, runner.results_folder)
+    console.print(f"The answer: {runner.results_folder / 'answer.md'}, .tex, .json")
 
 
 def _show_choices(runner: Runner, console: Console) -> None:

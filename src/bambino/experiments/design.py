@@ -9,6 +9,8 @@
     conditions:                           name -> settings in which it differs
       clm: {schedule.cycle: {clm: 1}}
       paper: {}
+    baseline: clm                         the condition that the others are compared with; left out: the first
+    languages: {l1: bits_per_byte/en, l2: bits_per_byte/it}     what is lost and gained; left out: told by the texts
     seeds: {development: [1, 2], test: [11, 12, 13]}
     tuning:                               left out: nothing is chosen
       metric: bits_per_byte/it            null: the primary one
@@ -49,7 +51,9 @@ Words = tuple[str, ...]
 """Settings as words of a command line, each `--key=value`; of two of one key the later wins."""
 Stage = Literal["tuning", "test"]
 
-KEYS = ("question", "hypotheses", "primary", "secondary", "recipe", "settings", "conditions", "seeds", "tuning")
+KEYS = tuple(
+    "question hypotheses primary secondary recipe settings conditions baseline languages seeds tuning".split()
+)
 SPLITS = {"tuning": "dev", "test": "test"}
 """Stage -> the half of the held-out lines that it is measured on."""
 OURS = ("seed", "output_dir", "evaluation.split")
@@ -98,6 +102,10 @@ class Experiment:
     """Condition -> the settings of each of its trials; conditions without any are left out."""
     like: dict[str, str]
     """Condition -> the one whose choice it takes over."""
+    baseline: str
+    """The condition that the others are compared with."""
+    languages: tuple[str, str] | None
+    """The measures of L1 and L2; None: not given."""
     kinds: Kinds = field(default_factory=dict)
     """Kinds of feedback of the user's own."""
     phases: Collection[str] = ()
@@ -192,7 +200,8 @@ def _check(experiment: Experiment) -> None:
                 load_task(task)
             except TaskError as error:
                 raise experiment.wrong(where, f"evaluation.tasks: {error}") from None
-        for metric in [experiment.primary, experiment.tuning_metric, *experiment.secondary]:
+        compared = [experiment.primary, experiment.tuning_metric, *experiment.secondary, *(experiment.languages or ())]
+        for metric in compared:
             if problem := _unmeasured(metric, recipe):
                 raise experiment.wrong(where, problem)
         replayed = recipe.replay.sources if recipe.replay.share or recipe.replay.last_share else []
@@ -261,6 +270,8 @@ class _Reader:
             metric,
             trials,
             like,
+            self.baseline(given.get("baseline"), list(conditions)),
+            self.languages(given.get("languages")),
             self.kinds,
             self.phases,
         )
@@ -302,6 +313,20 @@ class _Reader:
         if both := sorted(set(development) & set(test)):
             raise self.wrong("seeds", f"{both[0]} is for development and for the test. Choose others for the test.")
         return development, test
+
+    def baseline(self, node: yaml.Node | None, conditions: list[str]) -> str:
+        name: str = self.plain(node, "baseline", conditions[0], _is_text, "a condition's name")
+        if name not in conditions:
+            raise self.wrong("baseline", f"There is no condition {name!r}. Name one of {', '.join(conditions)}.")
+        return name
+
+    def languages(self, node: yaml.Node | None) -> tuple[str, str] | None:
+        given = self.mapping(node, "languages")
+        self.refuse_unknown(given, ("l1", "l2"), "languages.")
+        l1, l2 = (self.metric(given.get(name), f"languages.{name}") for name in ("l1", "l2"))
+        if given and (not l1 or not l2 or l1 == l2):
+            raise self.wrong("languages", "Give two measures: {l1: bits_per_byte/en, l2: bits_per_byte/it}.")
+        return (l1, l2) if given else None
 
     # ------------------------------------------------------------------------------------------------------- trials
 

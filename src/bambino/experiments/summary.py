@@ -3,8 +3,9 @@
     python -m bambino.experiments.summary --out results/NAME RUN_DIRECTORY...
 
 Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row
-(without parts: single paradigms of minimal pairs, ...), a byte for each clm batch (`clm/batch`), means of the clm and
-ppo metrics (ppo also over the last tenth of its steps), costs, the word account, and utterances at three ages.
+(without parts: single paradigms of minimal pairs, ...) and the L2 words heard until then, a byte for each clm batch
+(`clm/batch`), means of the clm and ppo metrics (ppo also over the last tenth of its steps), costs, the word account,
+and utterances at three ages.
 `fingerprint` stands for all settings, so that a file counts only for a run of the very same.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from bambino import Recipe
 from bambino.feedback.settings import KINDS
+from bambino.files import finite
 from bambino.recipe.checks import required
 from bambino.runs.names import is_part
 from bambino.runs.provenance import FREE_ON_RESUME
@@ -102,6 +104,7 @@ def summarize(run: RunRecord) -> dict[str, Any]:
         "environment": run.environment,
         "model_step": run.model_step,
         "evaluations": evaluations,
+        "words_heard": finite([run.words_heard(row["step"]) for row in evaluations]),
         "batches": run.batches,
         "clm_means": means([{k: v for k, v in row.items() if k != "clm/batch"} for row in hearing], "clm/"),
         "ppo_means": means(ppo, "ppo/"),

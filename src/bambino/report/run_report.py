@@ -1,0 +1,25 @@
+"""The report: a page made of run directories, a section a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bambino.report.page import Page, Section, write_page
+from bambino.report.reported import Reported
+
+SECTIONS: Sequence[Callable[[Reported], Section | None]] = ()
+"""What the page shows, in order; a section with nothing to show is None."""
+
+
+def write_report(path: Path, reported: Reported, reloads: float | None = None) -> Path:
+    """Write the page; returns its path.
+
+    Args:
+        reloads: seconds after which the page loads itself again; None: it does not.
+
+    Raises:
+        RunDirectoryError: a run's files do not hold what a run's do.
+    """
+    sections = [section for make in SECTIONS if (section := make(reported)) is not None]
+    return write_page(path, Page(f"bambino: {reported.name}", reported.name, sections, reloads))
