@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bambino.report.alarms import alarm_section
+from bambino.report.ledger import ledger_section
 from bambino.report.page import Page, Section, write_page
 from bambino.report.reported import Reported
+from bambino.report.utterances import speech_section
 
-SECTIONS: Sequence[Callable[[Reported], Section | None]] = ()
+SECTIONS: Sequence[Callable[[Reported], Section | None]] = (speech_section, alarm_section, ledger_section)
 """What the page shows, in order; a section with nothing to show is None."""
 
 
