@@ -85,7 +85,7 @@ def _lines(
     y = alt.Y("mean:Q", title=None, scale=scale, axis=axis)
     layers: list[Any] = []
     if has_blocks:
-        shade = alt.Chart(alt.NamedData("blocks")).transform_filter("along == 'step'").mark_rect(fill=INK, opacity=0.07)
+        shade = alt.Chart(alt.NamedData("blocks")).mark_rect(fill=INK, opacity=0.07)
         layers.append(shade.encode(x=x, x2="end:Q", tooltip=["phase:N"]))
     if has_bands:
         area = base.mark_area(opacity=0.16, strokeWidth=0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bambino.report.alarms import alarm_section
+from bambino.report.ledger import ledger_section
 from bambino.report.page import Page, Section, write_page
 from bambino.report.reported import Reported
 from bambino.report.sections.costs import costs
@@ -13,13 +15,17 @@ from bambino.report.sections.made_of import data, recipes, versions
 from bambino.report.sections.pairs import pairs
 from bambino.report.sections.steps import steps
 from bambino.report.sections.summary import summary
+from bambino.report.utterances import speech_section
 
 SECTIONS: Sequence[Callable[[Reported], Section | None]] = (
     summary,
     learning,
     trade_off,
+    speech_section,
     pairs,
     steps,
+    alarm_section,
+    ledger_section,
     costs,
     recipes,
     data,

@@ -7,7 +7,7 @@ data.json            what the run is made of: per text source hash, lines kept, 
                      cannot spell; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for
                      them
 metrics.jsonl        a row per step, a row per evaluation, a row per alarm
-utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
+utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, surprisal word by word, reward
 dreams.jsonl         with dreaming: the first baby's own texts, written once
 constants/           what never changes, written once: the first baby's weights, where it is the reference
 checkpoints/         see checkpoint.py

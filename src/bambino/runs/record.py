@@ -99,6 +99,12 @@ class RunRecord:
         """The rows of utterances.jsonl."""
         return _rows(self.path / "utterances.jsonl")
 
+    @cached_property
+    def said_at_evaluations(self) -> list[Row]:
+        """Those of evaluations; the others, often many more, are passed over unread."""
+        rows = _rows(self.path / "utterances.jsonl", holding=b'"kind": "evaluation"')
+        return [row for row in rows if row["kind"] == "evaluation"]
+
     @property
     def steps_done(self) -> int:
         """Steps done so far."""
@@ -187,8 +193,8 @@ def _mapping(path: Path, kind: str, parse: Callable[[bytes], Any]) -> Row:
     return content
 
 
-def _rows(path: Path) -> list[Row]:
-    """The rows of a log; one that is cut at the end is passed over."""
+def _rows(path: Path, holding: bytes = b"") -> list[Row]:
+    """The rows of a log whose lines hold some bytes; one that is cut at the end is passed over."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -197,7 +203,7 @@ def _rows(path: Path) -> list[Row]:
         raise _wrong(path, error, "the log") from None
     rows = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        if not line.strip() or holding not in line:
             continue
         try:
             row = json_of(line)

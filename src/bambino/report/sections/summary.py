@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import median
 
 from bambino.analysis.answers import Answer
 from bambino.analysis.curves import unit_of
@@ -16,7 +17,7 @@ from bambino.report.sections.titles import title_of
 from bambino.report.tables import Rows
 
 DWARFS = 8
-"""How many times a difference is the next largest where it is not drawn beside it."""
+"""A difference that is so many times the median one is not drawn beside the others."""
 
 
 def summary(reported: Reported) -> Section:
@@ -50,10 +51,8 @@ def _effects(found: Answer) -> Iterator[Part]:
     """The differences on the primary metric, with intervals; those that would dwarf all others are told in words."""
     effects = {name: one.metrics[found.primary].effect for name, one in found.conditions.items()}
     differences = {name: effect.difference for name, effect in effects.items() if effect is not None}
-    by_size = sorted(differences, key=lambda name: abs(differences[name].mean))
-    outside = []
-    while len(by_size) > 1 and abs(differences[by_size[-1]].mean) > DWARFS * abs(differences[by_size[-2]].mean):
-        outside.append(by_size.pop())
+    sizes = {name: abs(one.mean) for name, one in differences.items()}
+    outside = [name for name, size in sizes.items() if size > DWARFS * median(sizes.values())]
     rows = [
         {
             "condition": name,
@@ -63,7 +62,7 @@ def _effects(found: Answer) -> Iterator[Part]:
             "high": math.nan if one.interval is None else one.interval.high,
         }
         for name, one in differences.items()
-        if name in by_size
+        if name not in outside
     ]
     if rows:
         better = {1: "; to the right is better", -1: "; to the left is better"}.get(
