@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bambino.report.alarms import alarm_section
-from bambino.report.ledger import ledger_section
 from bambino.report.page import Page, Section, write_page
 from bambino.report.reported import Reported
-from bambino.report.utterances import speech_section
+from bambino.report.sections.alarms import alarms
+from bambino.report.sections.ledger import ledger
+from bambino.report.sections.utterances import utterances
 
-SECTIONS: Sequence[Callable[[Reported], Section | None]] = (speech_section, alarm_section, ledger_section)
+SECTIONS: Sequence[Callable[[Reported], Section | None]] = (utterances, alarms, ledger)
 """What the page shows, in order; a section with nothing to show is None."""
 
 
