@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bambino.analysis.answers import Answer, ConditionAnswer, Effect, MetricAnswer
+from bambino.analysis.answers import Answer, Effect, MetricAnswer
 from bambino.analysis.sentences import p_in_words
 from bambino.printable import in_latex, in_markdown
 from bambino.recipe.metrics import direction_of
@@ -39,8 +39,13 @@ def tables_of(answer: Answer) -> list[Titled]:
 
 def markdown(answer: Answer) -> str:
     """The whole answer as a document."""
-    parts = [f"# {in_markdown(answer.experiment)}", in_markdown(answer.question), markdown_list(answer.hypotheses), "## Verdict"]
-    parts += [markdown_list(answer.verdicts), in_markdown(_method(answer))]
+    parts = [
+        f"# {in_markdown(answer.experiment)}",
+        in_markdown(answer.question),
+        markdown_list(answer.hypotheses),
+        "## Verdict",
+    ]
+    parts += [markdown_list(answer.verdicts), in_markdown(method_of(answer))]
     for table in tables_of(answer):
         parts += [f"### {in_markdown(table.title)}", markdown_table(table.rows)]
     return "\n\n".join(parts) + "\n"
@@ -49,11 +54,12 @@ def markdown(answer: Answer) -> str:
 def latex(answer: Answer) -> str:
     r"""The verdicts and tables, to be \input into a paper."""
     head = r"% Written by bambino experiment. It needs \usepackage{booktabs}."
-    parts = [head, latex_list(answer.verdicts), in_latex(_method(answer)), *map(latex_table, tables_of(answer))]
+    parts = [head, latex_list(answer.verdicts), in_latex(method_of(answer)), *map(latex_table, tables_of(answer))]
     return "\n\n".join(parts) + "\n"
 
 
-def _method(answer: Answer) -> str:
+def method_of(answer: Answer) -> str:
+    """Which test, paired how, corrected how."""
     return METHOD.format(baseline=answer.baseline)
 
 
@@ -68,7 +74,16 @@ def _of_metric(answer: Answer, metric: str) -> Titled:
 
 def _trade_off(answer: Answer) -> Titled:
     l1, l2 = answer.languages or ("", "")
-    heading = ["condition", "gained of L2", "lost of L1", "front", "lost at equal gain", "p", "p, Holm", "up to a gain of"]
+    heading = [
+        "condition",
+        "gained of L2",
+        "lost of L1",
+        "front",
+        "lost at equal gain",
+        "p",
+        "p, Holm",
+        "up to a gain of",
+    ]
     rows = [heading]
     for name, one in answer.conditions.items():
         end = ["", "", ""]

@@ -1,44 +1,33 @@
 """Charts as Vega-Lite, made by Altair: lines with bands, paths from one measure to another, bars.
 
 Colours are the page's own (CSS variables --c0 to --c7), so that they follow light, dark and print. Data are columns,
-unfolded in the browser, so that names are not repeated.
+unfolded in the browser, so that names are not repeated; a chart is made once and filled with the data of many.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import altair as alt
 
 from bambino.printable import printable
-from bambino.report.series import Band, Block
+from bambino.report.series import Band, Block, Walk
 
 COLOURS = 8
 HEIGHT = 210
 """Of a chart, in pixels."""
 DIGITS = 5
 """Of a number in the page's data."""
+FEW = 25
+"""Points of a line up to which each is seen."""
 ALONG = {"step": "steps", "words": "words heard of L2", "flops": "FLOPs"}
 """Field -> what stands along x."""
-INK = "currentColor"
+INK, SOFT = "currentColor", "var(--soft)"
 
 Spec = dict[str, Any]
-
-
-def colours(conditions: Sequence[str]) -> Any:
-    """Condition -> the page's colour of that place."""
-    names = [printable(name) for name in conditions]
-    values = [f"var(--c{i % COLOURS})" for i in range(len(names))]
-    return alt.Color("condition:N", scale=alt.Scale(domain=names, range=values), legend=None)
-
-
-def dashes(conditions: Sequence[str]) -> Any:
-    """Conditions beyond the number of colours are dashed."""
-    names = [printable(name) for name in conditions]
-    values = [[1, 0] if i < COLOURS else [5, 3] for i in range(len(names))]
-    return alt.StrokeDash("condition:N", scale=alt.Scale(domain=names, range=values), legend=None)
 
 
 def lines(
@@ -57,33 +46,205 @@ def lines(
         blocks: shaded where steps stand along x.
         level: a dashed line across.
     """
-    names = ["mean", "low", "high", "seeds"]
-    data = alt.Data(values=[_columns(one, {name: those[one.condition] for name, those in along.items()}) for one in bands])
-    first = next(iter(along))
-    x = alt.X("x:Q", title=ALONG[first], axis=alt.Axis(format="~s", tickCount=5, grid=False), scale=alt.Scale(nice=False))
-    scale = _scale(bands)
-    y = alt.Y("mean:Q", title=None, scale=scale, axis=_axis(scale))
-    base = (
-        alt.Chart(data).transform_flatten([*along, *names]).transform_calculate(x="datum[along]").encode(x=x, color=colours(conditions))
+    low, high = min(min(one.low) for one in bands), max(max(one.high) for one in bands)
+    shape = _lines(
+        tuple(along),
+        _shown(conditions),
+        has_bands=any(one.low != one.high for one in bands),
+        has_blocks=bool(blocks) and "step" in along,
+        level=level,
+        is_log=low > 0 and high / low >= 100,
+        is_sparse=max(len(one.step) for one in bands) <= FEW,
     )
-    layers: list[Any] = [_shade(blocks, x)] if blocks and "step" in along else []
-    if any(low < high for one in bands for low, high in zip(one.low, one.high, strict=True)):
-        layers.append(base.mark_area(opacity=0.16, strokeWidth=0).encode(y=alt.Y("low:Q", title=None, scale=scale, axis=_axis(scale)), y2="high:Q"))
-    layers.append(base.mark_line(strokeWidth=1.8, strokeJoin="round").encode(y=y, strokeDash=dashes(conditions)))
+    rows = [_columns(one, {name: those[one.condition] for name, those in along.items()}) for one in bands]
+    shades = [{"x": one.begin, "end": one.end, "phase": printable(one.phase)} for one in blocks]
+    return {**shape, "datasets": {"lines": rows, "blocks": shades}}
+
+
+@cache
+def _lines(
+    along: tuple[str, ...],
+    conditions: tuple[str, ...],
+    *,
+    has_bands: bool,
+    has_blocks: bool,
+    level: float | None,
+    is_log: bool,
+    is_sparse: bool,
+) -> Spec:
+    """The chart without its data: log where positive numbers span more than two powers of ten."""
+    scale = alt.Scale(type="log") if is_log else alt.Scale(zero=False)
+    axis = alt.Axis(tickCount=4, format="~g" if is_log else "~r")
+    x = alt.X("x:Q", title=ALONG[along[0]], axis=_x_axis(grid=False), scale=alt.Scale(nice=False))
+    base = (
+        alt.Chart(alt.NamedData("lines"))
+        .transform_flatten([*along, "mean", "low", "high", "seeds"])
+        .transform_calculate(x="datum[along]")
+        .encode(x=x, color=_colours(conditions))
+    )
+    y = alt.Y("mean:Q", title=None, scale=scale, axis=axis)
+    layers: list[Any] = []
+    if has_blocks:
+        shade = alt.Chart(alt.NamedData("blocks")).mark_rect(fill=INK, opacity=0.07)
+        layers.append(shade.encode(x=x, x2="end:Q", tooltip=["phase:N"]))
+    if has_bands:
+        area = base.mark_area(opacity=0.16, strokeWidth=0)
+        layers.append(area.encode(y=alt.Y("low:Q", title=None, scale=scale, axis=axis), y2="high:Q"))
+    layers.append(base.mark_line(strokeWidth=1.8, strokeJoin="round").encode(y=y, strokeDash=_dashes(conditions)))
     if level is not None:
-        rule = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color="var(--soft)")
+        rule = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
         layers.append(rule.encode(y=alt.Y("level:Q", title=None)))
-    layers.append(_hovered(base.encode(y=y), along, few=max(len(one.step) for one in bands) <= 25))
-    return _spec(alt.layer(*layers).add_params(alt.param(name="along", value=first)))
+    layers.append(_hovered(base.encode(y=y), along, is_sparse=is_sparse))
+    return _spec(alt.layer(*layers).add_params(alt.param(name="along", value=along[0])))
+
+
+def _hovered(base: Any, along: Sequence[str], *, is_sparse: bool) -> Any:
+    """The point nearest to the pointer, and what it says; of few points all are seen."""
+    nearest = alt.selection_point(name="near", nearest=True, on="pointerover", clear="pointerout", empty=False)
+    tooltip = [
+        alt.Tooltip("condition:N"),
+        alt.Tooltip("mean:Q", format=".4~r"),
+        alt.Tooltip("low:Q", title="lowest", format=".4~r"),
+        alt.Tooltip("high:Q", title="highest", format=".4~r"),
+        alt.Tooltip("seeds:Q"),
+        *(alt.Tooltip(f"{name}:Q", title=ALONG[name], format=".3~s" if name == "flops" else ",.0f") for name in along),
+    ]
+    size = alt.condition(nearest, alt.value(70), alt.value(14 if is_sparse else 0))
+    return base.mark_point(filled=True, opacity=1).encode(size=size, tooltip=tooltip).add_params(nearest)
+
+
+def paths(walks: Sequence[Walk], conditions: Sequence[str], x_title: str, y_title: str) -> Spec:
+    """Where each condition goes over time: a line through its means, a large dot where it ends, and a circle where
+    each of its seeds does."""
+    walked = [
+        {"condition": printable(one.condition), "x": _rounded(x), "y": _rounded(y), "step": step, "left": left}
+        for one in walks
+        for left, step, x, y in zip(range(len(one.step) - 1, -1, -1), one.step, one.x, one.y, strict=True)
+    ]
+    ends = [
+        {"condition": printable(one.condition), "x": _rounded(x), "y": _rounded(y), "seed": seed}
+        for one in walks
+        for seed, (x, y) in one.ends.items()
+    ]
+    shape = _paths(_shown(conditions), printable(x_title), printable(y_title))
+    return {**shape, "datasets": {"walked": walked, "ends": ends}}
+
+
+@cache
+def _paths(conditions: tuple[str, ...], x_title: str, y_title: str) -> Spec:
+    axis = alt.Axis(tickCount=5, format="~r")
+    x, y = alt.X("x:Q", title=x_title, axis=axis), alt.Y("y:Q", title=y_title, axis=axis)
+    where = {"x": x, "y": y, "color": _colours(conditions)}
+    tooltip = [
+        alt.Tooltip("condition:N"),
+        alt.Tooltip("x:Q", title="gained of L2", format="+.3f"),
+        alt.Tooltip("y:Q", title="lost of L1", format="+.3f"),
+    ]
+    walked, ends = (alt.Chart(alt.NamedData(name)) for name in ("walked", "ends"))
+    zero = alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(strokeDash=[4, 4], color=SOFT).encode(y=y)
+    line = walked.mark_line(strokeWidth=1.8).encode(**where, order="step:Q", strokeDash=_dashes(conditions))
+    dots = walked.mark_point(filled=True, size=18, opacity=1).encode(**where, tooltip=[*tooltip, "step:Q"])
+    last = walked.transform_filter("datum.left == 0").mark_point(filled=True, size=130, opacity=1)
+    seeds = ends.mark_point(size=40, opacity=0.8, strokeWidth=1.2).encode(**where, tooltip=[*tooltip, "seed:O"])
+    return _spec(alt.layer(zero, line, dots, seeds, last.encode(**where, tooltip=[*tooltip, "step:Q"])), height=340)
+
+
+def bars(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: str, level: float | None = None) -> Spec:
+    """An amount for each of several parts, a bar a condition.
+
+    Args:
+        rows: condition, part, amount.
+        level: a dashed line across.
+    """
+    shown = [
+        {
+            **row,
+            "condition": printable(row["condition"]),
+            "part": printable(row["part"]),
+            "amount": _rounded(row["amount"]),
+        }
+        for row in rows
+    ]
+    parts = list(dict.fromkeys(row["part"] for row in shown))
+    there = {row["condition"] for row in shown}
+    names = _shown(conditions)
+    y = alt.Y("part:N", title=None, sort=parts, axis=alt.Axis(grid=False, ticks=False, domain=False, labelLimit=140))
+    base = alt.Chart(alt.NamedData("bars"))
+    chart = base.mark_bar(cornerRadiusEnd=2).encode(
+        x=alt.X("amount:Q", title=title, axis=_x_axis()),
+        y=y,
+        yOffset=alt.YOffset("condition:N", sort=[name for name in names if name in there]),
+        color=_colours(names),
+        tooltip=["condition:N", "part:N", alt.Tooltip("amount:Q", title=title, format=".4~r")],
+    )
+    layers = [chart]
+    if level is not None:
+        rule = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
+        layers.append(rule.encode(x=alt.X("level:Q", title=title)))
+    height = len(parts) * (max(4, 11 - len(there)) * len(there) + 10)
+    return {**_spec(alt.layer(*layers), height), "datasets": {"bars": shown}}
+
+
+def dots(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: str, level: float) -> Spec:
+    """A number for each of several parts, a dot a condition, with a line over its interval where it has one.
+
+    Args:
+        rows: condition, part, amount; low and high, or NaN.
+        level: a dashed line down.
+    """
+    shown = [
+        {
+            **{name: printable(row[name]) for name in ("condition", "part")},
+            **{name: _rounded(row.get(name, math.nan)) for name in ("amount", "low", "high")},
+        }
+        for row in rows
+    ]
+    parts = list(dict.fromkeys(row["part"] for row in shown))
+    names = _shown(conditions)
+    there = [name for name in names if any(row["condition"] == name for row in shown)]
+    is_shared = len(shown) > len(parts)
+    scale = alt.Scale(zero=False, padding=8)
+    x = alt.X("amount:Q", title=title, axis=alt.Axis(format="~r", tickCount=5), scale=scale)
+    base = alt.Chart(alt.NamedData("dots")).encode(
+        y=alt.Y("part:N", title=None, sort=parts, axis=alt.Axis(ticks=False, domain=False, labelLimit=150)),
+        color=_colours(names),
+        **({"yOffset": alt.YOffset("condition:N", sort=there)} if is_shared else {}),
+    )
+    numbers = [alt.Tooltip(f"{name}:Q", format=".4~r") for name in ("amount", "low", "high")]
+    line = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
+    points = base.mark_point(filled=True, opacity=1, size=70).encode(x=x, tooltip=["condition:N", "part:N", *numbers])
+    layers = [line.encode(x=alt.X("level:Q", title=title, scale=scale)), points]
+    if any(row["low"] is not None for row in shown):
+        whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
+        layers.insert(1, whiskers.encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"))
+    height = len(parts) * (9 * len(there) + 8 if is_shared else 26)
+    return {**_spec(alt.layer(*layers), height), "datasets": {"dots": shown}}
+
+
+def _x_axis(*, grid: bool = True) -> alt.Axis:
+    return alt.Axis(format="~s", tickCount=5, grid=grid, labelExpr="datum.value == 0 ? '0' : datum.label")
+
+
+def _shown(conditions: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(printable, conditions))
+
+
+def _colours(conditions: Sequence[str]) -> Any:
+    """Condition -> the page's colour of that place."""
+    values = [f"var(--c{i % COLOURS})" for i in range(len(conditions))]
+    return alt.Color("condition:N", scale=alt.Scale(domain=list(conditions), range=values), legend=None)
+
+
+def _dashes(conditions: Sequence[str]) -> Any:
+    """Conditions beyond the number of colours are dashed."""
+    values = [[1, 0] if i < COLOURS else [5, 3] for i in range(len(conditions))]
+    return alt.StrokeDash("condition:N", scale=alt.Scale(domain=list(conditions), range=values), legend=None)
 
 
 def _columns(one: Band, along: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     numbers = {"mean": one.mean, "low": one.low, "high": one.high, **along}
-    return {
-        "condition": printable(one.condition),
-        "seeds": list(one.seeds),
-        **{name: [_rounded(value) for value in values] for name, values in numbers.items()},
-    }
+    rounded = {name: list(map(_rounded, values)) for name, values in numbers.items()}
+    return {"condition": printable(one.condition), "seeds": one.seeds, **rounded}
 
 
 def _rounded(value: float) -> float | int | None:
@@ -94,45 +255,8 @@ def _rounded(value: float) -> float | int | None:
     return int(found) if found.is_integer() and abs(found) < 2**53 else found
 
 
-def _scale(bands: Sequence[Band]) -> alt.Scale:
-    """Logarithmic where positive numbers span more than two powers of ten."""
-    low, high = min(min(one.low) for one in bands), max(max(one.high) for one in bands)
-    return alt.Scale(type="log") if low > 0 and high / low >= 100 else alt.Scale(zero=False)
-
-
-def _axis(scale: alt.Scale) -> alt.Axis:
-    return alt.Axis(tickCount=4, format="~g" if scale.to_dict().get("type") == "log" else "~r")
-
-
-def _shade(blocks: Sequence[Block], x: alt.X) -> Any:
-    """Where something else is done than hearing."""
-    data = alt.Data(values=[{"x": one.begin, "end": one.end, "phase": printable(one.phase)} for one in blocks])
-    return (
-        alt.Chart(data)
-        .transform_filter("along == 'step'")
-        .mark_rect(fill=INK, opacity=0.07)
-        .encode(x=x, x2="end:Q", tooltip=["phase:N"])
-    )
-
-
-def _hovered(base: Any, along: Mapping[str, Any], *, few: bool) -> Any:
-    """The point nearest to the pointer, and what it says; of few points all are seen."""
-    nearest = alt.selection_point(name="near", nearest=True, on="pointerover", clear="pointerout", empty=False)
-    tooltip = [
-        alt.Tooltip("condition:N"),
-        alt.Tooltip("mean:Q", format=".4~r"),
-        alt.Tooltip("low:Q", title="lowest", format=".4~r"),
-        alt.Tooltip("high:Q", title="highest", format=".4~r"),
-        alt.Tooltip("seeds:Q"),
-        *(alt.Tooltip(f"{name}:Q", title=ALONG[name], format=",.0f" if name != "flops" else ".3~s") for name in along),
-    ]
-    size = alt.condition(nearest, alt.value(70), alt.value(14 if few else 0))
-    return base.mark_point(filled=True, opacity=1).encode(size=size, tooltip=tooltip).add_params(nearest)
-
-
 def _spec(chart: Any, height: int = HEIGHT) -> Spec:
     """As wide as its place on the page."""
     found: Spec = chart.properties(width="container", height=height).to_dict()
     del found["config"]
-    found["autosize"] = {"type": "fit-x", "contains": "padding"}
-    return found
+    return {**found, "autosize": {"type": "fit-x", "contains": "padding"}}

@@ -24,6 +24,9 @@ from bambino.files import write_atomically
 from bambino.printable import printable
 from bambino.report.tables import Rows
 
+WORD = re.compile(r"[^\W\d_]{3}")
+"""Letters that no number has."""
+
 
 class Part(Protocol):
     """What a section is made of: any frozen dataclass with a kind, which names its template."""
@@ -37,7 +40,7 @@ class Words:
 
     kind: ClassVar[str] = "words"
     words: str
-    style: Literal["plain", "strong", "small"] = "plain"
+    style: Literal["plain", "strong", "small", "lead"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Items:
 
     kind: ClassVar[str] = "items"
     items: Sequence[str]
+    style: Literal["plain", "strong"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,12 @@ class Table:
 
     kind: ClassVar[str] = "table"
     rows: Rows
+
+    @property
+    def texts(self) -> list[int]:
+        """Columns after the first that hold words rather than numbers, and so stand to the left."""
+        columns = list(zip(*self.rows[1:], strict=True))
+        return [i for i, cells in enumerate(columns) if i and any(WORD.search(cell) for cell in cells)]
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,14 @@ class Plot:
     def read(cls, path: Path) -> Plot:
         """An SVG file, without what stands before its first element."""
         return cls(re.sub(r"^.*?(?=<svg)", "", path.read_text(encoding="utf-8"), flags=re.DOTALL))
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text as it is, in a fixed width."""
+
+    kind: ClassVar[str] = "code"
+    text: str
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,29 @@ from pathlib import Path
 from bambino.report.page import Page, Section, write_page
 from bambino.report.reported import Reported
 from bambino.report.sections.alarms import alarms
+from bambino.report.sections.costs import costs
+from bambino.report.sections.learning import learning, trade_off
 from bambino.report.sections.ledger import ledger
+from bambino.report.sections.made_of import data, recipes, versions
+from bambino.report.sections.pairs import pairs
+from bambino.report.sections.steps import steps
+from bambino.report.sections.summary import summary
 from bambino.report.sections.utterances import utterances
 
-SECTIONS: Sequence[Callable[[Reported], Section | None]] = (utterances, alarms, ledger)
+SECTIONS: Sequence[Callable[[Reported], Section | None]] = (
+    summary,
+    learning,
+    trade_off,
+    utterances,
+    pairs,
+    steps,
+    alarms,
+    ledger,
+    costs,
+    recipes,
+    data,
+    versions,
+)
 """What the page shows, in order; a section with nothing to show is None."""
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
 from typing import Any
 
 from bambino.report.reported import Reported, SeedRun
+from bambino.runs.record import RunRecord
 
 MOST_POINTS = 200
 """Points that are drawn of a curve."""
@@ -73,20 +75,40 @@ def values_of(rows: Iterable[Mapping[str, Any]], metric: str) -> dict[int, float
 
 def evaluation_bands(reported: Reported, metric: str) -> list[Band]:
     """A metric of evaluations, a band a condition; those without it are left out."""
-    found = (
-        band(condition, [values_of(run.record.evaluations, metric) for run in reported.of(condition)])
-        for condition in reported.conditions
-    )
-    return [one for one in found if one is not None]
+    return _bands(reported, lambda run: values_of(run.record.evaluations, metric))
 
 
 def step_bands(reported: Reported, metric: str) -> list[Band]:
     """A metric of steps, a band a condition; those without it are left out."""
-    found = (
-        band(condition, [values_of(run.record.steps, metric) for run in reported.of(condition)])
-        for condition in reported.conditions
-    )
+    return _bands(reported, lambda run: values_of(run.record.steps, metric))
+
+
+def _bands(reported: Reported, values: Callable[[SeedRun], Values]) -> list[Band]:
+    found = (band(condition, list(map(values, reported.of(condition)))) for condition in reported.conditions)
     return [one for one in found if one is not None]
+
+
+def places(reported: Reported, one: Band) -> dict[str, list[float]]:
+    """What may stand along x at a band's points: steps done, and mean over runs the L2 words heard and FLOPs spent."""
+    runs = [run.record for run in reported.of(one.condition)]
+    spent = [_spent(run) for run in runs]
+    return {
+        "step": [float(step) for step in one.step],
+        "words": [fmean(run.words_heard(step) for run in runs) for step in one.step],
+        "flops": [fmean(_before(those, step) for those in spent) for step in one.step],
+    }
+
+
+def _spent(run: RunRecord) -> tuple[list[int], list[float]]:
+    """Steps done, rising, and the FLOPs spent until then."""
+    rows = values_of(run.steps, "total/flops")
+    return list(rows), list(rows.values())
+
+
+def _before(those: tuple[list[int], list[float]], step: int) -> float:
+    steps, values = those
+    place = bisect_right(steps, step)
+    return values[place - 1] if place else 0.0
 
 
 def points_each(curves: int) -> int:
@@ -138,9 +160,52 @@ def blocks(run: SeedRun) -> list[Block]:
     return found
 
 
-def shaded(reported: Reported) -> list[Block]:
-    """The blocks that all conditions with any share, few enough to be told apart; else none."""
-    longest = [max(map(blocks, reported.of(condition)), key=len) for condition in reported.conditions]
-    answered = [those for those in longest if those]
-    same = answered and all(those == answered[0] for those in answered)
-    return answered[0] if same and len(answered[0]) <= MOST_BLOCKS else []
+def shaded(reported: Reported) -> tuple[list[Block], str]:
+    """The blocks of one phase that can be shaded, ppo's if they can, and whose they are: all conditions with that phase
+    have it at the same steps, in blocks few enough to be told apart. Else none."""
+    longest = {name: max(map(blocks, reported.of(name)), key=len) for name in reported.conditions}
+    phases = dict.fromkeys(block.phase for those in longest.values() for block in those)
+    for phase in sorted(phases, key=lambda phase: phase != "ppo"):
+        found = {name: [one for one in those if one.phase == phase] for name, those in longest.items()}
+        theirs = {name: those for name, those in found.items() if those}
+        first = next(iter(theirs.values()))
+        if len(first) <= MOST_BLOCKS and all(those == first for those in theirs.values()):
+            return first, f"{phase} of {', '.join(theirs)}" if len(reported.conditions) > 1 else phase
+    return [], ""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """From one measure to another, over a condition's evaluations."""
+
+    condition: str
+    step: tuple[int, ...]
+    x: tuple[float, ...]
+    """What was gained of L2 since the first evaluation, mean over runs."""
+    y: tuple[float, ...]
+    """What was lost of L1."""
+    ends: Mapping[int, tuple[float, float]]
+    """Seed -> where its run stands."""
+
+
+def walks(reported: Reported) -> list[Walk]:
+    """What each condition gained of L2 and lost of L1 over time; those that were not measured by both are left out."""
+    if reported.languages is None:
+        return []
+    found = (_path(reported, condition, *reported.languages) for condition in reported.conditions)
+    return [one for one in found if one is not None]
+
+
+def _path(reported: Reported, condition: str, l1: str, l2: str) -> Walk | None:
+    gained, lost, ends = [], [], {}
+    for run in reported.of(condition):
+        if l1 not in run.curves or l2 not in run.curves or run.curves[l1].steps != run.curves[l2].steps:
+            continue
+        one, other = run.curves[l1], run.curves[l2]
+        gained.append(
+            {step: value - other.goodness[0] for step, value in zip(other.steps, other.goodness, strict=True)}
+        )
+        lost.append({step: one.goodness[0] - value for step, value in zip(one.steps, one.goodness, strict=True)})
+        ends[run.seed] = (list(gained[-1].values())[-1], list(lost[-1].values())[-1])
+    x, y = band(condition, gained), band(condition, lost)
+    return None if x is None or y is None else Walk(condition, x.step, x.mean, y.mean, ends)

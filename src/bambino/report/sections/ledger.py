@@ -52,7 +52,9 @@ def _account(runs: list[SeedRun]) -> dict[str, str]:
     if not runs:
         return {}
     totals = [run.record.totals for run in runs]
-    mean = {name: fmean(those.get(name, 0.0) for those in totals) for name in dict.fromkeys(n for t in totals for n in t)}
+    mean = {
+        name: fmean(those.get(name, 0.0) for those in totals) for name in dict.fromkeys(n for t in totals for n in t)
+    }
     tokens = {what: _amount(mean[name]) for name, what in TOKENS.items() if name in mean}
     return {"runs": str(len(runs)), **dict(account_of(runs[0].record.data, mean)), **tokens}
 

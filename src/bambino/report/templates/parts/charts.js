@@ -6,10 +6,12 @@
   const draw = (figure) => {
     const place = figure.querySelector(".chart"), spec = JSON.parse(figure.querySelector("script").textContent);
     const chosen = figure.closest(".charts").previousElementSibling?.querySelector?.("input:checked");
-    if (chosen && spec.params?.[0]?.name === "along") {
-      spec.params[0].value = chosen.value;
-      spec.encoding.x.axis.title = chosen.dataset.title;
+    const along = spec.params?.find((one) => one.name === "along");
+    if (chosen && along) {
+      along.value = chosen.value;
+      for (const layer of spec.layer) if (layer.encoding.x) layer.encoding.x.title = chosen.dataset.title;
     }
+    if (along && along.value !== "step") spec.layer = spec.layer.filter((layer) => layer.data?.name !== "blocks");
     return vegaEmbed(place, spec, { renderer: "svg", actions: false, ast: true, config });
   };
   const figures = [...document.querySelectorAll("figure")].filter((one) => one.querySelector(".chart"));
