@@ -21,6 +21,7 @@ from bambino.cli import (
     meter,
     nursery,
     recipes,
+    report,
     train,
     write,
 )
@@ -41,6 +42,7 @@ COMMANDS = [
     front.FRONT,
     experiment.EXPERIMENT,
     meter.METER,
+    report.REPORT,
     write.WRITE,
     nursery.NURSERY,
     lm_eval_tasks.LM_EVAL_TASKS,
@@ -53,6 +55,7 @@ EXAMPLES = """examples:
   bambino demo
   bambino train real-small --baby.model PATH --parent.model PATH --text.sources '[italian.txt]' --output_dir runs/first
   bambino train --resume runs/first
+  bambino report runs/first
   bambino evaluate runs/first --data tests
 
 exit status:

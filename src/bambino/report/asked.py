@@ -73,6 +73,8 @@ def asked_in(path: Path) -> Asked:
     """
     try:
         given = load(text_of(path), path.name)
+        if not isinstance(given, dict) or not given.get("conditions"):
+            raise ValueError("it names no conditions")
         conditions, languages = given["conditions"], given.get("languages")
         return Asked(
             path.stem,
@@ -85,7 +87,7 @@ def asked_in(path: Path) -> Asked:
             tuple(map(int, (given.get("seeds") or {}).get("test") or ())),
             None if languages is None else (str(languages["l1"]), str(languages["l2"])),
         )
-    except (OSError, YamlError, KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+    except (OSError, YamlError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ReportError(f"{path} is no experiment: {type(error).__name__}: {error}.") from None
 
 

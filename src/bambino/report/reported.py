@@ -94,6 +94,11 @@ class Reported:
         there = dict.fromkeys(run.condition for run in self.runs)
         return list(dict.fromkeys([name for name in self.asked.conditions if name in there] + list(there)))
 
+    @property
+    def is_over(self) -> bool:
+        """Whether every run has come to its end."""
+        return all(run.is_over for run in self.runs)
+
     @cached_property
     def seeds(self) -> list[int]:
         return sorted({run.seed for run in self.runs})

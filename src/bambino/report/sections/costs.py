@@ -15,15 +15,7 @@ NOT_LEARNING = ("evaluation", "checkpoint")
 """Parts of a run's time that tokens per second leave out."""
 TOKENS = ("clm_tokens", "replay_tokens", "dream_tokens", "recast_tokens", "prompt_tokens", "utterance_tokens")
 """Totals of what the baby reads, hears and says."""
-SHOWN = {
-    "clm_tokens": "L2 tokens heard",
-    "utterance_tokens": "tokens said",
-    "parent_tokens": "tokens of the parent",
-    "words_heard": "L2 words heard",
-    "words_written_by_parent": "words the parent wrote",
-    "parent_flops": "FLOPs of the parent",
-    "flops": "FLOPs in all",
-}
+SHOWN = {"flops": "FLOPs", "parent_flops": "of these the parent's"}
 NOTE = """Means over seeds. Tokens per second are those that the baby heard, read and said, over the time of its steps;
 evaluations and checkpoints are left out."""
 MOST = 8
@@ -81,7 +73,7 @@ def _table(reported: Reported) -> Rows:
     for total, title in SHOWN.items():
         amounts = [fmean(run.record.totals.get(total, 0.0) for run in those) for those in runs.values()]
         if any(amounts):
-            rows.append([title, *(f"{amount:.3g}" if "FLOPs" in title else f"{amount:,.0f}" for amount in amounts)])
+            rows.append([title, *(f"{amount:.3g}" for amount in amounts)])
     return rows
 
 
