@@ -31,11 +31,11 @@ SCRIPTS = [
     "<script>alert(1)</script> & <b>grosso</b>",
     "il gatto e la gatta dormono",
 ]
-LAST = 6
+LAST = 4
 
 
 def run(folder: Path, condition: str, seed: int, cycle: str, models: tuple[Path, Path], text: Path) -> None:
-    """A run of six steps that speaks after each second one; it learns too fast, so that an alarm comes on."""
+    """A run of four steps that speaks after each second one; it learns too fast, so that an alarm comes on."""
     settings: dict[str, Any] = {
         "baby.model": models[0],
         "parent.model": models[1],
@@ -68,7 +68,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = folder / "many.txt"
     text.write_text("\n".join(SCRIPTS) + "\n", encoding="utf-8")
     models = save(folder / "baby", "opt", seed=1), save(folder / "parent", "gpt2", seed=2)
-    for condition, cycle in (("clm", "{clm: 1}"), ("bambino", "{clm: 2, ppo: 1}")):
+    for condition, cycle in (("clm", "{clm: 1}"), ("bambino", "{clm: 1, ppo: 1}")):
         for seed in (1, 2):
             run(folder / "runs", condition, seed, cycle, models, text)
     return write_report(folder / "report.html", read_reported([folder / "runs"]))
@@ -151,16 +151,16 @@ def test_the_slider_goes_by_keyboard_and_says_where_it_is(opened: Callable[..., 
     page = opened().page
     slider, output = page.get_by_label("Age"), page.locator("output")
     last = first_card(page)
-    assert output.inner_text().startswith("after 6 of 6 steps")
+    assert output.inner_text().startswith(f"after {LAST} of {LAST} steps")
     slider.focus()
     said = []
-    for key, steps in (("Home", 0), ("ArrowRight", 2), ("ArrowRight", 4), ("End", 6)):
+    for key, steps in (("Home", 0), ("ArrowRight", 2), ("End", LAST)):
         page.keyboard.press(key)
-        assert output.inner_text().startswith(f"after {steps} of 6 steps")
+        assert output.inner_text().startswith(f"after {steps} of {LAST} steps")
         assert slider.get_attribute("aria-valuetext") == output.inner_text()
         assert f"after {steps} steps" in first_card(page)
         said.append(first_card(page))
-    assert len(set(said)) == 4
+    assert len(set(said)) == 3
     assert said[-1] == last
 
 
@@ -175,10 +175,10 @@ def test_the_slider_goes_by_mouse(opened: Callable[..., Seen]) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 2, middle, steps=4)
     page.mouse.up()
-    assert page.locator("output").inner_text().startswith("after 0 of 6 steps")
+    assert page.locator("output").inner_text().startswith(f"after 0 of {LAST} steps")
     assert first_card(page) != last
-    page.mouse.click(box["x"] + box["width"] / 3, middle)
-    assert page.locator("output").inner_text().startswith("after 2 of 6 steps")
+    page.mouse.click(box["x"] + box["width"] / 2, middle)
+    assert page.locator("output").inner_text().startswith(f"after 2 of {LAST} steps")
 
 
 def test_a_seed_is_chosen_and_bits_are_shown_as_numbers(opened: Callable[..., Seen]) -> None:
@@ -199,8 +199,6 @@ def test_without_javascript_the_last_age_is_there(opened: Callable[..., Seen]) -
     without = opened(is_drawn=False, java_script_enabled=False).page
     cards = ".cards article"
     assert without.locator(cards).all_inner_texts() == with_it.locator(cards).all_inner_texts()
-    styled = [page.locator(cards).evaluate_all("those => those.map(one => one.innerHTML)") for page in (with_it,)]
-    assert styled
     assert not without.locator(".age").is_visible()
 
 

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bambino.report.alarms import alarm_section
-from bambino.report.ledger import ledger_section
 from bambino.report.page import Page, Section, write_page
 from bambino.report.reported import Reported
+from bambino.report.sections.alarms import alarms
 from bambino.report.sections.costs import costs
 from bambino.report.sections.learning import learning, trade_off
+from bambino.report.sections.ledger import ledger
 from bambino.report.sections.made_of import data, recipes, versions
 from bambino.report.sections.pairs import pairs
 from bambino.report.sections.steps import steps
 from bambino.report.sections.summary import summary
-from bambino.report.utterances import speech_section
+from bambino.report.sections.utterances import utterances
 
 Maker = Callable[[Reported], Section | None]
 """A section of what is reported; None where it has nothing to show."""
 OF_RUNS: Sequence[Maker] = (
     trade_off,
-    speech_section,
+    utterances,
     pairs,
     steps,
-    alarm_section,
-    ledger_section,
+    alarms,
+    ledger,
     costs,
     recipes,
     data,

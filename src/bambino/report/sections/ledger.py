@@ -28,7 +28,7 @@ EXPLANATION = (
 )
 
 
-def ledger_section(reported: Reported) -> Section | None:
+def ledger(reported: Reported) -> Section | None:
     """The account of each condition; None where no run has done a step."""
     accounts = {condition: _account(reported.of(condition)) for condition in reported.conditions}
     accounts = {condition: account for condition, account in accounts.items() if account}

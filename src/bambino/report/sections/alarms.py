@@ -10,10 +10,10 @@ from bambino.report.reported import Reported, SeedRun
 
 MOST = 12
 """Alarms that are shown; of more, the others are folded."""
-HEADING = ["condition", "seed", "step", "alarm", "goes by", "value", "threshold"]
+HEADING = ["condition", "seed", "step", "alarm", "value", "threshold", "of"]
 
 
-def alarm_section(reported: Reported) -> Section:
+def alarms(reported: Reported) -> Section:
     """Every alarm with where it came on, and what each kind means."""
     found = [(run, row) for condition in reported.conditions for run in reported.of(condition) for row in _alarms(run)]
     if not found:
@@ -37,7 +37,7 @@ def _runs(count: int) -> str:
 
 def _row(run: SeedRun, row: dict[str, Any]) -> list[str]:
     numbers = [_number(row.get("value")), _number(row.get("threshold"))]
-    return [run.condition, str(run.seed), f"{row['step']:,}", _word(row, "alarm"), _word(row, "metric"), *numbers]
+    return [run.condition, str(run.seed), f"{row['step']:,}", _word(row, "alarm"), *numbers, _word(row, "metric")]
 
 
 def _word(row: dict[str, Any], name: str) -> str:

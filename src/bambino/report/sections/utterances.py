@@ -131,7 +131,7 @@ class Utterances:
         return {"ages": list(self.ages), "levels": LEVELS, "speakers": speakers, "prompts": list(numbers)}
 
 
-def speech_section(reported: Reported) -> Section | None:
+def utterances(reported: Reported) -> Section | None:
     """What the babies said at evaluations; None where they were not asked to speak."""
     rows = {(run.condition, run.seed): _by_step(run) for run in reported.runs}
     ages = evenly(sorted({step for steps in rows.values() for step in steps}), AGES)
