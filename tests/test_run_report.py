@@ -226,7 +226,7 @@ def test_numbers_that_are_none_are_null_in_a_chart() -> None:
     assert spec["datasets"]["dots"] == [{"condition": "clm", "part": "a", "amount": 0.33333, "low": None, "high": 1}]
 
 
-# -------------------------------------------------------------------------------------------------- which runs there are
+# ------------------------------------------------------------------------------------------------- which runs there are
 
 
 def test_runs_are_told_by_their_names(tmp_path: Path) -> None:
@@ -466,7 +466,7 @@ def test_the_answer_that_an_experiment_wrote_is_read_back(two_conditions: Report
         asked_by(tmp_path)
 
 
-# ------------------------------------------------------------------------------------------------------ the command line
+# ----------------------------------------------------------------------------------------------------- the command line
 
 
 def test_the_command_writes_a_page_that_needs_nothing_else(
