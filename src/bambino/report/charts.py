@@ -17,6 +17,8 @@ from bambino.printable import printable
 from bambino.report.series import Band, Block, Walk
 
 COLOURS = 8
+DASHES = [[1, 0], [6, 3], [1.5, 2.5], [7, 2, 2, 2]]
+"""Of the first so many conditions, of the next, ...; as in the page's legend (templates/parts/charts.html)."""
 HEIGHT = 210
 """Of a chart, in pixels."""
 DIGITS = 5
@@ -239,8 +241,8 @@ def _colours(conditions: Sequence[str]) -> Any:
 
 
 def _dashes(conditions: Sequence[str]) -> Any:
-    """Conditions beyond the number of colours are dashed."""
-    values = [[1, 0] if i < COLOURS else [5, 3] for i in range(len(conditions))]
+    """Conditions beyond the number of colours are dashed, each time otherwise."""
+    values = [DASHES[i // COLOURS % len(DASHES)] for i in range(len(conditions))]
     return alt.StrokeDash("condition:N", scale=alt.Scale(domain=list(conditions), range=values), legend=None)
 
 

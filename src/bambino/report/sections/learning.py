@@ -13,6 +13,8 @@ from bambino.report.reported import Reported
 from bambino.report.sections.titles import title_of
 from bambino.report.series import Block, evaluation_bands, places, shaded, walks
 
+FEW = 4
+"""Conditions that are named; of more, how many they are."""
 CHANCE = {"pairs/": 0.5}
 """How the names of measures begin -> what guessing gets, drawn as a line."""
 
@@ -78,16 +80,20 @@ def _how(reported: Reported, whose: str) -> str:
     said.append("Point at a line for its numbers.")
     if whose:
         said.append(f"Shaded where steps stand along: {whose}.")
-    if cycles := list(filter(None, (_cycle(reported, name) for name in reported.conditions))):
+    if cycles := _cycles(reported):
         said.append(f"Steps in turn: {'; '.join(cycles)}.")
     return " ".join(said)
 
 
-def _cycle(reported: Reported, condition: str) -> str:
-    """clm 10, ppo 2 (bambino)."""
-    record = reported.of(condition)[0].record
-    cycle = record.settings.get("schedule", {}).get("cycle")
-    if not isinstance(cycle, dict) or not record.steps:
-        return ""
-    said = ", ".join(f"{count} {phase}" for phase, count in cycle.items())
-    return f"{said} ({condition})" if len(reported.conditions) > 1 else said
+def _cycles(reported: Reported) -> list[str]:
+    """10 clm, 2 ppo (bambino): the cycles of the conditions that learn, each with whose it is."""
+    whose: dict[str, list[str]] = {}
+    for condition in reported.conditions:
+        record = reported.of(condition)[0].record
+        cycle = record.settings.get("schedule", {}).get("cycle")
+        if isinstance(cycle, dict) and record.steps:
+            said = ", ".join(f"{count} {phase}" for phase, count in cycle.items())
+            whose.setdefault(said, []).append(condition)
+    if len(reported.conditions) == 1:
+        return list(whose)
+    return [f"{said} ({', '.join(names) if len(names) <= FEW else len(names)})" for said, names in whose.items()]

@@ -36,7 +36,16 @@ def summary(reported: Reported) -> Section:
 
 def _answer(found: Answer) -> Iterator[Part]:
     """Verdicts, effect sizes, the test; every table of the answer."""
-    yield Items(found.verdicts, "strong")
+    compared = [one for name, one in found.conditions.items() if one.metrics[found.primary].effect is not None]
+    if compared:
+        yield Items([" ".join([one.verdict, *one.remarks]) for one in compared], "strong")
+    alone = [
+        name
+        for name, one in found.conditions.items()
+        if name != found.baseline and one.metrics[found.primary].effect is None
+    ]
+    if alone:
+        yield Words(f"No finished seed in common with {found.baseline}: {', '.join(alone)}.")
     yield from _effects(found)
     primary, *others = tables_of(found)
     yield Table(primary.rows)
