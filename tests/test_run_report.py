@@ -17,7 +17,7 @@ from bambino.report.charts import bars, dots, lines, paths
 from bambino.report.page import Charts, Folded, Part, Section, Table
 from bambino.report.reported import Reported, find_runs, read_reported
 from bambino.report.run_report import SECTIONS, sections_of, write_report
-from bambino.report.sections.costs import times_of, tokens_per_second
+from bambino.report.sections.costs import costs, times_of, tokens_per_second
 from bambino.report.sections.learning import learning, trade_off
 from bambino.report.sections.made_of import data, differences, versions
 from bambino.report.sections.pairs import pairs
@@ -377,6 +377,30 @@ def test_tokens_per_second_leave_evaluations_out(tmp_path: Path) -> None:
     (one,) = read_reported([run(tmp_path)]).runs
     assert times_of(one) == {"clm": 9.0, "evaluation": 3.0}  # 6 steps of 1.5 and 0.5
     assert tokens_per_second(one) == pytest.approx(120 / 9)
+
+
+def test_costs_have_time_memory_and_flops(two_conditions: Reported, tmp_path: Path) -> None:
+    for seed, size in ((1, 3 * 2**20), (2, 5 * 2**20)):
+        (tmp_path / f"clm-{seed}" / "memory.json").write_text(json.dumps({"process": size}))
+    section = costs(read_reported([tmp_path], two_conditions.asked))
+    assert section is not None
+    (table,) = (part for part in section.parts if isinstance(part, Table))
+    assert table.rows == [
+        ["mean over seeds", "clm", "bambino"],
+        ["steps", "6", "6"],
+        ["seconds", "12", "12"],
+        ["tokens per second", "13", "13"],
+        ["memory of the process, MiB, at most", "5", ""],
+        ["FLOPs", "600", "600"],
+    ]
+    (charts,) = charts_of(section.parts)
+    assert [(row["condition"], row["part"], row["amount"]) for row in charts.figures[0].spec["datasets"]["bars"]] == [
+        ("clm", "clm", 9),
+        ("bambino", "clm", 6),
+        ("clm", "evaluation", 3),
+        ("bambino", "evaluation", 3),
+        ("bambino", "ppo", 3),
+    ]
 
 
 def test_recipes_are_told_by_what_differs(two_conditions: Reported) -> None:

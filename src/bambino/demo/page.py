@@ -60,6 +60,7 @@ def page(
     bands = "Bands reach from the lowest to the highest seed." if len(seeds) > 1 else "One seed."
     of_seed = f" (seed {seeds[0]})" if len(seeds) > 1 else ""
     truths = {f"truth_{role}": bits for role, bits in truth.items()}
+    along = f"{CYCLES.format(**named)} {bands}"
     ages = f"The baby goes on after the grey words, with the same random numbers at every age{of_seed}."
     sections = [
         Section(
@@ -72,7 +73,7 @@ def page(
                 Words(SIZE.format(size=design.size), "small"),
             ],
         ),
-        Section("Learning and forgetting", [charts(results, design), Words(f"{CYCLES.format(**named)} {bands}", "small")]),
+        Section("Learning and forgetting", [charts(results, design), Words(along, "small")]),
         Section(
             "Growing up: the same beginnings at several ages",
             [Words(ages, "small"), *(sayings(results, one, seeds[0]) for one in shown_prompts(results, seeds[0]))],

@@ -75,6 +75,14 @@ class RunRecord:
         return _mapping(self.path / "environment.json", "versions", json_of)
 
     @cached_property
+    def peak_memory(self) -> dict[str, int]:
+        """The most memory that the run took up to its last checkpoint, in bytes: of the `process`, and of tensors on a
+        CUDA `device`; empty where it was not written down."""
+        path = self.path / "memory.json"
+        found = _mapping(path, "sizes", json_of) if path.is_file() else {}
+        return {what: size for what, size in found.items() if isinstance(size, int)}
+
+    @cached_property
     @_refusing
     def rows(self) -> list[Row]:
         """The rows of metrics.jsonl, evaluations by today's names."""

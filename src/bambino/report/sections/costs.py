@@ -16,6 +16,7 @@ NOT_LEARNING = ("evaluation", "checkpoint")
 TOKENS = ("clm_tokens", "replay_tokens", "dream_tokens", "recast_tokens", "prompt_tokens", "utterance_tokens")
 """Totals of what the baby reads, hears and says."""
 SHOWN = {"flops": "FLOPs", "parent_flops": "of these the parent's"}
+MEMORY = {"process": "memory of the process, MiB, at most", "device": "memory of tensors on the GPU, MiB, at most"}
 NOTE = """Means over seeds. Tokens per second are those that the baby heard, read and said, over the time of its steps;
 evaluations and checkpoints are left out."""
 MOST = 8
@@ -70,6 +71,10 @@ def _table(reported: Reported) -> Rows:
         ]
     )
     rows.append(["tokens per second", *(f"{fmean(map(tokens_per_second, those)):,.0f}" for those in runs.values())])
+    for what, title in MEMORY.items():
+        sizes = [max((run.record.peak_memory.get(what, 0) for run in those), default=0) for those in runs.values()]
+        if any(sizes):
+            rows.append([title, *(f"{size / 2**20:,.0f}" if size else "" for size in sizes)])
     for total, title in SHOWN.items():
         amounts = [fmean(run.record.totals.get(total, 0.0) for run in those) for those in runs.values()]
         if any(amounts):
