@@ -17,7 +17,7 @@ from bambino.printable import printable
 from bambino.report.series import Band, Block, Walk
 
 COLOURS = 8
-DASHES = [[1, 0], [6, 3], [1.5, 2.5], [7, 2, 2, 2]]
+DASHES: list[list[float]] = [[1, 0], [6, 3], [1.5, 2.5], [7, 2, 2, 2]]
 """Of the first so many conditions, of the next, ...; as in the page's legend (templates/parts/charts.html)."""
 HEIGHT = 210
 """Of a chart, in pixels."""
@@ -97,7 +97,7 @@ def _lines(
         layers.append(area.encode(y=alt.Y("low:Q", title=None, scale=scale, axis=axis), y2="high:Q"))
     layers.append(base.mark_line(strokeWidth=1.8, strokeJoin="round").encode(y=y, strokeDash=_dashes(conditions)))
     if level is not None:
-        rule = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
+        rule = alt.Chart(alt.InlineData(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
         layers.append(rule.encode(y=alt.Y("level:Q", title=None)))
     layers.append(_hovered(base.encode(y=y), along, is_sparse=is_sparse))
     return _spec(alt.layer(*layers).add_params(alt.param(name="along", value=along[0])))
@@ -146,7 +146,7 @@ def _paths(conditions: tuple[str, ...], x_title: str, y_title: str) -> Spec:
         alt.Tooltip("y:Q", title="lost of L1", format="+.3f"),
     ]
     walked, ends = (alt.Chart(alt.NamedData(name)) for name in ("walked", "ends"))
-    zero = alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(strokeDash=[4, 4], color=SOFT).encode(y=y)
+    zero = alt.Chart(alt.InlineData(values=[{"y": 0}])).mark_rule(strokeDash=[4, 4], color=SOFT).encode(y=y)
     line = walked.mark_line(strokeWidth=1.8).encode(**where, order="step:Q", strokeDash=_dashes(conditions))
     dots = walked.mark_point(filled=True, size=18, opacity=1).encode(**where, tooltip=[*tooltip, "step:Q"])
     last = walked.transform_filter("datum.left == 0").mark_point(filled=True, size=130, opacity=1)
@@ -184,7 +184,7 @@ def bars(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: st
     )
     layers = [chart]
     if level is not None:
-        rule = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
+        rule = alt.Chart(alt.InlineData(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
         layers.append(rule.encode(x=alt.X("level:Q", title=title)))
     height = len(parts) * (max(4, 11 - len(there)) * len(there) + 10)
     return {**_spec(alt.layer(*layers), height), "datasets": {"bars": shown}}
@@ -204,7 +204,7 @@ def dots(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: st
         }
         for row in rows
     ]
-    parts = list(dict.fromkeys(row["part"] for row in shown))
+    parts = list(dict.fromkeys(printable(row["part"]) for row in rows))
     names = _shown(conditions)
     there = [name for name in names if any(row["condition"] == name for row in shown)]
     is_shared = len(shown) > len(parts)
@@ -213,10 +213,11 @@ def dots(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: st
     base = alt.Chart(alt.NamedData("dots")).encode(
         y=alt.Y("part:N", title=None, sort=parts, axis=alt.Axis(ticks=False, domain=False, labelLimit=150)),
         color=_colours(names),
-        **({"yOffset": alt.YOffset("condition:N", sort=there)} if is_shared else {}),
     )
+    if is_shared:
+        base = base.encode(yOffset=alt.YOffset("condition:N", sort=there))
     numbers = [alt.Tooltip(f"{name}:Q", format=".4~r") for name in ("amount", "low", "high")]
-    line = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
+    line = alt.Chart(alt.InlineData(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
     points = base.mark_point(filled=True, opacity=1, size=70).encode(x=x, tooltip=["condition:N", "part:N", *numbers])
     layers = [line.encode(x=alt.X("level:Q", title=title, scale=scale)), points]
     if any(row["low"] is not None for row in shown):
@@ -242,7 +243,7 @@ def _colours(conditions: Sequence[str]) -> Any:
 
 def _dashes(conditions: Sequence[str]) -> Any:
     """Conditions beyond the number of colours are dashed, each time otherwise."""
-    values = [DASHES[i // COLOURS % len(DASHES)] for i in range(len(conditions))]
+    values: list[Any] = [DASHES[i // COLOURS % len(DASHES)] for i in range(len(conditions))]
     return alt.StrokeDash("condition:N", scale=alt.Scale(domain=list(conditions), range=values), legend=None)
 
 

@@ -187,7 +187,7 @@ def _vega() -> Markup:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 
-    return Markup(vl_convert.javascript_bundle().replace("</script", r"<\/script"))
+    return Markup(vl_convert.javascript_bundle(None).replace("</script", r"<\/script"))
 
 
 @cache
