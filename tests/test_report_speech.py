@@ -22,7 +22,12 @@ TEXT = {"kept": 4, "unique": 3, "words": 12, "words_cut": 2, "tokens": 20}
 
 
 def step(number: int, **totals: float) -> dict[str, Any]:
-    return {"kind": "step", "step": number, "phase": "clm", **{f"total/{name}": value for name, value in totals.items()}}
+    return {
+        "kind": "step",
+        "step": number,
+        "phase": "clm",
+        **{f"total/{name}": value for name, value in totals.items()},
+    }
 
 
 def said(number: int, prompt: str, utterance: str, surprisal: Any = None, kind: str = "evaluation") -> dict[str, Any]:
@@ -52,7 +57,7 @@ def shown(reported: Reported) -> Utterances:
 
 def test_a_run_says_at_each_age_what_it_said_at_the_last_evaluation_until_then(tmp_path: Path) -> None:
     metrics = [step(number, words_heard=10 * number, clm_tokens=1) for number in (1, 2, 3, 4)]
-    write_run(tmp_path / "a-1", metrics, [said(0, "il", " uno"), said(4, "il", "")])
+    write_run(tmp_path / "a-1", metrics, [said(0, "il", " uno"), said(4, "il", " \n")])
     write_run(tmp_path / "b-1", metrics, [said(2, "il", " due", [[" due", 7.25]]), said(2, "", "x", kind="ppo")])
     part = shown(read_reported([tmp_path]))
     assert part.ages == [0, 2, 4]
@@ -113,7 +118,9 @@ def test_runs_that_did_not_speak_have_no_section(tmp_path: Path) -> None:
     ("prompt", "name", "language"),
     [("il gatto", "it", "it"), ("小猫", "l2", "zh"), ("ねこ", "l2", "ja"), ("고양이", "l2", "ko"), ("il", "l2", "")],
 )
-def test_the_language_is_the_texts_or_told_by_its_letters(tmp_path: Path, prompt: str, name: str, language: str) -> None:
+def test_the_language_is_the_texts_or_told_by_its_letters(
+    tmp_path: Path, prompt: str, name: str, language: str
+) -> None:
     write_run(tmp_path / "a-1", (), [said(0, prompt, "")], text=name)
     assert shown(read_reported([tmp_path])).speakers["a"][1][0].lines[0].language == language
 
@@ -163,7 +170,9 @@ def test_many_alarms_are_folded_and_none_is_said(tmp_path: Path) -> None:
 
 def test_the_ledger_is_the_mean_over_seeds(tmp_path: Path) -> None:
     for seed, heard in ((1, 10.0), (2, 30.0)):
-        write_run(tmp_path / f"a-{seed}", [step(1, words_heard=heard, words_written_by_parent=4, flops=2e10)], seed=seed)
+        write_run(
+            tmp_path / f"a-{seed}", [step(1, words_heard=heard, words_written_by_parent=4, flops=2e10)], seed=seed
+        )
     write_run(tmp_path / "b-1", [step(1, words_heard=10, clm_tokens=1500)])
     write_run(tmp_path / "c-1")  # has done no step yet
     texts, _, table = there(ledger(read_reported([tmp_path]))).parts

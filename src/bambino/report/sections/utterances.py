@@ -178,19 +178,18 @@ def _age(run: SeedRun, step: int, lines: Sequence[Line]) -> Age:
 
 def _line(row: Mapping[str, Any], language: str) -> Line:
     prompt, said = row["prompt"], row["utterance"]
-    judged = row.get("surprisal")
-    words = [Word(printable(word), _rounded(bits)) for word, bits in judged] if _is_judged(judged, said) else []
-    return Line(printable(prompt), words or _plain(said), language or _language_by_script(prompt + said))
+    words = _words(said, row.get("surprisal"))
+    return Line(printable(prompt), words, language or _language_by_script(prompt + said))
 
 
-def _plain(said: str) -> list[Word]:
-    return [Word(printable(said), None)] if said else []
-
-
-def _is_judged(judged: Any, said: str) -> bool:
-    """Whether a column of this name is the parent's reading, not something of one's own."""
-    pairs = isinstance(judged, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in judged)
-    return pairs and all(isinstance(word, str) for word, _ in judged) and "".join(word for word, _ in judged) == said
+def _words(said: str, judged: Any) -> list[Word]:
+    """By the parent's reading; in one piece where there is no such column, or it is something of one's own."""
+    if not said.strip():
+        return []
+    is_pairs = isinstance(judged, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in judged)
+    if is_pairs and all(isinstance(word, str) for word, _ in judged) and "".join(word for word, _ in judged) == said:
+        return [Word(printable(word), _rounded(bits)) for word, bits in judged]
+    return [Word(printable(said), None)]
 
 
 def _rounded(bits: Any) -> float | None:
