@@ -1,4 +1,4 @@
-"""Text of models, corpora and file names as it may be shown: nothing in it acts on a terminal, a table, a page, a paper.
+"""Text of models, corpora and file names as it may be shown: nothing in it acts on a terminal, a page or a paper.
 
 Escaped are the characters that do something instead of being seen: control characters (ESC, BEL, CSI, carriage return),
 those that turn the direction of what follows, line and paragraph separators, halves of surrogate pairs (bytes of a file

@@ -13,7 +13,7 @@ from statistics import fmean
 from bambino.analysis.curves import Curve, check_pair
 from bambino.analysis.feedback_meter import Estimate
 from bambino.analysis.fronts import Point, front_of
-from bambino.analysis.sentences import verdict
+from bambino.analysis.sentences import remarks, verdict
 from bambino.analysis.statistics import holm, paired_t, t_interval
 from bambino.analysis.trade_offs import CurvePair, TradeOff, trade_off
 from bambino.analysis.verdicts import ROUNDING
@@ -136,6 +136,8 @@ class ConditionAnswer:
     not. Empty: no seed is finished."""
     verdict: str
     """One sentence on the primary metric, with the test behind it."""
+    remarks: tuple[str, ...]
+    """Sentences on what must be known beside it: L1 at equal L2 gain, what it took, which seeds are missing."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,8 @@ class Answer:
 
     @property
     def verdicts(self) -> Sequence[str]:
-        """One sentence a condition, the baseline's left out."""
-        return [one.verdict for name, one in self.conditions.items() if name != self.baseline]
+        """A verdict and its remarks for each condition but the baseline."""
+        return [" ".join([one.verdict, *one.remarks]) for name, one in self.conditions.items() if name != self.baseline]
 
 
 def answer(found: Outcomes) -> Answer:
@@ -176,7 +178,8 @@ def answer(found: Outcomes) -> Answer:
             equal_gain=equal_gains.get(name),
             end=ends.get(name),
             budget=budgets[name],
-            verdict=verdict(found, name, mine[found.primary].effect, budgets),
+            verdict=verdict(found, name, mine[found.primary].effect),
+            remarks=remarks(found, name, mine[found.primary].effect, equal_gains.get(name), budgets),
         )
     return Answer(
         found.experiment,
@@ -278,7 +281,7 @@ def _ends(found: Outcomes) -> dict[str, End]:
 
 
 def _curve_pairs(found: Outcomes) -> dict[str, dict[int, CurvePair]]:
-    """Condition -> seed -> L1 and L2 curve, of the runs that were measured by both, before their first step and later."""
+    """Condition -> seed -> L1 and L2 curve, of runs that were measured by both before their first step and later."""
     return {
         name: {
             seed: pair

@@ -7,38 +7,64 @@ from typing import TYPE_CHECKING
 
 from bambino.analysis.curves import unit_of
 from bambino.measures import LEVEL
+from bambino.runs.account import heard_in_all
 
 if TYPE_CHECKING:
-    from bambino.analysis.answers import Effect, Outcomes
+    from bambino.analysis.answers import Effect, EqualGain, Outcomes
 
-COSTS = {"words_heard": "L2 words", "flops": "FLOPs"}
-"""Total -> what it is, of those that a verdict sets beside the baseline's."""
 ALPHA = 1 - LEVEL
 """A corrected p below it tells two conditions apart."""
 EVEN = 0.01
 """Costs whose quotient is this close to 1 are called equal."""
 
 
-def verdict(
-    found: Outcomes, condition: str, effect: Effect | None, budgets: Mapping[str, Mapping[str, float]]
-) -> str:
+def verdict(found: Outcomes, condition: str, effect: Effect | None) -> str:
     """What can be said of a condition by the primary metric; of the baseline, that the others are compared with it.
 
     Args:
         effect: on the primary metric; None: no seed in common with the baseline.
-        budgets: condition -> total -> mean over seeds.
     """
-    baseline = found.baseline
+    baseline, metric = found.baseline, found.primary
     if condition == baseline:
         return f"{baseline} is what the others are compared with."
     if effect is None:
-        lacking = condition if not found.runs[condition] else baseline if not found.runs[baseline] else None
-        why = f"no seed of {lacking} is finished" if lacking else "they share no seed with a number"
+        lacking = [name for name in (condition, baseline) if not found.runs[name]]
+        why = f"no seed of {lacking[0]} is finished" if lacking else "they share no seed with a number"
         return f"{condition} is not compared with {baseline}: {why}."
-    parts = [_compared(found, condition, effect), _costs(budgets[condition], budgets[baseline], baseline)]
+    if effect.p_value is None:
+        seeds = len(effect.seeds)
+        why = "with one seed nothing can be tested" if seeds == 1 else "seeds do not differ, so there is no t-test"
+        where = f"seed {effect.seeds[0]}" if seeds == 1 else f"with each of {seeds} seeds"
+        return f"{condition} is {_relation(metric, effect, baseline)} ({metric}, {where}); {why}."
+    if is_significant(effect):
+        return f"{condition} is {_relation(metric, effect, baseline)} ({metric}, {test_in_words(effect)})."
+    by_mean = _relation(metric, effect, "it")
+    said = f"{condition} is not distinguishable from {baseline}: by the mean {by_mean}"
+    return f"{said} ({metric}, {test_in_words(effect)})."
+
+
+def remarks(
+    found: Outcomes,
+    condition: str,
+    effect: Effect | None,
+    equal_gain: EqualGain | None,
+    budgets: Mapping[str, Mapping[str, float]],
+) -> tuple[str, ...]:
+    """What must be known beside a verdict.
+
+    Args:
+        effect: on the primary metric.
+        budgets: condition -> total -> mean over seeds.
+    """
+    if condition == found.baseline or effect is None:
+        return ()
+    said = []
+    if equal_gain is not None and found.languages is not None:
+        said.append(_at_equal_gain(equal_gain.gap, *found.languages))
+    said.append(_costs(budgets[condition], budgets[found.baseline]))
     if missing := [str(seed) for seed in found.seeds if seed not in effect.seeds]:
-        parts.append(f"Not paired, for one of the two is missing: seed{'s' * (len(missing) > 1)} {', '.join(missing)}.")
-    return " ".join(filter(None, parts))
+        said.append(f"Not paired, for one of the two lacks it: seed{'s' * (len(missing) > 1)} {', '.join(missing)}.")
+    return tuple(filter(None, said))
 
 
 def p_in_words(p_value: float) -> str:
@@ -51,20 +77,23 @@ def is_significant(effect: Effect) -> bool:
     return effect.corrected_p is not None and effect.corrected_p < ALPHA
 
 
-def _compared(found: Outcomes, condition: str, effect: Effect) -> str:
-    """The sentence on the primary metric."""
-    baseline, metric, seeds = found.baseline, found.primary, len(effect.seeds)
+def test_in_words(effect: Effect) -> str:
+    """Seeds, test and corrected p; where the correction turns the verdict, the p before it too."""
     if effect.p_value is None or effect.corrected_p is None:
-        why = "with one seed nothing can be tested" if seeds == 1 else "seeds do not differ, so there is no t-test"
-        where = f"seed {effect.seeds[0]}" if seeds == 1 else f"with each of {seeds} seeds"
-        return f"{condition} is {_relation(metric, effect, baseline)} ({metric}, {where}); {why}."
+        seeds = "one seed" if len(effect.seeds) == 1 else f"with each of {len(effect.seeds)} seeds"
+        return f"{seeds}, not tested"
     correction = f" after Holm over {effect.tests} tests" if effect.tests > 1 else ""
     before = f", {effect.p_value:.3f} before" if effect.p_value < ALPHA <= effect.corrected_p else ""
-    test = f"({metric}, n = {seeds} seeds, paired t-test, {p_in_words(effect.corrected_p)}{correction}{before})"
-    if is_significant(effect):
-        return f"{condition} is {_relation(metric, effect, baseline)} {test}."
-    by_mean = _relation(metric, effect, "it")
-    return f"{condition} is not distinguishable from {baseline}: by the mean {by_mean} {test}."
+    return f"n = {len(effect.seeds)} seeds, paired t-test, {p_in_words(effect.corrected_p)}{correction}{before}"
+
+
+def _at_equal_gain(gap: Effect, l1: str, l2: str) -> str:
+    """What it loses of L1 for the same L2."""
+    loss = f"At equal gain in {l2} its loss in {l1} is"
+    size = f"{'smaller' if gap.better > 0 else 'greater'} by {_size(l1, gap)}" if gap.better else "as great"
+    if gap.p_value is None or is_significant(gap):
+        return f"{loss} {size} ({test_in_words(gap)})."
+    return f"{loss} not distinguishable: by the mean {size} ({test_in_words(gap)})."
 
 
 def _relation(metric: str, effect: Effect, other: str) -> str:
@@ -86,11 +115,16 @@ def _size(metric: str, effect: Effect) -> str:
     return f"{said} [{ends[0]:.3f}, {ends[1]:.3f}]"
 
 
-def _costs(mine: Mapping[str, float], yours: Mapping[str, float], baseline: str) -> str:
-    """What it cost beside the baseline; empty where that is not known."""
-    quotients = {what: mine[total] / yours[total] for total, what in COSTS.items() if yours.get(total)}
+def _costs(mine: Mapping[str, float], yours: Mapping[str, float]) -> str:
+    """What it took beside the baseline; empty where that is not known."""
+    costs = {
+        "L2 words heard": (mine.get("words_heard", 0.0), yours.get("words_heard", 0.0)),
+        "words heard in all": (heard_in_all(mine), heard_in_all(yours)),
+        "FLOPs": (mine.get("flops", 0.0), yours.get("flops", 0.0)),
+    }
+    quotients = {what: one / other for what, (one, other) in costs.items() if other}
     said = [
         f"as many {what}" if abs(quotient - 1) <= EVEN else f"{quotient:.2f} times the {what}"
         for what, quotient in quotients.items()
     ]
-    return f"It took {' and '.join(said)} of {baseline}." if said else ""
+    return f"Its budget: {', '.join(said)}." if said else ""

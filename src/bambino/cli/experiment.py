@@ -136,8 +136,8 @@ def _answer(runner: Runner, console: Console) -> None:
     for titled in tables_of(found):
         console.print(f"{titled.title}:")
         console.print(table(titled.rows))
-    for sentence in found.verdicts:
-        console.print(sentence)
+    for one in found.conditions.values():
+        console.print("\n  ".join([one.verdict, *one.remarks]))
     write_answer(found, runner.results_folder)
     console.print(f"The answer: {runner.results_folder / 'answer.md'}, .tex, .json")
 

@@ -22,6 +22,7 @@ from bambino.cli import (
     nursery,
     recipes,
     report,
+    table,
     train,
     write,
 )
@@ -38,6 +39,7 @@ COMMANDS = [
     audit.AUDIT,
     evaluate.EVALUATE,
     compare.COMPARE,
+    table.TABLE,
     interpolate.INTERPOLATE,
     front.FRONT,
     experiment.EXPERIMENT,

@@ -1,8 +1,8 @@
 """From an experiment's result files to its answer, for people, papers and programs.
 
-    RESULTS/answer.json   the whole answer: every value, difference, interval, p, budget and verdict
-    RESULTS/answer.md     the verdicts and their tables
-    RESULTS/answer.tex    the same for LaTeX (booktabs)
+RESULTS/answer.json   the whole answer: every value, difference, interval, p, budget and verdict
+RESULTS/answer.md     the verdicts and their tables
+RESULTS/answer.tex    the same for LaTeX (booktabs)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bambino.analysis.answers import Answer, Outcome, Outcomes
 from bambino.analysis.curves import PREFIX, curves_of
+from bambino.errors import BambinoError, ExperimentError, shortened
 from bambino.evaluation.plan import CURVES
 from bambino.experiments.design import Experiment, ExperimentRun
 from bambino.experiments.outcomes import Result, Results, row_of
@@ -22,11 +23,19 @@ from bambino.report.answer import latex, markdown
 
 
 def outcomes_of(experiment: Experiment, runs: Sequence[ExperimentRun], results: Results) -> Outcomes:
-    """What the runs on test seeds have found by now."""
+    """What the runs on test seeds have found by now.
+
+    Raises:
+        ExperimentError: a result that is none.
+    """
     found: dict[str, dict[int, Outcome]] = {name: {} for name in experiment.conditions}
     for run in runs:
         if run.fingerprint in results:
-            found[run.condition][run.seed] = outcome_of(results[run.fingerprint])
+            try:
+                found[run.condition][run.seed] = outcome_of(results[run.fingerprint])
+            except (BambinoError, KeyError, TypeError, ValueError, AttributeError) as error:
+                problem = f"The result file of {run.name} is damaged: {type(error).__name__}: {shortened(error)}."
+                raise ExperimentError(f"{problem} Delete it to run again.") from None
     return Outcomes(
         experiment.name,
         experiment.question.strip(),
@@ -53,7 +62,8 @@ def outcome_of(result: Result) -> Outcome:
         for name, value in row_of(result).items()
         if name.startswith(PREFIX) and isinstance(value, int | float) and math.isfinite(value)
     }
-    return Outcome(costs | measured, curves_of(rows), {name.removeprefix("total/"): cost for name, cost in costs.items()})
+    totals = {name.removeprefix("total/"): cost for name, cost in costs.items()}
+    return Outcome(costs | measured, curves_of(rows), totals)
 
 
 def languages_of(experiment: Experiment) -> tuple[str, str] | None:

@@ -51,9 +51,8 @@ Words = tuple[str, ...]
 """Settings as words of a command line, each `--key=value`; of two of one key the later wins."""
 Stage = Literal["tuning", "test"]
 
-KEYS = tuple(
-    "question hypotheses primary secondary recipe settings conditions baseline languages seeds tuning".split()
-)
+ABOUT = ("question", "hypotheses", "primary", "secondary", "baseline", "languages")
+KEYS = (*ABOUT, "recipe", "settings", "conditions", "seeds", "tuning")
 SPLITS = {"tuning": "dev", "test": "test"}
 """Stage -> the half of the held-out lines that it is measured on."""
 OURS = ("seed", "output_dir", "evaluation.split")

@@ -39,13 +39,8 @@ def tables_of(answer: Answer) -> list[Titled]:
 
 def markdown(answer: Answer) -> str:
     """The whole answer as a document."""
-    parts = [
-        f"# {in_markdown(answer.experiment)}",
-        in_markdown(answer.question),
-        markdown_list(answer.hypotheses),
-        "## Verdict",
-    ]
-    parts += [markdown_list(answer.verdicts), in_markdown(method_of(answer))]
+    parts = [f"# {in_markdown(answer.experiment)}", in_markdown(answer.question), markdown_list(answer.hypotheses)]
+    parts += ["## Verdict", markdown_list(answer.verdicts), in_markdown(method_of(answer))]
     for table in tables_of(answer):
         parts += [f"### {in_markdown(table.title)}", markdown_table(table.rows)]
     return "\n\n".join(parts) + "\n"
@@ -53,7 +48,7 @@ def markdown(answer: Answer) -> str:
 
 def latex(answer: Answer) -> str:
     r"""The verdicts and tables, to be \input into a paper."""
-    head = r"% Written by bambino experiment. It needs \usepackage{booktabs}."
+    head = r"% Written by bambino experiment. It needs \usepackage{booktabs,graphicx}."
     parts = [head, latex_list(answer.verdicts), in_latex(method_of(answer)), *map(latex_table, tables_of(answer))]
     return "\n\n".join(parts) + "\n"
 
@@ -65,7 +60,7 @@ def method_of(answer: Answer) -> str:
 
 def _of_metric(answer: Answer, metric: str) -> Titled:
     better = "more" if direction_of(metric) == 1 else "less"
-    rows = [["condition", "seeds", "mean", f"less {answer.baseline}", "p", "p, Holm"]]
+    rows = [["condition", "seeds", "mean", f"difference from {answer.baseline}", "p", "p, Holm"]]
     for name, one in answer.conditions.items():
         found = one.metrics[metric]
         rows.append([name, str(len(found.values)), _mean(found), *_effect(found.effect)])
@@ -74,17 +69,8 @@ def _of_metric(answer: Answer, metric: str) -> Titled:
 
 def _trade_off(answer: Answer) -> Titled:
     l1, l2 = answer.languages or ("", "")
-    heading = [
-        "condition",
-        "gained of L2",
-        "lost of L1",
-        "front",
-        "lost at equal gain",
-        "p",
-        "p, Holm",
-        "up to a gain of",
-    ]
-    rows = [heading]
+    rows = [["condition", "gained of L2", "lost of L1", "front"]]
+    rows[0] += ["beyond, at equal gain", "p", "p, Holm", "up to a gain of"]
     for name, one in answer.conditions.items():
         end = ["", "", ""]
         if one.end is not None:
@@ -92,7 +78,7 @@ def _trade_off(answer: Answer) -> Titled:
         equal = one.equal_gain
         most = "" if equal is None else f"{equal.up_to:.3f}"
         rows.append([name, *end, *_effect(None if equal is None else equal.gap), most])
-    title = f"Gained in {l2}, lost in {l1}; lost at equal L2 gain, less what {answer.baseline} lost"
+    title = f"Gained in {l2}, lost in {l1}; at equal L2 gain, what it lost beyond {answer.baseline}"
     return Titled(title, rows)
 
 
@@ -103,7 +89,7 @@ def _budget(answer: Answer) -> Titled:
     for name, one in answer.conditions.items():
         costs = [_cost(one.budget[total]) if one.budget else "" for total in shown]
         rows.append([name, str(len(one.seeds)), *costs])
-    return Titled("Costs, mean over seeds", rows)
+    return Titled("Costs of a run, mean over seeds (trials not counted)", rows)
 
 
 def _mean(found: MetricAnswer) -> str:

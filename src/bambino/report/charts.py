@@ -23,8 +23,10 @@ DIGITS = 5
 """Of a number in the page's data."""
 FEW = 25
 """Points of a line up to which each is seen."""
-ALONG = {"step": "steps", "words": "words heard of L2", "flops": "FLOPs"}
+ALONG = {"step": "steps", "words": "words heard of L2", "flops": "FLOPs", "cycle": "cycles"}
 """Field -> what stands along x."""
+IN_TIME = ("step", "cycle")
+"""Fields along which blocks of a phase can be shaded."""
 INK, SOFT = "currentColor", "var(--soft)"
 
 Spec = dict[str, Any]
@@ -43,15 +45,16 @@ def lines(
     Args:
         conditions: of the whole page; a condition's place is its colour.
         along: field -> condition -> what stands along x at the band's points; the first is shown at first.
-        blocks: shaded where steps stand along x.
+        blocks: shaded where steps or cycles stand along x.
         level: a dashed line across.
     """
-    low, high = min(min(one.low) for one in bands), max(max(one.high) for one in bands)
+    levels = [] if level is None else [level]
+    low, high = min(min((*one.low, *levels)) for one in bands), max(max(one.high) for one in bands)
     shape = _lines(
         tuple(along),
         _shown(conditions),
         has_bands=any(one.low != one.high for one in bands),
-        has_blocks=bool(blocks) and "step" in along,
+        has_blocks=bool(blocks) and any(field in along for field in IN_TIME),
         level=level,
         is_log=low > 0 and high / low >= 100,
         is_sparse=max(len(one.step) for one in bands) <= FEW,

@@ -25,20 +25,21 @@ def markdown_table(rows: Rows) -> str:
 
 
 def latex_table(table: Titled) -> str:
-    """A floating table with its title as caption; booktabs."""
+    """A floating table with its title as caption, made narrower where it is wider than the text; booktabs, graphicx."""
     lines = [" & ".join(map(in_latex, row)) + r" \\" for row in table.rows]
     return "\n".join(
         [
             r"\begin{table}",
             r"  \centering\small",
             rf"  \caption{{{in_latex(table.title)}}}",
+            r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"  \begin{{tabular}}{{l{'r' * (len(table.rows[0]) - 1)}}}",
             r"    \toprule",
             f"    {lines[0]}",
             r"    \midrule",
             *(f"    {line}" for line in lines[1:]),
             r"    \bottomrule",
-            r"  \end{tabular}",
+            r"  \end{tabular}}",
             r"\end{table}",
         ]
     )

@@ -17,9 +17,9 @@ from bambino.report.sections.steps import steps
 from bambino.report.sections.summary import summary
 from bambino.report.sections.utterances import utterances
 
-SECTIONS: Sequence[Callable[[Reported], Section | None]] = (
-    summary,
-    learning,
+Maker = Callable[[Reported], Section | None]
+"""A section of what is reported; None where it has nothing to show."""
+OF_RUNS: Sequence[Maker] = (
     trade_off,
     utterances,
     pairs,
@@ -31,7 +31,8 @@ SECTIONS: Sequence[Callable[[Reported], Section | None]] = (
     data,
     versions,
 )
-"""What the page shows, in order; a section with nothing to show is None."""
+SECTIONS: Sequence[Maker] = (summary, learning, *OF_RUNS)
+"""What the page shows, in order."""
 
 
 def write_report(path: Path, reported: Reported, reloads: float | None = None) -> Path:
@@ -43,5 +44,10 @@ def write_report(path: Path, reported: Reported, reloads: float | None = None) -
     Raises:
         RunDirectoryError: a run's files do not hold what a run's do.
     """
-    sections = [section for make in SECTIONS if (section := make(reported)) is not None]
-    return write_page(path, Page(f"bambino: {reported.name}", reported.name, sections, reloads))
+    page = Page(f"bambino: {reported.name}", reported.name, sections_of(reported, SECTIONS), reloads)
+    return write_page(path, page)
+
+
+def sections_of(reported: Reported, makers: Sequence[Maker]) -> list[Section]:
+    """What there is to show."""
+    return [section for make in makers if (section := make(reported)) is not None]

@@ -143,9 +143,9 @@ def _area(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]
 class Block:
     """Steps of one phase on end."""
 
-    begin: int
+    begin: float
     """Steps done before it."""
-    end: int
+    end: float
     """Steps done after it."""
     phase: str
 

@@ -11,7 +11,7 @@
       along.value = chosen.value;
       for (const layer of spec.layer) if (layer.encoding.x) layer.encoding.x.title = chosen.dataset.title;
     }
-    if (along && along.value !== "step") spec.layer = spec.layer.filter((layer) => layer.data?.name !== "blocks");
+    if (along && !["step", "cycle"].includes(along.value)) spec.layer = spec.layer.filter((layer) => layer.data?.name !== "blocks");
     return vegaEmbed(place, spec, { renderer: "svg", actions: false, ast: true, config });
   };
   const figures = [...document.querySelectorAll("figure")].filter((one) => one.querySelector(".chart"));
