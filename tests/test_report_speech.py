@@ -15,7 +15,7 @@ from bambino.report.page import Folded, Items, Page, Table, Words, write_page
 from bambino.report.reported import Reported, read_reported
 from bambino.report.sections.alarms import alarms
 from bambino.report.sections.ledger import ledger
-from bambino.report.sections.utterances import Age, Line, Utterances, Word, evenly, utterances
+from bambino.report.sections.utterances import SpokenAge, SpokenLine, SpokenWord, UtteranceBrowser, evenly, utterances
 
 Rows = Sequence[dict[str, Any]]
 TEXT = {"kept": 4, "unique": 3, "words": 12, "words_cut": 2, "tokens": 20}
@@ -46,9 +46,14 @@ def write_run(folder: Path, metrics: Rows = (), spoken: Rows = (), text: str = "
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def shown(reported: Reported) -> Utterances:
+def age(step: int, heard: int, *words: SpokenWord) -> SpokenAge:
+    """What was said after "il"."""
+    return SpokenAge(step, heard, [SpokenLine("il", words, "it")])
+
+
+def shown(reported: Reported) -> UtteranceBrowser:
     """The part with the slider."""
-    (part,) = (part for part in there(utterances(reported)).parts if isinstance(part, Utterances))
+    (part,) = (part for part in there(utterances(reported)).parts if isinstance(part, UtteranceBrowser))
     return part
 
 
@@ -62,10 +67,10 @@ def test_a_run_says_at_each_age_what_it_said_at_the_last_evaluation_until_then(t
     part = shown(read_reported([tmp_path]))
     assert part.ages == [0, 2, 4]
     assert part.speakers == {
-        "a": {1: [Age(0, 0, [Line("il", [Word(" uno", None)], "it")]), Age(4, 40, [Line("il", [], "it")])]},
-        "b": {1: [Age(2, 20, [Line("il", [Word(" due", 7.2)], "it")])]},
+        "a": {1: [age(0, 0, SpokenWord(" uno", None)), age(4, 40)]},
+        "b": {1: [age(2, 20, SpokenWord(" due", 7.2))]},
     }
-    assert part.is_judged
+    assert part.has_surprisal
     assert part.data == {
         "ages": [0, 2, 4],
         "levels": (4, 8, 12, 16, 20),
@@ -84,7 +89,7 @@ def test_a_run_says_at_each_age_what_it_said_at_the_last_evaluation_until_then(t
 
 def test_a_tint_is_a_number_of_bits() -> None:
     levels = {0.0: 0, 3.9: 0, 4.0: 1, 8.0: 2, 12.0: 3, 16.0: 4, 19.9: 4, 20.0: 5, 99.0: 5, None: 0}
-    assert {bits: Word(" a", bits).level for bits in levels} == levels
+    assert {bits: SpokenWord(" a", bits).level for bits in levels} == levels
 
 
 def test_much_is_thinned_to_twenty_ages_and_twelve_prompts_the_first_and_last_among_them(tmp_path: Path) -> None:
@@ -105,8 +110,8 @@ def test_what_others_write_beside_is_passed_over(tmp_path: Path) -> None:
     write_run(tmp_path / "a-1", (), rows)
     part = shown(read_reported([tmp_path]))
     (age,) = part.speakers["a"][1]
-    assert [line.words for line in age.lines] == [[Word(" cane", None)]] * 3
-    assert not part.is_judged
+    assert [line.words for line in age.lines] == [(SpokenWord(" cane", None),)] * 3
+    assert not part.has_surprisal
 
 
 def test_runs_that_did_not_speak_have_no_section(tmp_path: Path) -> None:
