@@ -1,4 +1,4 @@
-"""The report in a real browser: a page of tiny runs in many scripts, read as a reader does, by mouse and by keyboard."""
+"""The report in a real browser: a page of tiny runs in many scripts, read by mouse and by keyboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import italian_lines, make_tokenizer, tiny_lm
+from conftest import italian_lines, make_tokenizer, there, tiny_lm
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from transformers import PreTrainedTokenizerBase
 
@@ -32,6 +32,7 @@ SCRIPTS = [
     "il gatto e la gatta dormono",
 ]
 LAST = 4
+DRAWN = "document.documentElement.dataset.drawn === 'true'"
 
 
 def run(folder: Path, condition: str, seed: int, cycle: str, models: tuple[Path, Path], text: Path) -> None:
@@ -106,18 +107,21 @@ class Seen:
 
 @pytest.fixture
 def opened(browser: Browser, page_file: Path) -> Iterator[Callable[..., Seen]]:
-    """opened(viewport=..., color_scheme=...): the page, its charts drawn."""
+    """opened(viewport=..., color_scheme=...): the page; with is_drawn=True, once its charts are drawn."""
     contexts: list[BrowserContext] = []
 
-    def open_page(*, is_drawn: bool = True, **options: Any) -> Seen:
+    def open_page(*, is_drawn: bool = False, **options: Any) -> Seen:
         contexts.append(browser.new_context(**{"viewport": WIDE, **options}))
+        contexts[-1].set_default_timeout(10_000)
         seen = Seen(contexts[-1].new_page())
-        seen.page.on("console", lambda said: seen.complaints.append(said.text) if said.type in ("error", "warning") else None)
+        seen.page.on(
+            "console", lambda said: seen.complaints.append(said.text) if said.type in ("error", "warning") else None
+        )
         seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
         seen.page.on("request", lambda request: seen.requests.append(request.url))
         seen.page.goto(page_file.as_uri())
         if is_drawn:
-            seen.page.wait_for_function("document.documentElement.dataset.drawn === 'true'")
+            seen.page.wait_for_function(DRAWN)
         return seen
 
     yield open_page
@@ -137,9 +141,9 @@ def test_the_page_complains_of_nothing_asks_for_nothing_and_is_there_at_once(
     opened: Callable[..., Seen], page_file: Path
 ) -> None:
     begin = time.perf_counter()
-    seen = opened(is_drawn=False)
+    seen = opened()
     assert time.perf_counter() - begin < 2
-    seen.page.wait_for_function("document.documentElement.dataset.drawn === 'true'")
+    seen.page.wait_for_function(DRAWN)
     assert seen.complaints == []
     assert seen.requests == [page_file.as_uri()]
 
@@ -149,7 +153,7 @@ def test_the_page_complains_of_nothing_asks_for_nothing_and_is_there_at_once(
 
 def test_the_slider_goes_by_keyboard_and_says_where_it_is(opened: Callable[..., Seen]) -> None:
     page = opened().page
-    slider, output = page.get_by_label("Age"), page.locator("output")
+    slider, output = page.get_by_label("Age", exact=True), page.locator("output")
     last = first_card(page)
     assert output.inner_text().startswith(f"after {LAST} of {LAST} steps")
     slider.focus()
@@ -166,7 +170,7 @@ def test_the_slider_goes_by_keyboard_and_says_where_it_is(opened: Callable[..., 
 
 def test_the_slider_goes_by_mouse(opened: Callable[..., Seen]) -> None:
     page = opened().page
-    slider, last = page.get_by_label("Age"), first_card(page)
+    slider, last = page.get_by_label("Age", exact=True), first_card(page)
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     assert box is not None
@@ -184,19 +188,19 @@ def test_the_slider_goes_by_mouse(opened: Callable[..., Seen]) -> None:
 def test_a_seed_is_chosen_and_bits_are_shown_as_numbers(opened: Callable[..., Seen]) -> None:
     page = opened().page
     one = first_card(page)
-    page.get_by_label("Seed").select_option("2")
+    page.get_by_label("Seed", exact=True).select_option("2")
     assert first_card(page) != one
     word = page.locator(".cards .w").first
     assert word.get_attribute("title") == f"{word.get_attribute('data-bits')} bits"
     number = "element => getComputedStyle(element, '::after').content"
     assert word.evaluate(number) == "none"
     page.get_by_label("bits as numbers").check()
-    assert json.loads(word.evaluate(number)) == word.get_attribute("data-bits")
+    assert there(word.get_attribute("data-bits")) in word.evaluate(number)
 
 
 def test_without_javascript_the_last_age_is_there(opened: Callable[..., Seen]) -> None:
     with_it = opened().page
-    without = opened(is_drawn=False, java_script_enabled=False).page
+    without = opened(java_script_enabled=False).page
     cards = ".cards article"
     assert without.locator(cards).all_inner_texts() == with_it.locator(cards).all_inner_texts()
     assert not without.locator(".age").is_visible()
@@ -218,7 +222,7 @@ def test_every_script_runs_its_own_way_and_none_as_a_program(opened: Callable[..
 
 
 def test_on_a_phone_nothing_sticks_out_and_all_can_be_read(opened: Callable[..., Seen]) -> None:
-    page = opened(viewport=PHONE).page
+    page = opened(is_drawn=True, viewport=PHONE).page
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     sizes = page.evaluate(
         """() => [...document.querySelectorAll("main *")].filter((one) => one.checkVisibility() && !one.closest("svg")
@@ -249,7 +253,7 @@ CONTRASTS = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(opened: Callable[..., Seen], scheme: str) -> None:
-    page = opened(color_scheme=scheme).page
+    page = opened(is_drawn=True, color_scheme=scheme).page
     is_dark = page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(21, 23, 27)"
     assert is_dark == (scheme == "dark")
     page.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
@@ -258,9 +262,11 @@ def test_text_stands_out_from_its_ground(opened: Callable[..., Seen], scheme: st
     assert [weak for weak in found if weak[0] < 4.5] == []
 
 
-def test_every_chart_is_drawn(opened: Callable[..., Seen]) -> None:
-    page = opened().page
-    charts = page.locator(".chart")
-    marks = charts.evaluate_all("those => those.map((one) => one.querySelectorAll('svg .mark-group path, svg path').length)")
-    assert marks
-    assert min(marks) > 0
+def test_every_chart_is_drawn_a_folded_one_when_it_is_unfolded(opened: Callable[..., Seen]) -> None:
+    page = opened(is_drawn=True).page
+    empty = """() => [...document.querySelectorAll("figure")].filter((one) => one.checkVisibility()
+        && !one.querySelector(".chart svg .mark-group path")).map((one) => one.innerText)"""
+    assert page.locator(".chart").count() > 5
+    assert page.evaluate(empty) == []
+    page.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
+    page.wait_for_function(f"({empty})().length === 0")

@@ -15,14 +15,19 @@ from bambino.report.page import Folded, Items, Page, Table, Words, write_page
 from bambino.report.reported import Reported, read_reported
 from bambino.report.sections.alarms import alarms
 from bambino.report.sections.ledger import ledger
-from bambino.report.sections.utterances import Age, Line, Utterances, Word, evenly, utterances
+from bambino.report.sections.utterances import SpokenAge, SpokenLine, SpokenWord, UtteranceBrowser, evenly, utterances
 
 Rows = Sequence[dict[str, Any]]
 TEXT = {"kept": 4, "unique": 3, "words": 12, "words_cut": 2, "tokens": 20}
 
 
 def step(number: int, **totals: float) -> dict[str, Any]:
-    return {"kind": "step", "step": number, "phase": "clm", **{f"total/{name}": value for name, value in totals.items()}}
+    return {
+        "kind": "step",
+        "step": number,
+        "phase": "clm",
+        **{f"total/{name}": value for name, value in totals.items()},
+    }
 
 
 def said(number: int, prompt: str, utterance: str, surprisal: Any = None, kind: str = "evaluation") -> dict[str, Any]:
@@ -41,9 +46,14 @@ def write_run(folder: Path, metrics: Rows = (), spoken: Rows = (), text: str = "
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def shown(reported: Reported) -> Utterances:
+def age(step: int, heard: int, *words: SpokenWord) -> SpokenAge:
+    """What was said after "il"."""
+    return SpokenAge(step, heard, [SpokenLine("il", words, "it")])
+
+
+def shown(reported: Reported) -> UtteranceBrowser:
     """The part with the slider."""
-    (part,) = (part for part in there(utterances(reported)).parts if isinstance(part, Utterances))
+    (part,) = (part for part in there(utterances(reported)).parts if isinstance(part, UtteranceBrowser))
     return part
 
 
@@ -52,15 +62,15 @@ def shown(reported: Reported) -> Utterances:
 
 def test_a_run_says_at_each_age_what_it_said_at_the_last_evaluation_until_then(tmp_path: Path) -> None:
     metrics = [step(number, words_heard=10 * number, clm_tokens=1) for number in (1, 2, 3, 4)]
-    write_run(tmp_path / "a-1", metrics, [said(0, "il", " uno"), said(4, "il", "")])
+    write_run(tmp_path / "a-1", metrics, [said(0, "il", " uno"), said(4, "il", " \n")])
     write_run(tmp_path / "b-1", metrics, [said(2, "il", " due", [[" due", 7.25]]), said(2, "", "x", kind="ppo")])
     part = shown(read_reported([tmp_path]))
     assert part.ages == [0, 2, 4]
     assert part.speakers == {
-        "a": {1: [Age(0, 0, [Line("il", [Word(" uno", None)], "it")]), Age(4, 40, [Line("il", [], "it")])]},
-        "b": {1: [Age(2, 20, [Line("il", [Word(" due", 7.2)], "it")])]},
+        "a": {1: [age(0, 0, SpokenWord(" uno", None)), age(4, 40)]},
+        "b": {1: [age(2, 20, SpokenWord(" due", 7.2))]},
     }
-    assert part.is_judged
+    assert part.has_surprisal
     assert part.data == {
         "ages": [0, 2, 4],
         "levels": (4, 8, 12, 16, 20),
@@ -79,7 +89,7 @@ def test_a_run_says_at_each_age_what_it_said_at_the_last_evaluation_until_then(t
 
 def test_a_tint_is_a_number_of_bits() -> None:
     levels = {0.0: 0, 3.9: 0, 4.0: 1, 8.0: 2, 12.0: 3, 16.0: 4, 19.9: 4, 20.0: 5, 99.0: 5, None: 0}
-    assert {bits: Word(" a", bits).level for bits in levels} == levels
+    assert {bits: SpokenWord(" a", bits).level for bits in levels} == levels
 
 
 def test_much_is_thinned_to_twenty_ages_and_twelve_prompts_the_first_and_last_among_them(tmp_path: Path) -> None:
@@ -100,8 +110,8 @@ def test_what_others_write_beside_is_passed_over(tmp_path: Path) -> None:
     write_run(tmp_path / "a-1", (), rows)
     part = shown(read_reported([tmp_path]))
     (age,) = part.speakers["a"][1]
-    assert [line.words for line in age.lines] == [[Word(" cane", None)]] * 3
-    assert not part.is_judged
+    assert [line.words for line in age.lines] == [(SpokenWord(" cane", None),)] * 3
+    assert not part.has_surprisal
 
 
 def test_runs_that_did_not_speak_have_no_section(tmp_path: Path) -> None:
@@ -113,7 +123,9 @@ def test_runs_that_did_not_speak_have_no_section(tmp_path: Path) -> None:
     ("prompt", "name", "language"),
     [("il gatto", "it", "it"), ("小猫", "l2", "zh"), ("ねこ", "l2", "ja"), ("고양이", "l2", "ko"), ("il", "l2", "")],
 )
-def test_the_language_is_the_texts_or_told_by_its_letters(tmp_path: Path, prompt: str, name: str, language: str) -> None:
+def test_the_language_is_the_texts_or_told_by_its_letters(
+    tmp_path: Path, prompt: str, name: str, language: str
+) -> None:
     write_run(tmp_path / "a-1", (), [said(0, prompt, "")], text=name)
     assert shown(read_reported([tmp_path])).speakers["a"][1][0].lines[0].language == language
 
@@ -163,7 +175,9 @@ def test_many_alarms_are_folded_and_none_is_said(tmp_path: Path) -> None:
 
 def test_the_ledger_is_the_mean_over_seeds(tmp_path: Path) -> None:
     for seed, heard in ((1, 10.0), (2, 30.0)):
-        write_run(tmp_path / f"a-{seed}", [step(1, words_heard=heard, words_written_by_parent=4, flops=2e10)], seed=seed)
+        write_run(
+            tmp_path / f"a-{seed}", [step(1, words_heard=heard, words_written_by_parent=4, flops=2e10)], seed=seed
+        )
     write_run(tmp_path / "b-1", [step(1, words_heard=10, clm_tokens=1500)])
     write_run(tmp_path / "c-1")  # has done no step yet
     texts, _, table = there(ledger(read_reported([tmp_path]))).parts

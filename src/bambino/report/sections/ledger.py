@@ -23,8 +23,8 @@ TOKENS = {
 FEW = 6
 """Conditions that stand side by side; more stand one below the other."""
 EXPLANATION = (
-    "Words are what white space separates, each time they are heard; numbers are means over seeds, up to the last step. "
-    "Evaluation is not counted."
+    "Words are what white space separates, each time they are heard; numbers are means over seeds up to the last step, "
+    "evaluation left out."
 )
 
 
@@ -34,10 +34,10 @@ def ledger(reported: Reported) -> Section | None:
     accounts = {condition: account for condition, account in accounts.items() if account}
     if not accounts:
         return None
-    texts, names = [], []
-    for name in dict.fromkeys(name for account in accounts.values() for name in account):
-        (texts if name.endswith(" text") else names).append(name)
-    rows = [["", *accounts], *([name, *(account.get(name, "") for account in accounts.values())] for name in names)]
+    names = list(dict.fromkeys(name for account in accounts.values() for name in account))
+    texts = [name for name in names if name.endswith(" text")]
+    rows = [[name, *(account.get(name, "") for account in accounts.values())] for name in names if name not in texts]
+    rows.insert(0, ["", *accounts])
     if len(accounts) > FEW:
         rows = [list(column) for column in zip(*rows, strict=True)]
     parts: list[Part] = [Words(EXPLANATION, "small"), Table(rows)]

@@ -25,7 +25,7 @@ PROMPTS = 12
 FEWEST = 3
 """Prompts of a run where there are many runs."""
 UTTERANCES = 12_000
-"""Utterances of a page, roughly: about 2 MB."""
+"""Of a page, roughly: about 2 MB."""
 LEVELS = (4, 8, 12, 16, 20)
 """Bits from which on a word has the next tint."""
 SCRIPTS = {"ja": "[\u3040-\u30ff]", "ko": "[\u1100-\u11ff\uac00-\ud7af]", "zh": "[\u3400-\u9fff\U00020000-\U0003ffff]"}
@@ -41,7 +41,7 @@ MEANING = (
 
 
 @dataclass(frozen=True)
-class Word:
+class SpokenWord:
     """A word, and how little the parent expected it."""
 
     text: str
@@ -61,33 +61,33 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Line:
+class SpokenLine:
     """A prompt and what was said after it."""
 
     prompt: str
-    words: Sequence[Word]
+    words: tuple[SpokenWord, ...]
     language: str
     """BCP 47; empty: not known."""
 
 
 @dataclass(frozen=True)
-class Age:
+class SpokenAge:
     """What a run said at one evaluation."""
 
     step: int
     heard: int | None
     """Words of L2 heard until then; None: not known."""
-    lines: Sequence[Line]
+    lines: Sequence[SpokenLine]
 
 
 @dataclass(frozen=True)
-class Utterances:
+class UtteranceBrowser:
     """Cards of conditions, and a slider over ages; the last age is what is seen without JavaScript."""
 
     kind: ClassVar[str] = "utterances"
     ages: Sequence[int]
     """Steps that the slider goes over."""
-    speakers: Mapping[str, Mapping[int, Sequence[Age]]]
+    speakers: Mapping[str, Mapping[int, Sequence[SpokenAge]]]
     """Condition -> seed -> what it said, by rising steps."""
 
     @property
@@ -101,13 +101,13 @@ class Utterances:
         return sorted({seed for runs in self.speakers.values() for seed in runs})
 
     @property
-    def last(self) -> dict[str, Age | None]:
+    def last(self) -> dict[str, SpokenAge | None]:
         """Condition -> the last age of the first seed."""
         seed = self.seeds[0]
         return {condition: runs[seed][-1] if seed in runs else None for condition, runs in self.speakers.items()}
 
     @cached_property
-    def is_judged(self) -> bool:
+    def has_surprisal(self) -> bool:
         """Whether the parent read anything of it."""
         ages = [age for runs in self.speakers.values() for those in runs.values() for age in those]
         return any(word.bits is not None for age in ages for line in age.lines for word in line.words)
@@ -117,7 +117,7 @@ class Utterances:
         """For the script: prompts once, an utterance as its prompt's number, then words and bits in turn."""
         numbers: dict[tuple[str, str], int] = {}
 
-        def row(line: Line) -> list[Any]:
+        def row(line: SpokenLine) -> list[Any]:
             number = numbers.setdefault((line.prompt, line.language), len(numbers))
             return [number, *(part for word in line.words for part in (word.text, word.bits))]
 
@@ -138,13 +138,13 @@ def utterances(reported: Reported) -> Section | None:
     if not ages:
         return None
     prompts = max(FEWEST, min(PROMPTS, UTTERANCES // (len(ages) * len(reported.runs))))
-    speakers: dict[str, dict[int, list[Age]]] = {}
+    speakers: dict[str, dict[int, list[SpokenAge]]] = {}
     for condition in reported.conditions:
         for run in reported.of(condition):
             if said := rows[condition, run.seed]:
                 speakers.setdefault(condition, {})[run.seed] = _ages(run, said, ages, prompts)
-    part = Utterances(ages, speakers)
-    parts: list[Part] = [Words(INTRODUCTION), *([Words(MEANING)] if part.is_judged else []), part]
+    part = UtteranceBrowser(ages, speakers)
+    parts: list[Part] = [Words(INTRODUCTION), *([Words(MEANING)] if part.has_surprisal else []), part]
     return Section("What the babies said", parts)
 
 
@@ -163,7 +163,9 @@ def _by_step(run: SeedRun) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def _ages(run: SeedRun, said: Mapping[int, Sequence[Mapping[str, Any]]], ages: Sequence[int], most: int) -> list[Age]:
+def _ages(
+    run: SeedRun, said: Mapping[int, Sequence[Mapping[str, Any]]], ages: Sequence[int], most: int
+) -> list[SpokenAge]:
     """What is seen of a run at these ages: at each the last evaluation until then."""
     steps = sorted(said)
     seen = dict.fromkeys(steps[before - 1] for age in ages if (before := bisect_right(steps, age)))
@@ -171,26 +173,28 @@ def _ages(run: SeedRun, said: Mapping[int, Sequence[Mapping[str, Any]]], ages: S
     return [_age(run, step, [_line(row, language) for row in evenly(said[step], most)]) for step in seen]
 
 
-def _age(run: SeedRun, step: int, lines: Sequence[Line]) -> Age:
+def _age(run: SeedRun, step: int, lines: Sequence[SpokenLine]) -> SpokenAge:
     heard = run.record.words_heard(step)
-    return Age(step, int(heard) if math.isfinite(heard) else None, lines)
+    return SpokenAge(step, int(heard) if math.isfinite(heard) else None, lines)
 
 
-def _line(row: Mapping[str, Any], language: str) -> Line:
+def _line(row: Mapping[str, Any], language: str) -> SpokenLine:
     prompt, said = row["prompt"], row["utterance"]
-    judged = row.get("surprisal")
-    words = [Word(printable(word), _rounded(bits)) for word, bits in judged] if _is_judged(judged, said) else []
-    return Line(printable(prompt), words or _plain(said), language or _language_by_script(prompt + said))
+    words = tuple(_words(said, row.get("surprisal")))
+    return SpokenLine(printable(prompt), words, language or _language_by_script(prompt + said))
 
 
-def _plain(said: str) -> list[Word]:
-    return [Word(printable(said), None)] if said else []
-
-
-def _is_judged(judged: Any, said: str) -> bool:
-    """Whether a column of this name is the parent's reading, not something of one's own."""
-    pairs = isinstance(judged, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in judged)
-    return pairs and all(isinstance(word, str) for word, _ in judged) and "".join(word for word, _ in judged) == said
+def _words(said: str, surprisal: Any) -> list[SpokenWord]:
+    """By the parent's reading; in one piece where there is no such column, or it is something of one's own."""
+    if not said.strip():
+        return []
+    try:
+        words = [(str(word), bits) for word, bits in surprisal]
+    except (TypeError, ValueError):
+        words = []
+    if "".join(word for word, _ in words) != said:
+        words = [(said, None)]
+    return [SpokenWord(printable(word), _rounded(bits)) for word, bits in words]
 
 
 def _rounded(bits: Any) -> float | None:
