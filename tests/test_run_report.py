@@ -195,7 +195,7 @@ def test_a_chart_holds_the_numbers_and_is_as_wide_as_its_place(two_conditions: R
     assert clm["condition"] == "clm"
     assert (clm["mean"], clm["low"], clm["high"], clm["step"]) == ([4, 3, 2.2], [4, 3, 2], [4, 3, 2.4], [0, 3, 6])
     marks = [layer["mark"]["type"] for layer in spec["layer"]]
-    assert marks == ["area", "line", "rule", "point"]
+    assert marks == ["area", "line", "rule", "point", "point"]  # those that are seen, those that answer
     colours = spec["layer"][0]["encoding"]["color"]["scale"]
     assert colours == {"domain": ["clm", "bambino"], "range": ["var(--c0)", "var(--c1)"]}
 
@@ -204,7 +204,7 @@ def test_one_run_has_no_band_and_an_axis_of_many_powers_is_logarithmic() -> None
     one = band("clm", [{0: 1000.0, 1: 1.0}])
     assert one is not None
     spec = lines([one], ["clm"], {"step": {"clm": one.step}})
-    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["line", "point"]
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["line", "point", "point"]
     assert spec["layer"][0]["encoding"]["y"]["scale"] == {"type": "log"}
 
 

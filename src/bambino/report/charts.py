@@ -23,6 +23,8 @@ HEIGHT = 210
 """Of a chart, in pixels."""
 DIGITS = 5
 """Of a number in the page's data."""
+REACH = 90
+"""Area of a point, in square pixels, within which the pointer finds it."""
 FEW = 25
 """Points of a line up to which each is seen."""
 ALONG = {"step": "steps", "words": "words heard of L2", "flops": "FLOPs", "cycle": "cycles"}
@@ -99,13 +101,17 @@ def _lines(
     if level is not None:
         rule = alt.Chart(alt.InlineData(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
         layers.append(rule.encode(y=alt.Y("level:Q", title=None)))
-    layers.append(_hovered(base.encode(y=y), along, is_sparse=is_sparse))
+    if is_sparse:
+        layers.append(base.mark_point(filled=True, size=14, opacity=1).encode(y=y))
+    layers.append(_hovered(base.encode(y=y), along))
     return _spec(alt.layer(*layers).add_params(alt.param(name="along", value=along[0])))
 
 
-def _hovered(base: Any, along: Sequence[str], *, is_sparse: bool) -> Any:
-    """The point nearest to the pointer, and what it says; of few points all are seen."""
-    nearest = alt.selection_point(name="near", nearest=True, on="pointerover", clear="pointerout", empty=False)
+def _hovered(base: Any, along: Sequence[str]) -> Any:
+    """Points that are seen when the pointer comes near, and say what they are."""
+    near = alt.selection_point(
+        name="near", fields=["condition", "x"], on="pointerover", clear="pointerout", empty=False
+    )
     tooltip = [
         alt.Tooltip("condition:N"),
         alt.Tooltip("mean:Q", format=".4~r"),
@@ -114,8 +120,8 @@ def _hovered(base: Any, along: Sequence[str], *, is_sparse: bool) -> Any:
         alt.Tooltip("seeds:Q"),
         *(alt.Tooltip(f"{name}:Q", title=ALONG[name], format=".3~s" if name == "flops" else ",.0f") for name in along),
     ]
-    size = alt.condition(nearest, alt.value(70), alt.value(14 if is_sparse else 0))
-    return base.mark_point(filled=True, opacity=1).encode(size=size, tooltip=tooltip).add_params(nearest)
+    opacity = alt.condition(near, alt.value(1), alt.value(0))
+    return base.mark_point(filled=True, size=REACH).encode(opacity=opacity, tooltip=tooltip).add_params(near)
 
 
 def paths(walks: Sequence[Walk], conditions: Sequence[str], x_title: str, y_title: str) -> Spec:
