@@ -270,3 +270,19 @@ def test_every_chart_is_drawn_a_folded_one_when_it_is_unfolded(opened: Callable[
     assert page.evaluate(empty) == []
     page.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
     page.wait_for_function(f"({empty})().length === 0")
+
+
+def test_a_point_says_whose_it_is_and_along_what_is_chosen(opened: Callable[..., Seen]) -> None:
+    seen = opened()
+    learning = seen.page.locator("section#learning-and-forgetting")
+    learning.locator("figure .chart g.mark-symbol path").last.hover(force=True)
+    tooltip = seen.page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    told = tooltip.inner_text().split()
+    assert told[told.index("condition") + 1] in ("clm", "bambino")
+    assert {"mean", "lowest", "highest", "seeds", "steps"} < set(told)
+    chart = learning.locator("figure .chart").first
+    assert "words heard of L2" in chart.inner_text()
+    learning.locator(".along input[value=step]").first.check()
+    chart.get_by_text("steps", exact=True).wait_for()
+    assert not seen.complaints

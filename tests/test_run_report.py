@@ -196,6 +196,7 @@ def test_a_chart_holds_the_numbers_and_is_as_wide_as_its_place(two_conditions: R
     assert (clm["mean"], clm["low"], clm["high"], clm["step"]) == ([4, 3, 2.2], [4, 3, 2], [4, 3, 2.4], [0, 3, 6])
     marks = [layer["mark"]["type"] for layer in spec["layer"]]
     assert marks == ["area", "line", "rule", "point", "point"]  # those that are seen, those that answer
+    assert [{"level": 3.0}] in spec["datasets"].values()
     colours = spec["layer"][0]["encoding"]["color"]["scale"]
     assert colours == {"domain": ["clm", "bambino"], "range": ["var(--c0)", "var(--c1)"]}
 

@@ -65,7 +65,7 @@ def lines(
     )
     rows = [_columns(one, {name: those[one.condition] for name, those in along.items()}) for one in bands]
     shades = [{"x": one.begin, "end": one.end, "phase": printable(one.phase)} for one in blocks]
-    return {**shape, "datasets": {"lines": rows, "blocks": shades}}
+    return _filled(shape, lines=rows, blocks=shades)
 
 
 @cache
@@ -138,7 +138,7 @@ def paths(walks: Sequence[Walk], conditions: Sequence[str], x_title: str, y_titl
         for seed, (x, y) in one.ends.items()
     ]
     shape = _paths(_shown(conditions), printable(x_title), printable(y_title))
-    return {**shape, "datasets": {"walked": walked, "ends": ends}}
+    return _filled(shape, walked=walked, ends=ends)
 
 
 @cache
@@ -193,7 +193,7 @@ def bars(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: st
         rule = alt.Chart(alt.InlineData(values=[{"level": level}])).mark_rule(strokeDash=[4, 4], color=SOFT)
         layers.append(rule.encode(x=alt.X("level:Q", title=title)))
     height = len(parts) * (max(4, 11 - len(there)) * len(there) + 10)
-    return {**_spec(alt.layer(*layers), height), "datasets": {"bars": shown}}
+    return _filled(_spec(alt.layer(*layers), height), bars=shown)
 
 
 def dots(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: str, level: float) -> Spec:
@@ -230,7 +230,7 @@ def dots(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: st
         whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
         layers.insert(1, whiskers.encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"))
     height = len(parts) * (9 * len(there) + 8 if is_shared else 26)
-    return {**_spec(alt.layer(*layers), height), "datasets": {"dots": shown}}
+    return _filled(_spec(alt.layer(*layers), height), dots=shown)
 
 
 def _x_axis(*, grid: bool = True) -> alt.Axis:
@@ -272,3 +272,8 @@ def _spec(chart: Any, height: int = HEIGHT) -> Spec:
     found: Spec = chart.properties(width="container", height=height).to_dict()
     del found["config"]
     return {**found, "autosize": {"type": "fit-x", "contains": "padding"}}
+
+
+def _filled(shape: Spec, **datasets: Sequence[Mapping[str, Any]]) -> Spec:
+    """A chart with its data, beside what it holds already."""
+    return {**shape, "datasets": {**shape.get("datasets", {}), **datasets}}
