@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import there
 
+from bambino.errors import RunDirectoryError
 from bambino.files import json_of
 from bambino.report.page import Folded, Items, Page, Table, Words, write_page
 from bambino.report.reported import Reported, read_reported
@@ -201,6 +202,23 @@ def test_many_conditions_stand_one_below_the_other(tmp_path: Path) -> None:
     *_, table = there(ledger(read_reported([tmp_path]))).parts
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == ["", *"abcdefg"]
+
+
+@pytest.mark.parametrize("clm", [5, [5], [{"kept": "x"}]])
+def test_a_ledger_of_damaged_data_is_refused_by_the_runs_name(tmp_path: Path, clm: Any) -> None:
+    write_run(tmp_path / "a-1", [step(1, words_heard=10)])
+    data = {"format": 2, "clm": clm, "rewards": [], "babylm": {}}
+    (tmp_path / "a-1" / "data.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"a-1: .*Is it the directory of a bambino run\?"):
+        ledger(read_reported([tmp_path]))
+
+
+@pytest.mark.parametrize("settings", [{"text": 5}, {"evaluation": {"texts": 5}}, {"evaluation": {"texts": {"it": 5}}}])
+def test_utterances_of_a_damaged_recipe_are_refused_by_the_runs_name(tmp_path: Path, settings: dict[str, Any]) -> None:
+    write_run(tmp_path / "a-1", (), [said(0, "il", "")])
+    (tmp_path / "a-1" / "recipe.yaml").write_text(json.dumps({"seed": 1, **settings}), encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"a-1: .*Is it the directory of a bambino run\?"):
+        utterances(read_reported([tmp_path]))
 
 
 def test_only_rows_of_evaluations_are_read_of_a_log(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,15 +29,26 @@ COUNTS = ("total/", "clm/batch")
 """How the names of what a log counts begin."""
 
 
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Whoever reads what a run's files hold refuses it where that is something else than a run's.
+
+    Raises:
+        RunDirectoryError: naming the directory, in place of what goes wrong with such data.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _wrong(path, error, "the directory") from None
+
+
 def _refusing(read: Callable[[RunRecord], T]) -> Callable[[RunRecord], T]:
-    """What reads a record, with a refusal where its files say something else than a run's."""
+    """What reads a record, with that refusal."""
 
     @functools.wraps(read)
     def wrapped(run: RunRecord) -> T:
-        try:
+        with refusing(run.path):
             return read(run)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise _wrong(run.path, error, "the directory") from None
 
     return wrapped
 

@@ -8,6 +8,7 @@ from statistics import fmean
 from bambino.report.page import Items, Part, Section, Table, Words
 from bambino.report.reported import Reported, SeedRun
 from bambino.runs.account import account_of
+from bambino.runs.record import refusing
 
 TOKENS = {
     "clm_tokens": "L2 tokens heard",
@@ -56,7 +57,8 @@ def _account(runs: list[SeedRun]) -> dict[str, str]:
         name: fmean(those.get(name, 0.0) for those in totals) for name in dict.fromkeys(n for t in totals for n in t)
     }
     tokens = {what: _amount(mean[name]) for name, what in TOKENS.items() if name in mean}
-    return {"runs": str(len(runs)), **dict(account_of(runs[0].record.data, mean)), **tokens}
+    with refusing(runs[0].record.path):
+        return {"runs": str(len(runs)), **dict(account_of(runs[0].record.data, mean)), **tokens}
 
 
 def _amount(number: float) -> str:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from bambino.printable import printable
 from bambino.report.page import Part, Section, Words
 from bambino.report.reported import Reported, SeedRun
+from bambino.runs.record import refusing
 
 AGES = 20
 """Evaluations that the slider goes over, at most."""
@@ -31,8 +32,8 @@ LEVELS = (4, 8, 12, 16, 20)
 SCRIPTS = {"ja": "[\u3040-\u30ff]", "ko": "[\u1100-\u11ff\uac00-\ud7af]", "zh": "[\u3400-\u9fff\U00020000-\U0003ffff]"}
 """Language -> letters by which it is told where a recipe does not name it: browsers draw Han characters by language."""
 INTRODUCTION = (
-    "Each baby after the same prompts (grey), at the age that the slider says. The prompts are held-out lines, the "
-    "random numbers are the same at every age."
+    "Each baby after the same prompts (grey), at the age that the slider says. The random numbers are the same "
+    "at every age, so what changes is the baby."
 )
 MEANING = (
     "Tint and underline: how little the parent expected a word (its surprisal, given everything before it). "
@@ -204,9 +205,11 @@ def _rounded(bits: Any) -> float | None:
 def _language_of(run: SeedRun) -> str:
     """The name of the text that is heard, where it is measured as well and named by a language's code, such as `it`."""
     settings = run.record.settings
-    heard, measured = settings.get("text", {}).get("sources") or [], settings.get("evaluation", {}).get("texts") or {}
-    names = [name for name, sources in measured.items() if set(sources) & set(heard)]
-    return next((name for name in names if re.fullmatch("[a-z]{2,3}", name)), "")
+    with refusing(run.record.path):
+        heard = settings.get("text", {}).get("sources") or []
+        measured = settings.get("evaluation", {}).get("texts") or {}
+        names = [name for name, sources in measured.items() if set(sources) & set(heard)]
+        return next((name for name in names if re.fullmatch("[a-z]{2,3}", name)), "")
 
 
 def _language_by_script(text: str) -> str:
