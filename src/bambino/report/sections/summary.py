@@ -87,6 +87,9 @@ def _effects(found: Answer) -> Iterator[Part]:
 def _state(reported: Reported) -> Iterator[Part]:
     """How many runs, of what, and how far."""
     count, conditions, seeds = len(reported.runs), reported.conditions, reported.seeds
+    if not count:
+        yield Words("No run directory is here; the answer is what bambino experiment wrote of its result files.")
+        return
     going = [run for run in reported.runs if not run.is_over]
     if count == 1:
         (run,) = reported.runs
