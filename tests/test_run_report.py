@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -472,8 +473,6 @@ def test_a_file_that_is_no_experiment_is_told(tmp_path: Path, text: str) -> None
 
 
 def test_the_answer_that_an_experiment_wrote_is_read_back(two_conditions: Reported, tmp_path: Path) -> None:
-    from dataclasses import asdict
-
     assert two_conditions.answer is not None
     results = tmp_path / "results"
     results.mkdir()
@@ -486,6 +485,10 @@ def test_the_answer_that_an_experiment_wrote_is_read_back(two_conditions: Report
     # Runs whose directories were dropped count all the same.
     left = read_reported([tmp_path / "clm-1", tmp_path / "bambino-1"], asked)
     assert left.answer is asked.answer
+    assert main(["report", str(results)]) == 0  # no run at all is left here
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "No run directory is here" in page
+    assert two_conditions.answer.conditions["bambino"].verdict in page
     (results / "answer.json").write_text("{}")
     with pytest.raises(ReportError, match=r"answer\.json cannot be read"):
         asked_by(tmp_path)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import SUPPRESS, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bambino.cli.code import load_code
-from bambino.cli.console import DONE, FAILED, Command, Parser, claim
+from bambino.cli.code import code_path, load_code
+from bambino.cli.console import DONE, FAILED, Command, Parser, claim, say
+from bambino.cli.settings import Take, parse
 from bambino.errors import UsageError
+from bambino.feedback.settings import KINDS
+from bambino.recipe.names import Names
+from bambino.recipe.settings import Recipe
 from bambino.stopping import Stopped, status_of
 
 if TYPE_CHECKING:
@@ -19,8 +23,12 @@ if TYPE_CHECKING:
 
 ABOUT = """Run an experiment: conditions x seeds, with trials that choose settings on development seeds before. What is
 finished is not done again (by its result file, or its run directory), what was stopped goes on, and a run that fails is
-told and passed over."""
+told and passed over. Settings of a recipe may be given for all runs, as for bambino train."""
 EXAMPLES = """examples:
+  bambino experiment --list
+  bambino experiment paper-ablation --recipe paper-tuned --baby.model english-baby --parent.model italian-parent \\
+      --text.sources '[italian.txt]' --evaluation.texts '{it: [italian.txt], en: [english.txt]}'
+  bambino experiment ratios --recipe nursery/recipe.yaml
   bambino experiment scarcity.yaml --set it=italian.txt --set en=english.txt --plan
   bambino experiment scarcity.yaml --set it=italian.txt --set en=english.txt --results results/scarcity
   bambino experiment scarcity.yaml ... --stage tuning --workers 12 --drop-runs
@@ -30,8 +38,15 @@ number where one stopped it: 130 Ctrl-C, 143 SIGTERM"""
 
 
 def _read(words: list[str]) -> Namespace:
-    parser = Parser("bambino experiment", ABOUT, EXAMPLES, "bambino experiment EXPERIMENT.yaml [--OPTION VALUE ...]")
-    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml", help="see docs/how-to/experiments.md")
+    forms = "EXPERIMENT [--OPTION VALUE ...] [--SETTING VALUE ...]", "[EXPERIMENT] --list"
+    usage = "\n       ".join(f"bambino experiment {form}" for form in forms)
+    parser = Parser("bambino experiment", ABOUT, EXAMPLES, usage)
+    file = "a YAML file (see docs/how-to/experiments.md), or the name of an experiment that is shipped"
+    parser.add_argument("experiment", nargs="?", type=Path, metavar="EXPERIMENT", help=file)
+    listed = "list the experiments that are shipped, or print EXPERIMENT, to begin one of your own from"
+    parser.add_argument("--list", action="store_true", help=f"{listed}, and leave")
+    recipe = "what all runs begin from: a YAML file, or a recipe that is shipped (default: the experiment's own)"
+    parser.add_argument("--recipe", metavar="RECIPE", help=recipe)
     stands = "what stands for ${NAME} in the file, such as a path on this machine; may be given again and again"
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=stands)
     plan = "print what would run and what is done, and leave"
@@ -48,7 +63,12 @@ def _read(words: list[str]) -> Namespace:
     parser.add_argument("--drop-runs", action="store_true", help=drop)
     code = "a Python file of yours with KINDS or PHASES, as of bambino train"
     parser.add_argument("--code", metavar="FILE.py", help=code)
-    given = parser.parse_args(words)
+    names = Names.of(Recipe, KINDS | load_code(code_path(words)).kinds, "bambino train")
+    for setting in [*names.types, *(name for name in names.sections if name.startswith("feedback"))]:
+        parser.add_argument(f"--{setting}", action=Take, dest="settings", help=SUPPRESS)
+    given = parse(parser, words, names)
+    if given.experiment is None and not given.list:
+        raise UsageError("Which experiment? Give a YAML file or a name; `bambino experiment --list` lists the names.")
     for word in given.set:
         if "=" not in word:
             raise UsageError(f"--set {word} is no NAME=VALUE. Write --set {word}=PATH")
@@ -58,13 +78,18 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
+    if given.list:
+        return _list(given.experiment)
     from bambino.experiments.design import load_experiment
     from bambino.experiments.runner import Runner
     from bambino.report.screen import Screen
 
     code = load_code(given.code)
     variables = dict(word.split("=", 1) for word in given.set)
-    experiment = load_experiment(given.experiment, variables, kinds=code.kinds, phases=list(code.phases))
+    own: dict[str, Any] = {"kinds": code.kinds, "phases": list(code.phases)}
+    experiment = load_experiment(
+        given.experiment, variables, recipe=given.recipe, settings=tuple(given.settings), **own
+    )
     out = (given.out or Path("runs") / experiment.name).expanduser()
     results = (given.results or out / "results").expanduser()
     words = () if given.code is None else ("--code", given.code)
@@ -76,6 +101,19 @@ def _run(given: Namespace) -> int:
     claim(out, "--out")
     claim(results, "--results")
     return _conclude(runner, _work(runner, given.workers, console), console)
+
+
+def _list(experiment: Path | None) -> int:
+    """Each experiment that is shipped, with its question; or the text of one."""
+    from bambino.experiments.source import questions, text_of_experiment
+
+    if experiment is not None:
+        say(text_of_experiment(experiment), end="")
+        return DONE
+    found = questions()
+    for name, question in found.items():
+        say(f"{name:<{max(map(len, found))}}  {question}")
+    return DONE
 
 
 def _work(runner: Runner, workers: int | None, console: Console) -> int | None:

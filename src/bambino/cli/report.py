@@ -51,7 +51,7 @@ def _run(given: Namespace) -> int:
     from bambino.report.run_report import write_report
 
     reported = _reported(given)
-    out = claim_file(given.out or _default(reported), "--out")
+    out = claim_file(given.out or _default(reported, Path(given.paths[-1])), "--out")
     is_going_on = given.watch and not reported.is_over
     say(f"The page: {write_report(out, reported, EVERY if is_going_on else None)}")
     if given.tables:
@@ -89,8 +89,10 @@ def _as_given(asked: Asked, given: Namespace) -> Asked:
     return replace(asked, baseline=given.over or asked.baseline, languages=languages, answer=None)
 
 
-def _default(reported: Reported) -> Path:
-    """Beside the only run's files, or in the folder that all runs lie in."""
+def _default(reported: Reported, given: Path) -> Path:
+    """Beside the only run's files, or in the folder that all runs lie in, or, where none is left, in the one given."""
+    if not reported.runs:
+        return given.expanduser() / "report.html"
     folders = {run.record.path for run in reported.runs}
     if len(folders) > 1:
         folders = {folder.parent for folder in folders}

@@ -50,8 +50,10 @@ def row_of(result: Result) -> dict[str, Any]:
 
 
 def value_of(result: Result, metric: str) -> float:
-    """A metric of the model that a run left, or one of its costs (`total/flops`); NaN where there is no number."""
-    value = row_of(result).get(f"eval/{metric}", result["costs"].get(metric))
+    """A metric of the model that a run left, or one of its costs (`total/flops`; 0 of a run without a step); NaN where
+    there is no number."""
+    without_step = 0.0 if metric.startswith("total/") and not result["costs"] else None
+    value = row_of(result).get(f"eval/{metric}", result["costs"].get(metric, without_step))
     return math.nan if value is None else float(value)
 
 

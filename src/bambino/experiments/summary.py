@@ -109,7 +109,7 @@ def summarize(run: RunRecord) -> dict[str, Any]:
         "clm_means": means([{k: v for k, v in row.items() if k != "clm/batch"} for row in hearing], "clm/"),
         "ppo_means": means(ppo, "ppo/"),
         "late_ppo_means": means(late, "ppo/"),
-        "costs": {key: value for key, value in steps[-1].items() if key.startswith("total/")},
+        "costs": {f"total/{name}": value for name, value in run.totals.items()},
         "words": run.word_account,
         "utterances": {str(age): [row for row in said if row["step"] == age][:10] for age in ages},
     }

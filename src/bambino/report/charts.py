@@ -217,7 +217,7 @@ def dots(rows: Sequence[Mapping[str, Any]], conditions: Sequence[str], title: st
     scale = alt.Scale(zero=False, padding=8)
     x = alt.X("amount:Q", title=title, axis=alt.Axis(format="~r", tickCount=5), scale=scale)
     base = alt.Chart(alt.NamedData("dots")).encode(
-        y=alt.Y("part:N", title=None, sort=parts, axis=alt.Axis(ticks=False, domain=False, labelLimit=150)),
+        y=alt.Y("part:N", title=None, sort=parts, axis=alt.Axis(ticks=False, domain=False, labelLimit=175)),
         color=_colours(names),
     )
     if is_shared:

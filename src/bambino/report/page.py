@@ -49,7 +49,14 @@ class Items:
 
     kind: ClassVar[str] = "items"
     items: Sequence[str]
-    style: Literal["plain", "strong"] = "plain"
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Sentences that stand out, each with what must be known beside it."""
+
+    kind: ClassVar[str] = "verdicts"
+    sentences: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)

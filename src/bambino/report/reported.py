@@ -192,7 +192,8 @@ def read_reported(
 
     Args:
         paths: run directories, or folders that hold some; or condition -> its run directories. Otherwise a run's
-            condition is its directory's name without its seed at the end (`clm-11`, `clm-11-0a1b2c3d`).
+            condition is its directory's name without its seed at the end (`clm-11`, `clm-11-0a1b2c3d`). Where an answer
+            was written, there need be no run any more.
 
     Raises:
         ReportError: no run in one of them, or two runs of one condition and seed.
@@ -202,7 +203,8 @@ def read_reported(
     if isinstance(paths, Mapping):
         runs = [_run_of(Path(path), condition) for condition, those in paths.items() for path in those]
     else:
-        folders = dict.fromkeys(found.absolute() for path in paths for found in find_runs(path))
+        places = [path for path in paths if asked.answer is None or _runs_in(path)]
+        folders = dict.fromkeys(found.absolute() for path in places for found in find_runs(path))
         runs = _told_apart(list(map(_run_of, folders)))
     _check(runs)
     tested = [run for run in runs if not _is_trial(run)] or runs
@@ -216,17 +218,22 @@ def find_runs(path: str | Path) -> list[Path]:
     Raises:
         ReportError: there is none.
     """
+    if found := _runs_in(path):
+        return found
     folder = Path(path).expanduser()
-    if holds_run(folder):
-        return [folder]
-    for place in (folder, folder / "runs"):
-        if found := sorted(inner for inner in place.glob("*") if holds_run(inner)):
-            return found
     why = "it holds none" if folder.is_dir() else "it is a file" if folder.exists() else "there is nothing there"
     raise ReportError(
         f"{path} is no run and no folder of runs: {why}. Give the output_dir of a run, or the --out folder of an "
         "experiment."
     )
+
+
+def _runs_in(path: str | Path) -> list[Path]:
+    folder = Path(path).expanduser()
+    if holds_run(folder):
+        return [folder]
+    places = (sorted(inner for inner in place.glob("*") if holds_run(inner)) for place in (folder, folder / "runs"))
+    return next(filter(None, places), [])
 
 
 def _run_of(folder: Path, condition: str | None = None) -> SeedRun:

@@ -44,8 +44,8 @@ def write_report(path: Path, reported: Reported, reloads: float | None = None) -
     Raises:
         RunDirectoryError: a run's files do not hold what a run's do.
     """
-    page = Page(f"bambino: {reported.name}", reported.name, sections_of(reported, SECTIONS), reloads)
-    return write_page(path, page)
+    sections = sections_of(reported, SECTIONS if reported.runs else [summary])
+    return write_page(path, Page(f"bambino: {reported.name}", reported.name, sections, reloads))
 
 
 def sections_of(reported: Reported, makers: Sequence[Maker]) -> list[Section]:

@@ -11,7 +11,7 @@ from bambino.analysis.curves import unit_of
 from bambino.recipe.metrics import direction_of
 from bambino.report.answer import method_of, tables_of
 from bambino.report.charts import dots
-from bambino.report.page import Charts, Figure, Folded, Items, Part, Section, Table, Words
+from bambino.report.page import Charts, Figure, Folded, Items, Part, Section, Table, Verdicts, Words
 from bambino.report.reported import Reported, SeedRun
 from bambino.report.sections.titles import title_of
 from bambino.report.tables import Rows
@@ -38,7 +38,7 @@ def _answer(found: Answer) -> Iterator[Part]:
     """Verdicts, effect sizes, the test; every table of the answer."""
     compared = [one for name, one in found.conditions.items() if one.metrics[found.primary].effect is not None]
     if compared:
-        yield Items([" ".join([one.verdict, *one.remarks]) for one in compared], "strong")
+        yield Verdicts([(one.verdict, " ".join(one.remarks)) for one in compared])
     alone = [
         name
         for name, one in found.conditions.items()
@@ -87,6 +87,9 @@ def _effects(found: Answer) -> Iterator[Part]:
 def _state(reported: Reported) -> Iterator[Part]:
     """How many runs, of what, and how far."""
     count, conditions, seeds = len(reported.runs), reported.conditions, reported.seeds
+    if not count:
+        yield Words("No run directory is here; the answer is what bambino experiment wrote of its result files.")
+        return
     going = [run for run in reported.runs if not run.is_over]
     if count == 1:
         (run,) = reported.runs
