@@ -1,6 +1,6 @@
 """How little a model expected each word of what was said: its surprisal, in bits.
 
-A word is a space and the letters up to the next space; scripts without spaces (Chinese, Japanese, Thai, ...) are cut
+A word is a space and the letters up to the next space; scripts without spaces (Chinese, Thai: `text/words.py`) are cut
 wherever a token ends. Nothing is cut inside a token, so the surprisal of a word is the sum over its tokens, and that of
 all words is the utterance's: -log2 P(utterance | prompt).
 """
@@ -8,7 +8,6 @@ all words is the utterance's: -log2 P(utterance | prompt).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -17,14 +16,11 @@ from unicodedata import category
 import numpy as np
 
 from bambino.scoring.texts import TokenScores
+from bambino.text.words import is_spaceless
 
 Word = list[Any]
 """[a word as it stands in the utterance, with the space before it; its surprisal in bits, None where it was not read]:
 a row's, as JSON has it."""
-UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
-)
-"""Thai, Lao, Burmese, Khmer, Chinese, Japanese: written without spaces."""
 
 
 def surprisals(
@@ -72,4 +68,4 @@ def parts(text: str, place: int) -> bool:
     before, after = text[place - 1], text[place]
     if before.isspace() or category(after).startswith("M"):
         return False
-    return after.isspace() or bool(UNSPACED.match(before) or UNSPACED.match(after))
+    return after.isspace() or is_spaceless(before, after)
