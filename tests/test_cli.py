@@ -67,6 +67,7 @@ COMMANDS = [
     "meter",
     "interpolate",
     "front",
+    "report",
     "write",
     "nursery",
     "lm-eval-tasks",
@@ -342,7 +343,8 @@ def test_a_run_prints_plain_lines_and_where_the_model_is(
     assert lines[0].startswith("step 3/6 ppo  clm loss ")
     assert " → " in lines[1]
     assert lines[2].startswith("step 6/6 ppo  clm loss ")
-    assert lines[-1] == f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained."
+    assert lines[-2] == f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained."
+    assert lines[-1] == f"The run as a page: bambino report {recipe.output_dir}"
     assert len(lines) == 5
     assert shown.err == ""
 

@@ -180,6 +180,7 @@ def _run(command: str, given: Namespace) -> int:
         return status_of(Stopped(stop.number))
     said = "Finished before" if given.resume and trainer.state.went_on_at == trainer.step else "Done"
     say(f"{said}: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
+    say(f"The run as a page: bambino report {recipe.output_dir}")
     return DONE
 
 
