@@ -1,4 +1,4 @@
-"""Every command of the pages that newcomers begin with runs, from the top of the page down, with tiny models and few steps."""
+"""Every command of the pages that newcomers begin with runs, from the top down, with tiny models and few steps."""
 
 from __future__ import annotations
 
