@@ -13,8 +13,8 @@ import yaml
 
 from bambino.cli.main import main
 from bambino.errors import ReportError
-from bambino.report.asked import Asked, asked_by, asked_in
 from bambino.report.charts import bars, dots, lines, paths
+from bambino.report.inquiry import Inquiry, inquiry_in, inquiry_of
 from bambino.report.page import Charts, Folded, Part, Section, Table
 from bambino.report.reported import Reported, find_runs, read_reported
 from bambino.report.run_report import SECTIONS, sections_of, write_report
@@ -99,7 +99,7 @@ def two_conditions(tmp_path: Path) -> Reported:
     for seed, (clm, bambino) in {1: (2.0, 1.5), 2: (2.4, 1.7)}.items():
         run(tmp_path, "clm", seed, italian=(4.0, 3.0, clm))
         run(tmp_path, "bambino", seed, italian=(4.0, 3.0, bambino), english=(1.0, 1.5, 2.2))
-    return read_reported([tmp_path], Asked(conditions=("clm", "bambino")))
+    return read_reported([tmp_path], Inquiry(conditions=("clm", "bambino")))
 
 
 def charts_of(parts: list[Part] | Any) -> list[Charts]:
@@ -278,7 +278,7 @@ def test_l2_is_the_text_that_is_heard_or_that_gets_better(tmp_path: Path) -> Non
     elsewhere = {"text": {"sources": ["texts/another.txt"]}}
     run(tmp_path / "b", "clm", 1, english=(4.0, 3.0, 1.0), italian=(1.0, 1.0, 2.0), settings=elsewhere)
     assert read_reported([tmp_path / "b"]).languages == (L2, L1)
-    assert read_reported([tmp_path], Asked(languages=("pairs/en", "pairs/it"))).languages == ("pairs/en", "pairs/it")
+    assert read_reported([tmp_path], Inquiry(languages=("pairs/en", "pairs/it"))).languages == ("pairs/en", "pairs/it")
 
 
 # ------------------------------------------------------------------------------------------------------------ sections
@@ -384,7 +384,7 @@ def test_tokens_per_second_leave_evaluations_out(tmp_path: Path) -> None:
 def test_costs_have_time_memory_and_flops(two_conditions: Reported, tmp_path: Path) -> None:
     for seed, size in ((1, 3 * 2**20), (2, 5 * 2**20)):
         (tmp_path / f"clm-{seed}" / "memory.json").write_text(json.dumps({"process": size}))
-    section = costs(read_reported([tmp_path], two_conditions.asked))
+    section = costs(read_reported([tmp_path], two_conditions.inquiry))
     assert section is not None
     (table,) = (part for part in section.parts if isinstance(part, Table))
     assert table.rows == [
@@ -453,7 +453,7 @@ seeds: {test: [1, 2, 3]}
 def test_an_experiments_file_says_what_was_asked(two_conditions: Reported, tmp_path: Path) -> None:
     path = tmp_path / "help.yaml"
     path.write_text(EXPERIMENT)
-    found = read_reported([tmp_path], asked_in(path))
+    found = read_reported([tmp_path], inquiry_in(path))
     assert (found.name, found.conditions, found.baseline) == ("help", ["bambino", "clm"], "clm")
     assert found.languages == (L1, L2)
     assert found.answer is not None
@@ -469,7 +469,7 @@ def test_a_file_that_is_no_experiment_is_told(tmp_path: Path, text: str) -> None
     path = tmp_path / "strange.yaml"
     path.write_text(text)
     with pytest.raises(ReportError, match=r"strange\.yaml is no experiment"):
-        asked_in(path)
+        inquiry_in(path)
 
 
 def test_the_answer_that_an_experiment_wrote_is_read_back(two_conditions: Reported, tmp_path: Path) -> None:
@@ -478,20 +478,20 @@ def test_the_answer_that_an_experiment_wrote_is_read_back(two_conditions: Report
     results.mkdir()
     written = {**asdict(two_conditions.answer), "experiment": "help", "verdicts": ["..."]}
     (results / "answer.json").write_text(json.dumps(written))
-    asked = asked_by(tmp_path)
-    assert asked.answer is not None
-    assert (asked.name, asked.conditions, asked.baseline) == ("help", ("clm", "bambino"), "clm")
-    assert asked.answer.conditions == two_conditions.answer.conditions
+    inquiry = inquiry_of(tmp_path)
+    assert inquiry.answer is not None
+    assert (inquiry.name, inquiry.conditions, inquiry.baseline) == ("help", ("clm", "bambino"), "clm")
+    assert inquiry.answer.conditions == two_conditions.answer.conditions
     # Runs whose directories were dropped count all the same.
-    left = read_reported([tmp_path / "clm-1", tmp_path / "bambino-1"], asked)
-    assert left.answer is asked.answer
+    left = read_reported([tmp_path / "clm-1", tmp_path / "bambino-1"], inquiry)
+    assert left.answer is inquiry.answer
     assert main(["report", str(results)]) == 0  # no run at all is left here
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "No run directory is here" in page
     assert two_conditions.answer.conditions["bambino"].verdict in page
     (results / "answer.json").write_text("{}")
     with pytest.raises(ReportError, match=r"answer\.json cannot be read"):
-        asked_by(tmp_path)
+        inquiry_of(tmp_path)
 
 
 # ----------------------------------------------------------------------------------------------------- the command line

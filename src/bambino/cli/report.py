@@ -13,7 +13,7 @@ from bambino.cli.console import DONE, Command, Parser, claim_file, note, say
 from bambino.errors import BambinoError, UsageError
 
 if TYPE_CHECKING:
-    from bambino.report.asked import Asked
+    from bambino.report.inquiry import Inquiry
     from bambino.report.reported import Reported
 
 ABOUT = """Make one HTML page of runs: the answer with intervals and tests, learning and forgetting with bands over
@@ -63,7 +63,7 @@ def _run(given: Namespace) -> int:
 
 def _reported(given: Namespace) -> Reported:
     """The runs that are asked for, and what was asked of them."""
-    from bambino.report.asked import Asked, asked_by, asked_in
+    from bambino.report.inquiry import Inquiry, inquiry_in, inquiry_of
     from bambino.report.reported import read_reported
 
     files = [Path(path) for path in given.paths if path.endswith((".yaml", ".yml"))]
@@ -73,20 +73,22 @@ def _reported(given: Namespace) -> Reported:
     named = [word.partition("=") for word in words if "=" in word and not os.path.exists(word)]
     if named and len(named) < len(words):
         raise UsageError("Give all runs as CONDITION=RUN, or none.")
-    asked = asked_in(files[0].expanduser()) if files else asked_by(*map(Path, words)) if len(words) == 1 else Asked()
+    inquiry = (
+        inquiry_in(files[0].expanduser()) if files else inquiry_of(*map(Path, words)) if len(words) == 1 else Inquiry()
+    )
     if named:
         conditions = dict.fromkeys(condition for condition, _, _ in named)
         runs = {name: [path for condition, _, path in named if condition == name] for name in conditions}
-        return read_reported(runs, _as_given(asked, given))
-    return read_reported(words or [Path("runs") / files[0].stem], _as_given(asked, given))
+        return read_reported(runs, _as_given(inquiry, given))
+    return read_reported(words or [Path("runs") / files[0].stem], _as_given(inquiry, given))
 
 
-def _as_given(asked: Asked, given: Namespace) -> Asked:
+def _as_given(inquiry: Inquiry, given: Namespace) -> Inquiry:
     """With what the command line says of it; an answer that was written counts only where that is nothing."""
     if not given.over and given.curves is None:
-        return asked
-    languages = tuple(given.curves) if given.curves is not None else asked.languages
-    return replace(asked, baseline=given.over or asked.baseline, languages=languages, answer=None)
+        return inquiry
+    languages = tuple(given.curves) if given.curves is not None else inquiry.languages
+    return replace(inquiry, baseline=given.over or inquiry.baseline, languages=languages, answer=None)
 
 
 def _default(reported: Reported, given: Path) -> Path:

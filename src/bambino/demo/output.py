@@ -17,7 +17,7 @@ from bambino.errors import DemoError
 from bambino.experiments.nursery.designs import Design
 from bambino.experiments.nursery.results import Result
 from bambino.files import write_atomically
-from bambino.report.asked import Asked
+from bambino.report.inquiry import Inquiry
 from bambino.report.page import write_page
 from bambino.report.reported import read_reported
 from bambino.report.tables import table
@@ -64,5 +64,5 @@ def report(
     }
     write_atomically(output_dir / MARK, json.dumps(content, ensure_ascii=False, indent=1))
     write_plots(output_dir, results, design)
-    reported = read_reported([output_dir / "runs"], Asked("demo", conditions=tuple(SHOWN), baseline="clm"))
+    reported = read_reported([output_dir / "runs"], Inquiry("demo", conditions=tuple(SHOWN), baseline="clm"))
     return write_page(output_dir / "index.html", page(results, bases, truth, design, reported))

@@ -98,10 +98,10 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Code:
+class Listing:
     """Text as it is, in a fixed width."""
 
-    kind: ClassVar[str] = "code"
+    kind: ClassVar[str] = "listing"
     text: str
 
 

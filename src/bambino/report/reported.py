@@ -16,7 +16,7 @@ from bambino.errors import ReportError
 from bambino.files import json_of
 from bambino.recipe.metrics import direction_of
 from bambino.recipe.settings import Recipe
-from bambino.report.asked import Asked, Languages
+from bambino.report.inquiry import Inquiry, Languages
 from bambino.runs.directory import holds_run
 from bambino.runs.names import condition_of, is_headline
 from bambino.runs.record import RunRecord, read_run
@@ -84,7 +84,7 @@ class Reported:
 
     name: str
     runs: tuple[SeedRun, ...]
-    asked: Asked = field(default_factory=Asked)
+    inquiry: Inquiry = field(default_factory=Inquiry)
     trials: int = 0
     """Runs that chose settings and are left out."""
 
@@ -92,7 +92,7 @@ class Reported:
     def conditions(self) -> list[str]:
         """In the order in which they are shown; a condition's place is its colour on the page."""
         there = dict.fromkeys(run.condition for run in self.runs)
-        return list(dict.fromkeys([name for name in self.asked.conditions if name in there] + list(there)))
+        return list(dict.fromkeys([name for name in self.inquiry.conditions if name in there] + list(there)))
 
     @property
     def is_over(self) -> bool:
@@ -119,8 +119,8 @@ class Reported:
     def languages(self) -> Languages | None:
         """The measures that stand for L1 and L2: as given; else texts called l1 and l2; else L2 is the text
         that the runs hear, or that of which bits per byte fall most, and L1 the other. None: nobody can tell."""
-        if self.asked.languages is not None:
-            return self.asked.languages
+        if self.inquiry.languages is not None:
+            return self.inquiry.languages
         texts = [name.removeprefix(PREFIX) for name in self.measures if name.startswith(f"{PREFIX}{TEXTS}")]
         texts = [name for name in texts if name.count("/") == 1]
         if {f"{TEXTS}l1", f"{TEXTS}l2"} <= set(texts):
@@ -144,31 +144,33 @@ class Reported:
         """
         outcomes = self._outcomes()
         computed = None if outcomes is None else answer(outcomes)
-        written = self.asked.answer
+        written = self.inquiry.answer
         return written if written is not None and _finished(written) > _finished(computed) else computed
 
     def _outcomes(self) -> Outcomes | None:
         names = [name.removeprefix(PREFIX) for name in self.measures]
-        primary = self.asked.primary or (self.languages[1] if self.languages else next(filter(direction_of, names), ""))
+        primary = self.inquiry.primary or (
+            self.languages[1] if self.languages else next(filter(direction_of, names), "")
+        )
         if not primary or not self.runs:
             return None
         others = [name for name in names if direction_of(name) and name != primary and not name.endswith("/human")]
         return Outcomes(
             self.name,
-            self.asked.question,
-            self.asked.hypotheses,
+            self.inquiry.question,
+            self.inquiry.hypotheses,
             primary,
-            self.asked.secondary or tuple(others),
+            self.inquiry.secondary or tuple(others),
             self.languages,
             self.baseline,
-            tuple(sorted({*self.asked.seeds, *self.seeds})),
+            tuple(sorted({*self.inquiry.seeds, *self.seeds})),
             {name: {run.seed: run.outcome for run in self.of(name) if run.is_over} for name in self.conditions},
         )
 
     @property
     def baseline(self) -> str:
         """The condition that the others are compared with: as asked; else clm, else the first."""
-        for name in (self.asked.baseline, "clm"):
+        for name in (self.inquiry.baseline, "clm"):
             if name in self.conditions:
                 return name
         return self.conditions[0]
@@ -186,7 +188,7 @@ def _finished(found: Answer | None) -> int:
 
 
 def read_reported(
-    paths: Sequence[str | Path] | Mapping[str, Sequence[str | Path]], asked: Asked | None = None
+    paths: Sequence[str | Path] | Mapping[str, Sequence[str | Path]], inquiry: Inquiry | None = None
 ) -> Reported:
     """Find the runs and read which condition and seed each is.
 
@@ -199,17 +201,17 @@ def read_reported(
         ReportError: no run in one of them, or two runs of one condition and seed.
         RunDirectoryError: a directory without a run's files.
     """
-    asked = asked or Asked()
+    inquiry = inquiry or Inquiry()
     if isinstance(paths, Mapping):
         runs = [_run_of(Path(path), condition) for condition, those in paths.items() for path in those]
     else:
-        places = [path for path in paths if asked.answer is None or _runs_in(path)]
+        places = [path for path in paths if inquiry.answer is None or _runs_in(path)]
         folders = dict.fromkeys(found.absolute() for path in places for found in find_runs(path))
         runs = _told_apart(list(map(_run_of, folders)))
     _check(runs)
     tested = [run for run in runs if not _is_trial(run)] or runs
-    name = asked.name or _name([run.record.path for run in runs])
-    return Reported(name, tuple(tested), asked, len(runs) - len(tested))
+    name = inquiry.name or _name([run.record.path for run in runs])
+    return Reported(name, tuple(tested), inquiry, len(runs) - len(tested))
 
 
 def find_runs(path: str | Path) -> list[Path]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bambino.report.page import Code, Folded, Part, Section, Table, Words
+from bambino.report.page import Folded, Listing, Part, Section, Table, Words
 from bambino.report.reported import Reported, SeedRun
 from bambino.report.tables import Rows
 
@@ -30,7 +30,7 @@ def recipes(reported: Reported) -> Section:
     for condition in reported.conditions:
         run = reported.of(condition)[0]
         text = (run.record.path / "recipe.yaml").read_text(encoding="utf-8", errors="replace")
-        parts.append(Folded(f"The recipe of {condition}, seed {run.seed}", [Code(text)]))
+        parts.append(Folded(f"The recipe of {condition}, seed {run.seed}", [Listing(text)]))
     return Section("Recipes", parts)
 
 

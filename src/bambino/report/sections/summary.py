@@ -23,8 +23,8 @@ DWARFS = 8
 def summary(reported: Reported) -> Section:
     """The head of the page."""
     parts: list[Part] = []
-    if reported.asked.question:
-        parts.append(Words(reported.asked.question, "lead"))
+    if reported.inquiry.question:
+        parts.append(Words(reported.inquiry.question, "lead"))
     parts += _state(reported)
     found = reported.answer
     if found is not None and len(found.conditions) > 1:

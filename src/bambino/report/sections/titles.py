@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bambino.report.asked import Languages
+from bambino.report.inquiry import Languages
 
 GROUPS = {
     "bits_per_byte": "bits per byte",

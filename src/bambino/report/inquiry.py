@@ -19,7 +19,7 @@ PLACES = ("results/answer.json", "answer.json")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Inquiry:
     """A question and how it is to be answered; what is empty is told by the runs."""
 
     name: str = ""
@@ -38,7 +38,7 @@ class Asked:
     """As it was written when the experiment ran last."""
 
 
-def asked_by(folder: Path) -> Asked:
+def inquiry_of(folder: Path) -> Inquiry:
     """What an experiment's folder says it is about; nothing where no answer was written.
 
     Raises:
@@ -50,7 +50,7 @@ def asked_by(folder: Path) -> Asked:
                 found = TypeAdapter(Answer).validate_json(path.read_bytes())
             except (OSError, ValidationError) as error:
                 raise ReportError(f"{path} cannot be read: {error}. Run bambino experiment again.") from None
-            return Asked(
+            return Inquiry(
                 found.experiment,
                 found.question,
                 found.hypotheses,
@@ -62,10 +62,10 @@ def asked_by(folder: Path) -> Asked:
                 found.languages,
                 found,
             )
-    return Asked()
+    return Inquiry()
 
 
-def asked_in(path: Path) -> Asked:
+def inquiry_in(path: Path) -> Inquiry:
     """What an experiment's YAML file asks; its recipes are not checked, so nothing need stand for ${NAME}.
 
     Raises:
@@ -76,7 +76,7 @@ def asked_in(path: Path) -> Asked:
         if not isinstance(given, dict) or not given.get("conditions"):
             raise ValueError("it names no conditions")
         conditions, languages = given["conditions"], given.get("languages")
-        return Asked(
+        return Inquiry(
             path.stem,
             str(given.get("question") or "").strip(),
             _texts(given.get("hypotheses")),
