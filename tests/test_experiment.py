@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import signal
 import time
@@ -299,6 +300,20 @@ def test_what_one_program_does_leaves_the_others_alone(tmp_path: Path) -> None:
     assert "Did you mean train" in (tmp_path / "no").read_text()
 
 
+def test_no_more_programs_run_at_a_time_than_there_are_workers(tmp_path: Path) -> None:
+    left = [Program(str(number), ("--version",), tmp_path / str(number)) for number in range(6)]
+    beside: list[int] = []
+    ended: dict[str, int] = {}
+
+    def next_program() -> Program | None:
+        beside.append(len(multiprocessing.active_children()))
+        return left.pop() if left else None
+
+    run_programs(next_program, 2, 1, lambda program, status: ended.update({program.name: status}))
+    assert ended == {str(number): 0 for number in range(6)}
+    assert max(beside) == 1
+
+
 def test_an_experiment_from_trials_to_a_table(
     write: Write, tmp_path: Path, places: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -332,7 +347,7 @@ def test_an_experiment_from_trials_to_a_table(
     # From the result files alone all but what failed is done; it is tried again.
     began = time.time()
     assert main([*words, "--plan"]) == 0
-    plan = capsys.readouterr().out.splitlines()
+    plan = capsys.readouterr().err.splitlines()
     assert [line for line in plan if line.startswith("to do") and "broken" not in line] == []
     assert sum(line.startswith("done") for line in plan) == 6
     assert main([*words, "--stage", "tuning"]) == 0

@@ -104,10 +104,10 @@ def _run(given: Namespace) -> int:
 
 def _work(runner: Runner, given: Namespace, console: Console) -> int | None:
     """Do what is left, a line a run that ends; gives the signal that stopped it, if one did."""
-    from bambino.experiments.runner import available_cores, workers_for
+    from bambino.experiments.runner import available_cores, available_memory, workers_for
 
     cores, left = available_cores(), runner.left()
-    workers = given.workers or (workers_for((run.recipe for run in left), cores) if left else 1)
+    workers = given.workers or (workers_for((run.recipe for run in left), cores, available_memory()) if left else 1)
     threads = max(1, cores // workers)
     console.print(f"{len(left)} runs to do by now, {workers} at a time with {threads} threads each.")
     return runner.work(workers, threads, _teller(runner, console))

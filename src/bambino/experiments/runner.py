@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -196,9 +197,29 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def workers_for(recipes: Iterator[Recipe], cores: int) -> int:
-    """As many runs at a time as there are cores, and as half of the machine's memory has room for."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def available_memory(machine: Path = Path("/")) -> int:
+    """Bytes that this process and those it begins may use: the machine's, or less in a container or a SLURM job."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for file in _limits(machine):
+        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            found.append(int(file.read_text()))
+    return min(found)
+
+
+def _limits(machine: Path) -> Iterator[Path]:
+    """Where Linux writes what the control groups of this process may use of memory, its own and those around it."""
+    with suppress(OSError):
+        for line in (machine / "proc/self/cgroup").read_text().splitlines():
+            _, kinds, group = line.split(":", 2)
+            top, name = machine / "sys/fs/cgroup", "memory.max"
+            if "memory" in kinds.split(","):  # version 1, which has a tree for each kind of limit
+                top, name = top / "memory", "memory.limit_in_bytes"
+            place = top / group.strip("/")
+            yield from (folder / name for folder in (place, *place.parents) if folder.is_relative_to(top))
+
+
+def workers_for(recipes: Iterator[Recipe], cores: int, memory: int) -> int:
+    """As many runs at a time as there are cores, and as half of the memory has room for, whatever their number."""
     return max(1, min(cores, memory // 2 // max(map(_bytes_of, recipes))))
 
 
