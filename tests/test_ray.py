@@ -27,6 +27,7 @@ from bambino.experiments.design import load_experiment
 from bambino.experiments.local import Program
 from bambino.experiments.ray import Cluster, _on_worker, _wait_for_lock
 from bambino.experiments.runner import Runner
+from bambino.recipe.settings import Recipe
 from bambino.runs.directory import LOCK
 
 FILE = """
@@ -74,7 +75,7 @@ class World:
 
     def running(self, out: Path) -> dict[str, psutil.Process]:
         """Name of each run that is at work and has a checkpoint -> its process."""
-        found = {}
+        found: dict[str, psutil.Process] = {}
         for process in self.cluster.children(recursive=True):
             try:
                 words = process.cmdline()
@@ -224,16 +225,32 @@ def test_a_run_that_another_process_still_holds_is_waited_for(tmp_path: Path) ->
     assert time.monotonic() - began < 10
 
 
-def test_without_ray_its_extra_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], make_recipe: Any
-) -> None:
+@pytest.fixture
+def words(tmp_path: Path, make_recipe: Callable[..., Recipe]) -> list[str]:
+    """An experiment on Ray whose runs are to do."""
     recipe = make_recipe()
-    given = FILE.replace("${models}/baby", recipe.baby.model).replace("${models}/parent", recipe.parent.model)
-    (tmp_path / "help.yaml").write_text(given.replace("${it}", recipe.text.sources[0]), encoding="utf-8")
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name, place in (("baby", recipe.baby.model), ("parent", recipe.parent.model)):
+        (folder / name).symlink_to(str(place))
+    (tmp_path / "help.yaml").write_text(FILE, encoding="utf-8")
+    sets = ["--set", f"models={folder}", "--set", f"it={recipe.text.sources[0]}"]
+    return ["experiment", str(tmp_path / "help.yaml"), *sets, "--out", str(tmp_path / "out"), "--ray"]
+
+
+def test_without_ray_its_extra_is_named(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert main(["experiment", str(tmp_path / "help.yaml"), "--ray", "--out", str(tmp_path / "out")]) == 2
-    assert "Install it: pip install 'bambino-lm[ray]'" in capsys.readouterr().err
-    assert not list((tmp_path / "out").glob("*/"))[1:]  # no run was begun
+    assert main(words) == 2
+    assert "Ray is not installed. Install it: pip install 'bambino-lm[ray]'" in capsys.readouterr().err
+
+
+def test_where_no_cluster_answers_it_is_said_at_once(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    assert main([*words, "127.0.0.1:1"]) == 2
+    assert time.monotonic() - began < 60  # Ray itself tries for minutes
+    assert "Connection refused. Start a cluster with `ray start --head`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

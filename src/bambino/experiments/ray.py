@@ -11,6 +11,7 @@ import os
 import platform
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -113,22 +114,29 @@ def _connected(address: str | None) -> Iterator[Any]:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     handler = signal.getsignal(signal.SIGTERM)
     try:
+        _knock(address or "auto")
         try:
             ray.init(address or "auto", **quiet)
         except ConnectionError:
             if address:
                 raise
             ray.init("local", include_dashboard=False, object_store_memory=OBJECTS, **quiet)
-    except (ConnectionError, ImportError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise UsageError(
-            f"--ray {address or ''}: {error} Start one with `ray start --head`, or give its address."
-        ) from None
+    except (OSError, ImportError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        way_out = "Start a cluster with `ray start --head`, or give the address that it says."
+        raise UsageError(f"--ray {address or ''}: {str(error).rstrip('.')}. {way_out}") from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray has put its own there
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody answers at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and "://" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _stop(ray: Any, running: dict[Any, Program]) -> None:

@@ -35,7 +35,7 @@ OnEnd = Callable[[ExperimentRun, Result | str], None]
 """Called with each run that ended and its result, or the end of its log where it failed."""
 
 
-class Place(Protocol):
+class RunPrograms(Protocol):
     """Where programs run: this machine (`local.run_programs`, which says what each argument is) or a cluster."""
 
     def __call__(
@@ -127,7 +127,7 @@ class Runner:
         self._make_folders()
         return list(iter(lambda: self._next(on_end), None))
 
-    def work(self, workers: int, threads: int, on_end: OnEnd, place: Place = run_programs) -> int | None:
+    def work(self, workers: int, threads: int, on_end: OnEnd, place: RunPrograms = run_programs) -> int | None:
         """Do what is left.
 
         Returns:
