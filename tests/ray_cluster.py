@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine's own: a head that runs nothing, and two nodes of one CPU each.
+"""A Ray cluster of this machine's own: a head that runs nothing, and two nodes of a CPU and a (made-up) GPU each.
 
     python tests/ray_cluster.py FOLDER
 
@@ -21,7 +21,7 @@ def main() -> None:
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(2):
-            cluster.add_node(num_cpus=1, **small)
+            cluster.add_node(num_cpus=1, num_gpus=1, **small)
         print(cluster.address, flush=True)
         sys.stdin.read()
     finally:

@@ -161,6 +161,42 @@ def test_ctrl_c_saves_what_runs_and_the_same_command_goes_on(world: World, undis
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_node_that_does_not_see_the_files_is_named(world: World, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("")
+    programs = [Program("own", ("train", str(recipe)), tmp_path / "own.log")]
+
+    def next_program() -> Program | None:
+        if not programs:
+            recipe.unlink(missing_ok=True)  # long before a worker could begin
+        return programs.pop() if programs else None
+
+    with pytest.raises(ExperimentError, match=r"The node .* does not see .*recipe.yaml. .* storage that all nodes see"):
+        Cluster(world.address, 1, 0, lambda line: None).run_programs(next_program, 2, 1, lambda program, status: None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("share", "seen"), [(0.0, "''"), (0.5, "'0'")])
+def test_a_run_sees_the_gpu_that_it_shares_and_else_none(world: World, tmp_path: Path, share: float, seen: str) -> None:
+    code = (
+        'import os\nprint(f\'{os.environ.get("CUDA_VISIBLE_DEVICES")!r} {os.environ["OMP_NUM_THREADS"]}\')\nKINDS = {}'
+    )
+    (tmp_path / "show.py").write_text(code)
+    words = ("train", "--code", str(tmp_path / "show.py"), "--help")
+    programs = [Program("show", words, tmp_path / "show.log")]
+    told: list[str] = []
+
+    def next_program() -> Program | None:
+        return programs.pop() if programs else None
+
+    Cluster(world.address, 1, share, told.append).run_programs(next_program, 1, 3, lambda program, status: None)
+    assert (tmp_path / "show.log").read_text().startswith(f"{seen} 3\n")
+    assert told[0] == f"Ray: 3 nodes with 2 CPUs and 2 GPUs; 1 and {share:g} a run."
+    assert len(told) == (1 if share else 2)  # that GPUs lie idle is told
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_experiment_that_lost_a_worker_and_a_node_ends_like_an_undisturbed_one(
     world: World, undisturbed: dict[str, Any]
@@ -186,30 +222,14 @@ def test_an_experiment_that_lost_a_worker_and_a_node_ends_like_an_undisturbed_on
         assert log.count("step 0: ") == 1  # of which one began it
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_node_that_does_not_see_the_files_is_named(world: World, tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("")
-    programs = [Program("own", ("train", str(recipe)), tmp_path / "own.log")]
-
-    def next_program() -> Program | None:
-        if not programs:
-            recipe.unlink(missing_ok=True)  # long before a worker could begin
-        return programs.pop() if programs else None
-
-    with pytest.raises(ExperimentError, match=r"The node .* does not see .*recipe.yaml. .* storage that all nodes see"):
-        Cluster(world.address, 1, 0, lambda line: None).run_programs(next_program, 2, 1, lambda program, status: None)
-
-
 # ------------------------------------------------------------------------------------------------ without a cluster
 
 
 def test_on_a_worker_a_program_says_all_to_its_log(tmp_path: Path) -> None:
     log, here = str(tmp_path / "run.log"), os.getcwd()
-    assert _on_worker(("trian",), log, here, [], 1) == 2
+    assert _on_worker(("trian",), log, here, [], {}) == 2
     assert "Did you mean train" in Path(log).read_text()
-    problem = _on_worker(("train", "no.yaml"), log, here, ["/no.yaml"], 1)
+    problem = _on_worker(("train", "no.yaml"), log, here, ["/no.yaml"], {})
     assert "does not see /no.yaml" in str(problem)
 
 

@@ -77,7 +77,7 @@ class Cluster:
             try:
                 while True:
                     while len(running) < workers and not signals and (program := next_program()) is not None:
-                        running[task.options(name=program.name).remote(*_words_for(program, threads))] = program
+                        running[task.options(name=program.name).remote(*self._order(program, threads))] = program
                     if not running:
                         return signals[0] if signals else None
                     for _ in signals[passed_on:]:
@@ -90,6 +90,14 @@ class Cluster:
                 _stop(ray, running)
                 ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
                 raise
+
+    def _order(self, program: Program, threads: int) -> tuple[tuple[str, ...], str, str, list[str], dict[str, str]]:
+        """The arguments of `_on_worker`."""
+        named = [os.path.abspath(word) for word in program.words if os.path.exists(word)]
+        environment = dict.fromkeys(THREADS, str(threads))
+        if not self.gpus:  # Ray shows those that it gives, and hides none
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+        return program.words, str(program.log.absolute()), os.getcwd(), named, environment
 
     def _describe(self, nodes: list[dict[str, Any]]) -> None:
         """Tell what the cluster has, and what keeps runs from it."""
@@ -164,22 +172,19 @@ def _status(ray: Any, task: Any, program: Program) -> int:
     return found
 
 
-def _words_for(program: Program, threads: int) -> tuple[tuple[str, ...], str, str, list[str], int]:
-    """The arguments of `_on_worker`."""
-    named = [os.path.abspath(word) for word in program.words if os.path.exists(word)]
-    return program.words, str(program.log.absolute()), os.getcwd(), named, threads
-
-
 # ----------------------------------------------------------------------------------------------------- on the worker
 
 
-def _on_worker(words: tuple[str, ...], log: str, folder: str, named: list[str], threads: int) -> int | str:
+def _on_worker(
+    words: tuple[str, ...], log: str, folder: str, named: list[str], environment: dict[str, str]
+) -> int | str:
     """Run a program in a process of its own.
 
     Args:
         log: what it says goes to the end of this file. Its run directory lies beside, with the name of the log.
         folder: where it is started.
         named: files and folders that its words name.
+        environment: variables that it has beside the worker's.
 
     Returns:
         Its exit status; in words what is wrong where this node does not see its files.
@@ -188,12 +193,11 @@ def _on_worker(words: tuple[str, ...], log: str, folder: str, named: list[str], 
         way_out = "Put the experiment, its --out and its models on storage that all nodes see, under the same path."
         return f"The node {platform.node()} does not see {missing[0]}. {way_out}"
     _wait_for_lock(Path(log).with_suffix(""))
-    environment = os.environ | dict.fromkeys(THREADS, str(threads))
     command = [sys.executable, "-m", __name__, *words]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    own: dict[str, Any] = {"cwd": folder, "env": os.environ | environment, "start_new_session": True}
     with (
         open(log, "ab") as said,
-        subprocess.Popen(command, cwd=folder, env=environment, stdout=said, start_new_session=True, **pipes) as process,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=subprocess.STDOUT, **own) as process,
     ):
         while True:
             try:
