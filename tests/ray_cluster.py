@@ -8,6 +8,7 @@ Prints its address, and ends once its stdin is closed. FOLDER takes its sockets 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -16,6 +17,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 def main() -> None:
     from ray.cluster_utils import Cluster
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as where a script starts it with &
     small = {"object_store_memory": 80 << 20}
     head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": sys.argv[1], **small}
     cluster = Cluster(initialize_head=True, head_node_args=head)

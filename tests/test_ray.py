@@ -196,6 +196,35 @@ def test_a_run_sees_the_gpu_that_it_shares_and_else_none(world: World, tmp_path:
     assert len(told) == (1 if share else 2)  # that GPUs lie idle is told
 
 
+TWO_SIGNALS = """import signal, time
+signals = []
+signal.signal(signal.SIGTERM, lambda number, frame: signals.append(number))
+print("ready", flush=True)
+while len(signals) < 2: time.sleep(0.05)
+KINDS = {}
+"""
+
+
+@pytest.mark.slow
+def test_a_second_signal_is_passed_on_like_the_first(world: World, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(TWO_SIGNALS)
+    log = tmp_path / "own.log"
+    programs = [Program("own", ("train", "--code", str(tmp_path / "own.py"), "--help"), log)]
+    statuses: list[int] = []
+
+    def send() -> None:
+        within_patience(lambda: log.exists() and "ready" in log.read_text())
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(2)  # between two looks for signals lies a second
+
+    threading.Thread(target=send, daemon=True).start()
+    stopped_by = Cluster(world.address, 1, 0, lambda line: None).run_programs(
+        lambda: programs.pop() if programs else None, 1, 1, lambda program, status: statuses.append(status)
+    )
+    assert (stopped_by, statuses) == (signal.SIGTERM, [0])
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_experiment_that_lost_a_worker_and_a_node_ends_like_an_undisturbed_one(
@@ -225,6 +254,15 @@ def test_an_experiment_that_lost_a_worker_and_a_node_ends_like_an_undisturbed_on
 # ------------------------------------------------------------------------------------------------ without a cluster
 
 
+@pytest.fixture
+def _own_ctrl_c() -> Iterator[None]:
+    """What happens on Ctrl-C is as before: a worker's task takes it over."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("_own_ctrl_c")
 def test_on_a_worker_a_program_says_all_to_its_log(tmp_path: Path) -> None:
     log, here = str(tmp_path / "run.log"), os.getcwd()
     assert _on_worker(("trian",), log, here, [], {}) == 2

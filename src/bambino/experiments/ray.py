@@ -192,6 +192,7 @@ def _on_worker(
     if missing := [path for path in (folder, *named) if not os.path.exists(path)]:
         way_out = "Put the experiment, its --out and its models on storage that all nodes see, under the same path."
         return f"The node {platform.node()} does not see {missing[0]}. {way_out}"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a script began Ray, and with it ray.cancel
     _wait_for_lock(Path(log).with_suffix(""))
     command = [sys.executable, "-m", __name__, *words]
     own: dict[str, Any] = {"cwd": folder, "env": os.environ | environment, "start_new_session": True}
