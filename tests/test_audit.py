@@ -214,6 +214,13 @@ def test_kinds_that_grade_no_texts_are_left_out(make_recipe: Callable[..., Recip
         audit(replace(recipe, feedback={"recast": recipe.feedback["recast"]}), AuditPlan(lines=4, utterances=4))
 
 
+def test_the_baby_that_speaks_has_random_weights_where_the_recipe_says_so(make_recipe: Callable[..., Recipe]) -> None:
+    recipe, plan = make_recipe("--rollout.max_new_tokens", "16"), AuditPlan(lines=4, utterances=4)
+    random = replace(recipe, baby=replace(recipe.baby, random_weights=True))
+    (usual,), (other,), (again,) = (audit(one, plan)[0] for one in (recipe, random, random))
+    assert other == again != usual
+
+
 def test_kinds_that_are_named_are_audited_whatever_phase_they_are_for(make_recipe: Callable[..., Recipe]) -> None:
     recipe = make_recipe()
     named = load_recipe(None, ["--feedback", "{repetition: {for: clm}, random: {weight: 3}}"], kinds=KINDS)

@@ -62,6 +62,7 @@ COMMANDS = [
     "evaluate",
     "audit",
     "compare",
+    "table",
     "experiment",
     "meter",
     "interpolate",

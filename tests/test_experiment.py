@@ -1,4 +1,4 @@
-"""Experiments: what a file may say, what is chosen, what counts as done; and a whole one, several runs at a time."""
+"""Experiments: what a file may say, what is chosen, what counts as done; and a whole one, up to its answer."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ import pytest
 
 from bambino.cli.main import main
 from bambino.errors import BambinoError, ExperimentError
+from bambino.experiments.answering import languages_of, outcomes_of
 from bambino.experiments.design import Experiment, load_experiment
 from bambino.experiments.local import Program, run_programs
 from bambino.experiments.outcomes import (
     choices_of,
     different_batches,
     different_models,
-    outcome_rows,
     read_results,
     trials_of,
 )
 from bambino.experiments.runner import Runner
 from bambino.experiments.summary import fingerprint
+from bambino.printable import in_latex, in_markdown
 from bambino.recipe.file import load_recipe
 
 FILE = """
@@ -128,6 +129,10 @@ def test_of_a_grid_that_is_too_large_some_are_taken_by_lot_and_always_the_same(w
         (("    broken: null", "    other: null"), "tuning.conditions.other: There is no such key"),
         (("    paper: clm", "    paper: broken"), "broken has no trials"),
         (("    paper: clm", "    paper: [{passes: 1}]"), r"unequal numbers of trials \(clm 2, paper 1\)"),
+        (("seeds:", "baseline: clmm\nseeds:"), "baseline: There is no condition 'clmm'. Name one of clm, paper"),
+        (("seeds:", "languages: {l1: bits_per_byte/it}\nseeds:"), "languages: Give two measures"),
+        (("seeds:", "languages: {l1: flops, l2: bits_per_byte/it}\nseeds:"), "languages.l1: flops has no better"),
+        (("seeds:", "languages: {l1: pairs/x, l2: bits_per_byte/it}\nseeds:"), "evaluation.pairs names none"),
         (("tuning:", "tuning:\n  trials: 3"), "2 trials, but tuning.trials = 3"),
         (("[1e-3, 4e-3]", "1e-3"), "each setting has a list of values"),
         (("development: [1]", "development: [11]"), "11 is for development and for the test"),
@@ -275,14 +280,72 @@ def test_runs_of_another_baby_under_the_same_name_are_told(write: Write) -> None
     assert "The baby of" in said
 
 
-def test_a_row_is_a_conditions_mean_and_ends_over_seeds(write: Write) -> None:
-    experiment = write()
-    runs = experiment.test_runs({"clm": ()})
-    results = {run.fingerprint: result(value) for run, value in zip(runs, (1.0, 2.0), strict=True)}
-    rows = outcome_rows(experiment, runs, results)
-    assert rows[0] == ["condition", "seeds", "bits_per_byte/it", "total/flops"]
-    assert rows[1] == ["clm", "2", "1.500 [1.000, 2.000]", "2000 [2000, 2000]"]
-    assert rows[2] == ["paper", "0", "", ""]
+def test_outcomes_are_the_numbers_of_the_models_that_runs_left(write: Write) -> None:
+    experiment = write(("seeds:", "baseline: paper\nseeds:"))
+    runs = experiment.test_runs({"clm": (), "paper": ()})
+    values = dict(zip([run.fingerprint for run in runs], (1.0, 2.0, 3.0, None), strict=True))
+    results = {name: result(value) for name, value in values.items()}
+    del results[runs[0].fingerprint]  # clm, seed 11
+    results[runs[2].fingerprint]["words_heard"] = [0.0, 30.0]  # clm, seed 12
+    results[runs[2].fingerprint]["model_step"] = 0
+    found = outcomes_of(experiment, runs, results)
+    assert (found.baseline, found.primary, found.seeds) == ("paper", "bits_per_byte/it", (11, 12))
+    assert {name: list(those) for name, those in found.runs.items()} == {"clm": [12], "paper": [11, 12], "broken": []}
+    clm, paper, without = found.runs["clm"][12], found.runs["paper"][11], found.runs["paper"][12]
+    assert clm.values == {"total/flops": 2000.0, "bits_per_byte/it": 9.0}
+    assert clm.curves["bits_per_byte/it"].values == (9.0, 3.0)
+    assert clm.curves["bits_per_byte/it"].words == (0.0, 30.0)
+    assert clm.totals == {"flops": 2000.0}
+    assert paper.values["bits_per_byte/it"] == 2.0
+    assert all(math.isnan(words) for words in paper.curves["bits_per_byte/it"].words)
+    assert without.values == {"total/flops": 2000.0}
+
+
+def test_result_files_alone_give_the_answer(
+    write: Write, tmp_path: Path, places: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """paper less clm: 1.2 - 1.0 and 1.3 - 1.2, mean 0.15; t = 0.15 / 0.05 = 3 with 1 degree of freedom, so
+    p = 2 arctan(1 / 3) / pi = 0.205."""
+    left = ("  broken: {schedule.cycle: {clm: 1}, text.max_words: 1}\n", "")
+    experiment = write(left, (FILE[FILE.index("tuning:") :], ""))
+    for run, value in zip(experiment.test_runs({"clm": (), "paper": ()}), (1.0, 1.2, 1.2, 1.3), strict=True):
+        content = {**result(value), "fingerprint": run.fingerprint}
+        (tmp_path / f"{run.name}.json").write_text(json.dumps(content))
+    sets = [word for name, given in places.items() for word in ("--set", f"{name}={given}")]
+    words = [
+        "experiment",
+        str(tmp_path / "help.yaml"),
+        *sets,
+        "--out",
+        str(tmp_path / "out"),
+        "--results",
+        str(tmp_path),
+    ]
+    for _ in range(2):  # what the first call wrote is no result
+        assert main(words) == 0
+        said = capsys.readouterr().out
+        assert said.startswith("0 runs to do by now")
+        assert "paper is not distinguishable from clm: by the mean worse than it by 0.150 bits per byte" in said
+        assert "n = 2 seeds, paired t-test, p = 0.205)" in said
+    assert "| paper | 2 | 1.250 " in (tmp_path / "answer.md").read_text()
+    broken = {**content, "words_heard": [0.0]}
+    (tmp_path / f"{run.name}.json").write_text(json.dumps(broken))
+    assert main(words) == 2
+    assert f"The result file of {run.name} is damaged: ValueError" in capsys.readouterr().err
+
+
+def test_languages_are_told_by_the_texts_where_the_file_does_not(write: Write) -> None:
+    def found(texts: str, *changes: tuple[str, str]) -> tuple[str, str] | None:
+        return languages_of(write(('{it: ["${it}"]}', texts), *changes))
+
+    en, it, fr = (f"bits_per_byte/{name}" for name in ("en", "it", "fr"))
+    assert found('{it: ["${it}"]}') is None
+    assert found('{it: ["${it}"], en: ["${it}"]}') == (en, it)
+    assert found('{it: ["${it}"], en: ["${it}"]}', ("primary: bits_per_byte/it", f"primary: {en}")) == (it, en)
+    three = '{it: ["${it}"], en: ["${it}"], fr: ["${it}"]}'
+    assert found(three) is None
+    assert found(three, ("[total/flops]", f"[{fr}]")) == (fr, it)
+    assert found(three, ("seeds:", f"languages: {{l1: {en}, l2: {fr}}}\nseeds:")) == (en, fr)
 
 
 # ------------------------------------------------------------------------------------------------- processes, a whole
@@ -314,7 +377,33 @@ def test_no_more_programs_run_at_a_time_than_there_are_workers(tmp_path: Path) -
     assert max(beside) == 1
 
 
-def test_an_experiment_from_trials_to_a_table(
+def check_answer(folder: Path, results: dict[str, Any], said: str) -> None:
+    """answer.json holds the numbers of the result files, and the screen and the documents its sentences."""
+    found = json.loads((folder / "answer.json").read_text())
+    ends = {
+        (one["condition"], str(one["seed"])): (one["evaluations"][-1]["eval/bits_per_byte/it"], one["costs"])
+        for one in results.values()
+        if one["stage"] == "test"
+    }
+    clm, paper = (found["conditions"][name] for name in ("clm", "paper"))
+    for name, told in (("clm", clm), ("paper", paper)):
+        assert told["metrics"]["bits_per_byte/it"]["values"] == {seed: ends[name, seed][0] for seed in ("11", "12")}
+        flops = [ends[name, seed][1]["total/flops"] for seed in ("11", "12")]
+        assert told["metrics"]["total/flops"]["mean"]["mean"] == pytest.approx(told["budget"]["flops"])
+        assert told["budget"]["flops"] == pytest.approx(sum(flops) / 2)
+    gaps = [ends["paper", seed][0] - ends["clm", seed][0] for seed in ("11", "12")]
+    assert paper["metrics"]["bits_per_byte/it"]["effect"]["difference"]["mean"] == pytest.approx(sum(gaps) / 2)
+    assert found["conditions"]["broken"]["missing"] == [11, 12]
+    for sentence in (paper["verdict"], "broken is not compared with clm: no seed of broken is finished."):
+        assert sentence in " ".join(said.split())
+        assert in_markdown(sentence) in (folder / "answer.md").read_text()
+        assert in_latex(sentence) in (folder / "answer.tex").read_text()
+    heard = {len(one["words_heard"]) == len(one["evaluations"]) for one in results.values()}
+    last = {one["words_heard"][-1] == one["costs"]["total/words_heard"] for one in results.values()}
+    assert heard == last == {True}
+
+
+def test_an_experiment_from_trials_to_an_answer(
     write: Write, tmp_path: Path, places: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write()
@@ -343,6 +432,8 @@ def test_an_experiment_from_trials_to_a_table(
         assert len(one["batches"]) == 2 * 6  # one pass over 24 lines in batches of 4
         if one["stage"] == "test":
             assert one["settings"]["clm"]["learning_rate"] == float(best)
+
+    check_answer(tmp_path / "results", results, said)
 
     # From the result files alone all but what failed is done; it is tried again.
     began = time.time()

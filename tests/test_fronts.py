@@ -87,6 +87,15 @@ def test_what_cannot_be_placed_is_refused(tmp_path: Path) -> None:
         front_of([*read_points(twice, L1, L2), *read_points(twice, L1, L2)])
 
 
+def test_a_folder_stands_for_its_runs_and_a_run_for_the_model_that_it_left(tmp_path: Path) -> None:
+    file = Path(result(tmp_path, "kept-1", 1, (1.75, 4.5), (2.0, 3.0), (3.0, 2.75)))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_step": 10}))
+    for name in ("tuning.json", "answer.json"):
+        (tmp_path / name).write_text('{"experiment": "first"}')
+    by_glob = [point for path in sorted(tmp_path.glob("*.json")) for point in read_points(path, L1, L2)]
+    assert read_points(tmp_path, L1, L2) == by_glob == [Point("kept", 1, 1.5, 0.25)]
+
+
 def test_the_command_reads_run_directories(
     make_recipe: Callable[..., Recipe], text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

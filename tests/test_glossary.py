@@ -31,6 +31,7 @@ NOWHERE = {
 NO_VERB = {"judge": "evaluate", "ask": "evaluate", "raise": "train"}
 """Word -> what to say instead; only functions and classes are not called so."""
 ALLOWED: dict[tuple[str, str], str] = {
+    ("analysis/answers.py", "student"): "Student's t",
     ("analysis/statistics.py", "student"): "Student's t",
     ("evaluation/harness.py", "processor"): "a tokenizer's post_processor is called so in tokenizers",
     ("nursery/concrete.py", "ask"): "in a grammar a word asks for a form",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -25,6 +24,7 @@ from bambino.cli.main import main
 from bambino.errors import ExperimentError
 from bambino.experiments.design import load_experiment
 from bambino.experiments.local import Program
+from bambino.experiments.outcomes import read_results
 from bambino.experiments.ray import Cluster, _on_worker, _wait_for_lock
 from bambino.experiments.runner import Runner
 from bambino.recipe.settings import Recipe
@@ -134,8 +134,8 @@ def undisturbed(world: World) -> dict[str, Any]:
 
 
 def results_in(out: Path) -> dict[str, Any]:
-    """Name -> result, but for the seconds that it took."""
-    results = {path.stem: json.loads(path.read_text()) for path in (out / "results").glob("*.json")}
+    """Fingerprint -> result, but for the seconds that it took."""
+    results = read_results(out / "results")
     for result in results.values():
         assert result["costs"].pop("total/seconds") > 0
     return results

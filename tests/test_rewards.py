@@ -19,7 +19,7 @@ from bambino import BambinoTrainer, Recipe
 from bambino.errors import RewardError
 from bambino.feedback.answers import Scores, Spans
 from bambino.feedback.parent_perplexity import ParentPerplexity, reversed_sigmoid
-from bambino.feedback.rewards import Answer, Kind, Moment, answer_of, is_dead, reward_name
+from bambino.feedback.rewards import Kind, Moment, Reply, answer_of, is_dead, reward_name
 from bambino.feedback.settings import KINDS, ParentPerplexityConfig
 from bambino.scoring.perplexity import perplexities, without_cut_word
 from bambino.speaking.utterances import Utterances
@@ -44,7 +44,7 @@ def hear(reward: Any, *texts: str) -> Sequence[float]:
     return scores.values
 
 
-def asked(*rewards: Any, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -> Answer:
+def asked(*rewards: Any, said: Utterances, weights: tuple[float, ...] = (1.0, 1.0)) -> Reply:
     """What some rewards make of what was said."""
     kinds = [Kind(reward_name(reward), reward, weight=w) for reward, w in zip(rewards, weights, strict=False)]
     return answer_of(kinds, said, lambda lm, tokens: None, Moment())

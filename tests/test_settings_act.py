@@ -378,6 +378,7 @@ CASES: dict[str, Case] = {
     ),
     "baby.model": Case(["<other baby>"], weights),
     "baby.revision": Case(["later"], weights, {"baby.model": "family/baby"}),
+    "baby.random_weights": Case([True], weights),
     "baby.dropout": Case([0.0, 0.5], weights),
     "parent.model": Case(["<other parent>"], rewards),
     "parent.revision": Case(["later"], rewards, {"parent.model": "family/parent"}),

@@ -611,9 +611,11 @@ def test_packed_rows_are_what_passes_count(make_recipe: Make) -> None:
     assert trainer.args.max_steps == math.ceil(2 * rows / 4)
 
 
-def test_passes_without_clm_are_refused(make_recipe: Make) -> None:
-    with pytest.raises(RecipeError, match="no clm is in schedule"):
-        make_recipe("--passes", "2", "--schedule.cycle", "{ppo: 1}")
+def test_without_clm_in_the_cycle_passes_count_steps_over_the_lines_of_prompts(make_recipe: Make) -> None:
+    words = ("--text.max_lines", "10", "--passes", "2", "--schedule.cycle", "{ppo: 1}")
+    trainer = BambinoTrainer(args=make_recipe(*words, "--schedule.warmup", "{clm: 2}"))
+    assert trainer.args.max_steps == 5  # 20 lines, 4 a step
+    assert [trainer.schedule.at(step).phase for step in range(5)] == ["clm", "clm", "ppo", "ppo", "ppo"]
 
 
 def test_rows_of_each_phase_have_the_numbers_of_that_phase(make_recipe: Make) -> None:

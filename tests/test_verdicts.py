@@ -1,6 +1,7 @@
 """Judging results: above chance, uninformative tasks, averages, gain over the untrained baby."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,6 +69,12 @@ def test_a_verdict_compares_intervals_with_what_needs_no_reading(
     one = result(**changes)
     assert in_words("tasks/mood", one.scores) == words
     assert is_above_chance(one) is above
+
+
+def test_without_a_shortest_option_chance_alone_is_to_be_beaten() -> None:
+    without = replace(result(), scores=result().scores[:1])
+    assert is_above_chance(without)
+    assert not is_above_chance(replace(without, scores=[share("tasks/mood", 0.6, 0.5, 0.7)]))
 
 
 def test_rounding_does_not_make_a_difference() -> None:

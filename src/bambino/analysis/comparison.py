@@ -49,7 +49,7 @@ def compare(one: Results, other: Results) -> list[Comparison]:
                 continue
             if len(mine) != len(yours):
                 raise ResultsError(f"{score} has {len(mine)} items in {one.model} and {len(yours)} in {other.model}.")
-            _check_same_items(task, theirs, f"{one.model} and {other.model}")
+            check_same_items(task, theirs, f"{one.model} and {other.model}")
             if unread(task, theirs):
                 continue
             found.append(_on_items(score, mine, yours))
@@ -75,7 +75,7 @@ def compare_over_seeds(ones: Sequence[Results], others: Sequence[Results]) -> li
         if not all(name in results.tasks and results.tasks[name].main.name == task.main.name for results in every):
             continue
         for results in every:
-            _check_same_items(task, results.tasks[name], f"{ones[0].model} and {results.model}")
+            check_same_items(task, results.tasks[name], f"{ones[0].model} and {results.model}")
         mine, yours = ([results.tasks[name].main.value for results in side] for side in (ones, others))
         if not all(map(math.isfinite, [*mine, *yours])) or any(unread(task, r.tasks[name]) for r in every):
             continue  # nothing was said that it could be measured on, or not all was read
@@ -104,7 +104,7 @@ def _compared(task: TaskResult) -> list[str]:
     return [task.main.name] if task.main.name in with_items else with_items
 
 
-def _check_same_items(task: TaskResult, theirs: TaskResult, models: str) -> None:
+def check_same_items(task: TaskResult, theirs: TaskResult, models: str) -> None:
     """Raises ResultsError where two results of a task are of other data or scored in another way."""
     if difference := disagreement(task, theirs):
         raise ResultsError(f"{task.task} of {models} do not compare: {difference}. Evaluate both alike.")

@@ -50,9 +50,7 @@ class Curve:
 
     @property
     def unit(self) -> str:
-        if self.name.startswith("bits_per_byte/"):
-            return "bits per byte"
-        return "share" if self.name.startswith(("pairs/", "tasks/")) else "nats per parent token"
+        return unit_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,13 @@ def direction(name: str) -> int:
     return found
 
 
+def unit_of(name: str) -> str:
+    """What a measure with a better direction is counted in."""
+    if name.startswith("bits_per_byte/"):
+        return "bits per byte"
+    return "share" if name.startswith(("pairs/", "tasks/")) else "nats per parent token"
+
+
 def read_curves(run_dir: str | Path) -> dict[str, Curve]:
     """All measures of a run's evaluation rows, by name; evaluations without a number for a measure are left out of it.
 
@@ -88,8 +93,17 @@ def read_curves(run_dir: str | Path) -> dict[str, Curve]:
     ordered = [{**row, "words": run.words_heard(row["step"])} for row in run.evaluations]
     if not ordered:
         raise CurveError(f"{run.path / 'metrics.jsonl'} has no evaluation. Train with evaluation.eval_steps.")
-    names = dict.fromkeys(key for row in ordered for key in row if key.startswith(PREFIX))
-    return {name.removeprefix(PREFIX): curve for name in names if (curve := _curve(name, ordered)) is not None}
+    return curves_of(ordered)
+
+
+def curves_of(rows: Sequence[dict[str, Any]]) -> dict[str, Curve]:
+    """All measures of evaluation rows, by name.
+
+    Args:
+        rows: by rising steps, each with the L2 words heard until then (`words`).
+    """
+    names = dict.fromkeys(key for row in rows for key in row if key.startswith(PREFIX))
+    return {name.removeprefix(PREFIX): curve for name in names if (curve := _curve(name, rows)) is not None}
 
 
 def curve_of(curves: dict[str, Curve], name: str) -> Curve:
@@ -145,7 +159,7 @@ def _between(curve: Curve, i: int, wanted: float) -> Reached:
     return Reached(interpolated(curve.steps, i, part), interpolated(curve.words, i, part))
 
 
-def _curve(key: str, rows: list[dict[str, Any]]) -> Curve | None:
+def _curve(key: str, rows: Sequence[dict[str, Any]]) -> Curve | None:
     kept = [row for row in rows if isinstance(row.get(key), (int, float)) and math.isfinite(row[key])]
     if not kept:
         return None

@@ -105,15 +105,7 @@ def read_measured(paths: Sequence[str | Path], measure: str) -> list[MeasuredRun
     Raises:
         ResultsError: a path is none of these, or a run has no such measure.
     """
-    results: list[tuple[Path, dict[str, Any]]] = []
-    for path in (Path(path).expanduser() for path in paths):
-        if holds_run(path):
-            results.append((path, _of_run(path)))
-        elif os.path.isdir(path):
-            found = [(inner, _of_file(inner)) for inner in sorted(path.glob("*.json"))]
-            results += [(inner, content) for inner, content in found if "evaluations" in content]
-        else:
-            results.append((path, _of_file(path)))
+    results = [found for path in paths for found in results_of(path)]
     return [_measured(path, content, measure) for path, content in results if content.get("stage") != TUNING]
 
 
@@ -192,14 +184,23 @@ def _estimate(values: Sequence[float]) -> Estimate:
     return Estimate(fmean(values), t_interval(values))
 
 
-def result_of(path: str | Path) -> dict[str, Any]:
-    """Name, settings, evaluations and costs of a run directory, or of the small result file of one.
+def results_of(path: str | Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Name, settings, evaluations and costs of a run directory, of the small result file of one, or of all in a folder.
+
+    What else an experiment leaves beside its results (tuning.json, answer.json) is passed over; in a folder, whatever
+    is no result of a run.
 
     Raises:
-        ResultsError: it is neither.
+        ResultsError: it is none of these.
     """
     path = Path(path).expanduser()
-    return _of_run(path) if holds_run(path) else _of_file(path)
+    if holds_run(path):
+        return [(path, _of_run(path))]
+    if os.path.isdir(path):
+        found = [(inner, _of_file(inner)) for inner in sorted(path.glob("*.json"))]
+        return [(inner, content) for inner, content in found if "evaluations" in content]
+    content = _of_file(path)
+    return [] if "experiment" in content and "run" not in content else [(path, content)]
 
 
 def _of_run(path: Path) -> dict[str, Any]:

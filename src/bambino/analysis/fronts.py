@@ -1,19 +1,19 @@
 """The front over many runs: what each condition gains of L2 and loses of L1, mean over seeds. Reads files only.
 
-A point is the end of a run, or a model between the first and the last one of a run (`bambino interpolate`). Points of
-one condition with several seeds become one, with t intervals.
+A point is the model that a run left, or a model between the first and the last one of a run (`bambino interpolate`).
+Points of one condition with several seeds become one, with t intervals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from bambino.analysis.curves import direction
-from bambino.analysis.feedback_meter import Estimate, result_of
+from bambino.analysis.feedback_meter import Estimate, results_of
 from bambino.analysis.interpolation import FILE, load_sweep
 from bambino.analysis.statistics import t_interval
 from bambino.analysis.trade_offs import front
@@ -24,7 +24,7 @@ from bambino.runs.names import condition_of
 
 @dataclass(frozen=True)
 class Point:
-    """Where one run, or one model between two, ends."""
+    """Where the model that one run left stands, or one between two."""
 
     condition: str
     """`replay25`; of a model between, `replay25 @ 0.5`."""
@@ -48,7 +48,7 @@ class ConditionPoint:
 
 
 def read_points(path: str | Path, l1: str, l2: str) -> list[Point]:
-    """The points of a run directory, of its small result file, or of an interpolation.json.
+    """The points of a run directory, of its small result file, of a folder of those, or of an interpolation.json.
 
     Raises:
         ResultsError: it is none of these, or not measured by l1 and l2, or not before its first step.
@@ -56,7 +56,10 @@ def read_points(path: str | Path, l1: str, l2: str) -> list[Point]:
     """
     if Path(path).name == FILE:
         return _of_sweep(path, l1, l2)
-    content = result_of(path)
+    return [_of_run(found, content, l1, l2) for found, content in results_of(path)]
+
+
+def _of_run(path: Path, content: Mapping[str, Any], l1: str, l2: str) -> Point:
     try:
         evaluations, name = content["evaluations"], str(content["run"])
         seed = content["settings"].get("seed", Recipe().seed)
@@ -66,8 +69,9 @@ def read_points(path: str | Path, l1: str, l2: str) -> list[Point]:
         raise ResultsError(
             f"{path} was not measured before its first step and later: train with evaluation.eval_steps."
         )
-    gain, loss = (_moved(path, evaluations, measure) for measure in (l2, l1))
-    return [Point(condition_of(name, seed), seed, gain, -loss)]
+    left = next((row for row in evaluations if row["step"] == content.get("model_step")), evaluations[-1])
+    gain, loss = (_moved(path, evaluations[0], left, measure) for measure in (l2, l1))
+    return Point(condition_of(name, seed), seed, gain, -loss)
 
 
 def front_of(points: Sequence[Point]) -> list[ConditionPoint]:
@@ -113,12 +117,12 @@ def _of_sweep(path: str | Path, l1: str, l2: str) -> list[Point]:
     ]
 
 
-def _moved(path: str | Path, evaluations: Sequence[dict[str, Any]], measure: str) -> float:
-    """How much better a measure is at the end than at the start."""
+def _moved(path: Path, start: Mapping[str, Any], end: Mapping[str, Any], measure: str) -> float:
+    """How much better a measure is of the model that the run left than at the start."""
     sign = direction(measure)
-    first, last = (row.get(f"eval/{measure}") for row in (evaluations[0], evaluations[-1]))
+    first, last = (row.get(f"eval/{measure}") for row in (start, end))
     if first is None or last is None:
-        there = ", ".join(key.removeprefix("eval/") for key in evaluations[-1] if key.startswith("eval/"))
+        there = ", ".join(key.removeprefix("eval/") for key in end if key.startswith("eval/"))
         raise ResultsError(f"{path} has no measure {measure} at its start and end. It has: {there or 'none'}.")
     return sign * (float(last) - float(first))
 

@@ -59,7 +59,7 @@ def is_above_chance(result: TaskResult) -> bool:
     if main.interval is None or main.chance is None:
         return False
     shortest = [score.value for score in result.scores if score.name == f"{main.name}/shortest"]
-    return main.interval.low > max(main.chance, *shortest) + ROUNDING
+    return main.interval.low > max([main.chance, *shortest]) + ROUNDING
 
 
 def uninformative(references: Sequence[TaskResult]) -> bool:

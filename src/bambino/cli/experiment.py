@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from argparse import Namespace
+from argparse import SUPPRESS, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bambino.cli.code import load_code
+from bambino.cli.code import code_path, load_code
 from bambino.cli.console import DONE, FAILED, Command, Parser, claim, say
+from bambino.cli.settings import Take, parse
 from bambino.errors import UsageError
+from bambino.feedback.settings import KINDS
+from bambino.recipe.names import Names
+from bambino.recipe.settings import Recipe
 from bambino.stopping import Stopped, status_of
 
 if TYPE_CHECKING:
@@ -21,8 +25,12 @@ if TYPE_CHECKING:
 
 ABOUT = """Run an experiment: conditions x seeds, with trials that choose settings on development seeds before. What is
 finished is not done again (by its result file, or its run directory), what was stopped goes on, and a run that fails is
-told and passed over."""
+told and passed over. Settings of a recipe may be given for all runs, as for bambino train."""
 EXAMPLES = """examples:
+  bambino experiment --list
+  bambino experiment paper-ablation --recipe paper-tuned --baby.model english-baby --parent.model italian-parent \\
+      --text.sources '[italian.txt]' --evaluation.texts '{it: [italian.txt], en: [english.txt]}'
+  bambino experiment ratios --recipe nursery/recipe.yaml
   bambino experiment scarcity.yaml --set it=italian.txt --set en=english.txt --results results/scarcity
   bambino experiment scarcity.yaml ... --stage tuning --workers 12 --drop-runs
   bambino experiment scarcity.yaml ... --plan | xargs -d '\\n' -P 4 -I{} sh -c '{}'
@@ -33,20 +41,18 @@ number where one stopped it: 130 Ctrl-C, 143 SIGTERM"""
 
 
 def _read(words: list[str]) -> Namespace:
-    parser = Parser("bambino experiment", ABOUT, EXAMPLES, "bambino experiment EXPERIMENT.yaml [--OPTION VALUE ...]")
-    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml", help="see docs/how-to/experiments.md")
+    forms = "EXPERIMENT [--OPTION VALUE ...] [--SETTING VALUE ...]", "[EXPERIMENT] --list"
+    usage = "\n       ".join(f"bambino experiment {form}" for form in forms)
+    parser = Parser("bambino experiment", ABOUT, EXAMPLES, usage)
+    file = "a YAML file (see docs/how-to/experiments.md), or the name of an experiment that is shipped"
+    parser.add_argument("experiment", nargs="?", type=Path, metavar="EXPERIMENT", help=file)
+    listed = "list the experiments that are shipped, or print EXPERIMENT, to begin one of your own from"
+    parser.add_argument("--list", action="store_true", help=f"{listed}, and leave")
+    recipe = "what all runs begin from: a YAML file, or a recipe that is shipped (default: the experiment's own)"
+    parser.add_argument("--recipe", metavar="RECIPE", help=recipe)
     stands = "what stands for ${NAME} in the file, such as a path on this machine; may be given again and again"
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=stands)
-    where = parser.add_mutually_exclusive_group()
-    plan = "write the recipes of what is to do, print a command for each run, and leave; on stderr what is done"
-    where.add_argument("--plan", action="store_true", help=plan)
-    ray = "run on the Ray cluster at this address; without one on this machine's, else on one started for this call"
-    shared = "--out, texts and models must lie on storage that all its nodes see (pip install 'bambino-lm[ray]')"
-    where.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help=f"{ray}; {shared}")
-    cpus = "with --ray: CPUs that each run takes, and its threads (default: 1)"
-    parser.add_argument("--cpus-per-run", type=int, metavar="N", help=cpus)
-    gpus = "with --ray: GPUs that each run takes, such as 0.25 for four on one (default: 0)"
-    parser.add_argument("--gpus-per-run", type=float, metavar="SHARE", help=gpus)
+    _add_places(parser)
     stage = "tuning: trials on development seeds; test: the conditions on test seeds, once their settings are chosen"
     parser.add_argument("--stage", choices=("tuning", "test", "all"), default="all", help=f"{stage} (default: all)")
     workers = "runs at a time, each with its share of the CPU's threads (default: by cores and memory; with --ray all)"
@@ -59,7 +65,12 @@ def _read(words: list[str]) -> Namespace:
     parser.add_argument("--drop-runs", action="store_true", help=drop)
     code = "a Python file of yours with KINDS or PHASES, as of bambino train"
     parser.add_argument("--code", metavar="FILE.py", help=code)
-    given = parser.parse_args(words)
+    names = Names.of(Recipe, KINDS | load_code(code_path(words)).kinds, "bambino train")
+    for setting in [*names.types, *(name for name in names.sections if name.startswith("feedback"))]:
+        parser.add_argument(f"--{setting}", action=Take, dest="settings", help=SUPPRESS)
+    given = parse(parser, words, names)
+    if given.experiment is None and not given.list:
+        raise UsageError("Which experiment? Give a YAML file or a name; `bambino experiment --list` lists the names.")
     for word in given.set:
         if "=" not in word:
             raise UsageError(f"--set {word} is no NAME=VALUE. Write --set {word}=PATH")
@@ -67,6 +78,20 @@ def _read(words: list[str]) -> Namespace:
         raise UsageError(f"--workers {given.workers} is too small. Use 1 or more.")
     _check_shares(given)
     return given
+
+
+def _add_places(parser: Parser) -> None:
+    """Where runs run, if not here."""
+    where = parser.add_mutually_exclusive_group()
+    plan = "write the recipes of what is to do, print a command for each run, and leave; on stderr what is done"
+    where.add_argument("--plan", action="store_true", help=plan)
+    ray = "run on the Ray cluster at this address; without one on this machine's, else on one started for this call"
+    shared = "--out, texts and models must lie on storage that all its nodes see (pip install 'bambino-lm[ray]')"
+    where.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help=f"{ray}; {shared}")
+    cpus = "with --ray: CPUs that each run takes, and its threads (default: 1)"
+    parser.add_argument("--cpus-per-run", type=int, metavar="N", help=cpus)
+    gpus = "with --ray: GPUs that each run takes, such as 0.25 for four on one (default: 0)"
+    parser.add_argument("--gpus-per-run", type=float, metavar="SHARE", help=gpus)
 
 
 def _check_shares(given: Namespace) -> None:
@@ -81,13 +106,18 @@ def _check_shares(given: Namespace) -> None:
 
 
 def _run(given: Namespace) -> int:
+    if given.list:
+        return _list(given.experiment)
     from bambino.experiments.design import load_experiment
     from bambino.experiments.runner import Runner
     from bambino.report.screen import Screen
 
     code = load_code(given.code)
     variables = dict(word.split("=", 1) for word in given.set)
-    experiment = load_experiment(given.experiment, variables, kinds=code.kinds, phases=list(code.phases))
+    own: dict[str, Any] = {"kinds": code.kinds, "phases": list(code.phases)}
+    experiment = load_experiment(
+        given.experiment, variables, recipe=given.recipe, settings=tuple(given.settings), **own
+    )
     out = (given.out or Path("runs") / experiment.name).expanduser()
     results = (given.results or out / "results").expanduser()
     words = () if given.code is None else ("--code", given.code)
@@ -100,6 +130,19 @@ def _run(given: Namespace) -> int:
         return DONE
     work = _work if given.ray is None or not runner.left() else _work_on_ray
     return _conclude(runner, work(runner, given, console), console)
+
+
+def _list(experiment: Path | None) -> int:
+    """Each experiment that is shipped, with its question; or the text of one."""
+    from bambino.experiments.source import questions, text_of_experiment
+
+    if experiment is not None:
+        say(text_of_experiment(experiment), end="")
+        return DONE
+    found = questions()
+    for name, question in found.items():
+        say(f"{name:<{max(map(len, found))}}  {question}")
+    return DONE
 
 
 def _work(runner: Runner, given: Namespace, console: Console) -> int | None:
@@ -141,15 +184,14 @@ def _teller(runner: Runner, console: Console) -> OnEnd:
 
 
 def _conclude(runner: Runner, stopped_by: int | None, console: Console) -> int:
-    """Tables, and what is wrong."""
-    from bambino.experiments.outcomes import different_batches, different_models, outcome_rows
-    from bambino.report.tables import table
+    """The answer, and what is wrong."""
+    from bambino.experiments.outcomes import different_batches, different_models
 
     everything = runner.runs()
     wrong = different_batches(everything, runner.results) + different_models(everything, runner.results)
     _show_choices(runner, console)
     if runner.stage != "tuning":
-        console.print(table(outcome_rows(runner.experiment, runner.test_runs(), runner.results)))
+        _answer(runner, console)
         for name in runner.undecided():
             console.print(f"{name} is not tested: its trials have not all ended, or have all failed.")
     for problem in wrong:
@@ -161,6 +203,23 @@ def _conclude(runner: Runner, stopped_by: int | None, console: Console) -> int:
         return status_of(Stopped(stopped_by))
     is_fine = not (runner.failed or wrong or (runner.stage != "tuning" and runner.undecided()))
     return DONE if is_fine else FAILED
+
+
+def _answer(runner: Runner, console: Console) -> None:
+    """What the test seeds say by now: tables, then a sentence a condition; written beside the results."""
+    from bambino.analysis.answers import answer
+    from bambino.experiments.answering import outcomes_of, write_answer
+    from bambino.report.answer import tables_of
+    from bambino.report.tables import table
+
+    found = answer(outcomes_of(runner.experiment, runner.test_runs(), runner.results))
+    for titled in tables_of(found):
+        console.print(f"{titled.title}:")
+        console.print(table(titled.rows))
+    for one in found.conditions.values():
+        console.print("\n  ".join([one.verdict, *one.remarks]))
+    write_answer(found, runner.results_folder)
+    console.print(f"The answer: {runner.results_folder / 'answer.md'}, .tex, .json")
 
 
 def _show_choices(runner: Runner, console: Console) -> None:

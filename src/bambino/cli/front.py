@@ -7,17 +7,17 @@ from argparse import Namespace
 from bambino.cli.console import DONE, Command, Parser, claim
 from bambino.evaluation.plan import CURVES
 
-ABOUT = """Set conditions by what they gain of L2 and lose of L1 from step 0 to their end, mean over seeds. Give run
-directories, their result files, or interpolation.json of bambino interpolate. A run's condition is its name without
--SEED. The front are the conditions that no other one beats in both."""
+ABOUT = """Set conditions by what they gain of L2 and lose of L1 from step 0 to the model that they left, mean over
+seeds. Give run directories, their result files, folders of those, or interpolation.json of bambino interpolate. A run's
+condition is its name without -SEED. The front are the conditions that no other one beats in both."""
 EXAMPLES = """examples:
   bambino front runs/clm-* runs/replay25-* --output_dir results/front
-  bambino front results/first/*.json runs/clm-*/evaluation/interpolation.json"""
+  bambino front results/first runs/clm-*/evaluation/interpolation.json"""
 
 
 def _read(words: list[str]) -> Namespace:
     parser = Parser("bambino front", ABOUT, EXAMPLES)
-    results = "run directories, result files, interpolation.json, of all conditions"
+    results = "run directories, result files or folders of those, interpolation.json, of all conditions"
     parser.add_argument("results", nargs="+", metavar="RESULT", help=results)
     curves = f"the measures of L1 and L2 (default: {' '.join(CURVES)})"
     parser.add_argument("--curves", nargs=2, default=CURVES, metavar=("L1", "L2"), help=curves)

@@ -21,6 +21,7 @@ from bambino.cli import (
     meter,
     nursery,
     recipes,
+    table,
     train,
     write,
 )
@@ -37,6 +38,7 @@ COMMANDS = [
     audit.AUDIT,
     evaluate.EVALUATE,
     compare.COMPARE,
+    table.TABLE,
     interpolate.INTERPOLATE,
     front.FRONT,
     experiment.EXPERIMENT,

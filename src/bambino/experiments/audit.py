@@ -28,6 +28,7 @@ from bambino.evaluation.pair_files import load_pair_set
 from bambino.experiments.audit_texts import FEWEST, Continuation, continuation, corrupted, made_worse, members, said
 from bambino.feedback.rewards import Kind, Moment, Reward, StatefulReward, answer_of, is_dead, reward_name
 from bambino.feedback.settings import ParentPerplexityConfig
+from bambino.models.random_weights import randomize_weights
 from bambino.recipe.settings import Recipe
 from bambino.speaking.speak import speak
 from bambino.speaking.speaker import Speaker, open_speaker
@@ -77,6 +78,8 @@ def audit(
         BambinoError: a model, a text or a kind that cannot be used, or no kind that grades texts.
     """
     baby = open_speaker(recipe.baby, "baby")
+    if recipe.baby.random_weights:
+        randomize_weights(baby.lm, recipe.seed)
     kinds = made_kinds(recipe) if rewards is None else [Kind(reward_name(reward), reward) for reward in rewards]
     left_out = {kind.name: "it grades no texts" for kind in kinds if not callable(kind.reward)}
     material = gathered(recipe, plan, baby)

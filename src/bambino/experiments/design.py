@@ -5,10 +5,12 @@
     primary: bits_per_byte/it             as in an evaluation's row, without eval/
     secondary: [bits_per_byte/en, total/flops]
     recipe: real-small                    by name, or a path beginning at this file's folder
-    settings: {text.sources: ["${it}"]}   for all runs; ${it} is given on the command line: --set it=PATH
+    settings: {text.sources: ["${it}"]}   for all runs; ${it} is given on the command line: --set it=PATH (`source.py`)
     conditions:                           name -> settings in which it differs
       clm: {schedule.cycle: {clm: 1}}
       paper: {}
+    baseline: clm                         the condition that the others are compared with; left out: the first
+    languages: {l1: bits_per_byte/en, l2: bits_per_byte/it}     what is lost and gained; left out: told by the texts
     seeds: {development: [1, 2], test: [11, 12, 13]}
     tuning:                               left out: nothing is chosen
       metric: bits_per_byte/it            null: the primary one
@@ -25,7 +27,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -36,12 +38,13 @@ import bambino
 from bambino.analysis.curves import direction
 from bambino.errors import CurveError, ExperimentError, RecipeError, TaskError, YamlError, shortened
 from bambino.evaluation.zero_shot.task_definitions import load_task
+from bambino.experiments.source import source_of
 from bambino.experiments.summary import fingerprint
-from bambino.feedback.settings import KINDS
+from bambino.feedback.settings import KINDS, ParentPerplexityConfig
 from bambino.randomness import permutation
 from bambino.recipe.file import shipped
 from bambino.recipe.names import Kinds, Names, nearest
-from bambino.recipe.plain_yaml import compose, is_null, plain, text_of
+from bambino.recipe.plain_yaml import compose, is_null, plain
 from bambino.recipe.settings import Recipe
 from bambino.text.sources import find_files
 
@@ -49,7 +52,8 @@ Words = tuple[str, ...]
 """Settings as words of a command line, each `--key=value`; of two of one key the later wins."""
 Stage = Literal["tuning", "test"]
 
-KEYS = ("question", "hypotheses", "primary", "secondary", "recipe", "settings", "conditions", "seeds", "tuning")
+ABOUT = ("question", "hypotheses", "primary", "secondary", "baseline", "languages")
+KEYS = (*ABOUT, "recipe", "settings", "conditions", "seeds", "tuning")
 SPLITS = {"tuning": "dev", "test": "test"}
 """Stage -> the half of the held-out lines that it is measured on."""
 OURS = ("seed", "output_dir", "evaluation.split")
@@ -98,6 +102,10 @@ class Experiment:
     """Condition -> the settings of each of its trials; conditions without any are left out."""
     like: dict[str, str]
     """Condition -> the one whose choice it takes over."""
+    baseline: str
+    """The condition that the others are compared with."""
+    languages: tuple[str, str] | None
+    """The measures of L1 and L2; None: not given."""
     kinds: Kinds = field(default_factory=dict)
     """Kinds of feedback of the user's own."""
     phases: Collection[str] = ()
@@ -151,13 +159,18 @@ def load_experiment(
     path: str | Path,
     variables: Mapping[str, str] | None = None,
     *,
+    recipe: str | Path | None = None,
+    settings: Words = (),
     kinds: Kinds | None = None,
     phases: Collection[str] = (),
 ) -> Experiment:
     """An experiment, with every recipe of its runs checked.
 
     Args:
+        path: a YAML file, or the name of an experiment that is shipped, such as "ratios".
         variables: what stands for each ${name} in the file.
+        recipe: what all runs begin from, by name or path; None: the file's own.
+        settings: of all runs; they win over the file's `settings`, and a condition's over them.
         kinds: kinds of feedback of the user's own.
         phases: names of the user's own phases.
 
@@ -165,7 +178,12 @@ def load_experiment(
         ExperimentError: naming the key, what is wrong with it and the way out.
         TextError: a text that is not there.
     """
+    for word in settings:
+        if (key := word[2:].partition("=")[0]) in OURS:
+            raise ExperimentError(f"--{key} is set by the experiment: its seeds, its stage, --out.")
     experiment = _Reader(Path(path).expanduser(), dict(kinds or {}), phases).read(variables or {})
+    base, words = recipe or experiment.recipe, (*experiment.settings, *settings)
+    experiment = replace(experiment, recipe=base, settings=words)
     _check(experiment)
     return experiment
 
@@ -183,6 +201,8 @@ def _check(experiment: Experiment) -> None:
             )
             raise experiment.wrong(f"conditions.{run.condition}", f"{problem} as one. Give these other names.")
         where, recipe = f"conditions.{run.condition}", run.recipe
+        if problem := _missing(recipe):
+            raise experiment.wrong(where, problem)
         if recipe.evaluation.eval_steps is None:
             raise experiment.wrong(
                 where, "evaluation.eval_steps is null, so nothing is measured. Give a number of steps."
@@ -192,7 +212,8 @@ def _check(experiment: Experiment) -> None:
                 load_task(task)
             except TaskError as error:
                 raise experiment.wrong(where, f"evaluation.tasks: {error}") from None
-        for metric in [experiment.primary, experiment.tuning_metric, *experiment.secondary]:
+        compared = [experiment.primary, experiment.tuning_metric, *experiment.secondary, *(experiment.languages or ())]
+        for metric in compared:
             if problem := _unmeasured(metric, recipe):
                 raise experiment.wrong(where, problem)
         replayed = recipe.replay.sources if recipe.replay.share or recipe.replay.last_share else []
@@ -207,6 +228,21 @@ def _paths_of(recipe: Recipe) -> list[Any]:
     models = [recipe.baby.model, recipe.parent.model]
     texts = [recipe.text.sources, recipe.text.prompt_sources, recipe.replay.sources]
     return [*models, *texts, recipe.evaluation.texts, recipe.evaluation.pairs, recipe.evaluation.data]
+
+
+def _missing(recipe: Recipe) -> str:
+    """What a run of the recipe could not begin without; empty where nothing is missing."""
+    kinds = recipe.feedback or {"parent_perplexity": ParentPerplexityConfig()}
+    needs_parent = any(kind.needs_parent and kind.for_ in recipe.schedule.phases for kind in kinds.values())
+    replays = bool(recipe.replay.share or recipe.replay.last_share)
+    needed = {
+        "--baby.model PATH": recipe.baby.model,
+        "--parent.model PATH": recipe.parent.model or not needs_parent,
+        "--text.sources '[TEXT]'": recipe.text.sources,
+        "--replay.sources '[TEXT]'": recipe.replay.sources or not replays,
+    }
+    option = next((option for option, value in needed.items() if not value), None)
+    return f"{option.split()[0][2:]} is not given. Write it in the recipe, or give {option}." if option else ""
 
 
 def _unmeasured(metric: str, recipe: Recipe) -> str:
@@ -233,7 +269,7 @@ class _Reader:
 
     def read(self, variables: Mapping[str, str]) -> Experiment:
         try:
-            given = self.mapping(compose(self.text(variables), self.path.name), "")
+            given = self.mapping(compose(source_of(self.path, variables), self.path.name), "")
         except YamlError as error:
             raise ExperimentError(str(error)) from None
         self.refuse_unknown(given, KEYS, "")
@@ -261,29 +297,11 @@ class _Reader:
             metric,
             trials,
             like,
+            self.baseline(given.get("baseline"), list(conditions)),
+            self.languages(given.get("languages")),
             self.kinds,
             self.phases,
         )
-
-    def text(self, variables: Mapping[str, str]) -> str:
-        """The file's text, with what stands for each ${name}."""
-        try:
-            text = text_of(self.path)
-        except FileNotFoundError:
-            raise ExperimentError(f"There is no experiment at {self.path}. Give the path of a YAML file.") from None
-        except YamlError as error:
-            raise ExperimentError(f"The experiment {error}") from None
-        lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-        wanted = dict.fromkeys(re.findall(r"\$\{(\w+)\}", "\n".join(lines)))
-        for name in wanted:
-            if name not in variables:
-                raise ExperimentError(f"{self.path.name} needs ${{{name}}}. Give it: --set {name}=VALUE")
-        for name in variables:
-            if name not in wanted:
-                near = nearest(name, list(wanted))
-                hint = f"Did you mean {near}?" if near else f"It has: {', '.join(wanted) or 'none'}."
-                raise ExperimentError(f"--set {name}: there is no ${{{name}}} in {self.path.name}. {hint}")
-        return re.sub(r"\$\{(\w+)\}", lambda found: variables.get(found[1], found[0]), text)
 
     def recipe(self, node: yaml.Node | None) -> str | Path | None:
         """A recipe's name, or its path, which begins at the experiment's folder."""
@@ -302,6 +320,20 @@ class _Reader:
         if both := sorted(set(development) & set(test)):
             raise self.wrong("seeds", f"{both[0]} is for development and for the test. Choose others for the test.")
         return development, test
+
+    def baseline(self, node: yaml.Node | None, conditions: list[str]) -> str:
+        name: str = self.plain(node, "baseline", conditions[0], _is_text, "a condition's name")
+        if name not in conditions:
+            raise self.wrong("baseline", f"There is no condition {name!r}. Name one of {', '.join(conditions)}.")
+        return name
+
+    def languages(self, node: yaml.Node | None) -> tuple[str, str] | None:
+        given = self.mapping(node, "languages")
+        self.refuse_unknown(given, ("l1", "l2"), "languages.")
+        l1, l2 = (self.metric(given.get(name), f"languages.{name}") for name in ("l1", "l2"))
+        if given and (not l1 or not l2 or l1 == l2):
+            raise self.wrong("languages", "Give two measures: {l1: bits_per_byte/en, l2: bits_per_byte/it}.")
+        return (l1, l2) if given else None
 
     # ------------------------------------------------------------------------------------------------------- trials
 

@@ -44,10 +44,16 @@ def read_results(folder: Path) -> dict[str, Result]:
     return found
 
 
+def row_of(result: Result) -> dict[str, Any]:
+    """The evaluation of the model that a run left; empty where there is none."""
+    return next((row for row in result["evaluations"] if row["step"] == result["model_step"]), {})
+
+
 def value_of(result: Result, metric: str) -> float:
-    """A metric of the model that a run left, or one of its costs (`total/flops`); NaN where there is no number."""
-    row: dict[str, Any] = next((row for row in result["evaluations"] if row["step"] == result["model_step"]), {})
-    value = row.get(f"eval/{metric}", result["costs"].get(metric))
+    """A metric of the model that a run left, or one of its costs (`total/flops`; 0 of a run without a step); NaN where
+    there is no number."""
+    without_step = 0.0 if metric.startswith("total/") and not result["costs"] else None
+    value = row_of(result).get(f"eval/{metric}", result["costs"].get(metric, without_step))
     return math.nan if value is None else float(value)
 
 
@@ -175,26 +181,3 @@ def different_models(runs: Sequence[ExperimentRun], results: Results) -> list[st
             if is_same and mine[role] and yours[role] and mine[role] != yours[role]:
                 said[f"The {role} of {other.name} is not that of {one.name}: its weights differ (made_of)."] = None
     return list(said)
-
-
-def outcome_rows(experiment: Experiment, runs: Sequence[ExperimentRun], results: Results) -> list[list[str]]:
-    """A heading, then a row per condition: the mean over seeds of each metric, and from the smallest to the largest."""
-    metrics = [experiment.primary or experiment.tuning_metric, *experiment.secondary]
-    rows = [["condition", "seeds", *metrics]]
-    for condition in experiment.conditions:
-        mine = {
-            run.seed: results[run.fingerprint]
-            for run in runs
-            if run.condition == condition and run.fingerprint in results
-        }
-        values = [[value_of(result, metric) for result in mine.values()] for metric in metrics]
-        rows.append([condition, str(len(mine)), *map(_spread, values)])
-    return rows
-
-
-def _spread(values: list[float]) -> str:
-    if not values:
-        return ""
-    mean = f"{fmean(values):.4g}" if abs(fmean(values)) >= 1000 else f"{fmean(values):.3f}"
-    ends = [f"{end:.4g}" if abs(end) >= 1000 else f"{end:.3f}" for end in (min(values), max(values))]
-    return mean if len(values) == 1 else f"{mean} [{ends[0]}, {ends[1]}]"

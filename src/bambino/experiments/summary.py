@@ -3,8 +3,9 @@
     python -m bambino.experiments.summary --out results/NAME RUN_DIRECTORY...
 
 Per run: the settings that differ from the defaults (paths cut to their last part), versions, every evaluation row
-(without parts: single paradigms of minimal pairs, ...), a byte for each clm batch (`clm/batch`), means of the clm and
-ppo metrics (ppo also over the last tenth of its steps), costs, the word account, and utterances at three ages.
+(without parts: single paradigms of minimal pairs, ...) and the L2 words heard until then, a byte for each clm batch
+(`clm/batch`), means of the clm and ppo metrics (ppo also over the last tenth of its steps), costs, the word account,
+and utterances at three ages.
 `fingerprint` stands for all settings, so that a file counts only for a run of the very same.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from bambino import Recipe
 from bambino.feedback.settings import KINDS
+from bambino.files import finite
 from bambino.recipe.checks import required
 from bambino.runs.names import is_part
 from bambino.runs.provenance import FREE_ON_RESUME
@@ -102,11 +104,12 @@ def summarize(run: RunRecord) -> dict[str, Any]:
         "environment": run.environment,
         "model_step": run.model_step,
         "evaluations": evaluations,
+        "words_heard": finite([run.words_heard(row["step"]) for row in evaluations]),
         "batches": run.batches,
         "clm_means": means([{k: v for k, v in row.items() if k != "clm/batch"} for row in hearing], "clm/"),
         "ppo_means": means(ppo, "ppo/"),
         "late_ppo_means": means(late, "ppo/"),
-        "costs": {key: value for key, value in steps[-1].items() if key.startswith("total/")},
+        "costs": {f"total/{name}": value for name, value in run.totals.items()},
         "words": run.word_account,
         "utterances": {str(age): [row for row in said if row["step"] == age][:10] for age in ages},
     }

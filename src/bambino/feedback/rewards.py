@@ -75,7 +75,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What all kinds made of a batch of utterances."""
 
     by_kind: list[tuple[Kind, Scores | Spans]]
@@ -93,7 +93,7 @@ def answer_of(
     read: Callable[[PreTrainedModel, int], None],
     at: Moment,
     tokens: Callable[[], list[SaidTokens]] | None = None,
-) -> Answer:
+) -> Reply:
     """Let every kind answer what was said.
 
     Args:
@@ -104,7 +104,7 @@ def answer_of(
             them are None.
     """
     count = len(said.texts)
-    answer, says_nothing = Answer([], [0.0] * count, {}, {}), True
+    answer, says_nothing = Reply([], [0.0] * count, {}, {}), True
     for kind in kinds:
         given = kind.reward(
             prompts=said.prompts,

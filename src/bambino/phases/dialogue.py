@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from bambino.errors import TrainingError
 from bambino.feedback.answers import Scores, Spans
 from bambino.feedback.credit import credit, said_tokens
-from bambino.feedback.rewards import Answer, Kind, Moment, StatefulReward, answer_of, is_dead
+from bambino.feedback.rewards import Kind, Moment, Reply, StatefulReward, answer_of, is_dead
 from bambino.models.reference import Reference
 from bambino.phases.phase import State, Tools
 from bambino.randomness import uniforms
@@ -94,7 +94,7 @@ def be_answered(
     return earned.to(rollout.log_probs.device), {f"{phase}/{name}": value for name, value in row.items()}
 
 
-def said_rows(said: Utterances, answer: Answer | None = None) -> list[Row]:
+def said_rows(said: Utterances, answer: Reply | None = None) -> list[Row]:
     """A row of utterances.jsonl per utterance, with what the feedback had to say."""
     columns = {} if answer is None else {**answer.columns, "reward": answer.rewards}
     return [

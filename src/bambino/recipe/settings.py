@@ -49,6 +49,9 @@ class BabyConfig(ModelConfig):
 
     section: ClassVar[str] = "baby"
 
+    random_weights: bool = False
+    """true: random weights, by the run's seed, in place of the model's; its shape and its tokenizer stay. So what a
+    first language is worth can be seen: a baby of the same kind that has none."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Probability of every dropout of the model, in cross-entropy terms (clm); PPO, utterances and scores are without.
     model/ keeps what its config said; null: the model's own."""
@@ -334,7 +337,7 @@ class Recipe(Settings):
     passes: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """How often the baby hears its text; where given it counts, and max_steps does not. The run has
     ceil(lines * passes / batch_size) clm steps, and the other phases' steps that the cycle puts between and after them;
-    null: max_steps counts."""
+    where the cycle has no clm, so many steps in all, of the lines that prompts are cut from. null: max_steps counts."""
     batch_size: AtLeastOne = 32
     """Lines (or packed rows) per step."""
     gradient_accumulation_steps: AtLeastOne = 1
@@ -395,8 +398,6 @@ class Recipe(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_early_stopping()
-        has_clm = self.passes is None or "clm" in self.schedule.cycle
-        self.require(has_clm, "passes", "counts passes over the text, but no clm is in schedule.cycle. Use max_steps.")
         every, saves = self.keep_every, self.save_steps
         way_out = f"is no multiple of save_steps = {saves}, so no checkpoint would be made then."
         self.require(every is None or every % saves == 0, "keep_every", way_out)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from bambino.analysis.feedback_meter import Estimate
 from bambino.analysis.fronts import ConditionPoint
+from bambino.report.documents import signed
 from bambino.report.tables import Rows
 
 ON, OFF = "#1f6fb4", "#999999"
@@ -18,7 +19,7 @@ def front_rows(points: Sequence[ConditionPoint]) -> Rows:
     rows = [["condition", "seeds", "L2 gain", "L1 loss", "front"]]
     for point in points:
         star = "*" if point.on_front else ""
-        rows.append([point.condition, str(point.seeds), _shown(point.l2_gain), _shown(point.l1_loss), star])
+        rows.append([point.condition, str(point.seeds), signed(point.l2_gain), signed(point.l1_loss), star])
     return rows
 
 
@@ -39,11 +40,6 @@ def draw_front(points: Sequence[ConditionPoint], l1: str, l2: str) -> Figure:
     axes.set_ylabel(f"lost in {l1}")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _shown(estimate: Estimate) -> str:
-    interval = estimate.interval
-    return f"{estimate.mean:+.3f}" + ("" if interval is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]")
 
 
 def _ends(estimate: Estimate) -> list[float]:

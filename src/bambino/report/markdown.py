@@ -17,23 +17,22 @@ from bambino.analysis.results import Results, load_results
 from bambino.files import finite, write_atomically
 from bambino.measures import Score
 from bambino.printable import in_markdown
+from bambino.report.documents import markdown_table
+from bambino.report.tables import Rows
 
 BESIDE = ("speech/", "forgetting/", "overt_subjects/")
 """Tasks of which every score of the baby is shown, not the main one alone."""
 
 
-def rows(found: dict[str, Results]) -> list[str]:
+def rows(found: dict[str, Results]) -> Rows:
     """A row per score that any of the models has."""
     by_model = {name: shown(results) for name, results in found.items()}
     scores = dict.fromkeys(score for those in by_model.values() for score in those)
-    table = ["| score | chance | " + " | ".join(map(in_markdown, found)) + " |", "|---" * (len(found) + 2) + "|"]
+    table = [["score", "chance", *found]]
     for score in scores:
         cells = [by_model[name].get(score) for name in found]
         chance = next((cell.chance for cell in cells if cell is not None and cell.chance is not None), None)
-        written = [one_cell(cell) for cell in cells]
-        table.append(
-            f"| {in_markdown(score)} | {'' if chance is None else f'{chance:.2f}'} | " + " | ".join(written) + " |"
-        )
+        table.append([score, "" if chance is None else f"{chance:.2f}", *map(one_cell, cells)])
     return table
 
 
@@ -75,7 +74,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="write small copies here, named like the folders")
     arguments = parser.parse_args()
     found = {folder.name: load_results(folder) for folder in arguments.folders}
-    print("\n".join(rows(found)))
+    print(markdown_table(rows(found)))
     for name, results in found.items():
         verdicts = "; ".join(f"{task}: {one.verdict}" for task, one in results.tasks.items() if one.verdict)
         print(f"\n{in_markdown(name)}: {in_markdown(verdicts)}")

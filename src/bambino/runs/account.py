@@ -81,8 +81,20 @@ def _heard(data: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator[tup
             yield f"{language} text", f"{text.words:,} words in {text.lines:,} lines, {text.unique:,} of them different"
             yield f"{language} {HEARD[part].replace('_', ' ')}", f"{heard:,.0f} ({text.passes(heard):.2f} passes)"
     languages = [HEARD[part] for part in LANGUAGES]
-    heard_words = [name for name in totals if name.startswith("words_") and name not in WRITTEN.values()]
-    for name in heard_words:
+    for name in _heard_words(totals):
         if name not in languages:
             yield BESIDE.get(name, f"{name.replace('_', ' ')} heard"), f"{totals[name]:,.0f}"
-    yield "words heard in all", f"{sum(totals[name] for name in heard_words):,.0f}"
+    yield "words heard in all", f"{heard_in_all(totals):,.0f}"
+
+
+def heard_in_all(totals: Mapping[str, float]) -> float:
+    """Words of all that was heard, repetitions included.
+
+    Args:
+        totals: costs of a run (`total/NAME` without `total/`).
+    """
+    return sum(totals[name] for name in _heard_words(totals))
+
+
+def _heard_words(totals: Mapping[str, float]) -> list[str]:
+    return [name for name in totals if name.startswith("words_") and name not in WRITTEN.values()]

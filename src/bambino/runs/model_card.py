@@ -73,7 +73,7 @@ def model_card(
     cycle = " : ".join(f"{steps} {in_markdown(phase)}" for phase, steps in schedule.cycle.items())
     return CARD.format(
         story=FROM_SCRATCH if is_newborn else BILINGUAL,
-        baby="random weights" if is_newborn else baby,
+        baby="random weights" if is_newborn else f"{baby}, with random weights" if recipe.baby.random_weights else baby,
         parent=as_code(recipe.parent.model) if recipe.parent.model else (IN_PYTHON if has_parent else "none"),
         sources=", ".join(map(as_code, recipe.text.sources)) or "a dataset passed in Python",
         step=step,

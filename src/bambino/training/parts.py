@@ -79,9 +79,11 @@ def with_steps_for_passes(args: Recipe, streams: Streams) -> Recipe:
     """The recipe with max_steps for the passes it asks for, which only the text tells."""
     if args.passes is None:
         return args
-    batches = args.passes * streams.clm.epoch_size / args.batch_size
+    hears = "clm" in args.schedule.cycle
+    text = streams.clm if hears else streams.lines
+    batches = args.passes * text.epoch_size / args.batch_size
     wanted = max(1, math.ceil(batches - 1e-9))  # so that 0.1 * 30 is 3
-    return replace(args, max_steps=steps_for(args.schedule, "clm", wanted))
+    return replace(args, max_steps=steps_for(args.schedule, "clm", wanted) if hears else wanted)
 
 
 def longest_rows(args: Recipe) -> dict[str, int]:

@@ -19,6 +19,7 @@ from bambino.measures import Measure
 from bambino.models.baby import Baby
 from bambino.models.dropout import set_dropout
 from bambino.models.participants import ModelLike, check_context, check_given, load_participants
+from bambino.models.random_weights import randomize_weights
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase
@@ -99,6 +100,8 @@ class BambinoTrainer:
         passed = (model, processing_class, args.baby, parent, parent_processing_class, args.parent)
         participants = load_participants(*passed, needs_parent=needs_parent)
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
+        if args.baby.random_weights:
+            randomize_weights(lm, args.seed)
         if args.baby.dropout is not None:
             set_dropout(lm, args.baby.dropout)
         check_context(lm, longest_rows(args))
