@@ -345,7 +345,7 @@ def test_a_run_prints_plain_lines_and_where_the_model_is(
     assert lines[2].startswith("step 6/6 ppo  clm loss ")
     assert lines[-2] == f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained."
     assert lines[-1] == f"The run as a page: bambino report {recipe.output_dir}"
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert shown.err == ""
 
 

@@ -220,6 +220,7 @@ def _answer(runner: Runner, console: Console) -> None:
         console.print("\n  ".join([one.verdict, *one.remarks]))
     write_answer(found, runner.results_folder)
     console.print(f"The answer: {runner.results_folder / 'answer.md'}, .tex, .json")
+    console.print(f"A page of it: bambino report {runner.out}")
 
 
 def _show_choices(runner: Runner, console: Console) -> None:
