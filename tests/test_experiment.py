@@ -18,7 +18,8 @@ import pytest
 from bambino.cli.main import main
 from bambino.errors import BambinoError, ExperimentError
 from bambino.experiments.answering import languages_of, outcomes_of
-from bambino.experiments.design import Experiment, load_experiment
+from bambino.experiments.design import Experiment
+from bambino.experiments.loading import load_experiment
 from bambino.experiments.local import Program, run_programs
 from bambino.experiments.outcomes import (
     choices_of,

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from bambino.cli.main import main
 from bambino.errors import ExperimentError
-from bambino.experiments.design import load_experiment
+from bambino.experiments.loading import load_experiment
 from bambino.experiments.local import Program
 from bambino.experiments.outcomes import read_results
 from bambino.experiments.ray import Cluster, _on_worker, _wait_for_lock

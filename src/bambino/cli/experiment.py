@@ -108,7 +108,7 @@ def _check_shares(given: Namespace) -> None:
 def _run(given: Namespace) -> int:
     if given.list:
         return _list(given.experiment)
-    from bambino.experiments.design import load_experiment
+    from bambino.experiments.loading import load_experiment
     from bambino.experiments.runner import Runner
     from bambino.report.screen import Screen
 
