@@ -235,6 +235,7 @@ def test_an_experiment_that_lost_a_worker_and_a_node_ends_like_an_undisturbed_on
         first, process = within_patience(lambda: world.running(out)).popitem()
         process.parent().kill()
         process.wait(10)  # it ends with its worker, so that its run can go on elsewhere
+        assert not (out / first / "model").exists()  # nor did it end by itself
 
         others = within_patience(lambda: [item for item in world.running(out).items() if item[0] != first])
         second, process = others[0]
@@ -242,6 +243,7 @@ def test_an_experiment_that_lost_a_worker_and_a_node_ends_like_an_undisturbed_on
         assert "raylet" in node.name()
         for part in (node, *node.children(recursive=True)):  # as a machine that loses power
             part.kill()
+        assert not (out / second / "model").exists()
         said, _ = driver.communicate(timeout=2 * PATIENCE)
     assert driver.returncode == 0, said
     assert results_in(out) == undisturbed
