@@ -1,4 +1,4 @@
-"""200 damaged or made-up inputs for everything that bambino reads; `make fuzz` tries many more."""
+"""100 damaged or made-up inputs for everything that bambino reads; `make fuzz` tries many more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bambino.runs import checkpoint
 from bambino.text import json_lines, lines
 
 IN_SUITE = settings(
-    max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 
 

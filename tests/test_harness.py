@@ -57,8 +57,14 @@ def lm_eval_scores(model: Any, folder: Path, *tasks: str) -> Any:
     }
 
 
-@pytest.mark.parametrize("prepends_bos", [False, True])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "prepends_bos"),
+    [
+        *((family, False) for family in FAMILIES),
+        ("opt", True),
+        *(pytest.param(family, True, marks=pytest.mark.slow) for family in FAMILIES if family != "opt"),
+    ],
+)
 def test_every_log_prob_of_a_pair_is_lm_evals(family: str, prepends_bos: bool, tmp_path: Path) -> None:
     lm, tokenizer = sharp_lm(family), make_tokenizer(prepends_bos=prepends_bos)
     assert write_pair_tasks(tmp_path, "it", PairSet(PAIRS, "memory", "")) == ["it_order", "it_same", "it_form"]

@@ -273,11 +273,12 @@ def test_the_commit_is_of_the_repository_that_tracks_bambino_not_of_one_it_is_in
     file.parent.mkdir()
     file.write_text("ours")
     monkeypatch.setattr(bambino.runs.provenance, "__file__", str(file))
-    assert git_commit() is None
+    look_up = git_commit.__wrapped__  # each time anew
+    assert look_up() is None
     second = committed(tmp_path)  # now with our file
-    assert first != git_commit() == second
+    assert first != look_up() == second
     file.write_text("ours, changed")
-    assert git_commit() == f"{second}-dirty"
+    assert look_up() == f"{second}-dirty"
 
 
 def test_resuming_elsewhere_is_warned_of_and_noted_once(make_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:

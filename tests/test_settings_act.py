@@ -209,7 +209,7 @@ BASE: dict[str, Any] = {
     "text.heldout_every": 10,
     "text.max_length": 40,
     "batch_size": 4,
-    "max_steps": 6,
+    "max_steps": 3,
     "schedule.cycle": {"clm": 2, "ppo": 1},
     "clm.learning_rate": 1e-3,
     "ppo.learning_rate": 1e-3,
@@ -219,6 +219,8 @@ BASE: dict[str, Any] = {
     "evaluation.utterances": 0,
 }
 ONLY_CLM = {"schedule.cycle": {"clm": 1}, "max_steps": 3}
+SIX = {"max_steps": 6}
+"""Two ppo steps, where one does not show it."""
 COMPARED = {
     "schedule.cycle": {"clm": 2, "reinforce": 1},
     "feedback.parent_perplexity.for": "reinforce",
@@ -330,9 +332,9 @@ def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
     """The settings that both phases have."""
     return {
         f"{phase}.learning_rate": Case([2e-3], weights, context),
-        f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context),
+        f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context | SIX),
         f"{phase}.min_lr_share": Case(
-            [0.5], metric(f"{phase}/learning_rate"), context | {f"{phase}.lr_scheduler_type": "cosine"}
+            [0.5], metric(f"{phase}/learning_rate"), context | SIX | {f"{phase}.lr_scheduler_type": "cosine"}
         ),
         f"{phase}.warmup_updates": Case([3], weights, context),
         f"{phase}.weight_decay": Case([0.1], weights, context),
@@ -347,33 +349,43 @@ def feedback_cases(kind: str, context: dict[str, Any]) -> dict[str, Case]:
     """The settings that all kinds of feedback have; each context names the kind without giving the setting."""
     weight, phase = f"feedback.{kind}.weight", f"feedback.{kind}.for"
     other = "missing_eos" if kind != "missing_eos" else "repetition"  # ppo keeps a kind
+    context = context | {f"feedback.{other}.weight": 1.0}
     return {
         weight: Case([2.0], rewards, context | {phase: "ppo"}),
         # What another phase learns from is no reward of ppo's.
-        phase: Case(["clm"], rewards, context | {weight: 1.0, f"feedback.{other}.weight": 1.0}),
+        phase: Case(["clm"], rewards, context | {weight: 1.0}),
     }
 
 
 CASES: dict[str, Case] = {
     "output_dir": Case(["other"], lambda o: sorted({name.split("/")[0] for name in o.files}), {}, [["run"], ["other"]]),
     "seed": Case([1], weights),
-    "max_steps": Case([0, 4], lambda o: o.phases, {}, ["ccpccp", "", "ccpc"]),
+    "max_steps": Case([0, 4], lambda o: o.phases, {}, ["ccp", "", "ccpc"]),
     # Ten lines in batches of four: three, five and two batches; after every second one a ppo step.
-    "passes": Case([1.0, 2.0, 0.5], lambda o: o.phases, {"text.max_lines": 10}, ["ccpccp", "ccpc", "ccpccpc", "ccp"]),
-    "batch_size": Case([2], lambda o: len(o.said), {}, [2 * 4, 2 * 2]),
+    "passes": Case(
+        [1.0, 2.0, 0.5], lambda o: o.phases, SIX | {"text.max_lines": 10}, ["ccpccp", "ccpc", "ccpccpc", "ccp"]
+    ),
+    "batch_size": Case([2], lambda o: len(o.said), {}, [1 * 4, 1 * 2]),
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
     "optimizers": Case(["shared"], weights),
-    "save_steps": Case([4, 2], lambda o: o.checkpoints, {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]),
-    "save_total_limit": Case([1, 3], lambda o: o.checkpoints, {"save_steps": 2}, [[4, 6], [6], [2, 4, 6]]),
+    "save_steps": Case(
+        [4, 2], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]
+    ),
+    "save_total_limit": Case(
+        [1, 3], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_steps": 2}, [[4, 6], [6], [2, 4, 6]]
+    ),
     "keep_every": Case(
-        [2, 4], lambda o: o.checkpoints, {"save_steps": 2, "save_total_limit": 1}, [[6], [2, 4, 6], [4, 6]]
+        [2, 4],
+        lambda o: o.checkpoints,
+        ONLY_CLM | SIX | {"save_steps": 2, "save_total_limit": 1},
+        [[6], [2, 4, 6], [4, 6]],
     ),
     "logging_steps": Case(
         # Every so many steps, and the last; the default is 10.
         [4, 2],
         lambda o: [line.split()[1] for line in o.console if line.startswith("step ")],
-        {},
+        ONLY_CLM | SIX,
         [["6/6"], ["4/6", "6/6"], ["2/6", "4/6", "6/6"]],
     ),
     "baby.model": Case(["<other baby>"], weights),
@@ -419,11 +431,11 @@ CASES: dict[str, Case] = {
     "schedule.cycle": Case(
         [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],
         lambda o: o.phases,
-        {},
+        SIX,
         ["ccpccp", "cpcpcp", "ppccpp", "cccccc", "pppppp"],
     ),
-    "schedule.blocked": Case([True], lambda o: o.phases, {}, ["ccpccp", "ccccpp"]),
-    "schedule.warmup": Case([{"clm": 1}, {"ppo": 2}], lambda o: o.phases, {}, ["ccpccp", "cccpcc", "ppccpc"]),
+    "schedule.blocked": Case([True], lambda o: o.phases, SIX, ["ccpccp", "ccccpp"]),
+    "schedule.warmup": Case([{"clm": 1}, {"ppo": 2}], lambda o: o.phases, SIX, ["ccpccp", "cccpcc", "ppccpc"]),
     "shape.architecture": Case(["opt", "llama", "qwen2", "gpt_neox"], tensors, NEWBORN),
     "shape.size": Case(["1m"], tensors, without(NEWBORN, "shape.size", "shape.hidden_size")),
     "shape.hidden_size": Case([32, 64], tensors, without(NEWBORN, "shape.hidden_size")),
@@ -452,9 +464,9 @@ CASES: dict[str, Case] = {
     "ppo.kl_coef": Case([0.5], weights),
     # The first ppo step's KL lies between 0.01 and 6 nats, more than 20 % from either target: after it the error is cut
     # to -0.2 or 0.2, and kl_coef becomes 0.2 * (1 -+ 0.2 * 4 / 10000), or 0.2 * (1 - 0.2 * 4 / 10).
-    "ppo.adaptive_kl": Case([False], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.2]]),
-    "ppo.kl_target": Case([0.001], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.200016]]),
-    "ppo.kl_horizon": Case([10.0], kl_coefs, {}, [[0.2, 0.199984], [0.2, 0.184]]),
+    "ppo.adaptive_kl": Case([False], kl_coefs, SIX, [[0.2, 0.199984], [0.2, 0.2]]),
+    "ppo.kl_target": Case([0.001], kl_coefs, SIX, [[0.2, 0.199984], [0.2, 0.200016]]),
+    "ppo.kl_horizon": Case([10.0], kl_coefs, SIX, [[0.2, 0.199984], [0.2, 0.184]]),
     "ppo.ratio_threshold": Case([1.001], metric("ppo/skipped_updates"), {"ppo.learning_rate": 0.05}),
     "ppo.reference": Case(["phase_start", "ema", "none"], metric("ppo/kl")),
     "ppo.reference_decay": Case([0.5], metric("ppo/kl"), {"ppo.reference": "ema"}),
@@ -485,8 +497,8 @@ CASES: dict[str, Case] = {
     "feedback.parent_perplexity.beta_times_tau": Case([3.0], rewards),
     "feedback.parent_perplexity.tau": Case([300.0, None, {0.0: 150.0, 1.0: 300.0}], rewards),
     "feedback.parent_perplexity.scope": Case(["utterance"], rewards),
-    "feedback.parent_perplexity.until": Case(["last_word"], rewards, {"rollout.max_new_tokens": 12}),
-    **feedback_cases("repetition", {"rollout.max_new_tokens": 12}),
+    "feedback.parent_perplexity.until": Case(["last_word"], rewards, SIX | {"rollout.max_new_tokens": 12}),
+    **feedback_cases("repetition", SIX | {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
     **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3}),
     "recast.replay": Case([True], weights, RECAST | {"replay.sources": ["<other text>"], "replay.share": 0.5}),
@@ -495,7 +507,7 @@ CASES: dict[str, Case] = {
     "feedback.recast.temperature": Case([0.5], told, RECAST),
     "feedback.recast.top_k": Case([1], told, RECAST),
     "feedback.recast.top_p": Case([0.1], told, RECAST),
-    **recast_cases("recast_edit", "proposals", 3),
+    **recast_cases("recast_edit", "proposals", 8),
     "feedback.recast_edit.proposals": Case([1], told, RECAST_EDIT),
     **recast_cases("recast_file", "path", "<recasts>"),
     "feedback.recast_file.path": Case(["<recasts>", "<other recasts>"], told, RECAST_FILE, FROM_FILES),
@@ -515,7 +527,7 @@ CASES: dict[str, Case] = {
     "feedback.parent_log_perplexity.relative": Case([True], rewards, LIKED),
     "feedback.parent_log_perplexity.standardised": Case([True], rewards, LIKED),
     "feedback.parent_log_perplexity.scope": Case(["utterance"], rewards, LIKED),
-    "feedback.parent_log_perplexity.until": Case(["last_word"], rewards, LIKED | {"rollout.max_new_tokens": 12}),
+    "feedback.parent_log_perplexity.until": Case(["last_word"], rewards, LIKED | SIX | {"rollout.max_new_tokens": 12}),
     **feedback_cases("length", {}),
     "feedback.length.shortest": Case([5], rewards, LONG),
     "feedback.length.longest": Case([3], rewards, LONG | {"feedback.length.unit": "bytes"}),
@@ -539,7 +551,7 @@ CASES: dict[str, Case] = {
     **target_cases("said_targets", SAID_TARGETS | {"max_steps": 1}, "distill"),
     **optimizer_cases("distill", SAID_TARGETS),
     "evaluation.eval_steps": Case(
-        [3, 4], lambda o: [row["step"] for row in o.evaluations], {}, [[], [0, 3, 6], [0, 4, 6]]
+        [3, 4], lambda o: [row["step"] for row in o.evaluations], ONLY_CLM | SIX, [[], [0, 3, 6], [0, 4, 6]]
     ),
     "evaluation.texts": Case([{"it": ["<text>"]}], evaluated("eval/bits_per_byte/it"), EVALUATED),
     "evaluation.split": Case(["dev", "test"], evaluated("eval/bits_per_byte/it"), READ),
@@ -615,7 +627,6 @@ def places(
     parent_folder: Path,
     classifier_folder: Path,
     encoder_folder: Path,
-    text_file: Path,
 ) -> dict[str, str]:
     """What the names in <> stand for."""
     folder = tmp_path_factory.mktemp("places")
@@ -626,6 +637,7 @@ def places(
     ):
         shutil.copytree(like, folder / name)
         lm.save_pretrained(folder / name)
+    (folder / "italian.txt").write_text("\n".join(italian_lines(100, seed=3)), encoding="utf-8")
     others = [line.replace("il ", "quel ") for line in italian_lines(80, seed=8)]
     (folder / "other.txt").write_text("\n".join(others))
     english = [line.replace("il ", "the ").replace("vede", "sees") for line in italian_lines(80, seed=6)]
@@ -675,7 +687,7 @@ def places(
         "<classifier>": str(classifier_folder),
         "<encoder>": str(encoder_folder),
         "<english>": str(folder / "english.txt"),
-        "<text>": str(text_file),
+        "<text>": str(folder / "italian.txt"),
         "<other baby>": str(folder / "other baby"),
         "<other parent>": str(folder / "other parent"),
         "<llama baby>": str(folder / "llama baby"),
@@ -712,17 +724,18 @@ def filled(value: Any, places: dict[str, str]) -> Any:
 def runs(
     tmp_path_factory: pytest.TempPathFactory, places: dict[str, str], hub: Path
 ) -> Callable[[dict[str, Any]], Outcome]:
-    """runs(settings): the outcome of BASE with these settings; each is run once."""
+    """runs(settings): the outcome of BASE with these settings; each recipe is run once."""
     done: dict[str, Outcome] = {}
 
     def outcome_of(settings: dict[str, Any]) -> Outcome:
-        key = repr(sorted(settings.items()))
-        if key not in done:
+        all_settings = filled(BASE | settings, places)
+        recipe = repr(recipe_of(all_settings))
+        if recipe not in done:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
                 patch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(hub / "modules"))
-                done[key] = run(filled(BASE | settings, places), tmp_path_factory.mktemp("run"))
-        return done[key]
+                done[recipe] = run(all_settings, tmp_path_factory.mktemp("run"))
+        return done[recipe]
 
     return outcome_of
 
@@ -842,7 +855,8 @@ def test_a_shared_optimizer_takes_its_betas_from_clm_and_each_phases_learning_ra
 ) -> None:
     shared = {"optimizers": "shared"}
     base = runs(shared).fingerprint
-    for name, value in (("adam_beta1", 0.5), ("adam_beta2", 0.9), ("adam_epsilon", 1e-3), ("weight_decay", 0.1)):
-        assert runs({**shared, f"ppo.{name}": value}).fingerprint == base
+    betas_and_more = {"adam_beta1": 0.5, "adam_beta2": 0.9, "adam_epsilon": 1e-3, "weight_decay": 0.1}
+    assert runs({**shared, **{f"ppo.{name}": value for name, value in betas_and_more.items()}}).fingerprint == base
+    for name, value in betas_and_more.items():
         assert runs({**shared, f"clm.{name}": value}).fingerprint != base
     assert runs({**shared, "ppo.learning_rate": 2e-3}).fingerprint != base

@@ -410,16 +410,16 @@ def test_prompt_sources_are_read_beside_the_text(
 
 
 def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams], text_file: Path) -> None:
-    streams = build(text={"max_lines": 300, "max_length": 20})
+    streams = build(text={"max_lines": 100, "max_length": 20})
     (report,) = streams.manifest["clm"]
     assert isinstance(streams.clm, LineStream)
-    rows = [streams.clm.row(i) for i in range(300)]
+    rows = [streams.clm.row(i) for i in range(100)]
     assert report["path"] == str(text_file)
     assert report["sha256"] == hashlib.sha256(text_file.read_bytes()).hexdigest()
-    assert report["lines"] == 400
-    assert report["kept"] == 300
+    assert report["lines"] == 150
+    assert report["kept"] == 100
     assert set(report["dropped"]) == {"held out", "over the budget"}
-    assert sum(report["dropped"].values()) == 100
+    assert sum(report["dropped"].values()) == 50
     assert report["tokens"] == sum(len(row) for row in rows)
     assert report["truncated"] == sum(row[-1] != EOS for row in rows) > 0
 
@@ -427,9 +427,9 @@ def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams]
 def test_a_packed_text_is_not_truncated(build: Callable[..., Streams]) -> None:
     streams = build(text={"mode": "packed", "max_length": 20})
     assert isinstance(streams.clm, PackedStream)
-    assert max(len(streams.clm.lines.rows[i]) for i in range(300)) > 20
+    assert max(len(streams.clm.lines.rows[i]) for i in range(100)) > 20
     assert streams.clm_batch(first_of("clm")).input_ids.shape == (4, 20)
-    assert max(len(streams.prompts("ppo").rows[i]) for i in range(300)) == 20
+    assert max(len(streams.prompts("ppo").rows[i]) for i in range(100)) == 20
 
 
 def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokenizer: PreTrainedTokenizerFast) -> None:
@@ -437,7 +437,7 @@ def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokeni
     for lines in (streams.clm, streams.prompts("ppo"), streams.prompts("talk")):
         assert isinstance(lines, LineStream)
         texts = tokenizer.batch_decode([lines.rows[i].tolist() for i in range(len(lines.rows))], True)
-        assert set(texts) < set(italian_lines(400, seed=3))
+        assert set(texts) < set(italian_lines(150, seed=3))
         assert all(int(hashlib.sha256(text.encode()).hexdigest(), 16) % 10 for text in texts)
 
 

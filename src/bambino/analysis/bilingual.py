@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from bambino.analysis.results import unread
-from bambino.analysis.statistics import bootstrap_of
+from bambino.analysis.statistics import bootstraps_of
 from bambino.errors import CurveError
 from bambino.measures import Score, TaskResult
 
@@ -101,12 +101,9 @@ def bilingual(
         return float(bilingual_score(l1, l2, scales)), float(scales.l1.share(l1)), float(scales.l2.share(l2))
 
     lines = l1_lines + l2_lines
-    values = scores_of(np.arange(lines))
-    scores = []
-    for i, name in enumerate(("score", "l1_retention", "l2_attainment")):
-
-        def resampled(picks: np.ndarray, i: int = i) -> float:
-            return scores_of(picks)[i]
-
-        scores.append(Score(f"bilingual/{name}", values[i], "share", lines, bootstrap_of(resampled, lines)))
+    names, values = ("score", "l1_retention", "l2_attainment"), scores_of(np.arange(lines))
+    scores = [
+        Score(f"bilingual/{name}", value, "share", lines, interval)
+        for name, value, interval in zip(names, values, bootstraps_of(scores_of, lines), strict=True)
+    ]
     return TaskResult("bilingual", scores, {"l1_lines": l1_lines, "l2_lines": l2_lines})

@@ -57,7 +57,20 @@ def bootstrap_of(statistic: Callable[[np.ndarray], float], items: int, *, seed: 
     Raises:
         ValueError: there are no items.
     """
-    return _percentiles(_resampled(statistic, items, seed))
+    return bootstraps_of(lambda picks: [statistic(picks)], items, seed=seed)[0]
+
+
+def bootstraps_of(statistics: Callable[[np.ndarray], Sequence[float]], items: int, *, seed: int = 0) -> list[Interval]:
+    """Percentile interval of each of several statistics of the items, all over the same resamples.
+
+    Args:
+        statistics: from the numbers of the items picked (with repetition) to numbers.
+        items: how many there are.
+
+    Raises:
+        ValueError: there are no items.
+    """
+    return [_percentiles(draws) for draws in _resampled(statistics, items, seed).T]
 
 
 def paired_bootstrap(one: Sequence[float], other: Sequence[float], *, seed: int = 0) -> Difference:
@@ -163,7 +176,10 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: corrected[name] for name in p_values}
 
 
-def _resampled(statistic: Callable[[np.ndarray], float], items: int, seed: int) -> np.ndarray:
+def _resampled(
+    statistic: Callable[[np.ndarray], float] | Callable[[np.ndarray], Sequence[float]], items: int, seed: int
+) -> np.ndarray:
+    """(DRAWS,) or (DRAWS, numbers): the statistic of each resample."""
     if items < 1:
         raise ValueError("an interval needs at least one item")
     generator = np.random.Generator(np.random.PCG64(seed))

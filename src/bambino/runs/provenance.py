@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -92,24 +93,29 @@ def note_environment(run: Path, device: str, step: int) -> list[str]:
 
 def environment(device: str) -> dict[str, Any]:
     """Versions and places that a result may depend on."""
-    packages: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device,
-        "packages": packages,
+        "packages": {name: _version(name) for name in PACKAGES},
         "git_commit": git_commit(),
     }
 
 
+@cache
+def _version(package: str) -> str | None:
+    """Looked up once: what is installed later is not what this process runs."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
 def git_commit() -> str | None:
     """The commit of bambino's own source tree, "-dirty" when it was changed since; None when installed without one.
 
+    Looked up once: what is committed later is not what this process runs.
     Installed somewhere inside another project's repository, it is not that project's commit.
     """
     here = Path(__file__).parents[1]

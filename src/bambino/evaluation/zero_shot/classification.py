@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.analysis.statistics import bootstrap_of
+from bambino.analysis.statistics import bootstraps_of
 from bambino.analysis.verdicts import against, in_words
 from bambino.errors import TextError
 from bambino.evaluation.model_description import describe_model
@@ -226,17 +226,15 @@ def _named(task: Task, measure: str, part: str = "") -> str:
 
 def _scores(task: Task, part: str, confusion: Confusion, chance: Accuracies, items: int) -> list[Score]:
     """The measures of one scoring, with bootstrap intervals."""
-    value = confusion.shares()
-    result = []
-    for name in MEASURES:
 
-        def resampled(picks: np.ndarray, name: str = name) -> float:
-            return float(getattr(confusion.shares(picks), name))
+    def measured(picks: np.ndarray | None = None) -> list[float]:
+        shares = confusion.shares(picks)
+        return [float(getattr(shares, name)) for name in MEASURES]
 
-        interval = bootstrap_of(resampled, confusion.groups)
-        score = Score(_named(task, name, part), getattr(value, name), "share", items, interval, _level(name, chance))
-        result.append(score)
-    return result
+    return [
+        Score(_named(task, name, part), value, "share", items, interval, _level(name, chance))
+        for name, value, interval in zip(MEASURES, measured(), bootstraps_of(measured, confusion.groups), strict=True)
+    ]
 
 
 def _plain_scores(task: Task, part: str, value: Accuracies, chance: Accuracies, items: int) -> list[Score]:
