@@ -200,9 +200,9 @@ class Own({model}):
 
 @pytest.fixture(scope="session")
 def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """150 lines of made-up Italian."""
+    """120 lines of made-up Italian."""
     path = tmp_path_factory.mktemp("text") / "italian.txt"
-    path.write_text("\n".join(italian_lines(150, seed=3)) + "\n", encoding="utf-8")
+    path.write_text("\n".join(italian_lines(120, seed=3)) + "\n", encoding="utf-8")
     return path
 
 

@@ -339,7 +339,7 @@ def test_a_run_prints_plain_lines_and_where_the_model_is(
     assert main(["train", write(recipe, tmp_path)]) == 0
     shown = capsys.readouterr()
     read, *lines = shown.out.splitlines()
-    assert read == f"{recipe.text.sources[0]}: 132 of 150 lines kept; dropped 18 held out."
+    assert read == f"{recipe.text.sources[0]}: 109 of 120 lines kept; dropped 11 held out."
     assert lines[0].startswith("step 3/6 ppo  clm loss ")
     assert " → " in lines[1]
     assert lines[2].startswith("step 6/6 ppo  clm loss ")

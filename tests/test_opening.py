@@ -77,7 +77,7 @@ def test_python_that_comes_with_a_model_does_not_run_whatever_stdin_says(
 
 
 def test_evaluation_runs_it_only_where_asked_to(own_code: Path, text_file: Path) -> None:
-    options: dict[str, Any] = {"l2_text": [str(text_file)], "max_lines": 2, "prompts": 0}
+    options: dict[str, Any] = {"l2_text": [str(text_file)], "heldout_every": 10, "max_lines": 2, "prompts": 0}
     with pytest.raises(ModelError, match=r"^model = .* Python of its own .*--trust_remote_code true"):
         evaluate(str(own_code), Plan(**options))
     with pytest.raises(ModelError, match=r"^parent = .* Python of its own .*--parent_trust_remote_code true"):

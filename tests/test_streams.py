@@ -416,10 +416,10 @@ def test_the_manifest_counts_what_the_streams_hold(build: Callable[..., Streams]
     rows = [streams.clm.row(i) for i in range(100)]
     assert report["path"] == str(text_file)
     assert report["sha256"] == hashlib.sha256(text_file.read_bytes()).hexdigest()
-    assert report["lines"] == 150
+    assert report["lines"] == 120
     assert report["kept"] == 100
     assert set(report["dropped"]) == {"held out", "over the budget"}
-    assert sum(report["dropped"].values()) == 50
+    assert sum(report["dropped"].values()) == 20
     assert report["tokens"] == sum(len(row) for row in rows)
     assert report["truncated"] == sum(row[-1] != EOS for row in rows) > 0
 
@@ -437,7 +437,7 @@ def test_no_held_out_line_is_in_any_stream(build: Callable[..., Streams], tokeni
     for lines in (streams.clm, streams.prompts("ppo"), streams.prompts("talk")):
         assert isinstance(lines, LineStream)
         texts = tokenizer.batch_decode([lines.rows[i].tolist() for i in range(len(lines.rows))], True)
-        assert set(texts) < set(italian_lines(150, seed=3))
+        assert set(texts) < set(italian_lines(120, seed=3))
         assert all(int(hashlib.sha256(text.encode()).hexdigest(), 16) % 10 for text in texts)
 
 
