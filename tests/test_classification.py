@@ -26,7 +26,7 @@ from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.measures import TaskResult
 from bambino.scoring import texts as text_scores
 from bambino.speaking.speaker import Speaker
-from bambino.text.tokens import encode, encode_from
+from bambino.text.tokens import count_after, encode, encode_with_ends
 
 # -------------------------------------------------------------------------------------------------------- log-probs
 
@@ -79,7 +79,8 @@ def test_a_token_across_the_space_between_prompt_and_option_counts_for_the_optio
     probs[1] = torch.tensor([1, 1, 1, 1, 1, 1, 2, 8]) / 16  # after "a" " c" has 1/2
     lm, fast = bigram_lm(probs), PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>")
     choice = Choice("a", ("b", "c"))
-    assert encode_from(fast, choice.texts, [1, 1]) == [([0, 6], 1), ([0, 1, 7], 1)]
+    rows = encode_with_ends(fast, choice.texts)
+    assert [(row, count_after(ends, 1)) for row, ends in rows] == [([0, 6], 1), ([0, 1, 7], 1)]
     assert choice_lengths(fast, [choice, choice]) == [3, 3]
     assert choice_log_probs(lm, fast, [choice]) == [pytest.approx([math.log(1 / 4), math.log(1 / 2)])]
 
@@ -122,8 +123,12 @@ def test_the_head_does_not_run_over_prompts(monkeypatch: pytest.MonkeyPatch) -> 
     choice_log_probs(lm, tokenizer, choices)
     handle.remove()
     texts = [text for choice in choices for text in choice.texts]
-    counted = encode_from(tokenizer, texts, [len(choice.prompt) for choice in choices for _ in choice.options])
-    assert sum(places) <= sum(count for _, count in counted) < sum(len(row) for row, _ in counted) / 2
+    rows, prompts = (
+        encode_with_ends(tokenizer, texts),
+        [len(choice.prompt) for choice in choices for _ in choice.options],
+    )
+    counted = sum(count_after(ends, prompt) for (_, ends), prompt in zip(rows, prompts, strict=True))
+    assert sum(places) <= counted < sum(len(row) for row, _ in rows) / 2
 
 
 # ----------------------------------------------------------------------------------------------------------- counting

@@ -67,6 +67,7 @@ COMMANDS = [
     "meter",
     "interpolate",
     "front",
+    "report",
     "write",
     "nursery",
     "lm-eval-tasks",
@@ -342,8 +343,9 @@ def test_a_run_prints_plain_lines_and_where_the_model_is(
     assert lines[0].startswith("step 3/6 ppo  clm loss ")
     assert " → " in lines[1]
     assert lines[2].startswith("step 6/6 ppo  clm loss ")
-    assert lines[-1] == f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained."
-    assert len(lines) == 5
+    assert lines[-2] == f"Done: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained."
+    assert lines[-1] == f"The run as a page: bambino report {recipe.output_dir}"
+    assert len(lines) == 6
     assert shown.err == ""
 
 
@@ -434,6 +436,12 @@ def test_a_signal_saves_a_checkpoint_and_tells_how_to_go_on(
     assert not (Path(recipe.output_dir) / "model").exists()
 
 
+def heard(number: signal.Signals, request: pytest.FixtureRequest) -> None:
+    """This test hears the signal, though a shell or nohup may have started it with that ignored."""
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, before))
+
+
 def interrupting(name: str, monkeypatch: pytest.MonkeyPatch, *numbers: signal.Signals) -> None:
     """Where the trainer's `name` is called, these signals come."""
 
@@ -446,8 +454,13 @@ def interrupting(name: str, monkeypatch: pytest.MonkeyPatch, *numbers: signal.Si
 
 
 def test_the_second_signal_stops_at_once(
-    make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    make_recipe: Make,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    heard(signal.SIGHUP, request)
     recipe = make_recipe()
     interrupting("_reseed", monkeypatch, signal.SIGHUP, signal.SIGTERM)
     assert main(["train", write(recipe, tmp_path)]) == 143
@@ -465,8 +478,7 @@ def test_an_interrupt_while_loading_says_what_there_is_to_resume(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    heard(signal.SIGINT, request)
     recipe = make_recipe()
     interrupting("__init__", monkeypatch, signal.SIGINT)
     assert main(["train", write(recipe, tmp_path)]) == 130

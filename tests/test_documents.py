@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from bambino.cli.main import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src"
@@ -50,6 +53,15 @@ def headings(text: str) -> set[str]:
 @cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(text_of(path))
+
+
+def commands(text: str) -> list[list[str]]:
+    """Lines of code that begin with a command of bambino, as words; without what the shell does with their output, and
+    without those that use its variables or leave something out (`...`)."""
+    name = "|".join(command.name for command in COMMANDS)
+    lines = re.findall(rf"^(?: {{4}}| {{8}}|)bambino ((?:{name})\b.*)$", text.replace("\\\n", " "), flags=re.MULTILINE)
+    whole = [re.split(r" [|>] | {2,}(?=\w)", line)[0] for line in lines if not re.search(r"\$|\.\.\.|^\w+ \(", line)]
+    return [shlex.split(line, comments=True) for line in whole if line.count("'") % 2 == 0]
 
 
 def definitions(body: list[ast.stmt]) -> dict[str, ast.stmt]:
@@ -206,3 +218,11 @@ def test_every_decision_has_one_number_and_a_line_in_the_list() -> None:
         re.MULTILINE,
     )
     assert [(int(number), title, file) for number, title, file in rows] == sorted(found)
+
+
+@each([path for path in OF_NOW if commands(text_of(path))])
+def test_commands_that_a_document_gives_are_understood(path: Path) -> None:
+    read = {command.name: command.read for command in COMMANDS}
+    for name, *words in commands(text_of(path)):
+        if "--ppo.kl_coeff" not in words:  # README shows how that is answered
+            read[name](words)

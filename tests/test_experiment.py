@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import signal
 import time
@@ -17,7 +18,8 @@ import pytest
 from bambino.cli.main import main
 from bambino.errors import BambinoError, ExperimentError
 from bambino.experiments.answering import languages_of, outcomes_of
-from bambino.experiments.design import Experiment, load_experiment
+from bambino.experiments.design import Experiment
+from bambino.experiments.loading import load_experiment
 from bambino.experiments.local import Program, run_programs
 from bambino.experiments.outcomes import (
     choices_of,
@@ -362,6 +364,20 @@ def test_what_one_program_does_leaves_the_others_alone(tmp_path: Path) -> None:
     assert "Did you mean train" in (tmp_path / "no").read_text()
 
 
+def test_no_more_programs_run_at_a_time_than_there_are_workers(tmp_path: Path) -> None:
+    left = [Program(str(number), ("--version",), tmp_path / str(number)) for number in range(6)]
+    beside: list[int] = []
+    ended: dict[str, int] = {}
+
+    def next_program() -> Program | None:
+        beside.append(len(multiprocessing.active_children()))
+        return left.pop() if left else None
+
+    run_programs(next_program, 2, 1, lambda program, status: ended.update({program.name: status}))
+    assert ended == {str(number): 0 for number in range(6)}
+    assert max(beside) == 1
+
+
 def check_answer(folder: Path, results: dict[str, Any], said: str) -> None:
     """answer.json holds the numbers of the result files, and the screen and the documents its sentences."""
     found = json.loads((folder / "answer.json").read_text())
@@ -423,7 +439,7 @@ def test_an_experiment_from_trials_to_an_answer(
     # From the result files alone all but what failed is done; it is tried again.
     began = time.time()
     assert main([*words, "--plan"]) == 0
-    plan = capsys.readouterr().out.splitlines()
+    plan = capsys.readouterr().err.splitlines()
     assert [line for line in plan if line.startswith("to do") and "broken" not in line] == []
     assert sum(line.startswith("done") for line in plan) == 6
     assert main([*words, "--stage", "tuning"]) == 0

@@ -129,11 +129,10 @@ def test_a_model_between_is_saved_as_transformers_opens_it(
 
 def test_two_models_are_measured_by_what_is_given(run: Recipe, tmp_path: Path) -> None:
     models = [str(run.baby.model), f"{run.output_dir}/model"]
-    long = tmp_path / "long.txt"  # one line in two hundred is held out
-    long.write_text("\n".join(italian_lines(400, seed=3)), encoding="utf-8")
-    texts = json.dumps({"it": [str(long)], "en": [str(long)]})
-    where = ["--output_dir", str(tmp_path / "found"), "--at", "1"]
-    assert main(["interpolate", *models, *where, "--evaluation.texts", texts, "--evaluation.max_lines", "1"]) == 0
+    text = tmp_path / "it.txt"
+    text.write_text("\n".join(italian_lines(400, seed=3)), encoding="utf-8")  # of which one is held out by default
+    words = ["--evaluation.texts", f"{{it: [{text}], en: [{text}]}}", "--evaluation.max_lines", "1"]
+    assert main(["interpolate", *models, "--output_dir", str(tmp_path / "found"), "--at", "1", *words]) == 0
     found = load_sweep(tmp_path / "found")
     assert (found.first, found.last) == (models[0], models[1])
     assert found.measured["bits_per_byte/it"]["lines"] == 1

@@ -18,7 +18,7 @@ from bambino import load_recipe
 from bambino.analysis.acquisition import load_order
 from bambino.errors import BambinoError, ExperimentError, OrderError, RecipeError, TaskError, YamlError
 from bambino.evaluation.zero_shot.task_definitions import load_task
-from bambino.experiments.design import load_experiment
+from bambino.experiments.loading import load_experiment
 from bambino.feedback.settings import KINDS
 from bambino.recipe.checks import may_change, plain_type
 from bambino.recipe.names import Names

@@ -47,7 +47,7 @@ def test_what_is_put_in_is_text_and_a_plot_is_drawn(page: str) -> None:
 
 def test_tables_have_a_heading_and_prompts_are_grey(page: str) -> None:
     assert "<thead><tr><th>what</th><th>clm</th></tr></thead><tbody><tr><td>bits</td><td>0.1 ± 0.2</td></tr>" in page
-    assert '<tr><td>0 of 1</td><td><span class="prompt">il &lt;</span>gatto</td></tr>' in page
+    assert '<tr><td>0 of 1</td><td dir="auto"><span class="prompt">il &lt;</span>gatto</td></tr>' in page
 
 
 def test_a_section_without_a_title_has_none(page: str) -> None:

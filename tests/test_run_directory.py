@@ -304,6 +304,19 @@ def test_resuming_elsewhere_is_warned_of_and_noted_once(make_recipe: Make, monke
     assert entry == {"step": 1, **first, "git_commit": "abc"}
 
 
+def test_the_most_memory_is_kept_over_resumptions(make_recipe: Make) -> None:
+    recipe = make_recipe("--max_steps", "2")
+    file = Path(recipe.output_dir) / "memory.json"
+    first = BambinoTrainer(args=recipe, on_row=lambda _: setattr(first, "stop_requested", True))
+    first.train()
+    taken = json.loads(file.read_text())
+    assert 2**20 < taken["process"] < 2**40
+    assert read_run(recipe.output_dir).peak_memory == taken
+    file.write_text(json.dumps({"process": 2**50}))  # as if an earlier session had taken more
+    BambinoTrainer(args=recipe).train(resume_from_checkpoint=True)
+    assert read_run(recipe.output_dir).peak_memory["process"] == 2**50
+
+
 def test_a_run_without_its_data_json_is_refused_by_its_name(make_recipe: Make) -> None:
     recipe = make_recipe("--max_steps", "1")
     BambinoTrainer(args=recipe).train()

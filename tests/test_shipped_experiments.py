@@ -20,7 +20,8 @@ from bambino.cli.main import main
 from bambino.errors import ExperimentError, NurseryError
 from bambino.evaluation.fluency import BitsPerByte
 from bambino.evaluation.in_training import measures_of
-from bambino.experiments.design import Experiment, load_experiment
+from bambino.experiments.design import Experiment
+from bambino.experiments.loading import load_experiment
 from bambino.experiments.nursery.designs import Design
 from bambino.experiments.nursery.folder import MODELS, WRONG_LANGUAGE, write_world
 from bambino.experiments.outcomes import read_results, value_of

@@ -38,7 +38,7 @@ from bambino.scoring.forward import reads_packed_rows, reads_trees
 from bambino.scoring.texts import row_log_probs, score_texts
 from bambino.speaking.rollout import check_speaks, law_gap
 from bambino.speaking.speaker import Speaker
-from bambino.text.tokens import encode, encode_from
+from bambino.text.tokens import count_after, encode, encode_with_ends
 
 
 def plain_log_probs(lm: PreTrainedModel, row: list[int]) -> torch.Tensor:
@@ -211,7 +211,8 @@ def test_what_a_tokenizer_appends_is_no_text() -> None:
     # [CLS] 1/2, [SEP] 1/4, a 1/8, b 1/8: "a b" is ln 1/64, and nothing of [SEP]
     lm, tokenizer = unigram_lm([0.5, 0.25, 0.125, 0.125]), framing_tokenizer("a", "b")
     assert encode(tokenizer, ["a b", "b", ""]) == [[0, 2, 3], [0, 3], [0]]
-    assert encode_from(tokenizer, ["a b"], [1]) == [([0, 2, 3], 1)]
+    ((row, ends),) = encode_with_ends(tokenizer, ["a b"])
+    assert (row, count_after(ends, 1)) == ([0, 2, 3], 1)
     whole, form = score_texts(lm, tokenizer, ["a b"])[0], score_texts(lm, tokenizer, ["a b"], count_from=[1])[0]
     assert (whole.tokens, form.tokens) == (2, 1)
     assert whole.log_prob == pytest.approx(math.log(1 / 64))

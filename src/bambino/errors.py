@@ -73,6 +73,10 @@ class PlanError(EvaluationError):
     """An evaluation that cannot be run as asked; the message names the option, the value and the way out."""
 
 
+class ReportError(BambinoError, ValueError):
+    """Runs that no report can be made of; the message names them and the way out."""
+
+
 class ResultsError(EvaluationError):
     """Results that cannot be read; the message names the file and the way out."""
 

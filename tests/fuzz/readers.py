@@ -30,7 +30,7 @@ from bambino.evaluation.pair_files import load_pair_set, load_terms
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task
-from bambino.experiments.design import load_experiment
+from bambino.experiments.loading import load_experiment
 from bambino.experiments.outcomes import read_results
 from bambino.feedback.settings import KINDS
 from bambino.feedback.written_recasts import WrittenByPeople

@@ -123,8 +123,12 @@ def _costs(mine: Mapping[str, float], yours: Mapping[str, float]) -> str:
         "FLOPs": (mine.get("flops", 0.0), yours.get("flops", 0.0)),
     }
     quotients = {what: one / other for what, (one, other) in costs.items() if other}
-    said = [
-        f"as many {what}" if abs(quotient - 1) <= EVEN else f"{quotient:.2f} times the {what}"
-        for what, quotient in quotients.items()
-    ]
+    said = [_times(quotient, what) for what, quotient in quotients.items()]
     return f"Its budget: {', '.join(said)}." if said else ""
+
+
+def _times(quotient: float, what: str) -> str:
+    """`as many words`, `no words`, `2.10 times the words`."""
+    if abs(quotient - 1) <= EVEN:
+        return f"as many {what}"
+    return f"{quotient:.2f} times the {what}" if quotient else f"no {what}"

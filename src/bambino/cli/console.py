@@ -60,17 +60,19 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.HelpFormatter):
-    """Keeps line ends of descriptions, wraps what is too long, never at the hyphen of a name such as real-small."""
+    """Fills paragraphs; lines that are indented, such as examples, stay whole, to be copied. Never breaks at the hyphen
+    of a name such as real-small."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(text, width, break_on_hyphens=False)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = re.sub(r"(?<=\S)\n(?=\S)", " ", text).splitlines()
         lines = [
             textwrap.fill(line, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
-            if len(indent + line) > width
+            if not line.startswith(" ")
             else indent + line
-            for line in text.splitlines()
+            for line in paragraphs
         ]
         return "\n".join(lines)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from argparse import SUPPRESS, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bambino.experiments.design import ExperimentRun
-    from bambino.experiments.runner import Runner
+    from bambino.experiments.runner import OnEnd, Runner
 
 ABOUT = """Run an experiment: conditions x seeds, with trials that choose settings on development seeds before. What is
 finished is not done again (by its result file, or its run directory), what was stopped goes on, and a run that fails is
@@ -29,9 +31,10 @@ EXAMPLES = """examples:
   bambino experiment paper-ablation --recipe paper-tuned --baby.model english-baby --parent.model italian-parent \\
       --text.sources '[italian.txt]' --evaluation.texts '{it: [italian.txt], en: [english.txt]}'
   bambino experiment ratios --recipe nursery/recipe.yaml
-  bambino experiment scarcity.yaml --set it=italian.txt --set en=english.txt --plan
   bambino experiment scarcity.yaml --set it=italian.txt --set en=english.txt --results results/scarcity
   bambino experiment scarcity.yaml ... --stage tuning --workers 12 --drop-runs
+  bambino experiment scarcity.yaml ... --plan | xargs -d '\\n' -P 4 -I{} sh -c '{}'
+  bambino experiment scarcity.yaml ... --ray 10.0.0.1:6379 --gpus-per-run 0.25
 
 exit status: 0 done, 1 a run failed or runs differ that must not, 2 something given was wrong, 128 + the signal's
 number where one stopped it: 130 Ctrl-C, 143 SIGTERM"""
@@ -49,11 +52,10 @@ def _read(words: list[str]) -> Namespace:
     parser.add_argument("--recipe", metavar="RECIPE", help=recipe)
     stands = "what stands for ${NAME} in the file, such as a path on this machine; may be given again and again"
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=stands)
-    plan = "print what would run and what is done, and leave"
-    parser.add_argument("--plan", action="store_true", help=plan)
+    _add_places(parser)
     stage = "tuning: trials on development seeds; test: the conditions on test seeds, once their settings are chosen"
     parser.add_argument("--stage", choices=("tuning", "test", "all"), default="all", help=f"{stage} (default: all)")
-    workers = "runs at a time, each with its share of the CPU's threads (default: by cores and memory)"
+    workers = "runs at a time, each with its share of the CPU's threads (default: by cores and memory; with --ray all)"
     parser.add_argument("--workers", type=int, metavar="N", help=workers)
     out = "where run directories go (default: runs/EXPERIMENT)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
@@ -74,13 +76,39 @@ def _read(words: list[str]) -> Namespace:
             raise UsageError(f"--set {word} is no NAME=VALUE. Write --set {word}=PATH")
     if given.workers is not None and given.workers < 1:
         raise UsageError(f"--workers {given.workers} is too small. Use 1 or more.")
+    _check_shares(given)
     return given
+
+
+def _add_places(parser: Parser) -> None:
+    """Where runs run, if not here."""
+    where = parser.add_mutually_exclusive_group()
+    plan = "write the recipes of what is to do, print a command for each run, and leave; on stderr what is done"
+    where.add_argument("--plan", action="store_true", help=plan)
+    ray = "run on the Ray cluster at this address; without one on this machine's, else on one started for this call"
+    shared = "--out, texts and models must lie on storage that all its nodes see (pip install 'bambino-lm[ray]')"
+    where.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help=f"{ray}; {shared}")
+    cpus = "with --ray: CPUs that each run takes, and its threads (default: 1)"
+    parser.add_argument("--cpus-per-run", type=int, metavar="N", help=cpus)
+    gpus = "with --ray: GPUs that each run takes, such as 0.25 for four on one (default: 0)"
+    parser.add_argument("--gpus-per-run", type=float, metavar="SHARE", help=gpus)
+
+
+def _check_shares(given: Namespace) -> None:
+    """What each run takes of a cluster."""
+    for option, value in (("--cpus-per-run", given.cpus_per_run), ("--gpus-per-run", given.gpus_per_run)):
+        if value is not None and given.ray is None:
+            raise UsageError(f"{option} is of a Ray cluster. Give --ray too, or leave it out.")
+    if given.cpus_per_run is not None and given.cpus_per_run < 1:
+        raise UsageError(f"--cpus-per-run {given.cpus_per_run} is too small. Use 1 or more.")
+    if given.gpus_per_run is not None and not 0 <= given.gpus_per_run <= 1:
+        raise UsageError(f"--gpus-per-run {given.gpus_per_run:g}: a run uses one GPU. Use 0 to 1.")
 
 
 def _run(given: Namespace) -> int:
     if given.list:
         return _list(given.experiment)
-    from bambino.experiments.design import load_experiment
+    from bambino.experiments.loading import load_experiment
     from bambino.experiments.runner import Runner
     from bambino.report.screen import Screen
 
@@ -95,12 +123,13 @@ def _run(given: Namespace) -> int:
     words = () if given.code is None else ("--code", given.code)
     runner = Runner(experiment, out, results, given.stage, given.drop_runs, words)
     console = Screen(soft_wrap=True)
-    if given.plan:
-        _show_plan(runner, console)
-        return DONE
     claim(out, "--out")
     claim(results, "--results")
-    return _conclude(runner, _work(runner, given.workers, console), console)
+    if given.plan:
+        _plan(runner, Screen(soft_wrap=True, stderr=True))
+        return DONE
+    work = _work if given.ray is None or not runner.left() else _work_on_ray
+    return _conclude(runner, work(runner, given, console), console)
 
 
 def _list(experiment: Path | None) -> int:
@@ -116,18 +145,31 @@ def _list(experiment: Path | None) -> int:
     return DONE
 
 
-def _work(runner: Runner, workers: int | None, console: Console) -> int | None:
+def _work(runner: Runner, given: Namespace, console: Console) -> int | None:
     """Do what is left, a line a run that ends; gives the signal that stopped it, if one did."""
-    from bambino.experiments.outcomes import value_of
-    from bambino.experiments.runner import available_cores, workers_for
+    from bambino.experiments.runner import available_cores, available_memory, workers_for
 
-    cores = available_cores()
-    left = runner.left()
-    if workers is None and left:
-        workers = workers_for((run.recipe for run in left), cores)
-    workers = workers or 1
+    cores, left = available_cores(), runner.left()
+    workers = given.workers or (workers_for((run.recipe for run in left), cores, available_memory()) if left else 1)
     threads = max(1, cores // workers)
     console.print(f"{len(left)} runs to do by now, {workers} at a time with {threads} threads each.")
+    return runner.work(workers, threads, _teller(runner, console))
+
+
+def _work_on_ray(runner: Runner, given: Namespace, console: Console) -> int | None:
+    """As `_work`, on a Ray cluster."""
+    from bambino.experiments.ray import Cluster
+
+    left, cpus = len(runner.left()), given.cpus_per_run or 1
+    console.print(f"{left} runs to do by now.")
+    cluster = Cluster(given.ray or None, cpus, given.gpus_per_run or 0.0, console.print)
+    return runner.work(given.workers or sys.maxsize, cpus, _teller(runner, console), cluster.run_programs)
+
+
+def _teller(runner: Runner, console: Console) -> OnEnd:
+    """Shows each run that ended: its primary metric, or the end of its log."""
+    from bambino.experiments.outcomes import value_of
+
     metric = runner.experiment.primary or runner.experiment.tuning_metric
 
     def tell(run: ExperimentRun, result: dict[str, Any] | str) -> None:
@@ -138,7 +180,7 @@ def _work(runner: Runner, workers: int | None, console: Console) -> int | None:
             seconds = result["costs"].get("total/seconds", 0.0)
             console.print(f"{run.name} ({run.stage}): {metric} {value_of(result, metric):.3f}, {seconds:.0f} s")
 
-    return runner.work(workers, threads, tell)
+    return tell
 
 
 def _conclude(runner: Runner, stopped_by: int | None, console: Console) -> int:
@@ -178,6 +220,7 @@ def _answer(runner: Runner, console: Console) -> None:
         console.print("\n  ".join([one.verdict, *one.remarks]))
     write_answer(found, runner.results_folder)
     console.print(f"The answer: {runner.results_folder / 'answer.md'}, .tex, .json")
+    console.print(f"A page of it: bambino report {runner.out}")
 
 
 def _show_choices(runner: Runner, console: Console) -> None:
@@ -186,17 +229,18 @@ def _show_choices(runner: Runner, console: Console) -> None:
             console.print(f"chosen for {name}: {' '.join(chosen)}")
 
 
-def _show_plan(runner: Runner, console: Console) -> None:
-    """Each run with its settings, and whether it is done."""
-    from bambino.experiments.runner import is_whole
-
+def _plan(runner: Runner, notes: Console) -> None:
+    """A command for each run that can be begun; on stderr each run with its settings, and whether it is done."""
+    programs = runner.plan(_teller(runner, notes))
     for run in runner.runs():
-        is_done = run.fingerprint in runner.results or is_whole(runner.folder(run))
         words = f" {' '.join(run.chosen)}" if run.chosen else ""
-        console.print(f"{'done' if is_done else 'to do'}  {run.stage:<6}  {run.name}{words}")
+        state = "done" if run.fingerprint in runner.results else "to do"
+        notes.print(f"{state:<5}  {run.stage:<6}  {run.name}{words}")
     for name in [] if runner.stage == "tuning" else runner.undecided():
-        console.print(f"later  test    {name}, with what its trials choose")
-    console.print(f"{len(runner.left())} to do by now.")
+        notes.print(f"later  test    {name}, with what its trials choose: plan again once they have ended")
+    notes.print(f"{len(programs)} to do by now.")
+    for program in programs:
+        say(shlex.join(("bambino", *program.words)))
 
 
 EXPERIMENT = Command("experiment", "conditions x seeds, with tuning; several runs at a time", _read, _run)

@@ -21,6 +21,7 @@ from bambino.cli import (
     meter,
     nursery,
     recipes,
+    report,
     table,
     train,
     write,
@@ -43,6 +44,7 @@ COMMANDS = [
     front.FRONT,
     experiment.EXPERIMENT,
     meter.METER,
+    report.REPORT,
     write.WRITE,
     nursery.NURSERY,
     lm_eval_tasks.LM_EVAL_TASKS,
@@ -55,6 +57,7 @@ EXAMPLES = """examples:
   bambino demo
   bambino train real-small --baby.model PATH --parent.model PATH --text.sources '[italian.txt]' --output_dir runs/first
   bambino train --resume runs/first
+  bambino report runs/first
   bambino evaluate runs/first --data tests
 
 exit status:

@@ -54,7 +54,7 @@ A signal finishes the step, saves a checkpoint and stops; a second one stops at 
 
 exit status: 0 done, 1 the run failed, 2 something given was wrong, 128 + the signal's number where one stopped it: 130
 Ctrl-C, 143 SIGTERM, 129 SIGHUP (a terminal that was closed), 138 SIGUSR1 (SLURM: --signal=USR1@120)"""
-BESIDE = ("resume", "code", "help")
+BESIDE = ("resume", "resume-if-begun", "code", "help")
 NOTHING_TO_RESUME = "No run was begun, so there is none to resume: give the same command again."
 
 
@@ -64,8 +64,11 @@ def _make_parser(command: str, words: list[str]) -> Parser:
     parser = Parser(f"bambino {command}", f"{ABOUT[command]}\n\n{HOW_TO_WRITE}", EXAMPLES[command] + EXIT, usage)
     names = ", ".join(shipped())
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML file, or one that is shipped: {names}")
+    resume = parser.add_mutually_exclusive_group()
     go_on = "go on with a run from its last checkpoint, by its own recipe; after RECIPE, with the run in its output_dir"
-    parser.add_argument("--resume", nargs="?", const=True, metavar="RUN_DIRECTORY", help=go_on)
+    resume.add_argument("--resume", nargs="?", const=True, metavar="RUN_DIRECTORY", help=go_on)
+    either = "go on with the run in the recipe's output_dir, or begin it: one command, however often a queue runs it"
+    resume.add_argument("--resume-if-begun", action="store_true", help=either)
     own = (
         "a Python file of yours that defines KINDS (a dict: name -> settings of a kind of feedback), PHASES (a dict: "
         "name -> maker of a phase) or REWARDS (a list of functions, in place of feedback); give it again with --resume"
@@ -82,7 +85,9 @@ def _recipe_of(command: str, given: Namespace, code: Code) -> Recipe:
     """The recipe that the words ask for."""
     own: dict[str, Any] = {"kinds": code.kinds, "phases": list(code.phases)}
     if given.resume is None:
-        return bambino.load_recipe(given.recipe, given.settings, **own)
+        recipe = bambino.load_recipe(given.recipe, given.settings, **own)
+        given.resume = True if given.resume_if_begun and holds_run(recipe.output_dir) else None
+        return recipe
     if given.resume is True and given.recipe is not None:
         recipe = bambino.load_recipe(given.recipe, given.settings, **own)
         if not holds_run(recipe.output_dir):
@@ -180,6 +185,7 @@ def _run(command: str, given: Namespace) -> int:
         return status_of(Stopped(stop.number))
     said = "Finished before" if given.resume and trainer.state.went_on_at == trainer.step else "Done"
     say(f"{said}: {recipe.output_dir}/model opens with AutoModelForCausalLM.from_pretrained.")
+    say(f"The run as a page: bambino report {recipe.output_dir}")
     return DONE
 
 

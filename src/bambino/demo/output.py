@@ -17,9 +17,13 @@ from bambino.errors import DemoError
 from bambino.experiments.nursery.designs import Design
 from bambino.experiments.nursery.results import Result
 from bambino.files import write_atomically
-from bambino.report.page import Plot, write_page
+from bambino.report.inquiry import Inquiry
+from bambino.report.page import write_page
+from bambino.report.reported import read_reported
 from bambino.report.tables import table
 
+SHOWN = ("clm", "bambino", "best", "untrained")
+"""Conditions in the order of the page's colours."""
 MARK = "demo.json"
 """A directory that holds it is a demo's, and may be written over."""
 
@@ -59,5 +63,6 @@ def report(
         "results": [asdict(result) for result in results],
     }
     write_atomically(output_dir / MARK, json.dumps(content, ensure_ascii=False, indent=1))
-    plot = Plot.read(write_plots(output_dir, results, design))
-    return write_page(output_dir / "index.html", page(results, bases, truth, design, plot))
+    write_plots(output_dir, results, design)
+    reported = read_reported([output_dir / "runs"], Inquiry("demo", conditions=tuple(SHOWN), baseline="clm"))
+    return write_page(output_dir / "index.html", page(results, bases, truth, design, reported))

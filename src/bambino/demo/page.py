@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+from bambino.demo.plots import charts
 from bambino.demo.tables import (
     LEARNING,
     base_lesson,
@@ -17,7 +18,10 @@ from bambino.demo.tables import (
 )
 from bambino.experiments.nursery.designs import CONDITIONS, Design
 from bambino.experiments.nursery.results import Result
-from bambino.report.page import Items, Page, Part, Plot, Sayings, Section, Table, Words
+from bambino.report.page import Items, Page, Part, Sayings, Section, Table, Words
+from bambino.report.reported import Reported
+from bambino.report.run_report import OF_RUNS, sections_of
+from bambino.report.sections.pairs import pairs
 
 STORY = """Two small models, a baby ({l1}) and a parent ({l2}), were trained from scratch on the nursery: a small world
 whose sentences have known probabilities. Then the baby learned {l2} from {lines:,} sentences in three ways, the same
@@ -40,20 +44,23 @@ ENTROPY = """The true entropy is {truth_l1:.3f} bits per byte for the {l1} sente
 and {truth_l2:.3f} for the {l2} ones; excess is what a model needs above that."""
 
 CYCLES = """In a cycle all hear the same ten batches of {l2}, so at one place of the plots all have heard the same; what
-else a cycle holds differs, and what it costs is in the table."""
+else a cycle holds differs, and what it costs is in the table. Shaded: ppo of bambino."""
 
 NOTES = """All numbers are in demo.json, the runs in runs/ (metrics.jsonl, utterances.jsonl, model). Repetition is the
 number of words in the longest phrase said twice. Perplexities are per token of the parent's, prompt included."""
 
 
-def page(results: list[Result], bases: dict[str, Any], truth: dict[str, float], design: Design, plot: Plot) -> Page:
-    """The whole page."""
+def page(
+    results: list[Result], bases: dict[str, Any], truth: dict[str, float], design: Design, reported: Reported
+) -> Page:
+    """The whole page: the demo's own words and tables, then a report of its runs."""
     named = {"l1": design.named("{l1}"), "l2": design.named("{l2}")}
     headline, *lessons = lesson(results, design)
     seeds = sorted({result.seed for result in results})
     bands = "Bands reach from the lowest to the highest seed." if len(seeds) > 1 else "One seed."
     of_seed = f" (seed {seeds[0]})" if len(seeds) > 1 else ""
     truths = {f"truth_{role}": bits for role, bits in truth.items()}
+    along = f"{CYCLES.format(**named)} {bands}"
     ages = f"The baby goes on after the grey words, with the same random numbers at every age{of_seed}."
     sections = [
         Section(
@@ -66,7 +73,7 @@ def page(results: list[Result], bases: dict[str, Any], truth: dict[str, float], 
                 Words(SIZE.format(size=design.size), "small"),
             ],
         ),
-        Section("Learning and forgetting", [plot, Words(f"{CYCLES.format(**named)} {bands}", "small")]),
+        Section("Learning and forgetting", [charts(results, design), Words(along, "small")]),
         Section(
             "Growing up: the same beginnings at several ages",
             [Words(ages, "small"), *(sayings(results, one, seeds[0]) for one in shown_prompts(results, seeds[0]))],
@@ -80,6 +87,7 @@ def page(results: list[Result], bases: dict[str, Any], truth: dict[str, float], 
             ],
         ),
         Section("Minimal pairs by phenomenon", [Table(phenomena_rows(results, design)), Words(NOTES, "small")]),
+        *sections_of(reported, [make for make in OF_RUNS if make is not pairs]),
     ]
     return Page("bambino: the demo", "A baby that grows up with a second language", sections)
 

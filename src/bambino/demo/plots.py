@@ -1,4 +1,5 @@
-"""The demo's plots: learning and forgetting over the cycles, the paper's ppo phases shaded."""
+"""The demo's curves, as a picture and for its page: learning and forgetting over the cycles, the paper's ppo phases
+shaded."""
 
 from __future__ import annotations
 
@@ -8,6 +9,10 @@ from statistics import fmean
 from bambino.experiments.nursery.designs import CONDITIONS, Design
 from bambino.experiments.nursery.results import Result
 from bambino.report import plots
+from bambino.report.charts import lines
+from bambino.report.page import Charts
+from bambino.report.page import Figure as ChartFigure
+from bambino.report.series import Band, Block, band
 
 STYLES = {"clm": ("#1f6fb2", "o"), "bambino": ("#c2374a", "D"), "best": ("#2b8a3e", "s")}
 """Condition -> colour and marker."""
@@ -41,6 +46,25 @@ def write_plots(output_dir: Path, results: list[Result], design: Design) -> Path
     ]
     figure = plots.draw(panels, ppo_blocks(design), "cycle (shaded: ppo of bambino)")
     return plots.save(figure, output_dir, "curves")
+
+
+def charts(results: list[Result], design: Design) -> Charts:
+    """The same panels for the page."""
+    shades = [Block(begin, end, "ppo of bambino") for begin, end in ppo_blocks(design)]
+    return Charts([_chart(results, design.named(title), name, shades) for name, title in PANELS.items()], list(STYLES))
+
+
+def _chart(results: list[Result], title: str, name: str, shades: list[Block]) -> ChartFigure:
+    curves = {condition: curve(results, condition, name) for condition in STYLES}
+    bands = [one for condition in STYLES if (one := _band(condition, curves[condition])) is not None]
+    along = {"cycle": {condition: one.x for condition, one in curves.items()}}
+    level = human_perplexity(results) if name == "perplexity" else None
+    called = " (dashed: human sentences)" if level is not None else ""
+    return ChartFigure(title + called, lines(bands, list(STYLES), along, blocks=shades, level=level))
+
+
+def _band(condition: str, one: plots.PlottedCurve) -> Band | None:
+    return band(condition, [dict(enumerate(values)) for values in one.runs])
 
 
 def curve(results: list[Result], condition: str, name: str) -> plots.PlottedCurve:

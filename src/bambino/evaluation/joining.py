@@ -10,30 +10,19 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from bambino.text.words import is_spaceless
+
 _APOSTROPHE = "['’ʼ]"  # noqa: RUF001
 _ELIDED = re.compile(rf"(?:\b[^\W\d_]|[^\W\d_aeiouàèéìòùáíóú]|qu){_APOSTROPHE}$", re.IGNORECASE)
 """One letter (l', c', O'), a consonant (dell', anch') or qu (jusqu')."""
 _GENITIVE = re.compile(rf"\w{{2,}}s{_APOSTROPHE}$", re.IGNORECASE)
 _QUOTATION = re.compile(r"(?:^|[\s(])['‘]\S")  # noqa: RUF001
 _HYPHENED = re.compile(r"\w[-\u2010\u2011]$")
-_SPACELESS = (
-    "CJK ",
-    "IDEOGRAPHIC ",
-    "HIRAGANA ",
-    "KATAKANA",
-    "FULLWIDTH ",
-    "THAI ",
-    "LAO ",
-    "KHMER ",
-    "MYANMAR ",
-    "TIBETAN ",
-)
-"""How the names of their characters begin."""
 
 
 def delimiter(before: str, after: str) -> str:
     """What is written between two texts: a space or nothing."""
-    return "" if _ends_joined(before) or _is_spaceless(before[-1:], after[:1]) else " "
+    return "" if _ends_joined(before) or is_spaceless(before[-1:], after[:1]) else " "
 
 
 def _ends_joined(before: str) -> bool:
@@ -44,7 +33,3 @@ def _ends_joined(before: str) -> bool:
     if (last and (last in "¿¡" or unicodedata.category(last) == "Ps")) or _HYPHENED.search(before):
         return True
     return bool(_ELIDED.search(before)) and not _GENITIVE.search(before) and not _QUOTATION.search(before)
-
-
-def _is_spaceless(*characters: str) -> bool:
-    return any(unicodedata.name(character, "").startswith(_SPACELESS) for character in characters if character)

@@ -15,8 +15,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bambino.runs.record import newest_step
 from bambino.stopping import on_stop
 
@@ -65,6 +63,10 @@ class Program:
 
 MODULE = "bambino.cli.main"
 """What `python -m` runs as bambino's command line."""
+
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+"""What libraries read their number of CPU threads from."""
 
 
 PRELOADED = [
@@ -123,12 +125,14 @@ def run_programs(
 
 def _run(program: Program, threads: int) -> None:
     """The command line, in this process of its own."""
+    import torch
+
     os.setsid()  # Ctrl-C reaches the parent, which passes it on once
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
-    os.environ |= {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
+    os.environ |= dict.fromkeys(THREADS, str(threads))
     torch.set_num_threads(threads)
     sys.argv[1:] = program.words
     runpy.run_module(MODULE, run_name="__main__", alter_sys=True)

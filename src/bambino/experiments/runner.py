@@ -15,9 +15,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from bambino.experiments.design import Experiment, ExperimentRun, Words
 from bambino.experiments.local import Program, run_programs
@@ -29,6 +30,22 @@ from bambino.recipe.settings import ModelConfig, Recipe
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run
 from bambino.stopping import was_stopped
+
+OnEnd = Callable[[ExperimentRun, Result | str], None]
+"""Called with each run that ended and its result, or the end of its log where it failed."""
+
+
+class RunPrograms(Protocol):
+    """Where programs run: this machine (`local.run_programs`, which says what each argument is) or a cluster."""
+
+    def __call__(
+        self,
+        next_program: Callable[[], Program | None],
+        workers: int,
+        threads: int,
+        on_end: Callable[[Program, int], None],
+    ) -> int | None: ...
+
 
 TOLD = 15
 """Last lines of a failed run's log that are shown."""
@@ -102,17 +119,21 @@ class Runner:
 
     # -------------------------------------------------------------------------------------------------- what is done
 
-    def work(self, workers: int, threads: int, on_end: Callable[[ExperimentRun, Result | str], None]) -> int | None:
-        """Do what is left.
+    def plan(self, on_end: OnEnd) -> list[Program]:
+        """What `work` would begin now, for whoever runs it elsewhere: recipes written, no run begun.
 
-        Args:
-            on_end: called with each run that ended and its result, or the end of its log where it failed.
+        Runs that are whole leave their result, so that what is tested after trials is known once they have ended.
+        """
+        self._make_folders()
+        return list(iter(lambda: self._next(on_end), None))
+
+    def work(self, workers: int, threads: int, on_end: OnEnd, place: RunPrograms = run_programs) -> int | None:
+        """Do what is left.
 
         Returns:
             The number of the signal that stopped it; None where none did.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.results_folder.mkdir(parents=True, exist_ok=True)
+        self._make_folders()
 
         def ended(program: Program, status: int) -> None:
             run = self._begun[program.name]
@@ -122,13 +143,17 @@ class Runner:
                 self.failed.add(run.fingerprint)
                 on_end(run, _end_of(program.log) or f"It ended with status {status} and said nothing.")
 
-        return run_programs(lambda: self._next(on_end), workers, threads, ended)
+        return place(lambda: self._next(on_end), workers, threads, ended)
 
     def folder(self, run: ExperimentRun) -> Path:
         """The directory of a run."""
         return self.out / run.name
 
-    def _next(self, on_end: Callable[[ExperimentRun, Result | str], None]) -> Program | None:
+    def _make_folders(self) -> None:
+        for folder in (self.out, self.results_folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _next(self, on_end: OnEnd) -> Program | None:
         """The next run to begin; those that are whole already only leave their result."""
         while left := self.left():
             run = left[0]
@@ -143,7 +168,7 @@ class Runner:
         words: tuple[str, ...] = ("train", "--resume", str(folder))
         if not holds_run(folder):
             write_atomically(path, dump_recipe(replace(run.recipe, output_dir=str(folder))))
-            words = ("train", str(path))
+            words = ("train", str(path), "--resume-if-begun")
         return Program(run.name, (*words, *self.more_words), self.out / f"{run.name}.log")
 
     def _finish(self, run: ExperimentRun) -> Result:
@@ -172,9 +197,29 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def workers_for(recipes: Iterator[Recipe], cores: int) -> int:
-    """As many runs at a time as there are cores, and as half of the machine's memory has room for."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def available_memory(machine: Path = Path("/")) -> int:
+    """Bytes that this process and those it begins may use: the machine's, or less in a container or a SLURM job."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for file in _limits(machine):
+        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            found.append(int(file.read_text()))
+    return min(found)
+
+
+def _limits(machine: Path) -> Iterator[Path]:
+    """Where Linux writes what the control groups of this process may use of memory, its own and those around it."""
+    with suppress(OSError):
+        for line in (machine / "proc/self/cgroup").read_text().splitlines():
+            _, kinds, group = line.split(":", 2)
+            top, name = machine / "sys/fs/cgroup", "memory.max"
+            if "memory" in kinds.split(","):  # version 1, which has a tree for each kind of limit
+                top, name = top / "memory", "memory.limit_in_bytes"
+            place = top / group.strip("/")
+            yield from (folder / name for folder in (place, *place.parents) if folder.is_relative_to(top))
+
+
+def workers_for(recipes: Iterator[Recipe], cores: int, memory: int) -> int:
+    """As many runs at a time as there are cores, and as half of the memory has room for, whatever their number."""
     return max(1, min(cores, memory // 2 // max(map(_bytes_of, recipes))))
 
 

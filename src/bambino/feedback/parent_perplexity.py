@@ -68,9 +68,11 @@ class ParentPerplexity:
         texts = texts or [p + c for p, c in zip(prompts, completions, strict=True)]
         scope, until = self.config.scope, self.config.until
         ends = has_ended or [True] * len(texts)
-        found = perplexities(self.parent, self.tokenizer, prompts, texts, ends, scope=scope, until=until)
+        how = (self.parent, self.tokenizer, prompts, texts, ends)
+        found = perplexities(*how, scope=scope, until=until, with_words=True)
         read(self.parent, found.tokens_read)
-        log_extra("parent_perplexity", found.values)
+        for name, column in found.columns.items():
+            log_extra(name, column)
         if self.config.tau is None:
             finite = [math.log(p) for p in found.values if math.isfinite(p)]
             self.log_perplexities = (self.log_perplexities + finite)[-WINDOW:]

@@ -6,8 +6,9 @@ data.json            what the run is made of: per text source hash, lines kept, 
                      words; the files read, left out and why, lines brought to NFC; what of the text baby and parent
                      cannot spell; sha256 of models, tokenizers, evaluation files; names of rewards, BabyLM's rules for
                      them
+memory.json          the most memory that the run took so far, in bytes: of the process, and of tensors on a CUDA device
 metrics.jsonl        a row per step, a row per evaluation, a row per alarm
-utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, reward
+utterances.jsonl     what the baby said: step, prompt, utterance, parent perplexity, surprisal word by word, reward
 dreams.jsonl         with dreaming: the first baby's own texts, written once
 constants/           what never changes, written once: the first baby's weights, where it is the reference
 checkpoints/         see checkpoint.py
@@ -35,7 +36,15 @@ LOCK = ".lock"
 OWN_FOLDERS = ("checkpoints", "constants", NEWBORN)
 
 
-OWN_FILES = ("metrics.jsonl", "utterances.jsonl", "data.json", "environment.json", "failure.json", DREAMS)
+OWN_FILES = (
+    "metrics.jsonl",
+    "utterances.jsonl",
+    "data.json",
+    "environment.json",
+    "memory.json",
+    "failure.json",
+    DREAMS,
+)
 
 
 OWN_NAMES = (*OWN_FOLDERS, "model", *OWN_FILES)

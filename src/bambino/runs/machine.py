@@ -1,11 +1,16 @@
-"""How fast this machine multiplies matrices: what to expect of a run before it begins."""
+"""How fast this machine multiplies matrices, which is what to expect of a run; how much memory this process took."""
 
 from __future__ import annotations
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import torch
+
+from bambino.files import write_json
+from bambino.runs.record import read_run
 
 SHAPE = (1024, 512, 512)
 """Rows of the batch, what comes in, what goes out."""
@@ -44,3 +49,23 @@ def _multiply(seconds: float, shape: tuple[int, int, int]) -> list[float]:
             products += 1
         rates.append(2e-9 * n * k * m * products / spent)
     return rates
+
+
+def note_memory(run: Path, device: str) -> None:
+    """Keep in a run's memory.json the most memory that it took, over all its resumptions."""
+    before, now = read_run(run).peak_memory, peak_memory(device)
+    write_json(run / "memory.json", {what: max(size, before.get(what, 0)) for what, size in {**before, **now}.items()})
+
+
+def peak_memory(device: str) -> dict[str, int]:
+    """Bytes: the most that this process ever held (`process`; not known on Windows), and that its tensors held on a
+    CUDA device (`device`)."""
+    found = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        found["process"] = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if device.startswith("cuda"):
+        found["device"] = torch.cuda.max_memory_allocated(device)
+    return found

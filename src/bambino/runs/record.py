@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,15 +29,26 @@ COUNTS = ("total/", "clm/batch")
 """How the names of what a log counts begin."""
 
 
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Whoever reads what a run's files hold refuses it where that is something else than a run's.
+
+    Raises:
+        RunDirectoryError: naming the directory, in place of what goes wrong with such data.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _wrong(path, error, "the directory") from None
+
+
 def _refusing(read: Callable[[RunRecord], T]) -> Callable[[RunRecord], T]:
-    """What reads a record, with a refusal where its files say something else than a run's."""
+    """What reads a record, with that refusal."""
 
     @functools.wraps(read)
     def wrapped(run: RunRecord) -> T:
-        try:
+        with refusing(run.path):
             return read(run)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise _wrong(run.path, error, "the directory") from None
 
     return wrapped
 
@@ -75,6 +87,14 @@ class RunRecord:
         return _mapping(self.path / "environment.json", "versions", json_of)
 
     @cached_property
+    def peak_memory(self) -> dict[str, int]:
+        """The most memory that the run took up to its last checkpoint, in bytes: of the `process`, and of tensors on a
+        CUDA `device`; empty where it was not written down."""
+        path = self.path / "memory.json"
+        found = _mapping(path, "sizes", json_of) if path.is_file() else {}
+        return {what: size for what, size in found.items() if isinstance(size, int)}
+
+    @cached_property
     @_refusing
     def rows(self) -> list[Row]:
         """The rows of metrics.jsonl, evaluations by today's names."""
@@ -98,6 +118,12 @@ class RunRecord:
     def utterances(self) -> list[Row]:
         """The rows of utterances.jsonl."""
         return _rows(self.path / "utterances.jsonl")
+
+    @cached_property
+    def said_at_evaluations(self) -> list[Row]:
+        """Those of evaluations; the others, often many more, are passed over unread."""
+        rows = _rows(self.path / "utterances.jsonl", holding=b'"kind": "evaluation"')
+        return [row for row in rows if row["kind"] == "evaluation"]
 
     @property
     def steps_done(self) -> int:
@@ -187,8 +213,8 @@ def _mapping(path: Path, kind: str, parse: Callable[[bytes], Any]) -> Row:
     return content
 
 
-def _rows(path: Path) -> list[Row]:
-    """The rows of a log; one that is cut at the end is passed over."""
+def _rows(path: Path, holding: bytes = b"") -> list[Row]:
+    """The rows of a log whose lines hold some bytes; one that is cut at the end is passed over."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -197,7 +223,7 @@ def _rows(path: Path) -> list[Row]:
         raise _wrong(path, error, "the log") from None
     rows = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        if not line.strip() or holding not in line:
             continue
         try:
             row = json_of(line)

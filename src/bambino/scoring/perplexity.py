@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bambino.scoring.texts import score_texts
+from bambino.scoring.surprisal import Word, surprisals
+from bambino.scoring.texts import score_tokens, sums
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,17 @@ class Perplexities:
     """One per utterance; infinite where nothing was said after the prompt, or no token counts."""
     tokens_read: int
     """Tokens that the model read for it."""
+    words: list[list[Word]] | None
+    """The words of each utterance with the model's surprisal; None where they were not asked for."""
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """For utterances.jsonl."""
+        return {"parent_perplexity": self.values} | ({} if self.words is None else {"surprisal": self.words})
+
+    def row(self, i: int) -> dict[str, Any]:
+        """What the i-th utterance's row of utterances.jsonl holds."""
+        return {name: column[i] for name, column in self.columns.items()}
 
 
 def perplexities(
@@ -32,6 +44,7 @@ def perplexities(
     *,
     scope: Literal["whole", "utterance"] = "whole",
     until: Literal["cut", "last_word"] = "cut",
+    with_words: bool = False,
 ) -> Perplexities:
     """The perplexity of each text, which begins with its prompt.
 
@@ -39,17 +52,21 @@ def perplexities(
         has_ended: whether the speaker ended the text, not the token limit.
         scope: which tokens count: those of prompt and utterance, or the utterance's alone, given the prompt.
         until: score to the end of the text, or leave out a last word that the token limit cut.
+        with_words: ask for the words' surprisal as well, of the same reading.
     """
     is_silent = [not text[len(prompt) :].strip() for prompt, text in zip(prompts, texts, strict=True)]
+    read = texts
     if until == "last_word":
-        texts = [
+        read = [
             text if ended else without_cut_word(prompt, text)
             for prompt, text, ended in zip(prompts, texts, has_ended, strict=True)
         ]
     count_from = [len(prompt) for prompt in prompts] if scope == "utterance" else None
-    scores = score_texts(lm, tokenizer, texts, count_from=count_from)
+    tokens = score_tokens(lm, tokenizer, read, count_from=count_from, with_ends=with_words)
+    scores = sums(tokens, read)
     values = [math.inf if silent else score.perplexity for silent, score in zip(is_silent, scores, strict=True)]
-    return Perplexities(values, sum(score.tokens_read for score in scores))
+    words = surprisals(tokens, prompts, texts, read) if with_words else None
+    return Perplexities(values, sum(score.tokens_read for score in scores), words)
 
 
 def mean_log(perplexities: Sequence[float]) -> float:

@@ -27,7 +27,7 @@ from bambino.scoring.forward import (
 from bambino.scoring.prefix_trees import Forest, grow
 from bambino.scoring.prepacked import prepacked
 from bambino.text.batches import pad
-from bambino.text.tokens import encode, encode_from, start_token
+from bambino.text.tokens import count_after, encode, encode_with_ends, start_token
 
 TOKENS_PER_FORWARD = 4096
 """Upper bound on batch x length when texts are scored."""
@@ -71,6 +71,20 @@ class TextScore:
         return -self.log_prob / math.log(2) / self.num_bytes if self.num_bytes else math.nan
 
 
+@dataclass(frozen=True, eq=False)
+class TokenScores:
+    """What a model makes of those tokens of some texts that count, text after text."""
+
+    text: np.ndarray
+    """Which text each token is of."""
+    end: np.ndarray
+    """Where the token's own text ends, in characters of its text; -1 where that was not asked for."""
+    log_prob: np.ndarray
+    """Given everything before it in its text, in nats."""
+    read: np.ndarray
+    """For each text, the tokens of its rows."""
+
+
 def score_texts(
     lm: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -84,27 +98,56 @@ def score_texts(
 
     Args:
         count_from: one character offset per text; only tokens that end after it count (the rest is context).
+
+    Raises:
+        ModelError: the model's log-probabilities are not numbers.
     """
-    windows = _windows(lm, tokenizer, texts, count_from)
+    return sums(score_tokens(lm, tokenizer, texts, count_from=count_from), texts)
+
+
+def score_tokens(
+    lm: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    *,
+    count_from: list[int] | None = None,
+    with_ends: bool = False,
+) -> TokenScores:
+    """Score each token, as `score_texts` does.
+
+    Args:
+        with_ends: ask where tokens end; it takes the tokenizer half as long again.
+    """
+    windows = _windows(lm, tokenizer, texts, count_from, with_ends)
     if not windows:
-        return [TextScore(0.0, 0, len(text.encode("utf-8")), 0) for text in texts]
+        nothing = np.zeros(0, dtype=np.int64)
+        return TokenScores(nothing, nothing, np.zeros(0), np.zeros(len(texts)))
     with eval_mode(lm):
         scores = row_log_probs(
             lm, [w.row for w in windows], None if count_from is None else [w.counted for w in windows]
         )
     lengths = np.array([len(window.row) for window in windows])
     window_text = np.array([window.text for window in windows])
-    token_text = window_text.repeat(lengths)
     is_counted = np.concatenate([window.counted for window in windows])
     is_counted[lengths.cumsum() - lengths] = False  # nothing predicts a window's first token
-    log_prob = np.bincount(token_text[is_counted], scores[is_counted], len(texts))
+    ends = np.concatenate([window.ends for window in windows])
+    read = np.bincount(window_text, lengths, len(texts))
+    return TokenScores(window_text.repeat(lengths)[is_counted], ends[is_counted], scores[is_counted], read)
+
+
+def sums(tokens: TokenScores, texts: list[str]) -> list[TextScore]:
+    """The score of each text, by those of its tokens.
+
+    Raises:
+        ModelError: a log-probability is not a number.
+    """
+    log_prob = np.bincount(tokens.text, tokens.log_prob, len(texts))
     if np.isnan(log_prob).any():
         first = texts[int(np.isnan(log_prob).argmax())]
         raise ModelError(f"The model's log-probabilities are not numbers (NaN), first for {first!r}. Is it broken?")
-    tokens = np.bincount(token_text[is_counted], minlength=len(texts))
-    read = np.bincount(window_text, lengths, len(texts))
+    count = np.bincount(tokens.text, minlength=len(texts))
     return [
-        TextScore(float(log_prob[i]), int(tokens[i]), len(text.encode("utf-8")), int(read[i]))
+        TextScore(float(log_prob[i]), int(count[i]), len(text.encode("utf-8")), int(tokens.read[i]))
         for i, text in enumerate(texts)
     ]
 
@@ -230,22 +273,30 @@ class _Window:
     row: list[int]
     counted: np.ndarray
     """Which of the row's tokens end after the text's context."""
+    ends: np.ndarray
+    """Where each token's text ends, in characters; -1 where that was not asked for."""
 
 
 def _windows(
-    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str], count_from: list[int] | None
+    lm: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    count_from: list[int] | None,
+    with_ends: bool,
 ) -> list[_Window]:
     start = start_token(tokenizer)
     longest = (context_length(lm) or 1 << 30) - 1
     head = [] if start is None else [start]
-    if count_from is None:
-        rows = [(row, len(row)) for row in encode(tokenizer, texts)]
+    if count_from is None and not with_ends:
+        rows = [(row, [-1] * len(row)) for row in encode(tokenizer, texts)]
     else:
-        rows = encode_from(tokenizer, texts, count_from)
+        rows = encode_with_ends(tokenizer, texts)
     windows = []
-    for i, (row, count) in enumerate(rows):
+    for i, (row, ends) in enumerate(rows):
+        count = len(row) if count_from is None else count_after(ends, count_from[i])
         body = row[len(head) :]
         for first in range(0, len(body), longest):
             part = head + body[first : first + longest]
-            windows.append(_Window(i, part, np.arange(len(part)) + first >= len(row) - count))
+            of_part = np.array(ends[: len(head)] + ends[len(head) + first : len(head) + first + longest])
+            windows.append(_Window(i, part, np.arange(len(part)) + first >= len(row) - count, of_part))
     return windows

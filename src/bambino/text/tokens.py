@@ -58,18 +58,12 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, with_start: 
     return [_with_start(_without_appended(list(row), mask, tokenizer), start) for row, mask in rows]
 
 
-def encode_from(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], offsets: list[int]
-) -> list[tuple[list[int], int]]:
-    """Token ids as `encode` gives them, and how many of the last ones end after a character offset of their text.
+def count_after(ends: list[int], offset: int) -> int:
+    """How many of a text's last tokens end after a character offset, by the ends that `encode_with_ends` gives.
 
     A token that lies across the offset counts; what is prepended never does.
     """
-    encoded = encode_with_ends(tokenizer, texts)
-    return [
-        (row, next((i for i, end in enumerate(reversed(ends)) if end <= offset), len(row)))
-        for (row, ends), offset in zip(encoded, offsets, strict=True)
-    ]
+    return next((i for i, end in enumerate(reversed(ends)) if end <= offset), len(ends))
 
 
 def encode_with_ends(

@@ -7,10 +7,24 @@ packed rows, has as many words as begin in what is kept, and none counts twice.
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 
 _WORD = re.compile(r"\S+")
+_SPACELESS = (
+    "CJK ",
+    "IDEOGRAPHIC ",
+    "HIRAGANA ",
+    "KATAKANA",
+    "FULLWIDTH ",
+    "THAI ",
+    "LAO ",
+    "KHMER ",
+    "MYANMAR ",
+    "TIBETAN ",
+)
+"""How the names of their characters begin."""
 
 
 def count_words(text: str) -> int:
@@ -29,3 +43,8 @@ def words_begun(text: str, ends: Sequence[int]) -> list[int]:
     for word in _WORD.finditer(text) if begun else ():
         begun[min(bisect_right(ends, word.start()), len(ends) - 1)] += 1
     return begun
+
+
+def is_spaceless(*characters: str) -> bool:
+    """Whether one of these is of a script that writes no spaces between words; an empty text is of none."""
+    return any(unicodedata.name(character, "").startswith(_SPACELESS) for character in characters if character)

@@ -21,6 +21,7 @@ from bambino.recipe.schedule import Place
 from bambino.runs import checkpoint
 from bambino.runs.directory import FORMAT, RunDirectory, holds_run
 from bambino.runs.log import Row
+from bambino.runs.machine import note_memory
 from bambino.runs.provenance import check_same_run, environment, note_environment
 from bambino.runs.record import read_run
 from bambino.speaking.dreams import Dreams
@@ -284,6 +285,7 @@ class Session:
                 keep=self.args.save_total_limit,
                 keep_every=self.args.keep_every,
             )
+            note_memory(self.run.path, self.device)
         self._saved_step = self.state.step
 
     def _explain(self, error: TrainingError) -> None:

@@ -11,7 +11,7 @@ from bambino.analysis.statistics import bootstrap, paired_bootstrap
 from bambino.evaluation.speech.continuations import Scope, SpeechSettings
 from bambino.evaluation.speech.generation import Said, overlap
 from bambino.measures import Interval, Score
-from bambino.scoring.perplexity import mean_log, perplexities
+from bambino.scoring.perplexity import Perplexities, mean_log, perplexities
 from bambino.speaking.speaker import Speaker
 
 GAP = "speech/log_perplexity_gap/baby"
@@ -54,9 +54,9 @@ def opinion(
     """
     given, whole = (
         {
-            "baby": perplexities_of(parent, said, scope, settings),
+            "baby": perplexities_of(parent, said, scope, settings).values,
             "human": of_human[scope],
-            "parent": perplexities_of(parent, samples[0], scope, settings),
+            "parent": perplexities_of(parent, samples[0], scope, settings).values,
         }
         for scope in SCOPES
     )
@@ -80,10 +80,12 @@ def opinion(
     return Opinion(scores, gaps, verdict, given, samples[0])
 
 
-def perplexities_of(parent: Speaker, said: list[Said], scope: Scope, settings: SpeechSettings) -> list[float]:
-    """The parent's perplexity of each continuation."""
+def perplexities_of(
+    parent: Speaker, said: list[Said], scope: Scope, settings: SpeechSettings, *, with_words: bool = False
+) -> Perplexities:
+    """The parent's perplexity of each continuation, and where asked for its surprisal word by word."""
     texts = ([s.prompt for s in said], [s.text for s in said], [s.has_ended for s in said])
-    return perplexities(parent.lm, parent.tokenizer, *texts, scope=scope, until=settings.until).values
+    return perplexities(parent.lm, parent.tokenizer, *texts, scope=scope, until=settings.until, with_words=with_words)
 
 
 def log_perplexity(who: str, scope: Scope, values: list[float]) -> Score:

@@ -154,9 +154,9 @@ class Speech:
         rows: list[dict[str, Any]] = [{"prompt": one.prompt, "utterance": one.completion} for one in said]
         if self.parent is not None:
             for scope, of_human in human.perplexities.items():
-                values = perplexities_of(self.parent, said, scope, self.settings)
-                scores += [log_perplexity("baby", scope, values), log_perplexity("human", scope, of_human)]
-                rows = [row | {"parent_perplexity": value} for row, value in zip(rows, values, strict=True)]
+                found = perplexities_of(self.parent, said, scope, self.settings, with_words=True)
+                scores += [log_perplexity("baby", scope, found.values), log_perplexity("human", scope, of_human)]
+                rows = [row | found.row(i) for i, row in enumerate(rows)]
         return TaskResult("speech", [*scores, *variety(said, "baby")], self.depends_on, said=rows)
 
     def _say(self, baby: Speaker, human: _Human) -> list[Said]:
@@ -169,7 +169,7 @@ class Speech:
             said = [cut_line(tokenizer, row, self.settings) for row in rows]
             found = {}
             if self.parent is not None:
-                found = {s: perplexities_of(self.parent, said, s, self.settings) for s in self.settings.scopes}
+                found = {s: perplexities_of(self.parent, said, s, self.settings).values for s in self.settings.scopes}
             self._human = tokenizer, _Human([row[: self.settings.prompt_tokens] for row in rows], said, found)
         return self._human[1]
 

@@ -28,7 +28,7 @@ from bambino.experiments.nursery.designs import Design, part_seed
 from bambino.measures import Measure, Score, TaskResult
 from bambino.nursery import Grammar, write_pairs
 from bambino.recipe.phase_settings import RolloutConfig
-from bambino.scoring.perplexity import mean_log, perplexities
+from bambino.scoring.perplexity import Perplexities, mean_log, perplexities
 from bambino.speaking.speak import speak
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances
@@ -138,12 +138,11 @@ class NurserySpeech:
         utterances = zip(said.prompts, said.completions, said.has_ended, strict=True)
         words = [words_said(self.heard, *one) for one in utterances]
         total = sum(map(len, words))
+        found = self._perplexities(said.prompts, said.texts, said.has_ended)
+        human = self._perplexities(said.prompts, self.sentences, [True] * len(rows))
         values = {
-            "perplexity": (self._perplexity(said.prompts, said.texts, said.has_ended), "perplexity"),
-            "human_perplexity": (
-                self._perplexity(said.prompts, self.sentences, [True] * len(rows)),
-                "perplexity",
-            ),
+            "perplexity": (math.exp(mean_log(found.values)), "perplexity"),
+            "human_perplexity": (math.exp(mean_log(human.values)), "perplexity"),
             "repetition": (fmean(longest_repeat(" ".join(one)) for one in words), "words"),
             "l2_words": (sum(word in self.heard.words for one in words for word in one) / max(1, total), "share"),
             "grammatical": (
@@ -152,16 +151,16 @@ class NurserySpeech:
             ),
         }
         scores = [Score(f"{self.name}/{what}", value, unit, len(rows)) for what, (value, unit) in values.items()]
-        return TaskResult(self.name, scores, self.depends_on, said=_rows(said))
+        return TaskResult(self.name, scores, self.depends_on, said=_rows(said, found))
 
-    def _perplexity(self, prompts: list[str], texts: list[str], has_ended: list[bool]) -> float:
-        found = perplexities(self.parent.lm, self.parent.tokenizer, prompts, texts, has_ended)
-        return math.exp(mean_log(found.values))
+    def _perplexities(self, prompts: list[str], texts: list[str], has_ended: list[bool]) -> Perplexities:
+        return perplexities(self.parent.lm, self.parent.tokenizer, prompts, texts, has_ended, with_words=True)
 
 
-def _rows(said: Utterances) -> list[dict[str, Any]]:
+def _rows(said: Utterances, found: Perplexities) -> list[dict[str, Any]]:
     """For utterances.jsonl."""
-    return [{"prompt": p, "utterance": c} for p, c in zip(said.prompts, said.completions, strict=True)]
+    utterances = zip(said.prompts, said.completions, strict=True)
+    return [{"prompt": p, "utterance": c} | found.row(i) for i, (p, c) in enumerate(utterances)]
 
 
 def words_said(grammar: Grammar, prompt: str, utterance: str, has_ended: bool) -> list[str]:
