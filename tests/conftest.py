@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
@@ -38,6 +39,8 @@ from bambino import Recipe, load_recipe
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 torch.set_num_threads(1)
+settings.register_profile("untimed", deadline=None)  # what a busy machine makes slow is no failure
+settings.load_profile("untimed")
 
 T = TypeVar("T")
 

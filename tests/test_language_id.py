@@ -44,7 +44,7 @@ words = st.text(alphabet="abè'", min_size=1, max_size=8)
 
 
 @given(st.dictionaries(words, st.integers(1, 5), min_size=1), st.text(alphabet="abè'", max_size=6), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_next_character_has_probability_1_in_all(corpus: dict[str, int], before: str, order: int) -> None:
     model = CharacterModel(corpus, alphabet=4, order=order)
     history = (START + before)[-(order - 1) :] if order > 1 else ""
@@ -52,7 +52,7 @@ def test_the_next_character_has_probability_1_in_all(corpus: dict[str, int], bef
 
 
 @given(st.lists(words, min_size=1), st.lists(words, min_size=1), words)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_swapping_the_corpora_swaps_the_verdict(one: list[str], other: list[str], word: str) -> None:
     forth = LanguageIdentifier.train(["a", *one], ["b", *other])
     back = LanguageIdentifier.train(["b", *other], ["a", *one])

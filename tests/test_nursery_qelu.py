@@ -152,7 +152,7 @@ def test_words_in_a_text_without_spaces_by_hand() -> None:
     assert qelu.split("") == ()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_any_words_put_together_are_found_again(data: st.DataObject) -> None:
     """Not only those of good sentences: a minimal pair's bad one must be cut up as surely."""
@@ -162,7 +162,7 @@ def test_any_words_put_together_are_found_again(data: st.DataObject) -> None:
         assert grammar.split(grammar.join(said)) == tuple(said)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6))
 def test_sampled_sentences_are_cut_where_spaces_would_be(seed: int) -> None:
     latin = str.maketrans(OWN, LATIN)
@@ -189,7 +189,7 @@ def brute_force(lexicon: frozenset[str], longest: int) -> bool:
     return len(texts) != len(set(texts))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.frozensets(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=4))
 def test_ambiguity_is_found_where_trying_all_texts_finds_it(lexicon: frozenset[str]) -> None:
     """And what trying five words finds, Sardinas and Patterson find; the converse needs longer texts."""

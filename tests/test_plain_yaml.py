@@ -104,7 +104,7 @@ def test_aliases_are_read_where_they_stand_for_little() -> None:
     assert load("a: &a [1, 2]\nb: *a\n", "it") == {"a": [1, 2], "b": [1, 2]}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from("ab1:-,[]{}&*!?|>'\"#% \n\t\0~<.é\ud800"), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(YamlError):

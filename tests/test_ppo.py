@@ -18,7 +18,7 @@ NAN, INF = math.nan, math.inf
 LN2 = math.log(2)
 
 numbers = st.floats(-10, 10, allow_nan=False, width=32)
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 
 
 def real(*lengths: int, width: int) -> torch.Tensor:

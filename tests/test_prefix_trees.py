@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import FAMILIES, tiny_lm
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from known_models import sharp_lm
 from transformers import AutoModelForCausalLM, BloomConfig, PreTrainedModel
@@ -62,7 +62,6 @@ def test_rows_of_one_token_predict_nothing() -> None:
     assert [tree.ids for tree in grow([[0], [1, 2, 3]], width=1).trees] == [[1, 2]]  # no tree stays empty
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=12),
     st.integers(1, 12),

@@ -48,7 +48,7 @@ def test_what_acts_is_escaped_as_python_writes_it_and_every_script_stays() -> No
 
 
 @given(st.text())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_nothing_that_acts_is_left_and_what_is_left_is_as_it_was(text: str) -> None:
     shown = printable(text)
     assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in shown if c not in "\n\t")
@@ -139,7 +139,7 @@ def rendered(markdown: str) -> str:
 
 
 @given(st.one_of(st.text(max_size=30), st.text(alphabet="`|\\*_[]()<>&~$#! \n\x1bab", max_size=30)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_in_markdown_a_text_is_words_or_code_and_one_cell(text: str) -> None:
     for escaped in (in_markdown(text), as_code(text)):
         html = rendered(f"| a | b |\n|---|---|\n| {escaped} | 7 |\n")

@@ -52,7 +52,7 @@ PROMPTS = [[1, 5, 7, 3], [1, 5, 7, 3], [1, 6], [1, 6]]
 REWARDS = [1.5, -0.5, 3.0, 0.25]
 Make = Callable[..., Recipe]
 numbers = st.floats(-10, 10, allow_nan=False, width=32)
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 
 
 # ----------------------------------------------------------------------------------------------------------- baselines
