@@ -117,6 +117,13 @@ def words_of(section: Section | None) -> str:
 # ------------------------------------------------------------------------------------------------------------ numbers
 
 
+def test_runs_of_as_many_evaluations_end_together() -> None:
+    # Seeds 1 and 2 end at steps 5 and 6 with 1 and 3: mean 2 at step 6, and no step at which one of them stands alone.
+    found = band("clm", [{0: 9.0, 4: 5.0, 5: 1.0}, {0: 7.0, 4: 3.0, 6: 3.0}])
+    assert found is not None
+    assert (found.step, found.mean, found.seeds) == ((0, 4, 6), (8.0, 4.0, 2.0), (2, 2, 2))
+
+
 def test_a_band_is_the_mean_and_reaches_from_the_lowest_to_the_highest() -> None:
     found = band("clm", [{0: 4.0, 3: 2.0}, {0: 4.0, 3: 3.0}, {0: 1.0}])
     assert found is not None

@@ -50,6 +50,7 @@ class Band:
 
 def band(condition: str, runs: Sequence[Values]) -> Band | None:
     """The number over the runs of a condition; None where no run has any."""
+    runs = _ending_together(runs)
     steps = sorted({step for values in runs for step in values})
     if not steps:
         return None
@@ -62,6 +63,15 @@ def band(condition: str, runs: Sequence[Values]) -> Band | None:
         tuple(map(max, there)),
         tuple(map(len, there)),
     )
+
+
+def _ending_together(runs: Sequence[Values]) -> Sequence[Values]:
+    """Runs with as many numbers have their last at one step, that of the longest: a seed that keeps some lines more of a
+    text ends some steps later."""
+    if len({len(values) for values in runs}) > 1 or not all(runs):
+        return runs
+    end = max(map(max, runs))
+    return [{end if step == max(values) else step: number for step, number in values.items()} for values in runs]
 
 
 def values_of(rows: Iterable[Mapping[str, Any]], metric: str) -> dict[int, float]:
