@@ -66,8 +66,10 @@ def band(condition: str, runs: Sequence[Values]) -> Band | None:
 
 
 def _ending_together(runs: Sequence[Values]) -> Sequence[Values]:
-    """Runs with as many numbers have their last at one step, that of the longest: a seed that keeps some lines more of a
-    text ends some steps later."""
+    """Runs with as many numbers have their last at one step, that of the longest.
+
+    A seed that keeps more lines of a text ends some steps later.
+    """
     if len({len(values) for values in runs}) > 1 or not all(runs):
         return runs
     end = max(map(max, runs))
