@@ -7,7 +7,7 @@ both conditions finished, corrected for the number of conditions (Holm).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 from bambino.analysis.curves import Curve, check_pair
@@ -38,8 +38,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """What an experiment asked, and what its runs on test seeds have found by now."""
+class Aim:
+    """What an experiment wants to know, and what it goes by."""
 
     experiment: str
     """Its name."""
@@ -55,6 +55,12 @@ class Outcomes:
     """The condition that the others are compared with."""
     seeds: tuple[int, ...]
     """Those asked for."""
+
+
+@dataclass(frozen=True)
+class Outcomes(Aim):
+    """What its runs on test seeds have found by now."""
+
     runs: Mapping[str, Mapping[int, Outcome]]
     """Condition -> seed -> run, conditions in the experiment's order. Every condition is there; seeds that failed or
     are not finished are not."""
@@ -141,17 +147,9 @@ class ConditionAnswer:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Aim):
     """The whole answer."""
 
-    experiment: str
-    question: str
-    hypotheses: tuple[str, ...]
-    primary: str
-    secondary: tuple[str, ...]
-    languages: tuple[str, str] | None
-    baseline: str
-    seeds: tuple[int, ...]
     conditions: Mapping[str, ConditionAnswer]
     """In the experiment's order, the baseline among them."""
 
@@ -181,17 +179,7 @@ def answer(found: Outcomes) -> Answer:
             verdict=verdict(found, name, mine[found.primary].effect),
             remarks=remarks(found, name, mine[found.primary].effect, equal_gains.get(name), budgets),
         )
-    return Answer(
-        found.experiment,
-        found.question,
-        found.hypotheses,
-        found.primary,
-        found.secondary,
-        found.languages,
-        found.baseline,
-        found.seeds,
-        conditions,
-    )
+    return Answer(**{one.name: getattr(found, one.name) for one in fields(Aim)}, conditions=conditions)
 
 
 def effects(values: Mapping[str, Mapping[int, float]], baseline: str, sign: int | None) -> dict[str, Effect]:
