@@ -109,6 +109,19 @@ def test_what_is_paid_at_equal_gain_by_hand() -> None:
     assert said in found.conditions["best"].remarks[0]
 
 
+def test_gains_of_another_baby_are_not_set_beside_the_baselines() -> None:
+    """A baby with random weights begins far off, and gains much that way."""
+    other = run(3.0, 1.2)
+    far = {
+        name: replace(curve, values=(2 * curve.values[0], *curve.values[1:])) for name, curve in other.curves.items()
+    }
+    found = answer(outcomes({"clm": {11: run(2.0, 1.8)}, "scratch": {11: replace(other, curves=far)}}, (11,)))
+    scratch = found.conditions["scratch"]
+    assert (scratch.equal_gain, scratch.end) == (None, None)
+    assert there(found.conditions["clm"].end).on_front
+    assert "scratch is worse than clm by 1.000" in scratch.verdict
+
+
 def test_what_does_not_compare_is_said_and_what_does_is_compared() -> None:
     runs = {
         "clm": {11: run(2.0), 12: run(2.2)},

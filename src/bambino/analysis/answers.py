@@ -6,6 +6,7 @@ both conditions finished, corrected for the number of conditions (Holm).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import fmean
@@ -19,6 +20,9 @@ from bambino.analysis.trade_offs import CurvePair, TradeOff, trade_off
 from bambino.analysis.verdicts import ROUNDING
 from bambino.errors import CurveError
 from bambino.recipe.metrics import direction_of
+
+SAME_START = 0.01
+"""Two babies whose languages differ by less before the first step are one, measured on two kinds of device."""
 
 # --------------------------------------------------------------------------------------------------- what was found
 
@@ -136,7 +140,7 @@ class ConditionAnswer:
     equal_gain: EqualGain | None
     """None: of the baseline, or nothing compares."""
     end: End | None
-    """None: not measured by both languages before its first step and later."""
+    """None: not measured by both languages before its first step and later, or begun with another baby."""
     budget: Mapping[str, float]
     """What its runs cost, mean over seeds: all totals that any run of the experiment counted, 0 where this one did
     not. Empty: no seed is finished."""
@@ -269,8 +273,9 @@ def _ends(found: Outcomes) -> dict[str, End]:
 
 
 def _curve_pairs(found: Outcomes) -> dict[str, dict[int, CurvePair]]:
-    """Condition -> seed -> L1 and L2 curve, of runs that were measured by both before their first step and later."""
-    return {
+    """Condition -> seed -> L1 and L2 curve, of runs that were measured by both before their first step and later, and
+    began with the baseline's baby: gains of another (`baby.random_weights`) count from elsewhere."""
+    pairs = {
         name: {
             seed: pair
             for seed in found.seeds
@@ -278,6 +283,15 @@ def _curve_pairs(found: Outcomes) -> dict[str, dict[int, CurvePair]]:
         }
         for name, runs in found.runs.items()
     }
+    start = next(iter(pairs[found.baseline].values()), None)
+    return {
+        name: {seed: pair for seed, pair in those.items() if start is None or _begin_alike(pair, start)}
+        for name, those in pairs.items()
+    }
+
+
+def _begin_alike(one: CurvePair, other: CurvePair) -> bool:
+    return all(math.isclose(a.values[0], b.values[0], rel_tol=SAME_START) for a, b in zip(one, other, strict=True))
 
 
 def _curve_pair(curves: Mapping[str, Curve], languages: tuple[str, str] | None) -> CurvePair | None:
