@@ -1,0 +1,319 @@
+"""What a GPU makes of a run: seconds of each step and share of the card's own rate of matrix products.
+
+    python benchmarks/gpu.py [--seconds 600] [--out gpu.json] [--size paper|tiny] [--rows NAME ...]
+
+Random models of the paper's sizes (`benchmarks/paper_size.py`) in fp32 and bf16 autocast: matrix products; cycles of 10
+clm and 2 ppo steps on short lines; clm steps on full rows; the sampler by its CUDA graph beside the plain one; the
+published way (`benchmarks/published_way.py`); dense and recast steps; a bare update, eager, captured as a graph and
+compiled. A row is printed as it is found, and the file written anew. No row begins after `--seconds`, nor where it is
+expected to end later; a row that fails says so and the others go on. `share`: FLOPs as metrics.jsonl counts them over
+time and measured rate of a step's shape, of the same precision. Medians, the first steps left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import statistics
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from accelerate.state import AcceleratorState
+from paper_size import make_models, make_text, rate
+from published_way import PublishedWay
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+
+from bambino import BambinoTrainer, load_recipe
+from bambino.feedback.settings import KINDS
+from bambino.randomness import uniforms
+from bambino.recipe.phase_settings import RolloutConfig
+from bambino.runs.costs import forward_flops
+from bambino.speaking import rollout
+from bambino.text.batches import pad
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = "cuda" if ON_GPU else "cpu"
+LARGE = (8192, 8192, 8192)
+Found = dict[str, Any]
+
+
+class Enough(Exception):
+    """The steps that were wanted are done; nothing need be saved."""
+
+
+@dataclass
+class Bench:
+    """Models and texts of a size, and what was found so far."""
+
+    folder: Path
+    is_tiny: bool
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.text, self.full_text = self.folder / "short.txt", self.folder / "full.txt"
+        make_text(self.text, lines=2000, words=11)
+        make_text(self.full_text, lines=400, words=140)
+        self.baby, self.parent = make_models(self.folder, self.text, tiny=self.is_tiny)
+        self.runs = 0
+
+    def products(self) -> Found:
+        """TFLOP/s of matrix products of a step's shape and of a large one."""
+        shapes = {"step": (2048, 768, 3072), "large": (256, 256, 256) if self.is_tiny else LARGE}
+        found = {}
+        for precision in ("bf16", "fp32"):
+            for name, shape in shapes.items():
+                rate(DEVICE, precision, shape)
+                found[f"{precision} {name}, TFLOP/s"] = rate(DEVICE, precision, shape) / 1e12
+            self.rates[precision] = found[f"{precision} step, TFLOP/s"] * 1e12
+        return found
+
+    def steps(self, precision: str, count: int, **settings: object) -> list[Found]:
+        """Rows of a run's steps, each with the time at which it was done as `at`."""
+        self.runs += 1
+        chosen = {
+            "baby.model": self.baby,
+            "parent.model": self.parent,
+            "parent.must_know_l2": "false",
+            "text.sources": f"[{self.text}]",
+            "text.heldout_every": 20,
+            "max_steps": 10 * count,
+            "save_steps": 10 * count,
+            "output_dir": self.folder / f"run{self.runs}",
+            "evaluation.utterances": 0,
+            "mixed_precision": "no" if precision == "fp32" else precision,
+        } | settings
+        rows: list[Found] = []
+
+        def on_row(row: Found) -> None:
+            if row["kind"] == "step":
+                rows.append(row | {"at": time.perf_counter()})
+                if len(rows) == count:
+                    raise Enough
+
+        AcceleratorState._reset_state(reset_partial_state=True)
+        words = [word for key, value in chosen.items() for word in (f"--{key}", str(value))]
+        try:
+            BambinoTrainer(args=load_recipe("paper", words, kinds=KINDS), on_row=on_row).train()
+        except Enough:
+            pass
+        return rows
+
+    def share(self, precision: str, flops: float, seconds: float) -> float:
+        return flops / seconds / self.rates[precision]
+
+    def cycle(self, precision: str) -> Found:
+        """Whole cycles of 10 clm and 2 ppo steps on short lines, after one; and their steps by part."""
+        cycles = 3 if ON_GPU else 2
+        rows = self.steps(precision, 12 * cycles)
+        ends = [row["at"] for row in rows[11::12]]
+        found: Found = {"seconds": statistics.median(b - a for a, b in zip(ends, ends[1:], strict=False))}
+        for phase in ("clm", "ppo"):
+            there = [row for row in rows[12:] if row["phase"] == phase]
+            for part in (key for key in there[0] if key.startswith("time/")):
+                found[f"{phase} {part[5:]}" if phase != part[5:] else phase] = middle(there, part)
+        found["share"] = self.share(precision, rows[-1]["total/flops"] - rows[11]["total/flops"], ends[-1] - ends[0])
+        found["clm tokens"] = rows[0]["total/clm_tokens"]
+        return found
+
+    def clm(self, precision: str, batch: int, length: int) -> Found:
+        """clm steps on rows that are full, in a run of nothing else."""
+        return self.of_one_phase(
+            precision,
+            "clm",
+            10,
+            **{"text.sources": f"[{self.full_text}]", "text.mode": "packed"},
+            **{"text.max_length": length, "batch_size": batch, "ppo.minibatch_size": batch},
+        )
+
+    def dense(self, precision: str) -> Found:
+        """clm steps with the parent's targets of what is heard, rule cheap."""
+        named = {"feedback.parent_targets.rule": "cheap"}
+        return self.of_one_phase(precision, "clm", 8, **named)
+
+    def recast(self, precision: str) -> Found:
+        """Steps on what the parent says after 32 prompts, which it says for 512 at a time: means."""
+        rows = self.steps(
+            precision, 36, **{"schedule.cycle": "{recast: 1}", "feedback.recast.for": "recast"}
+        )[4:]
+        return {part: statistics.fmean(row.get(part, 0.0) for row in rows[-32:]) for part in ("time/reward", "time/recast")}
+
+    def of_one_phase(self, precision: str, phase: str, count: int, **settings: object) -> Found:
+        rows = self.steps(precision, count, **{"schedule.cycle": f"{{{phase}: 1}}"}, **settings)
+        there = rows[count // 3 :]
+        flops = (rows[-1]["total/flops"] - rows[0]["total/flops"]) / (count - 1)
+        found = {key: middle(there, key) for key in there[-1] if key.startswith("time/")}
+        whole = statistics.median(b["at"] - a["at"] for a, b in zip(there, there[1:], strict=False))
+        return found | {
+            "seconds": whole,
+            "share": self.share(precision, flops, sum(found.values())),
+            "tokens": rows[0]["total/clm_tokens"],
+        }
+
+    def rollout(self, precision: str, rows: int = 32, length: int = 16) -> Found:
+        """Utterances of 16 tokens after 32 prompts of 8, by the graph and without; and whether they are the same."""
+        lm = self.opened(self.baby)
+        prompts = pad([[5 + (7 * i + j) % 1000 for j in range(8)] for i in range(rows)], 0, "left").to(DEVICE)
+        random = [uniforms(rows, length, seed=1, stream="bench", step=step) for step in range(10)]
+        samplers = {"plain": rollout._sample, "graph": rollout._sample_in_place}
+        found: Found = {}
+        said = {}
+        with autocast(precision):
+            for name, sampler in samplers.items():
+                times = [timed(lambda n=n, s=sampler: s(lm, prompts, random[n], RolloutConfig(), None)) for n in range(10)]
+                found[name], found[f"{name}, first"] = statistics.median(times[1:]), times[0]
+                said[name] = sampler(lm, prompts, random[0], RolloutConfig(), None)
+        same = said["plain"].utterance_ids == said["graph"].utterance_ids
+        until = same.cumprod(1).bool()
+        gaps = (said["plain"].log_probs - said["graph"].log_probs).abs()[until]
+        return found | {
+            "seconds": found["graph"],
+            "used": rollout._speaks_in_place(lm),
+            "captured": any(each.graphs for each in rollout_decodings(lm)),
+            "same tokens": float(same.float().mean()),
+            "largest gap, nats": float(gaps.max()),
+        }
+
+    def published(self) -> Found:
+        """The published way, in fp32 as it is, on the same short lines."""
+        found = PublishedWay(self.baby, self.parent, self.text, DEVICE).seconds(3 if ON_GPU else 1)
+        return {"seconds": found["cycle"], **found}
+
+    def update(self, precision: str, batch: int, length: int, how: str) -> Found:
+        """A bare forward, backward and fused AdamW step on full rows: no dropout, no metrics."""
+        from cuda_graphs import captured, seconds, update_step
+
+        lm = self.opened(self.baby, attn_implementation="sdpa")
+        body = torch.compile(lm) if "compiled" in how else lm
+        step = update_step(body, batch, length, precision)
+        first = timed(step)
+        found = {"seconds": seconds(captured(step) if "graph" in how else step, 10), "first": first}
+        flops = 3 * forward_flops(lm, batch * length, batch * length)
+        return found | {"share": self.share(precision, flops, found["seconds"])}
+
+    def opened(self, path: Path, **settings: object) -> Any:
+        return AutoModelForCausalLM.from_pretrained(path, **settings).to(DEVICE).eval()
+
+    def all(self) -> Iterator[tuple[str, float, Callable[[], Found]]]:
+        """Names of rows, the seconds that each may take, and what finds them; the most wanted first."""
+        yield "matrix products", 3, self.products
+        for precision in ("bf16", "fp32"):
+            yield f"cycle 10:2, short lines, {precision}", 20, lambda p=precision: self.cycle(p)
+        for precision in ("bf16", "fp32"):
+            yield f"rollout 32 x 16, {precision}", 6, lambda p=precision: self.rollout(p)
+        yield "published way, cycle, fp32", 25, self.published
+        for batch, length, precision in ((32, 128, "bf16"), (128, 128, "bf16"), (32, 16, "bf16"), (32, 128, "fp32")):
+            name = f"clm {batch} x {length}, {precision}"
+            yield name, 12, lambda b=batch, n=length, p=precision: self.clm(p, b, n)
+        if ON_GPU:
+            for batch in (32, 128):
+                for how in ("eager", "graph"):
+                    name = f"bare update {batch} x 128, bf16, {how}"
+                    yield name, 6, lambda b=batch, h=how: self.update("bf16", b, 128, h)
+        yield "recast step, bf16", 15, lambda: self.recast("bf16")
+        yield "dense step, bf16", 15, lambda: self.dense("bf16")
+        if ON_GPU:
+            yield "bare update 32 x 128, bf16, compiled", 50, lambda: self.update("bf16", 32, 128, "compiled")
+            name = "bare update 32 x 128, bf16, compiled, graph"
+            yield name, 20, lambda: self.update("bf16", 32, 128, "compiled, graph")
+            yield "bare update 128 x 128, bf16, compiled", 30, lambda: self.update("bf16", 128, 128, "compiled")
+        for batch, length in ((128, 128), (32, 16)):
+            yield f"clm {batch} x {length}, fp32", 12, lambda b=batch, n=length: self.clm("fp32", b, n)
+        yield "recast step, fp32", 15, lambda: self.recast("fp32")
+        yield "dense step, fp32", 15, lambda: self.dense("fp32")
+
+
+def rollout_decodings(lm: Any) -> list[Any]:
+    from bambino.speaking.decoding import _KEPT
+
+    return list(_KEPT.get(lm, {}).values())
+
+
+@contextmanager
+def autocast(precision: str) -> Iterator[None]:
+    with torch.autocast(DEVICE, torch.bfloat16) if precision == "bf16" else nullcontext():
+        yield
+
+
+def middle(rows: list[Found], key: str) -> float:
+    return statistics.median(row.get(key, 0.0) for row in rows)
+
+
+def timed(step: Callable[[], object]) -> float:
+    """Seconds of a step, the device waited for."""
+    wait()
+    begin = time.perf_counter()
+    step()
+    wait()
+    return time.perf_counter() - begin
+
+
+def wait() -> None:
+    if ON_GPU:
+        torch.cuda.synchronize()
+
+
+def tried(find: Callable[[], Found]) -> Found:
+    """What a row found, or its error; with its own wall time and peak device memory."""
+    if ON_GPU:
+        torch.cuda.reset_peak_memory_stats()
+    begin = time.perf_counter()
+    try:
+        found = find()
+    except Exception as error:  # noqa: BLE001 - a row that fails must not take the others along
+        found = {"error": f"{type(error).__name__}: {str(error)[:300]}", "where": traceback.format_exc()[-1500:]}
+    if ON_GPU:
+        found["peak memory, GiB"] = torch.cuda.max_memory_allocated() / 2**30
+    gc.collect()
+    if ON_GPU:
+        torch.cuda.empty_cache()
+    return found | {"took": time.perf_counter() - begin}
+
+
+def line(name: str, found: Found) -> str:
+    """A row of the table."""
+    shown = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in found.items() if k not in ("seconds", "where")}
+    seconds = f"{found['seconds']:.4f}" if "seconds" in found else ""
+    return f"{name:42} {seconds:>9}  " + ", ".join(f"{key} {value}" for key, value in shown.items())
+
+
+def main() -> None:
+    begin = time.perf_counter()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--size", choices=["paper", "tiny"], default="paper")
+    parser.add_argument("--rows", nargs="*", default=[], help="only rows that have one of these words in their name")
+    arguments = parser.parse_args()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    card = torch.cuda.get_device_name() if ON_GPU else platform.machine()
+    about = {"card": card, "torch": torch.__version__, "transformers": transformers.__version__, "size": arguments.size}
+    result: Found = {"about": about, "rows": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), arguments.size == "tiny")
+        about["seconds to begin"] = time.perf_counter() - begin
+        print(json.dumps(about), f"\n{'row':42}   seconds", flush=True)
+        for name, expected, find in bench.all():
+            is_wanted = not arguments.rows or name == "matrix products" or any(w in name for w in arguments.rows)
+            if not is_wanted or time.perf_counter() - begin + expected > arguments.seconds:
+                continue
+            found = result["rows"][name] = tried(find)
+            print(line(name, found), flush=True)
+            if arguments.out is not None:
+                arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{time.perf_counter() - begin:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
