@@ -21,8 +21,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from transformers.utils import logging
 
 from bambino import BambinoTrainer, load_recipe
 from bambino.feedback.settings import KINDS
+from bambino.models.graphed import GraphedStates
 from bambino.randomness import uniforms
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.runs.costs import forward_flops
@@ -44,7 +46,7 @@ from bambino.text.batches import pad
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
-LARGE = (8192, 8192, 8192)
+LARGE = (4096, 4096, 4096)
 Found = dict[str, Any]
 
 
@@ -66,10 +68,14 @@ class Bench:
         make_text(self.full_text, lines=400, words=140)
         self.baby, self.parent = make_models(self.folder, self.text, tiny=self.is_tiny)
         self.runs = 0
+        self.graphs = ""
+        """Shapes whose layers the last run tried to capture."""
 
     def products(self) -> Found:
         """TFLOP/s of matrix products of a step's shape and of a large one."""
-        shapes = {"step": (2048, 768, 3072), "large": (256, 256, 256) if self.is_tiny else LARGE}
+        shapes = {"step": (2048, 768, 3072), "large": LARGE}
+        if self.is_tiny:
+            shapes = {"step": (256, 32, 64), "large": (256, 256, 256)}
         found = {}
         for precision in ("bf16", "fp32"):
             for name, shape in shapes.items():
@@ -103,10 +109,11 @@ class Bench:
 
         AcceleratorState._reset_state(reset_partial_state=True)
         words = [word for key, value in chosen.items() for word in (f"--{key}", str(value))]
-        try:
-            BambinoTrainer(args=load_recipe("paper", words, kinds=KINDS), on_row=on_row).train()
-        except Enough:
-            pass
+        trainer = BambinoTrainer(args=load_recipe("paper", words, kinds=KINDS), on_row=on_row)
+        with suppress(Enough):
+            trainer.train()
+        graphed = trainer.baby.graphed
+        self.graphs = "" if graphed is None else " ".join(_told(key, each) for key, each in graphed.kept.items())
         return rows
 
     def share(self, precision: str, flops: float, seconds: float) -> float:
@@ -114,7 +121,7 @@ class Bench:
 
     def cycle(self, precision: str) -> Found:
         """Whole cycles of 10 clm and 2 ppo steps on short lines, after one; and their steps by part."""
-        cycles = 3 if ON_GPU else 2
+        cycles = 5 if ON_GPU else 2
         rows = self.steps(precision, 12 * cycles)
         ends = [row["at"] for row in rows[11::12]]
         found: Found = {"seconds": statistics.median(b - a for a, b in zip(ends, ends[1:], strict=False))}
@@ -123,15 +130,24 @@ class Bench:
             for part in (key for key in there[0] if key.startswith("time/")):
                 found[f"{phase} {part[5:]}" if phase != part[5:] else phase] = middle(there, part)
         found["share"] = self.share(precision, rows[-1]["total/flops"] - rows[11]["total/flops"], ends[-1] - ends[0])
-        found["clm tokens"] = rows[0]["total/clm_tokens"]
-        return found
+        return found | {"clm tokens": rows[0]["total/clm_tokens"], "graphs": self.graphs}
+
+    def cycle_eagerly(self, precision: str) -> Found:
+        """The same without a CUDA graph."""
+        fits, speaks = GraphedStates.fits, rollout._speaks_in_place
+        try:
+            GraphedStates.fits = lambda *_: False  # type: ignore[method-assign]
+            rollout._speaks_in_place = lambda *_: False
+            return self.cycle(precision)
+        finally:
+            GraphedStates.fits, rollout._speaks_in_place = fits, speaks  # type: ignore[method-assign]
 
     def clm(self, precision: str, batch: int, length: int) -> Found:
         """clm steps on rows that are full, in a run of nothing else."""
         return self.of_one_phase(
             precision,
             "clm",
-            10,
+            12 if ON_GPU else 4,
             **{"text.sources": f"[{self.full_text}]", "text.mode": "packed"},
             **{"text.max_length": length, "batch_size": batch, "ppo.minibatch_size": batch},
         )
@@ -139,14 +155,14 @@ class Bench:
     def dense(self, precision: str) -> Found:
         """clm steps with the parent's targets of what is heard, rule cheap."""
         named = {"feedback.parent_targets.rule": "cheap"}
-        return self.of_one_phase(precision, "clm", 8, **named)
+        return self.of_one_phase(precision, "clm", 16 if ON_GPU else 4, **named)
 
     def recast(self, precision: str) -> Found:
         """Steps on what the parent says after 32 prompts, which it says for 512 at a time: means."""
-        rows = self.steps(
-            precision, 36, **{"schedule.cycle": "{recast: 1}", "feedback.recast.for": "recast"}
-        )[4:]
-        return {part: statistics.fmean(row.get(part, 0.0) for row in rows[-32:]) for part in ("time/reward", "time/recast")}
+        named = {"schedule.cycle": "{recast: 1}", "feedback.recast.for": "recast"}
+        rows = self.steps(precision, 48 if ON_GPU else 4, **named)[-32:]  # 512 prompts are 16 steps'
+        parts = {part: statistics.fmean(row.get(part, 0.0) for row in rows) for part in ("time/reward", "time/recast")}
+        return {"seconds": sum(parts.values()), **parts, "graphs": self.graphs}
 
     def of_one_phase(self, precision: str, phase: str, count: int, **settings: object) -> Found:
         rows = self.steps(precision, count, **{"schedule.cycle": f"{{{phase}: 1}}"}, **settings)
@@ -158,6 +174,7 @@ class Bench:
             "seconds": whole,
             "share": self.share(precision, flops, sum(found.values())),
             "tokens": rows[0]["total/clm_tokens"],
+            "graphs": self.graphs,
         }
 
     def rollout(self, precision: str, rows: int = 32, length: int = 16) -> Found:
@@ -166,13 +183,18 @@ class Bench:
         prompts = pad([[5 + (7 * i + j) % 1000 for j in range(8)] for i in range(rows)], 0, "left").to(DEVICE)
         random = [uniforms(rows, length, seed=1, stream="bench", step=step) for step in range(10)]
         samplers = {"plain": rollout._sample, "graph": rollout._sample_in_place}
+
+        def say(name: str, step: int) -> rollout.Rollout:
+            with autocast(precision):
+                return samplers[name](lm, prompts, random[step], RolloutConfig(), None)
+
         found: Found = {}
-        said = {}
-        with autocast(precision):
-            for name, sampler in samplers.items():
-                times = [timed(lambda n=n, s=sampler: s(lm, prompts, random[n], RolloutConfig(), None)) for n in range(10)]
-                found[name], found[f"{name}, first"] = statistics.median(times[1:]), times[0]
-                said[name] = sampler(lm, prompts, random[0], RolloutConfig(), None)
+        for name in samplers:
+            times = [timed(partial(say, name, step)) for step in range(10)]
+            found[name], found[f"{name}, first"] = statistics.median(times[1:]), times[0]
+        for parameter in lm.parameters():
+            parameter.data.mul_(1.5)  # a graph must see what training does to weights
+        said = {name: say(name, 0) for name in samplers}
         same = said["plain"].utterance_ids == said["graph"].utterance_ids
         until = same.cumprod(1).bool()
         gaps = (said["plain"].log_probs - said["graph"].log_probs).abs()[until]
@@ -209,6 +231,7 @@ class Bench:
         yield "matrix products", 3, self.products
         for precision in ("bf16", "fp32"):
             yield f"cycle 10:2, short lines, {precision}", 20, lambda p=precision: self.cycle(p)
+        yield "cycle 10:2, no graphs, bf16", 20, lambda: self.cycle_eagerly("bf16")
         for precision in ("bf16", "fp32"):
             yield f"rollout 32 x 16, {precision}", 6, lambda p=precision: self.rollout(p)
         yield "published way, cycle, fp32", 25, self.published
@@ -227,10 +250,17 @@ class Bench:
             name = "bare update 32 x 128, bf16, compiled, graph"
             yield name, 20, lambda: self.update("bf16", 32, 128, "compiled, graph")
             yield "bare update 128 x 128, bf16, compiled", 30, lambda: self.update("bf16", 128, 128, "compiled")
+        yield "cycle 10:2, no graphs, fp32", 20, lambda: self.cycle_eagerly("fp32")
         for batch, length in ((128, 128), (32, 16)):
             yield f"clm {batch} x {length}, fp32", 12, lambda b=batch, n=length: self.clm("fp32", b, n)
         yield "recast step, fp32", 15, lambda: self.recast("fp32")
         yield "dense step, fp32", 15, lambda: self.dense("fp32")
+
+
+def _told(key: tuple[Any, ...], graphed: object) -> str:
+    """A shape, whether with dropout, and whether its graphs could be captured and are right."""
+    (rows, columns), has_dropout, *_ = key
+    return f"{rows}x{columns}{' dropout' if has_dropout else ''}{'' if graphed else ' NOT CAPTURED'};"
 
 
 def rollout_decodings(lm: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from torch.optim import AdamW
 
 from bambino.errors import TrainingError
 from bambino.models.baby import Baby
+from bambino.models.graphed import GraphedStates
 from bambino.phases.updates import Optimizers, Term, gradient_of, to_floats
 from bambino.recipe.phase_settings import PhaseConfig
 from bambino.recipe.schedule import Schedule, learning_rate
@@ -38,6 +39,8 @@ class Learner:
     optimizers: Optimizers = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.can_pack and self.accelerator.device.type == "cuda":
+            self.baby.graphed = GraphedStates(self.baby.lm)
         self.optimizers = Optimizers(self.baby, self.recipe.clm if self.recipe.optimizers == "shared" else None)
 
     def updates(self, phase: str, config: PhaseConfig, per_step: int) -> Updates:

@@ -118,8 +118,8 @@ def states_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor
 
     The last column predicts nothing, so it is not computed.
     """
-    documents = None if batch.documents is None else batch.documents[:, :-1]
-    hidden = hidden_states(lm, batch.input_ids[:, :-1], batch.is_real[:, :-1], documents=documents)
+    read = batch.columns(slice(-1))
+    hidden = hidden_states(lm, read.input_ids, read.is_real, documents=read.documents)
     return hidden[is_target[:, 1:]]
 
 
