@@ -46,7 +46,8 @@ class GraphedStates:
     def fits(self, batch: TokenBatch) -> bool:
         """Whether the model reads rows as long under a mask of ours, and does in every step the same."""
         is_fixed = self.lm._can_compile_fullgraph and not getattr(self.lm.config, "layerdrop", 0.0)
-        return is_fixed and reads_packed_rows(self.lm, batch.input_ids.shape[1])
+        with torch.autocast(self.lm.device.type, enabled=False):
+            return is_fixed and reads_packed_rows(self.lm, batch.input_ids.shape[1])
 
     def __call__(self, batch: TokenBatch) -> Float[Tensor, "B T D"]:
         """States of right- or left-padded rows, packed or not; those of pads mean nothing."""
