@@ -15,8 +15,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import logging
 import platform
 import statistics
+import sys
 import tempfile
 import time
 import traceback
@@ -32,8 +34,9 @@ import transformers
 from accelerate.state import AcceleratorState
 from paper_size import make_models, make_text, rate
 from published_way import PublishedWay
+from torch.autograd import DeviceType
 from transformers import AutoModelForCausalLM
-from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from bambino import BambinoTrainer, load_recipe
 from bambino.feedback.settings import KINDS
@@ -84,8 +87,10 @@ class Bench:
             self.rates[precision] = found[f"{precision} step, TFLOP/s"] * 1e12
         return found
 
-    def steps(self, precision: str, count: int, **settings: object) -> list[Found]:
-        """Rows of a run's steps, each with the time at which it was done as `at`."""
+    def steps(
+        self, precision: str, count: int, watch: Callable[[int], None] = lambda done: None, **settings: object
+    ) -> list[Found]:
+        """Rows of a run's steps, each with the time at which it was done as `at`; `watch` is told how many are done."""
         self.runs += 1
         chosen = {
             "baby.model": self.baby,
@@ -104,6 +109,7 @@ class Bench:
         def on_row(row: Found) -> None:
             if row["kind"] == "step":
                 rows.append(row | {"at": time.perf_counter()})
+                watch(len(rows))
                 if len(rows) == count:
                     raise Enough
 
@@ -141,6 +147,28 @@ class Bench:
             return self.cycle(precision)
         finally:
             GraphedStates.fits, rollout._speaks_in_place = fits, speaks  # type: ignore[method-assign]
+
+    def device_time(self, precision: str) -> Found:
+        """Of a cycle, by PyTorch's profiler: seconds that the GPU computes, what it is asked for, and its largest work."""
+        profiler = torch.profiler.profile()
+
+        def watch(done: int) -> None:
+            if done == 24:
+                profiler.start()
+            if done == 36:
+                profiler.stop()
+
+        self.steps(precision, 36, watch)
+        events = profiler.key_averages()
+        kernels = [event for event in events if event.device_type == DeviceType.CUDA]
+        largest = sorted(kernels, key=lambda event: -event.self_device_time_total)[:6]
+        calls = {"cudaLaunchKernel": 0, "cudaGraphLaunch": 0, "cudaMemcpyAsync": 0, "cudaStreamSynchronize": 0}
+        calls = {name: sum(event.count for event in events if event.key == name) for name in calls}
+        return {
+            "device seconds": sum(event.self_device_time_total for event in kernels) / 1e6,
+            **calls,
+            "largest": {event.key[:60]: event.self_device_time_total / 1e6 for event in largest},
+        }
 
     def clm(self, precision: str, batch: int, length: int) -> Found:
         """clm steps on rows that are full, in a run of nothing else."""
@@ -243,6 +271,7 @@ class Bench:
                 for how in ("eager", "graph"):
                     name = f"bare update {batch} x 128, bf16, {how}"
                     yield name, 6, lambda b=batch, h=how: self.update("bf16", b, 128, h)
+        yield "device's share of a cycle, bf16", 20, lambda: self.device_time("bf16")
         yield "recast step, bf16", 15, lambda: self.recast("bf16")
         yield "dense step, bf16", 15, lambda: self.dense("bf16")
         if ON_GPU:
@@ -325,8 +354,10 @@ def main() -> None:
     parser.add_argument("--size", choices=["paper", "tiny"], default="paper")
     parser.add_argument("--rows", nargs="*", default=[], help="only rows that have one of these words in their name")
     arguments = parser.parse_args()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.basicConfig(format="    %(message).300s", stream=sys.stdout)
+    logging.getLogger("bambino").setLevel(logging.INFO)
     card = torch.cuda.get_device_name() if ON_GPU else platform.machine()
     about = {"card": card, "torch": torch.__version__, "transformers": transformers.__version__, "size": arguments.size}
     result: Found = {"about": about, "rows": {}}

@@ -7,6 +7,7 @@ generator as ever. A forward has its backward before the next forward: activatio
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from transformers import PreTrainedModel
 from bambino.scoring.forward import hidden_states, reads_packed_rows
 from bambino.text.batches import TokenBatch
 
+LOG = logging.getLogger(__name__)
 KEPT = 32
 """Shapes whose graphs are kept; beyond it, the one used longest ago is captured again when needed."""
 ROWS, COLUMNS = 4, 8
@@ -77,7 +79,8 @@ class GraphedStates:
             graphed = _Graphed.of(self.lm, inputs, self.gradients, self.pool)
             torch.cuda.set_rng_state(generator)
             is_right = graphed.is_right(self.lm, inputs, TOLERANCE.get(precision, 5e-2), generator)
-        except RuntimeError:
+        except RuntimeError as error:
+            LOG.info("Layers are run eagerly on %s rows: %s", tuple(inputs[0].shape), error)
             return None
         finally:
             torch.cuda.set_rng_state(generator)
@@ -136,7 +139,9 @@ class _Graphed:
         gaps = torch.stack([(one - other).abs().max() for one, other in zip(replayed, plain, strict=True)])
         sizes = torch.stack([tensor.abs().max() for tensor in plain])
         # the gradient of keys' biases is zero but for rounding, so small tensors are held to the largest
-        return bool((gaps.float() <= tolerance * sizes.float().clamp(min=1e-2 * float(sizes[1:].max()))).all())
+        gap = float((gaps.float() / sizes.float().clamp(min=1e-2 * float(sizes[1:].max()))).max())
+        LOG.info("Layers captured for %s rows: replayed they differ by %.1e", tuple(inputs[0].shape), gap)
+        return gap <= tolerance
 
 
 class _Replay(torch.autograd.Function):

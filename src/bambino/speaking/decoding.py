@@ -7,6 +7,7 @@ a graph stays right; weights that were moved elsewhere are noticed.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from transformers.cache_utils import StaticLayer
 from bambino.scoring.forward import eval_mode, states_in_cache, takes_positions
 from bambino.text.batches import TokenBatch
 
+LOG = logging.getLogger(__name__)
 KEPT_BYTES = 1 << 32
 """Memory of a model's decodings that are kept; beyond it, those used longest ago are captured again when needed."""
 
@@ -107,7 +109,8 @@ class Decoding:
                 pool = graphs[0].pool() if len(graphs) > 1 else None
                 with torch.cuda.graph(graphs[-1], pool=pool, capture_error_mode="thread_local"):
                     step(lm, draw)
-        except RuntimeError:
+        except RuntimeError as error:
+            LOG.info("A token's step is not captured: %s", error)
             return
         self.graphs = graphs
 

@@ -8,6 +8,7 @@ own: how a batch is split changes nothing.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from bambino.recipe.phase_settings import RolloutConfig, RolloutCurriculum
 from bambino.scoring.forward import context_length, eval_mode, hidden_states, lm_logits, logits_before
 from bambino.speaking.decoding import decoded_tokens, fits_fixed_cache
 from bambino.text.batches import TokenBatch, pad
+
+LOG = logging.getLogger(__name__)
 
 LAW_TOLERANCE = defaultdict(lambda: 1.0, {torch.float32: 1e-3})
 """Nats by which the log-prob of a sampled token may differ from a full forward's when a model is tried out, by dtype
@@ -208,7 +211,8 @@ def _speaks_in_place(lm: PreTrainedModel) -> bool:
     if lm not in _IN_PLACE:
         try:
             _IN_PLACE[lm] = fits_fixed_cache(lm) and law_gap(lm, _sample_in_place) <= LAW_TOLERANCE[lm.dtype]
-        except Exception:  # noqa: BLE001 - whatever a model raises that takes no such cache
+        except Exception as error:  # noqa: BLE001 - whatever a model raises that takes no such cache
+            LOG.info("%s speaks through a cache that grows: %s", type(lm).__name__, in_a_line(error))
             _IN_PLACE[lm] = False
     return _IN_PLACE[lm]
 
