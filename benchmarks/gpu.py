@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ LARGE = (4096, 4096, 4096)
 Found = dict[str, Any]
 
 
-class Enough(Exception):
+class EnoughStepsError(Exception):
     """The steps that were wanted are done; nothing need be saved."""
 
 
@@ -111,12 +112,12 @@ class Bench:
                 rows.append(row | {"at": time.perf_counter()})
                 watch(len(rows))
                 if len(rows) == count:
-                    raise Enough
+                    raise EnoughStepsError
 
         AcceleratorState._reset_state(reset_partial_state=True)
         words = [word for key, value in chosen.items() for word in (f"--{key}", str(value))]
         trainer = BambinoTrainer(args=load_recipe("paper", words, kinds=KINDS), on_row=on_row)
-        with suppress(Enough):
+        with suppress(EnoughStepsError):
             trainer.train()
         graphed = trainer.baby.graphed
         self.graphs = "" if graphed is None else " ".join(_told(key, each) for key, each in graphed.kept.items())
@@ -130,7 +131,7 @@ class Bench:
         cycles = 5 if ON_GPU else 2
         rows = self.steps(precision, 12 * cycles)
         ends = [row["at"] for row in rows[11::12]]
-        found: Found = {"seconds": statistics.median(b - a for a, b in zip(ends, ends[1:], strict=False))}
+        found: Found = {"seconds": statistics.median(b - a for a, b in pairwise(ends))}
         for phase in ("clm", "ppo"):
             there = [row for row in rows[12:] if row["phase"] == phase]
             for part in (key for key in there[0] if key.startswith("time/")):
@@ -149,7 +150,7 @@ class Bench:
             GraphedStates.fits, rollout._speaks_in_place = fits, speaks  # type: ignore[method-assign]
 
     def device_time(self, precision: str) -> Found:
-        """Of a cycle, by PyTorch's profiler: seconds that the GPU computes, what it is asked for, and its largest work."""
+        """Of a cycle, by PyTorch's profiler: seconds that the GPU computes, what it is asked for, its largest work."""
         profiler = torch.profiler.profile()
 
         def watch(done: int) -> None:
@@ -197,7 +198,7 @@ class Bench:
         there = rows[count // 3 :]
         flops = (rows[-1]["total/flops"] - rows[0]["total/flops"]) / (count - 1)
         found = {key: middle(there, key) for key in there[-1] if key.startswith("time/")}
-        whole = statistics.median(b["at"] - a["at"] for a, b in zip(there, there[1:], strict=False))
+        whole = statistics.median(b["at"] - a["at"] for a, b in pairwise(there))
         return found | {
             "seconds": whole,
             "share": self.share(precision, flops, sum(found.values())),

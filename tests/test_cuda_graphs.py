@@ -1,4 +1,4 @@
-"""What CUDA graphs are made of, on a CPU where nothing is captured; and on a GPU the graphs: all equal to the plain way."""
+"""What CUDA graphs are made of, where nothing is captured, and on a GPU the graphs: all equal to the plain way."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class _Graphed:
         return _Graphed(inputs, used, states.detach(), of_states, gradients, forward, backward)
 
     def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
-        states: Tensor = _Replay.apply(self, inputs, *self.parameters)
+        states: Tensor = _Replay.apply(self, inputs, *self.parameters)  # type: ignore[no-untyped-call]
         return states
 
     def is_right(self, lm: PreTrainedModel, inputs: Sequence[Tensor], tolerance: float, generator: Tensor) -> bool:

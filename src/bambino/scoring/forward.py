@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from weakref import WeakKeyDictionary
@@ -102,7 +102,7 @@ def states_in_cache(
 
 
 def _states(
-    lm: PreTrainedModel, input_ids: Int[Tensor, "B T"], settings: dict[str, object], cache: Cache | None
+    lm: PreTrainedModel, input_ids: Int[Tensor, "B T"], settings: Mapping[str, object], cache: Cache | None
 ) -> Float[Tensor, "B T D"]:
     if cache is not None:
         name = "cache" if "cache" in _arguments(lm) else "past_key_values"  # before transformers 5.24

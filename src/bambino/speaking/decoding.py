@@ -30,7 +30,7 @@ PROMPT_COLUMNS = 8
 """Prompts are padded to a multiple of this: few widths, so few graphs."""
 
 Draw = Callable[[Float[Tensor, "B D"], Float[Tensor, " B"]], tuple[Tensor, Tensor, Tensor | None]]
-"""(last hidden states, uniforms) -> token (B,), its log-prob (B,), and the tokens that could be drawn (B, V) or None."""
+"""(last hidden states, uniforms) -> token (B,), its log-prob (B,), and which could be drawn (B, V) or None."""
 
 
 def fits_fixed_cache(lm: PreTrainedModel) -> bool:
@@ -117,8 +117,8 @@ class Decoding:
     @property
     def num_bytes(self) -> int:
         """Memory of cache and columns."""
-        layers = sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
-        return layers + sum(columns.nbytes for columns in self.said.values())
+        of_cache: list[Tensor] = [part for layer in self.cache.layers for part in (layer.keys, layer.values)]
+        return sum(tensor.nbytes for tensor in [*of_cache, *self.said.values()])
 
     def _first(self, lm: PreTrainedModel, draw: Draw) -> None:
         """Read the prompts, and say a token."""
