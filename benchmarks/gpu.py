@@ -17,6 +17,7 @@ import gc
 import json
 import logging
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -119,6 +120,7 @@ class Bench:
         trainer = BambinoTrainer(args=load_recipe("paper", words, kinds=KINDS), on_row=on_row)
         with suppress(EnoughStepsError):
             trainer.train()
+        shutil.rmtree(str(chosen["output_dir"]))
         graphed = trainer.baby.graphed
         self.graphs = "" if graphed is None else " ".join(_told(key, each) for key, each in graphed.kept.items())
         return rows
