@@ -42,7 +42,6 @@ from transformers.utils import logging as transformers_logging
 
 from bambino import BambinoTrainer, load_recipe
 from bambino.feedback.settings import KINDS
-from bambino.models.graphed import GraphedStates
 from bambino.randomness import uniforms
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.runs.costs import forward_flops
@@ -104,6 +103,7 @@ class Bench:
             "save_steps": 10 * count,
             "output_dir": self.folder / f"run{self.runs}",
             "evaluation.utterances": 0,
+            "cuda_graphs": "true",
             "mixed_precision": "no" if precision == "fp32" else precision,
         } | settings
         rows: list[Found] = []
@@ -128,10 +128,10 @@ class Bench:
     def share(self, precision: str, flops: float, seconds: float) -> float:
         return flops / seconds / self.rates[precision]
 
-    def cycle(self, precision: str) -> Found:
+    def cycle(self, precision: str, **settings: object) -> Found:
         """Whole cycles of 10 clm and 2 ppo steps on short lines, after one; and their steps by part."""
         cycles = 5 if ON_GPU else 2
-        rows = self.steps(precision, 12 * cycles)
+        rows = self.steps(precision, 12 * cycles, **settings)
         ends = [row["at"] for row in rows[11::12]]
         found: Found = {"seconds": statistics.median(b - a for a, b in pairwise(ends))}
         for phase in ("clm", "ppo"):
@@ -140,16 +140,6 @@ class Bench:
                 found[f"{phase} {part[5:]}" if phase != part[5:] else phase] = middle(there, part)
         found["share"] = self.share(precision, rows[-1]["total/flops"] - rows[11]["total/flops"], ends[-1] - ends[0])
         return found | {"clm tokens": rows[0]["total/clm_tokens"], "graphs": self.graphs}
-
-    def cycle_eagerly(self, precision: str) -> Found:
-        """The same without a CUDA graph."""
-        fits, speaks = GraphedStates.fits, rollout._speaks_in_place
-        try:
-            GraphedStates.fits = lambda *_: False  # type: ignore[method-assign]
-            rollout._speaks_in_place = lambda *_: False
-            return self.cycle(precision)
-        finally:
-            GraphedStates.fits, rollout._speaks_in_place = fits, speaks  # type: ignore[method-assign]
 
     def device_time(self, precision: str) -> Found:
         """Of a cycle, by PyTorch's profiler: seconds that the GPU computes, what it is asked for, its largest work."""
@@ -211,6 +201,7 @@ class Bench:
     def rollout(self, precision: str, rows: int = 32, length: int = 16) -> Found:
         """Utterances of 16 tokens after 32 prompts of 8, by the graph and without; and whether they are the same."""
         lm = self.opened(self.baby)
+        rollout.speak_by_graphs(lm)
         prompts = pad([[5 + (7 * i + j) % 1000 for j in range(8)] for i in range(rows)], 0, "left").to(DEVICE)
         random = [uniforms(rows, length, seed=1, stream="bench", step=step) for step in range(10)]
         samplers = {"plain": rollout._sample, "graph": rollout._sample_in_place}
@@ -262,7 +253,7 @@ class Bench:
         yield "matrix products", 3, self.products
         for precision in ("bf16", "fp32"):
             yield f"cycle 10:2, short lines, {precision}", 20, lambda p=precision: self.cycle(p)
-        yield "cycle 10:2, no graphs, bf16", 20, lambda: self.cycle_eagerly("bf16")
+        yield "cycle 10:2, no graphs, bf16", 20, lambda: self.cycle("bf16", cuda_graphs="false")
         for precision in ("bf16", "fp32"):
             yield f"rollout 32 x 16, {precision}", 6, lambda p=precision: self.rollout(p)
         yield "published way, cycle, fp32", 25, self.published
@@ -282,7 +273,7 @@ class Bench:
             name = "bare update 32 x 128, bf16, compiled, graph"
             yield name, 20, lambda: self.update("bf16", 32, 128, "compiled, graph")
             yield "bare update 128 x 128, bf16, compiled", 30, lambda: self.update("bf16", 128, 128, "compiled")
-        yield "cycle 10:2, no graphs, fp32", 20, lambda: self.cycle_eagerly("fp32")
+        yield "cycle 10:2, no graphs, fp32", 20, lambda: self.cycle("fp32", cuda_graphs="false")
         for batch, length in ((128, 128), (32, 16)):
             yield f"clm {batch} x {length}, fp32", 12, lambda b=batch, n=length: self.clm("fp32", b, n)
         yield "recast step, fp32", 15, lambda: self.recast("fp32")

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from conftest import FAMILIES, there, tiny_lm
+from conftest import FAMILIES, there
 from known_models import sharp_lm
 from test_rollout import PADDINGS, PROMPTS, TOLERANCE, baby_of, numbers, padded, utterance
 from torch import Tensor
@@ -17,7 +17,7 @@ from bambino.models.graphed import GraphedStates
 from bambino.recipe.phase_settings import RolloutConfig
 from bambino.speaking import decoding
 from bambino.speaking.decoding import fits_fixed_cache
-from bambino.speaking.rollout import Rollout, _sample, _sample_in_place, _speaks_in_place, sample
+from bambino.speaking.rollout import Rollout, _sample, _sample_in_place, _speaks_in_place, sample, speak_by_graphs
 from bambino.text.batches import TokenBatch, pad, without_pads
 
 CONFIGS = [RolloutConfig(), RolloutConfig(temperature=0.7, top_k=9, top_p=0.9)]
@@ -26,7 +26,9 @@ BATCHES = {"right": pad(ROWS, 0), "left": pad(ROWS, 0, "left"), "packed": withou
 
 
 def on(device: str, family: str) -> Baby:
-    return baby_of(sharp_lm(family).to(device))
+    baby = baby_of(sharp_lm(family).to(device))
+    speak_by_graphs(baby.lm)
+    return baby
 
 
 def assert_same(one: Rollout, other: Rollout) -> None:
@@ -82,7 +84,7 @@ def test_models_with_windows_go_the_plain_way() -> None:
         sliding_window=4,
     )
     assert not fits_fixed_cache(AutoModelForCausalLM.from_config(window))
-    assert not _speaks_in_place(tiny_lm("opt"))  # nor does any on a CPU
+    assert not _speaks_in_place(on("cpu", "opt").lm)  # nor does any on a CPU
 
 
 def gradient(baby: Baby, batch: TokenBatch) -> dict[str, Tensor]:

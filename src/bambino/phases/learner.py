@@ -39,7 +39,7 @@ class Learner:
     optimizers: Optimizers = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.can_pack and self.accelerator.device.type == "cuda":
+        if self.can_pack and self.recipe.cuda_graphs:
             self.baby.graphed = GraphedStates(self.baby.lm)
         self.optimizers = Optimizers(self.baby, self.recipe.clm if self.recipe.optimizers == "shared" else None)
 

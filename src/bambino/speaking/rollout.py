@@ -35,6 +35,9 @@ LAW_TOLERANCE = defaultdict(lambda: 1.0, {torch.float32: 1e-3})
 """Nats by which the log-prob of a sampled token may differ from a full forward's when a model is tried out, by dtype
 (others: as bf16); see `phases/sampler_law.py`."""
 
+_BY_GRAPHS: WeakSet[PreTrainedModel] = WeakSet()
+"""Models that `speak_by_graphs` was told of."""
+
 _IN_PLACE: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 """Whether a model that was tried out says the same through a cache of fixed size."""
 
@@ -204,9 +207,14 @@ def check_speaks(lm: PreTrainedModel) -> None:
     _SPEAK.add(lm)
 
 
+def speak_by_graphs(lm: PreTrainedModel) -> None:
+    """On a GPU let this model speak by CUDA graphs from now on, where it says the same by them."""
+    _BY_GRAPHS.add(lm)
+
+
 def _speaks_in_place(lm: PreTrainedModel) -> bool:
-    """Whether the model stands on a GPU and says the same through a cache of fixed size: tried out once."""
-    if lm.device.type != "cuda":
+    """Whether the model may speak by graphs and says the same through a cache of fixed size: tried out once."""
+    if lm not in _BY_GRAPHS or lm.device.type != "cuda":
         return False
     if lm not in _IN_PLACE:
         try:
