@@ -1,7 +1,7 @@
 """Tiny random models, tokenizers and text, built here; no network, no files from outside.
 
-The process that only hands tests out to others imports this too, so PyTorch and Transformers are imported where they are
-used.
+The process that only hands tests out to others imports this too, so PyTorch and Transformers are imported where they
+are used.
 """
 
 from __future__ import annotations
