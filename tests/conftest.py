@@ -1,7 +1,7 @@
 """Tiny random models, tokenizers and text, built here; no network, no files from outside.
 
-The process that only hands tests out to others imports this too, so PyTorch and Transformers are imported where they are
-used.
+The process that only hands tests out to others imports this too, so PyTorch and Transformers are imported where they
+are used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import gc
 import json
 import random
 import shutil
@@ -36,6 +37,15 @@ FAMILIES = ("opt", "gpt2", "llama", "qwen2", "gpt_neox")
 NOUNS = ["gatto", "cane", "bambino", "libro", "fiore", "treno", "pane", "sole", "mare", "cuore"]
 VERBS = ["vede", "ama", "cerca", "trova", "guarda", "porta", "prende", "lascia"]
 ENDINGS = ["nel giardino della città.", "perché è già tardi.", "con la nonna e lo zio.", "ogni mattina presto."]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays to the end: nobody searches it for garbage, neither now nor in each test."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

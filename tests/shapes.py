@@ -20,7 +20,9 @@ def only_with_shapes(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
 
     def decorator(*, typechecker: Any) -> Callable[[Any], Any]:
         def decorate(made: Any) -> Any:
-            has_shapes = isinstance(made, type) or any("[Tensor, " in str(kind) for kind in made.__annotations__.values())
+            has_shapes = isinstance(made, type) or any(
+                "[Tensor, " in str(kind) for kind in made.__annotations__.values()
+            )
             return jaxtyped(typechecker=typechecker)(made) if has_shapes else made
 
         return decorate

@@ -32,7 +32,7 @@ PAIRS = [
 ]
 
 packages = functools.cache(collect_env.get_pip_packages)
-"""What is installed. lm-eval asks pip for it at each evaluation, which takes longer than the evaluation; here it asks once."""
+"""What is installed. lm-eval asks pip for it at each evaluation, which takes longer than that; here it asks once."""
 
 
 @pytest.fixture(autouse=True)
