@@ -4,7 +4,6 @@ failure. Whatever happens, the run directory is left whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,7 +14,6 @@ from typing import Any, NamedTuple
 from bambino.errors import CheckpointError, ModelError, RunDirectoryError, StorageError, TrainingError
 from bambino.files import finite, write_folder, write_json, writing
 from bambino.measures import UNREAD, Measure
-from bambino.models.digests import weights_sha256
 from bambino.models.participants import Participants, check_parent
 from bambino.phases.phase import Tools
 from bambino.recipe.file import dump_recipe
@@ -33,6 +31,7 @@ from bambino.training.alarms import Alarm, Alarms, of_text
 from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
+from bambino.training.together import check_same_run_everywhere, check_same_weights
 
 
 class Started(NamedTuple):
@@ -72,14 +71,14 @@ class Session:
 
         Of several processes the first holds it, writes, and measures; the others go along.
         """
-        self._check_same_run_everywhere()
+        check_same_run_everywhere(self.tools, self.participants)
         self.processes.from_first(lambda: self._hold(bool(resume)))
         try:
             self._follow(self.processes.from_first(lambda: self._start(resume)))
             self.state.went_on_at = self.state.step
             with _blamed_on_the_run():
                 yield
-            self._check_same_weights()
+            check_same_weights(self.state)
             self.processes.from_first(self._save_checkpoint)
             if self.is_over:
                 self.state.take_best()
@@ -117,7 +116,7 @@ class Session:
                 self.state.restore(checkpoint.load(started.checkpoint), Path(self.args.output_dir) / "constants")
             self.state.has_begun = True
             self._take(started.evaluation)
-        self._check_same_weights()
+        check_same_weights(self.state)
 
     def _end(self) -> None:
         """Leave the trained baby, where the run is over."""
@@ -149,7 +148,7 @@ class Session:
         row |= self.state.end_step()
         self.state.step = at.step + 1
         if self._is_to_be_saved:
-            self._check_same_weights()
+            check_same_weights(self.state)
         evaluation = self.processes.from_first(lambda: self._finish_step(at, row))
         if not self.processes.is_first:
             self._take(evaluation)
@@ -280,28 +279,6 @@ class Session:
     def _environment(self) -> dict[str, Any]:
         """Where the run runs."""
         return environment(self.device) | {"processes": self.processes.count}
-
-    def _check_same_run_everywhere(self) -> None:
-        """Refuse processes that would not do the same: on another machine a text or a model may be another.
-
-        Raises:
-            ProcessError: naming what differs.
-        """
-        if self.processes.count == 1:
-            return
-        made_of = {**heard_and_answered(self.tools), **self.participants.digests, "recipe": dump_recipe(self.args)}
-        digests = {name: json.dumps(what, sort_keys=True) for name, what in made_of.items()}
-        self.processes.check_alike(digests, "The processes are not of one run")
-
-    def _check_same_weights(self) -> None:
-        """Refuse to go on, or to save anything, when the weights of the processes have come apart.
-
-        Raises:
-            ProcessError: they have.
-        """
-        if self.processes.count > 1:
-            digests = {"weights": weights_sha256(self.state.learner.baby.lm)}
-            self.processes.check_alike(digests, f"The processes have come apart by step {self.state.step}")
 
     def _check_described(self, found: checkpoint.Checkpoint) -> None:
         """A checkpoint is of the run that the files beside it describe.
