@@ -28,7 +28,7 @@ def bambino(words: list[str], screen: Path) -> None:
 
 FORKS = multiprocessing.get_context("forkserver")
 """What is dear to import is imported once, then every process is a fork of that one."""
-FORKS.set_forkserver_preload(["warm"])
+FORKS.set_forkserver_preload(["bambino.cli.main", "bambino.evaluation.in_training", "bambino.training.trainer"])
 
 
 def started(count: int, act: Callable[..., None], *args: Any) -> list[BaseProcess]:

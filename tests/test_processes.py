@@ -24,6 +24,7 @@ from bambino.errors import ProcessError
 from bambino.evaluation.in_training import measures_of
 from bambino.phases.ppo import PPOPhase
 from bambino.processes import Processes, take_part
+from bambino.recipe.file import dump_recipe
 from bambino.runs import checkpoint
 from bambino.speaking.rollout import Rollout
 
@@ -77,6 +78,19 @@ def test_every_row_is_one_process_s(count: int, rows: int) -> None:
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+def test_two_processes_are_one_process_that_computes_in_two_parts_to_the_bit(
+    make_recipe: Callable[..., Recipe],
+) -> None:
+    alone = make_recipe("--gradient_accumulation_steps", "2", "--baby.dropout", "0")
+    together = make_recipe("--baby.dropout", "0", output_dir="together")
+    train(alone)
+    assert done(started(2, train, together)) == [0, 0]
+    assert numbers_of(together) == numbers_of(alone)
+    assert rows_of(together, "utterances") == rows_of(alone, "utterances")
+    mine, its = weights_of(together), weights_of(alone)
+    assert all(torch.equal(mine[name], its[name]) for name in its)
+
+
 def test_two_processes_do_what_one_does_and_another_number_goes_on(make_recipe: Callable[..., Recipe]) -> None:
     settings = (*UNEVEN, "--schedule.cycle", "{clm: 2, ppo: 2}", "--max_steps", "6")
     alone, together = make_recipe(*settings), make_recipe(*settings, output_dir="together")
@@ -91,7 +105,7 @@ def test_two_processes_do_what_one_does_and_another_number_goes_on(make_recipe: 
     assert [(one["step"], one["processes"]) for one in noted["resumed"]] == [(3, 1)]
 
 
-def train_to(recipe: Recipe, step: int) -> None:
+def train_to(recipe: Recipe, step: int, resume: bool = False) -> None:
     """Ask the last process alone to stop after a step: all do."""
     trainer = BambinoTrainer(args=recipe)
     end_step = trainer.session.finish_step
@@ -101,8 +115,139 @@ def train_to(recipe: Recipe, step: int) -> None:
         trainer.stop_requested = trainer.step == step and trainer.processes.index == trainer.processes.count - 1
 
     trainer.session.finish_step = finish_step  # type: ignore[method-assign]
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume)
     assert trainer.step == step
+
+
+SPEECH = ("--evaluation.eval_steps", "2", "--evaluation.utterances", "3")
+DREAMS = ("--dreaming.share", "0.5", "--dreaming.texts", "5", "--dreaming.max_new_tokens", "6")
+GROUPS = ("--schedule.cycle", "{clm: 2, reinforce: 2}", "--reinforce.group_size", "2", "--reinforce.kl_coef", "0.1")
+VARIANTS = {
+    "minibatches": ("--ppo.minibatch_size", "2", "--ppo.epochs", "2", "--gradient_accumulation_steps", "2"),
+    "a support": ("--rollout.top_k", "20", "--ppo.reference", "phase_start"),
+    "one row": ("--batch_size", "1"),
+    "packed": ("--text.mode", "packed"),
+    "reinforce": (*GROUPS, "--feedback.parent_perplexity.for", "reinforce"),
+    "recast": ("--schedule.cycle", "{clm: 1, recast: 1}", "--feedback.recast.max_new_tokens", "6"),
+    "recasts beside": ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5"),
+    "distill": ("--schedule.cycle", "{clm: 1, distill: 1}", "--feedback.said_targets.rule", "cheap"),
+    "heard targets": ("--schedule.cycle", "{clm: 1}", "--feedback.parent_targets.rule", "cheap"),
+    "prefer": ("--schedule.cycle", "{clm: 1, prefer: 1}", "--feedback.best_of_k.k", "2"),
+    "recast over utterance": ("--schedule.cycle", "{prefer: 1}", "--feedback.recast_over_utterance.max_new_tokens", "6"),
+    "dreams": (*DREAMS, "--dreaming.first_baby", "0.5"),
+    "the best kept": (*SPEECH, "--early_stopping.metric", "speech/log_perplexity_with_prompt/baby"),
+    "a moving mean": (*SPEECH, "--averaging.decay", "0.7", "--ppo.reference", "ema"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_three_processes_do_what_one_does(make_recipe: Callable[..., Recipe], name: str) -> None:
+    settings = ("--baby.dropout", "0", *VARIANTS[name])
+    alone, together = make_recipe(*settings), make_recipe(*settings, output_dir="together")
+    train(alone)
+    assert done(started(3, train, together)) == [0, 0, 0]
+    assert_same_run(together, alone)
+
+
+PAPER = (
+    *("--schedule.cycle", "{clm: 10, ppo: 2}", "--max_steps", "30", "--batch_size", "32", "--baby.dropout", "0"),
+    *("--clm.learning_rate", "1.41e-5", "--ppo.learning_rate", "1.41e-5"),
+)
+"""At a hundred times the rate an utterance's ratio meets the clip range a step earlier or later, by rounding."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3])
+def test_thirty_steps_with_the_same_rollouts_have_the_same_losses(
+    make_recipe: Callable[..., Recipe], count: int
+) -> None:
+    alone, together = make_recipe(*PAPER), make_recipe(*PAPER, output_dir="together")
+    said: list[Rollout] = []
+    trainer = BambinoTrainer(args=alone)
+    ppo = trainer.phases["ppo"]
+    assert isinstance(ppo, PPOPhase)
+    speak = ppo.speak
+    ppo.speak = lambda prompts, at: said.append(speak(prompts, at)) or said[-1]  # type: ignore[func-returns-value]
+    trainer.train()
+    assert done(started(count, train_on, together, said)) == [0] * count
+    gaps = [
+        abs(row[name] - other[name])
+        for row, other in zip(numbers_of(together), numbers_of(alone), strict=True)
+        for name in row
+        if name.endswith("loss")
+    ]
+    print(f"{count} processes: the losses of 30 steps differ by {max(gaps):.1e} at most")
+    assert len(gaps) == 26 + 3 * 4  # clm; the loss of ppo and its two parts
+    assert max(gaps) <= TOLERANCE
+
+
+def train_on(recipe: Recipe, said: list[Rollout]) -> None:
+    """Train on what another run said."""
+    trainer = BambinoTrainer(args=recipe)
+    ppo = trainer.phases["ppo"]
+    assert isinstance(ppo, PPOPhase)
+    ppo.speak = lambda prompts, at: said[at.nth]  # type: ignore[method-assign]
+    trainer.train()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_process_killed_ends_all_and_the_run_goes_on_in_the_same_bits(
+    make_recipe: Callable[..., Recipe], which: int
+) -> None:
+    settings = (*UNEVEN, "--schedule.cycle", "{clm: 2, ppo: 2}", "--max_steps", "100", "--save_steps", "3")
+    whole, killed = make_recipe(*settings), make_recipe(*settings, output_dir="killed")
+    assert done(started(2, train, whole)) == [0, 0]
+    checkpoints = Path(killed.output_dir) / "checkpoints"
+    processes = started(2, train, killed)
+    for steps in (9, 40):
+        deadline = time.monotonic() + 100
+        while not any(checkpoint.step_of(path) >= steps for path in checkpoint.list_checkpoints(checkpoints)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        processes[which].kill()
+        statuses = done(processes, seconds=30)
+        assert statuses[which] == -signal.SIGKILL
+        assert statuses[1 - which] == 1, "the other ends by itself, with ProcessError"
+        processes = started(2, train, killed, True)
+    assert done(processes) == [0, 0]
+    assert numbers_of(killed) == numbers_of(whole)
+    assert all(torch.equal(weights_of(killed)[name], weight) for name, weight in weights_of(whole).items())
+
+
+@pytest.mark.slow
+def test_the_number_of_processes_may_change_whenever_a_run_goes_on(make_recipe: Callable[..., Recipe]) -> None:
+    settings = (*UNEVEN, "--schedule.cycle", "{clm: 2, ppo: 2}", "--max_steps", "8")
+    alone, together = make_recipe(*settings), make_recipe(*settings, output_dir="together")
+    train(alone)
+    for count, step, resume in ((3, 2, False), (1, 3, True), (2, 5, True)):
+        assert done(started(count, train_to, together, step, resume)) == [0] * count
+    assert done(started(3, train, together, True)) == [0, 0, 0]
+    assert_same_run(together, alone)
+
+
+LAUNCHERS = {
+    "torchrun": ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"],
+    "accelerate": ["accelerate.commands.launch", "--num_processes", "2", "--cpu", "--main_process_port", "29618"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_what_starts_them_starts_them_all_or_is_refused(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, launcher: str
+) -> None:
+    recipe, file = make_recipe(), tmp_path / "recipe.yaml"
+    file.write_text(dump_recipe(recipe), encoding="utf-8")
+    words = [sys.executable, "-m", *LAUNCHERS[launcher], "-m", "bambino", "train", str(file)]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=250, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if launcher == "torchrun":
+        assert found.returncode == 0, found.stderr
+        assert found.stdout.count("2 processes share the rows of every step.") == found.stdout.count("Done: ") == 1
+    else:
+        assert found.returncode == 1
+        assert "accelerate launch was asked for several processes and started one" in found.stderr
 
 
 def test_what_processes_tell_each_other() -> None:

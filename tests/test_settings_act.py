@@ -63,6 +63,8 @@ class Outcome:
     """Of baby and value head, at the end."""
     largest_forward: int = 0
     """Most rows in a forward that gradients go through."""
+    last_layer: int = 0
+    """How often the last layer was computed where gradients are wanted."""
     refusal: str = ""
 
     @property
@@ -128,11 +130,15 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
         if torch.is_grad_enabled():
             outcome.largest_forward = max(outcome.largest_forward, len(kwargs["input_ids"]))
 
+    def count(*_: object) -> None:
+        outcome.last_layer += torch.is_grad_enabled()
+
     try:
         from_scratch = recipe.baby.model is None
         trainer = newborn_trainer(recipe, on_row=take) if from_scratch else BambinoTrainer(args=recipe, on_row=take)
         trainer.measures += measures_of(recipe)
         trainer.baby.lm.base_model.register_forward_pre_hook(measure, with_kwargs=True)
+        list(trainer.baby.lm.base_model.modules())[-1].register_forward_pre_hook(count)
         trainer.train()
     except BambinoError as error:
         outcome.refusal = str(error)
@@ -368,6 +374,8 @@ CASES: dict[str, Case] = {
     "batch_size": Case([2], lambda o: len(o.said), {}, [1 * 4, 1 * 2]),
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
+    # Two clm updates and four of ppo; each layer twice.
+    "gradient_checkpointing": Case([True], lambda o: o.last_layer, {}, [2 + 4, 2 * (2 + 4)]),
     "optimizers": Case(["shared"], weights),
     "save_steps": Case(
         [4, 2], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]

@@ -344,6 +344,9 @@ class Recipe(Settings):
     """Parts in which an update's batch is computed; saves memory, changes only rounding and what dropout draws."""
     mixed_precision: Literal["no", "bf16"] = "no"
     """bf16: forward passes under autocast; weights and optimizers stay fp32."""
+    gradient_checkpointing: bool = False
+    """true: what the baby's layers computed is computed again for the gradient, not kept: less memory, a third more
+    time, the same numbers."""
     optimizers: Literal["separate", "shared"] = "separate"
     """separate: clm and ppo each have an Adam of their own over the same weights (release). shared: one Adam, with
     clm's betas, epsilon and weight decay."""
