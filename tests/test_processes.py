@@ -129,11 +129,23 @@ VARIANTS = {
     "packed": ("--text.mode", "packed"),
     "reinforce": (*GROUPS, "--feedback.parent_perplexity.for", "reinforce"),
     "recast": ("--schedule.cycle", "{clm: 1, recast: 1}", "--feedback.recast.max_new_tokens", "6"),
-    "recasts beside": ("--schedule.cycle", "{clm: 1}", "--feedback.recast.for", "clm", "--feedback.recast.share", "0.5"),
+    "recasts beside": (
+        "--schedule.cycle",
+        "{clm: 1}",
+        "--feedback.recast.for",
+        "clm",
+        "--feedback.recast.share",
+        "0.5",
+    ),
     "distill": ("--schedule.cycle", "{clm: 1, distill: 1}", "--feedback.said_targets.rule", "cheap"),
     "heard targets": ("--schedule.cycle", "{clm: 1}", "--feedback.parent_targets.rule", "cheap"),
     "prefer": ("--schedule.cycle", "{clm: 1, prefer: 1}", "--feedback.best_of_k.k", "2"),
-    "recast over utterance": ("--schedule.cycle", "{prefer: 1}", "--feedback.recast_over_utterance.max_new_tokens", "6"),
+    "recast over utterance": (
+        "--schedule.cycle",
+        "{prefer: 1}",
+        "--feedback.recast_over_utterance.max_new_tokens",
+        "6",
+    ),
     "dreams": (*DREAMS, "--dreaming.first_baby", "0.5"),
     "the best kept": (*SPEECH, "--early_stopping.metric", "speech/log_perplexity_with_prompt/baby"),
     "a moving mean": (*SPEECH, "--averaging.decay", "0.7", "--ppo.reference", "ema"),
@@ -241,7 +253,9 @@ def test_what_starts_them_starts_them_all_or_is_refused(
     recipe, file = make_recipe(), tmp_path / "recipe.yaml"
     file.write_text(dump_recipe(recipe), encoding="utf-8")
     words = [sys.executable, "-m", *LAUNCHERS[launcher], "-m", "bambino", "train", str(file)]
-    found = subprocess.run(words, capture_output=True, text=True, timeout=250, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    found = subprocess.run(
+        words, capture_output=True, text=True, timeout=250, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     if launcher == "torchrun":
         assert found.returncode == 0, found.stderr
         assert found.stdout.count("2 processes share the rows of every step.") == found.stdout.count("Done: ") == 1

@@ -376,6 +376,7 @@ CASES: dict[str, Case] = {
     "mixed_precision": Case(["bf16"], weights),
     # Two clm updates and four of ppo; each layer twice.
     "gradient_checkpointing": Case([True], lambda o: o.last_layer, {}, [2 + 4, 2 * (2 + 4)]),
+    "torch_compile": Case([True], weights, {"baby.dropout": 0.0}),
     "optimizers": Case(["shared"], weights),
     "save_steps": Case(
         [4, 2], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]
@@ -777,7 +778,13 @@ def test_every_case_is_a_setting() -> None:
     assert set(CASES) <= set(SETTINGS)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+SLOW = {"torch_compile"}
+"""Settings that call a compiler."""
+
+
+@pytest.mark.parametrize(
+    "setting", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SETTINGS]
+)
 def test_a_setting_acts(setting: str, runs: Callable[[dict[str, Any]], Outcome]) -> None:
     assert setting in CASES, f"{setting} is in Recipe but not in CASES: show by a run what it does"
     case = CASES[setting]

@@ -347,6 +347,9 @@ class Recipe(Settings):
     gradient_checkpointing: bool = False
     """true: what the baby's layers computed is computed again for the gradient, not kept: less memory, a third more
     time, the same numbers."""
+    torch_compile: bool = False
+    """true: the baby's layers learn by kernels that torch.compile makes of them, which takes a compiler, and minutes at
+    the start; it changes rounding and what dropout draws."""
     optimizers: Literal["separate", "shared"] = "separate"
     """separate: clm and ppo each have an Adam of their own over the same weights (release). shared: one Adam, with
     clm's betas, epsilon and weight decay."""

@@ -20,7 +20,7 @@ from bambino.models.baby import Baby
 from bambino.models.dropout import set_dropout
 from bambino.models.participants import ModelLike, check_context, check_given, load_participants
 from bambino.models.random_weights import randomize_weights
-from bambino.models.recomputing import recompute_layers
+from bambino.models.layers import compile_layers, recompute_layers
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase
@@ -108,6 +108,8 @@ class BambinoTrainer:
             randomize_weights(lm, args.seed)
         if args.baby.dropout is not None:
             set_dropout(lm, args.baby.dropout)
+        if args.torch_compile:
+            compile_layers(lm)
         if args.gradient_checkpointing:
             recompute_layers(lm)
         check_context(lm, longest_rows(args))
