@@ -58,7 +58,7 @@ def _one_of(index: int, count: int, port: int, act: Callable[..., None], args: t
     import torch
 
     torch.set_num_threads(1)
-    where = {"RANK": index, "LOCAL_RANK": index, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    where: dict[str, Any] = {"RANK": index, "LOCAL_RANK": index, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     where |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
     if count > 1:
         os.environ.update({name: str(value) for name, value in where.items()})

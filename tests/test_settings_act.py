@@ -778,13 +778,11 @@ def test_every_case_is_a_setting() -> None:
     assert set(CASES) <= set(SETTINGS)
 
 
-SLOW = {"torch_compile"}
-"""Settings that call a compiler."""
+SLOW = {"torch_compile": [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]}
+"""Setting -> marks of its test: a compiler is called."""
 
 
-@pytest.mark.parametrize(
-    "setting", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SETTINGS]
-)
+@pytest.mark.parametrize("setting", [pytest.param(name, marks=SLOW.get(name, [])) for name in SETTINGS])
 def test_a_setting_acts(setting: str, runs: Callable[[dict[str, Any]], Outcome]) -> None:
     assert setting in CASES, f"{setting} is in Recipe but not in CASES: show by a run what it does"
     case = CASES[setting]

@@ -18,7 +18,7 @@ from bambino.errors import RecipeError
 
 
 def recompute_layers(lm: PreTrainedModel) -> None:
-    """Keep only each layer's input for the gradient (gradient checkpointing, Chen et al. 2016), with dropout or without.
+    """Keep only each layer's input for the gradient (gradient checkpointing, Chen et al. 2016), dropout or not.
 
     Transformers' own switch acts in train mode alone, and most phases learn without dropout. Dropout draws the same
     numbers again, so nothing changes but memory and time.
@@ -63,7 +63,7 @@ def _by_kernels(layer: nn.Module, *args: Any, **settings: Any) -> Any:
     if not torch.is_grad_enabled():
         return type(layer).forward(layer, *args, **settings)
     try:
-        return _compiled(type(layer))(layer, *args, **settings)
+        return _compiled(type(layer).forward)(layer, *args, **settings)
     except RuntimeError as error:
         if type(error).__module__ != "torch._dynamo.exc":  # which takes a second to import
             raise
@@ -73,5 +73,5 @@ def _by_kernels(layer: nn.Module, *args: Any, **settings: Any) -> Any:
 
 
 @cache
-def _compiled(layer: type[nn.Module]) -> Callable[..., Any]:
-    return torch.compile(layer.forward, dynamic=True)
+def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(forward, dynamic=True)

@@ -33,7 +33,7 @@ class Learner:
     accelerator: Accelerator
     can_pack: bool = True
     """Whether lines may share rows (`scoring.forward.reads_packed_rows`)."""
-    processes: Processes = Processes()
+    processes: Processes = field(default_factory=Processes)
     """Who computes which rows."""
     kept_gradient: list[Tensor] | None = None
     """The gradient of the last exposure before another phase: what feedback's updates are compared with."""
@@ -90,7 +90,8 @@ class Updates:
             keep_gradient: the gradient is what later phases compare themselves with.
 
         Returns:
-            What the terms reported, summed over parts and processes; grad_norm (before clipping) and learning_rate, unless skipped.
+            What the terms reported, summed over parts and processes; grad_norm (before clipping) and learning_rate,
+            unless skipped.
 
         Raises:
             TrainingError: a loss or the gradient is not finite; the weights are left as they were.

@@ -18,9 +18,9 @@ from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
 from bambino.models.baby import Baby
 from bambino.models.dropout import set_dropout
+from bambino.models.layers import compile_layers, recompute_layers
 from bambino.models.participants import ModelLike, check_context, check_given, load_participants
 from bambino.models.random_weights import randomize_weights
-from bambino.models.layers import compile_layers, recompute_layers
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase
