@@ -65,7 +65,7 @@ def test_a_model_without_such_layers_is_refused() -> None:
 
 
 @pytest.mark.slow  # a compiler is called
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["opt", "llama"])
 def test_compiled_layers_have_the_same_gradients_within_rounding(family: str) -> None:
     lm = tiny_lm(family)
@@ -83,7 +83,7 @@ def test_compiled_layers_have_the_same_gradients_within_rounding(family: str) ->
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")
 def test_without_a_compiler_it_is_said_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     lm = tiny_lm("gpt2")
     compile_layers(lm)

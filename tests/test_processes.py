@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import torch
-from processes import done, started
 from safetensors.torch import load_file
+from together import done, started
 from torch import nn
 
 from bambino import BambinoTrainer, Recipe

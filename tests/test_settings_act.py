@@ -778,7 +778,7 @@ def test_every_case_is_a_setting() -> None:
     assert set(CASES) <= set(SETTINGS)
 
 
-SLOW = {"torch_compile": [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]}
+SLOW = {"torch_compile": [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]}
 """Setting -> marks of its test: a compiler is called."""
 
 

@@ -131,8 +131,9 @@ class Updates:
                 mine = list(learner.parts(len(term.batch.input_ids), term.rows_together))
                 for rows in mine or [slice(0, term.rows_together)]:
                     part, is_target = self._read(term, rows)
-                    logits, values = learner.baby(part, is_target)
-                    found = term.loss(logits, values, part, rows)
+                    with torch.set_grad_enabled(bool(mine)):
+                        logits, values = learner.baby(part, is_target)
+                        found = term.loss(logits, values, part, rows)
                     if mine:
                         learner.accelerator.backward(term.weight * found["loss"])
                     else:
