@@ -65,7 +65,7 @@ def _by_kernels(layer: nn.Module, *args: Any, **settings: Any) -> Any:
     try:
         return _compiled(type(layer).forward)(layer, *args, **settings)
     except RuntimeError as error:
-        if type(error).__module__ != "torch._dynamo.exc":  # which takes a second to import
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):  # slow to import
             raise
         why = str(error).splitlines()[0]
         problem = f"torch_compile = true, but {type(layer).__name__} cannot be compiled here ({why}). Leave it out."
