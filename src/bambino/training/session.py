@@ -39,6 +39,8 @@ class Started(NamedTuple):
 
     checkpoint: Path | None
     """What it goes on from."""
+    constants: Path
+    """Where what never changes in the run lies."""
     evaluation: dict[str, float] | None
     """Metrics of the first baby, where it was measured just now."""
 
@@ -113,7 +115,7 @@ class Session:
         """In the other processes: be where the first is."""
         if not self.processes.is_first:
             if started.checkpoint is not None:
-                self.state.restore(checkpoint.load(started.checkpoint), Path(self.args.output_dir) / "constants")
+                self.state.restore(checkpoint.load(started.checkpoint), started.constants)
             self.state.has_begun = True
             self._take(started.evaluation)
         check_same_weights(self.state)
@@ -245,7 +247,7 @@ class Session:
         self._alarm(of_text(self.args.alarms, self.unknown["baby"]))
         evaluation = None if self.args.evaluation.eval_steps is None else self._evaluate()
         self._stop_if_alarmed()
-        return Started(None, evaluation)
+        return Started(None, self.run.constants, evaluation)
 
     def _keep(self, dreams: Dreams) -> None:
         """Store the first baby's own texts, and count what they cost."""
@@ -274,7 +276,7 @@ class Session:
         self.alarms = Alarms(self.args.alarms)
         for row in read_run(self.run.path).rows:
             self.alarms.take(row)
-        return Started(found.path, None)
+        return Started(found.path, self.run.constants, None)
 
     def _environment(self) -> dict[str, Any]:
         """Where the run runs."""
