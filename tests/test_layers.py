@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "bambino"
 
 ORDER = """
-    printable errors randomness files stopping nursery losses recipe text scoring measures models speaking feedback runs
-    phases training analysis evaluation report experiments demo cli __main__
+    printable errors randomness files stopping processes nursery losses recipe text scoring measures models speaking
+    feedback runs phases training analysis evaluation report experiments demo cli __main__
 """.split()  # noqa: SIM905
 """Folders and modules of the package; each imports only itself and what stands before it."""
 

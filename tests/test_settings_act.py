@@ -63,6 +63,8 @@ class Outcome:
     """Of baby and value head, at the end."""
     largest_forward: int = 0
     """Most rows in a forward that gradients go through."""
+    last_layer: int = 0
+    """How often the last layer was computed where gradients are wanted."""
     refusal: str = ""
 
     @property
@@ -128,11 +130,15 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
         if torch.is_grad_enabled():
             outcome.largest_forward = max(outcome.largest_forward, len(kwargs["input_ids"]))
 
+    def count(*_: object) -> None:
+        outcome.last_layer += torch.is_grad_enabled()
+
     try:
         from_scratch = recipe.baby.model is None
         trainer = newborn_trainer(recipe, on_row=take) if from_scratch else BambinoTrainer(args=recipe, on_row=take)
         trainer.measures += measures_of(recipe)
         trainer.baby.lm.base_model.register_forward_pre_hook(measure, with_kwargs=True)
+        list(trainer.baby.lm.base_model.modules())[-1].register_forward_pre_hook(count)
         trainer.train()
     except BambinoError as error:
         outcome.refusal = str(error)
@@ -377,6 +383,9 @@ CASES: dict[str, Case] = {
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
     "cuda_graphs": Case([True], lambda o: o.largest_forward, {"batch_size": 2, "ppo.minibatch_size": 2}, [2, 4]),
+    # Two clm updates and four of ppo; each layer twice.
+    "gradient_checkpointing": Case([True], lambda o: o.last_layer, {}, [2 + 4, 2 * (2 + 4)]),
+    "torch_compile": Case([True], weights, {"baby.dropout": 0.0}),
     "optimizers": Case(["shared"], weights),
     "save_steps": Case(
         [4, 2], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]
@@ -778,7 +787,11 @@ def test_every_case_is_a_setting() -> None:
     assert set(CASES) <= set(SETTINGS)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+SLOW = {"torch_compile": [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]}
+"""Setting -> marks of its test: a compiler is called."""
+
+
+@pytest.mark.parametrize("setting", [pytest.param(name, marks=SLOW.get(name, [])) for name in SETTINGS])
 def test_a_setting_acts(setting: str, runs: Callable[[dict[str, Any]], Outcome]) -> None:
     assert setting in CASES, f"{setting} is in Recipe but not in CASES: show by a run what it does"
     case = CASES[setting]

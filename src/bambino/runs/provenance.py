@@ -83,7 +83,7 @@ def _defaults(recipe: Recipe) -> dict[str, Any]:
     return _flat(Recipe().to_dict() | {"feedback": own})
 
 
-def note_environment(run: Path, device: str, step: int) -> list[str]:
+def note_environment(run: Path, now: dict[str, Any], step: int) -> list[str]:
     """Add to a run's environment.json where it goes on, if that is not where it was before.
 
     Returns:
@@ -92,9 +92,9 @@ def note_environment(run: Path, device: str, step: int) -> list[str]:
     Raises:
         RunDirectoryError: it cannot be read.
     """
-    noted, now = read_run(run).environment, environment(device)
+    noted = read_run(run).environment
     earlier = noted.setdefault("resumed", [])
-    then = _flat(earlier[-1] if earlier else noted)
+    then = {"processes": 1, **_flat(earlier[-1] if earlier else noted)}
     changes = [f"{key} {then.get(key)} -> {value}" for key, value in _flat(now).items() if then.get(key) != value]
     if changes:
         earlier.append({"step": step, **now})
