@@ -12,7 +12,7 @@ from test_rollout import PADDINGS, PROMPTS, TOLERANCE, baby_of, numbers, padded,
 from torch import Tensor
 from transformers import AutoModelForCausalLM, MistralConfig
 
-from bambino import Recipe, RecipeError
+from bambino import RecipeError, load_recipe
 from bambino.models.baby import Baby
 from bambino.models.graphed import GraphedStates
 from bambino.recipe.phase_settings import RolloutConfig
@@ -117,7 +117,7 @@ def test_layers_on_a_padded_batch_have_the_same_gradient(family: str, batch: str
 @pytest.mark.parametrize("other", ["gradient_checkpointing", "torch_compile"])
 def test_layers_that_are_captured_are_not_changed_otherwise(other: str) -> None:
     with pytest.raises(RecipeError, match=f"cuda_graphs = True captures layers as they are. Leave out .*{other}"):
-        Recipe(cuda_graphs=True, **{other: True})
+        load_recipe(None, ["--cuda_graphs", "true", f"--{other}", "true"])
 
 
 # -------------------------------------------------------------------------------------------------------------- a GPU
