@@ -238,7 +238,7 @@ def test_a_process_killed_ends_all_and_the_run_goes_on_in_the_same_bits(
             assert time.monotonic() < deadline
             time.sleep(0.01)
         processes[which].kill()
-        statuses = done(processes, seconds=30)
+        statuses = done(processes, seconds=100)
         assert statuses[which] == -signal.SIGKILL
         assert statuses[1 - which] == 1, "the other ends by itself, with ProcessError"
         processes = started(2, train, killed, True)

@@ -27,7 +27,7 @@ def started(count: int, act: Callable[..., None], *args: Any) -> list[BaseProces
     return processes
 
 
-def done(processes: list[BaseProcess], seconds: float = 120) -> list[int | None]:
+def done(processes: list[BaseProcess], seconds: float = 250) -> list[int | None]:
     """Their exit statuses, when all have ended; none may hang."""
     for process in processes:
         process.join(timeout=seconds)
