@@ -20,6 +20,7 @@ from bambino.recipe.file import dump_recipe
 from bambino.recipe.schedule import Place
 from bambino.runs import checkpoint
 from bambino.runs.directory import FORMAT, RunDirectory, holds_run
+from bambino.runs.ledger import BASE
 from bambino.runs.log import Row
 from bambino.runs.machine import note_memory
 from bambino.runs.provenance import check_same_run, environment, note_environment
@@ -28,6 +29,7 @@ from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
 from bambino.text.unknown import Unknown
 from bambino.training.alarms import Alarm, Alarms, of_text
+from bambino.training.budget import Budget
 from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
@@ -41,11 +43,13 @@ class Session:
         tools: Tools,
         state: RunState,
         publisher: Publisher,
+        budget: Budget,
         participants: Participants,
         measures: list[Measure],
     ) -> None:
         self.args, self.tools, self.log = tools.recipe, tools, tools.log
         self.state, self.publisher, self.participants, self.measures = state, publisher, participants, measures
+        self.budget = budget
         self.device, self.alarms = str(tools.learner.accelerator.device), Alarms(tools.recipe.alarms)
         self._warned_of: set[str] = set()
         """Measures that were said to be no measure."""
@@ -58,6 +62,7 @@ class Session:
     def hold(self, resume: bool | str | Path) -> Iterator[None]:
         """Hold the run directory, begin or go on, and leave it whole whatever happens."""
         self._check_begun(bool(resume))
+        self.budget.check()
         if not resume:
             self._check_parent()
         self.run = self.log.directory = RunDirectory(self.args.output_dir)
@@ -73,7 +78,9 @@ class Session:
             self._save_checkpoint()
             if self.is_over:
                 self.state.take_best()
-                write_folder(self.run.model, self.publisher.write)
+                write_folder(self.run.model, self.publisher.publish)
+            if self.budget.stopped is not None:
+                self.log.warn(f"The run ends after step {self.state.step}. The next could pass {self.budget.stopped}")
             self.run.check_is_there()
         except TrainingError as error:
             self._explain(error)
@@ -109,8 +116,9 @@ class Session:
         self.run.check_is_there()
         row |= self.state.end_step()
         self.state.step = at.step + 1
-        self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row())))
-        every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
+        self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row() | self.budget.row())))
+        every, ends = self.args.evaluation.eval_steps, self.budget.ends_at(self.state.step)
+        is_last = ends or self.state.step == self.args.max_steps
         if every is not None and (self.state.step % every == 0 or is_last):
             self._evaluate()
         if self.state.step % self.args.save_steps == 0 and not is_last:
@@ -119,9 +127,10 @@ class Session:
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are done, or early stopping has waited long enough."""
-        best = self.state.best
-        return self.state.step >= self.args.max_steps or (best is not None and best.is_waited_for_enough)
+        """Whether all steps are done, a budget is spent, or early stopping has waited long enough."""
+        best, step = self.state.best, self.state.step
+        has_waited = best is not None and best.is_waited_for_enough
+        return has_waited or step >= self.args.max_steps or self.budget.ends_at(step)
 
     def measured(self) -> tuple[dict[str, float], list[Row]]:
         """Every score of every measure, and what the baby said."""
@@ -188,7 +197,8 @@ class Session:
         if self.tools.dreaming is not None:
             self._keep(self.tools.dreaming.dreams)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
-        self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
+        manifest = {**self._manifest(), BASE: self.budget.base}
+        self.run.describe(dump_recipe(self.args), manifest, {**environment(self.device), "resumed": []})
         self._alarm(of_text(self.args.alarms, self.unknown["baby"]))
         if self.args.evaluation.eval_steps is not None:
             self._evaluate()
