@@ -64,7 +64,9 @@ class Costs:
         """Text that somebody wrote: prompts, utterances, dreams, recasts."""
         texts, name = list(texts), WRITTEN[by]
         self.totals[name] += sum(map(count_words, texts))
-        self.totals[name.replace("words", "bytes", 1)] += sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+        self.totals[name.replace("words", "bytes", 1)] += sum(
+            len(text.encode("utf-8", "surrogatepass")) for text in texts
+        )
 
     def rewarded(self, scalars: int) -> None:
         """So many numbers were given for what the baby said."""

@@ -39,7 +39,12 @@ HOME = "https://arxiv.org/abs/2406.11418"
 
 
 def datasheet(
-    rules: Rules, ledger: Ledger, counts: Mapping[str, float], parent: str, kinds: Mapping[str, str], stopped: str | None
+    rules: Rules,
+    ledger: Ledger,
+    counts: Mapping[str, str],
+    parent: str,
+    kinds: Mapping[str, str],
+    stopped: str | None,
 ) -> str:
     """DATASHEET.md.
 
@@ -49,9 +54,7 @@ def datasheet(
         kinds: kind of feedback -> what the rules say of it.
         stopped: why the run ended before its last step; None: it did not.
     """
-    budgets = [
-        [limit, f"{counts[limit]:,.6g}", f"{most:,}", rules.sources[limit]] for limit, most in rules.limits.items()
-    ]
+    budgets = [[limit, counts[limit], f"{most:,}", rules.sources[limit]] for limit, most in rules.limits.items()]
     parts = {
         "about": rules.about,
         "read": rules.read,
@@ -61,7 +64,9 @@ def datasheet(
         "budgets": _table(["", f"had, in {rules.unit}", "at most", "written in"], budgets),
         "parent": _parent(ledger, parent, kinds),
     }
-    ended = "" if stopped is None else f"\nThe run ended before its last step, which could have passed a limit: {stopped}\n"
+    ended = (
+        "" if stopped is None else f"\nThe run ended before its last step, which could have passed a limit: {stopped}\n"
+    )
     return SHEET.format(**parts).replace("\n## The parent", f"{ended}\n## The parent")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bambino.errors import ModelError, RecipeError
 from bambino.feedback.recasts import Recaster
@@ -46,7 +46,7 @@ class Budget:
         if holds_run(self.args.output_dir) and (kept := read_run(self.args.output_dir).data.get(BASE)) is not None:
             return dict(kept)
         args, streams, replay = self.args, self.tools.streams, self.tools.replay
-        sources = {part: streams.manifest[part] for part in ("clm", "prompts") if part in streams.manifest}
+        sources: dict[str, list[Any]] = dict(streams.manifest)
         sources |= {} if replay is None else {"replay": replay.manifest}
         reports = [*streams.reports, *([] if replay is None else replay.reports)]
         sizes = iter([report.reading.bytes for report in reports])  # in the order of sources
@@ -112,8 +112,8 @@ class Budget:
             "passes": ("passes", "Give passes, or fewer of them (max_steps counts where it is null)."),
         }
         for limit, (key, way_out) in ways_out.items():
-            if (problem := self._passed(ledger, (limit,))) is not None:
-                self._refuse(key, f"{problem} {way_out}")
+            if (passed := self._passed(ledger, (limit,))) is not None:
+                self._refuse(key, f"{passed} {way_out}")
 
     def _check_known(self, ledger: Ledger) -> None:
         assert self.rules is not None
@@ -163,7 +163,7 @@ class Budget:
             most, count = rules.limits.get(limit, math.inf), counted(ledger, limit, rules.unit)
             if count > most * (1 + 1e-12):
                 unit = " in English equivalents" if rules.unit == "equivalents" and limit not in UNITLESS else ""
-                return f"{LIMITS[limit]}{unit}: {count:,.6g} of {most:,.6g} ({rules.sources[limit]})."
+                return f"{LIMITS[limit]}{unit}: {shown(limit, count)} of {most:,} ({rules.sources[limit]})."
         return None
 
     def _most(self, at: Place) -> dict[str, float]:
@@ -184,9 +184,7 @@ class Budget:
         if at.phase == "recast" and args.recast.replay:
             most |= {HEARD[name]: row * max(stream.share, stream.last_share) for name, stream in tools.beside.items()}
         written = {name: amount for name, amount in most.items() if name in WRITTEN.values()}
-        return most | {
-            name.replace("words", "bytes", 1): BYTES_OF_A_TOKEN * amount for name, amount in written.items()
-        }
+        return most | {name.replace("words", "bytes", 1): BYTES_OF_A_TOKEN * amount for name, amount in written.items()}
 
     # ---------------------------------------------------------------------------------------------- what it began with
 
@@ -204,20 +202,25 @@ class Budget:
             return life
         return Ledger([replace(text, heard=0.0) for text in life.texts], is_whole=life.is_whole)  # of its tokenizer
 
-    def _life(self, role: Any) -> Ledger | None:
+    def _life(self, role: Literal["baby", "parent"]) -> Ledger | None:
         if role == "parent" and self.tools.parent is None:
             return None
         try:
-            return life_of({"baby": self.args.baby, "parent": self.args.parent}[role], role)
+            return life_of(self.args.baby if role == "baby" else self.args.parent, role)
         except ModelError:  # passed in from Python, and not there by its name
             return None
+
+
+def shown(limit: str, count: float) -> str:
+    """What a limit counts, for a reader."""
+    return f"{count:,.2f}" if limit == "passes" else f"{count:,.0f}"
 
 
 UNITLESS = ("passes", "rewards")
 """Limits that count no words."""
 
 
-def counted(ledger: Ledger, limit: str, unit: Any) -> float:
+def counted(ledger: Ledger, limit: str, unit: Literal["words", "equivalents"]) -> float:
     """What a limit of LIMITS counts."""
     if limit in UNITLESS:
         return ledger.passes if limit == "passes" else ledger.rewards

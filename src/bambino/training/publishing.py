@@ -21,7 +21,7 @@ from bambino.runs.directory import check_is_free_for_model
 from bambino.runs.ledger import BASE, LEDGER, Ledger, as_json
 from bambino.runs.model_card import IN_PYTHON, is_model_card, model_card
 from bambino.runs.record import read_run
-from bambino.training.budget import Budget, counted
+from bambino.training.budget import Budget, counted, shown
 from bambino.training.parts import heard_and_answered
 from bambino.training.state import RunState
 
@@ -79,7 +79,7 @@ class Publisher:
     def _datasheet(self, ledger: Ledger) -> str:
         rules = self.budget.rules
         assert rules is not None
-        counts = {limit: counted(ledger, limit, rules.unit) for limit in LIMITS}
+        counts = {limit: shown(limit, counted(ledger, limit, rules.unit)) for limit in LIMITS}
         of_kinds = self.made_of["babylm"]
         kinds = {kind: RULES[of_kinds.get(kind, "not stated")] for kind in self.made_of["rewards"]}
         parent = self.args.parent.model or IN_PYTHON
@@ -93,7 +93,9 @@ class Publisher:
             for kind in self.tools.kinds
             if isinstance(kind.reward, Recaster) and kind.reward.written_by == "people"
         }
-        rows = read_run(self.args.output_dir).recasts if (Path(self.args.output_dir) / "utterances.jsonl").exists() else []
+        rows = (
+            read_run(self.args.output_dir).recasts if (Path(self.args.output_dir) / "utterances.jsonl").exists() else []
+        )
         return [
             {"step": row["step"], "prompt": row["prompt"], "text": row["recast"]}
             for row in rows

@@ -116,7 +116,9 @@ class Session:
         self.run.check_is_there()
         row |= self.state.end_step()
         self.state.step = at.step + 1
-        self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row() | self.budget.row())))
+        self._alarm(
+            self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row() | self.budget.row()))
+        )
         every, ends = self.args.evaluation.eval_steps, self.budget.ends_at(self.state.step)
         is_last = ends or self.state.step == self.args.max_steps
         if every is not None and (self.state.step % every == 0 or is_last):
