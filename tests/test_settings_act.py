@@ -396,6 +396,12 @@ CASES: dict[str, Case] = {
         ONLY_CLM | SIX,
         [["6/6"], ["4/6", "6/6"], ["2/6", "4/6", "6/6"]],
     ),
+    "revisions": Case(
+        [110, 26],  # the batch has more than 30 words and less than 56
+        lambda o: [name.split("/")[-1] for name in o.files if "/revisions/" in name and name.count("/") == 2],
+        LIVED,
+        [[], ["chck_110"], ["chck_104", "chck_130"]],
+    ),
     "rules": Case([STRICT], refused, {"max_steps": 1}, [False, True]),
     "baby.words": Case([100], metric("ledger/words_heard"), {"max_steps": 1}),
     "baby.words_heard": Case([300], metric("ledger/words_heard"), {"max_steps": 1, "baby.words": 100}),

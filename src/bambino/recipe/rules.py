@@ -37,6 +37,8 @@ class Rules:
     """What words are counted in: as they are, or in English equivalents."""
     limits: dict[str, float]
     """By the names of LIMITS; what is not there has none."""
+    revisions: int
+    """Words of the first revision that is asked for (`models/revisions.py`)."""
     languages: list[str]
     """ISO 639-3 codes of the languages there may be; none: any."""
     sources: dict[str, str]
@@ -60,7 +62,7 @@ def rules_of(name: str) -> Rules | None:
     limits = {key: limit["most"] for key, limit in raw["limits"].items()}
     named = raw["limits"] | {"distributions": raw["distributions"]}
     said = {key: sources[limit["source"]] for key, limit in named.items()}
-    return Rules(name, raw["about"], raw["read"], raw["unit"], limits, raw.get("languages", []), said)
+    return Rules(name, raw["about"], raw["read"], raw["unit"], limits, raw["revisions"], raw.get("languages", []), said)
 
 
 def languages() -> list[str]:

@@ -38,7 +38,8 @@ class ModelConfig(Settings):
     model: str | None = None
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
-    """Branch, tag or commit on the hub."""
+    """Branch, tag or commit on the hub; of a run directory, or of the model in one, a revision that it kept, such as
+    chck_2M (`revisions`)."""
     trust_remote_code: bool = False
     """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
     """
@@ -383,6 +384,9 @@ class Recipe(Settings):
     """Newest checkpoints kept."""
     keep_every: AtLeastOne | None = None
     """Keep the checkpoints whose step is a multiple of this as well; itself a multiple of save_steps; null: none."""
+    revisions: AtLeastOne | None = None
+    """Keep the baby as it was when it had heard so many words in its whole life, and 2 to 10, 20 to 100, 200 to 1000
+    times as many, in the run's folder `revisions`; null: none, but under rules 1 000 000."""
     rules: str = NONE
     """Rules of a competition that the run keeps: none, babylm-2026-strict-small, babylm-2026-strict,
     babylm-2026-multilingual. What they forbid is refused, and the run ends before a budget is passed."""

@@ -78,6 +78,16 @@ class Budget:
             totals[name] = totals.get(name, 0.0) + amount
         return run_ledger({BASE: self.base}, totals)
 
+    @property
+    def seen(self) -> float:
+        """Words heard in the whole life, in the unit that revisions are counted in."""
+        return self.ledger().heard.counted("words" if self.rules is None else self.rules.unit)
+
+    @property
+    def revisions(self) -> int | None:
+        """Words of the first revision; None: none is kept."""
+        return self.args.revisions or (None if self.rules is None else self.rules.revisions)
+
     def row(self) -> dict[str, float]:
         """For the row of a step: words heard in the baby's whole life, where what it heard before is known."""
         if self._heard_before is None:
@@ -98,6 +108,9 @@ class Budget:
         Raises:
             RecipeError: naming the setting, the limit and the way out.
         """
+        if self.args.revisions is not None and self._heard_before is None:
+            problem = "but nobody says what the baby had heard before this run. State it: baby.words, baby.words_heard."
+            raise RecipeError("revisions", f"revisions = {self.args.revisions} counts words of a whole life, {problem}")
         if self.rules is None:
             return
         ledger = self.ledger(self._planned())
@@ -120,14 +133,14 @@ class Budget:
         if not ledger.is_whole:
             problem = "Nobody says what the baby had heard before this run: no ledger.json lies beside baby.model"
             self._refuse("baby.words", f"{problem}. State it: baby.words, baby.words_heard.")
-        allowed = self.rules.languages
-        for section, part in (("text", "clm"), ("replay", "replay")):
-            language = self.base["languages"][part] if self.base["texts"].get(part) else None
-            is_missing = self.rules.unit == "equivalents" and language is None and self.base["texts"].get(part)
-            if is_missing or (allowed and language is not None and language not in allowed):
+        allowed, in_equivalents = self.rules.languages, self.rules.unit == "equivalents"
+        hears = {"text": True, "replay": self.tools.replay is not None or self.tools.dreaming is not None}
+        for section, language in (("text", self.args.text.language), ("replay", self.args.replay.language)):
+            is_strange = in_equivalents if language is None else bool(allowed) and language not in allowed
+            if hears[section] and is_strange:
                 way_out = f"Budgets are in English equivalents; give {section}.language, one of {', '.join(allowed)}."
                 self._refuse(f"{section}.language", f"{section}.language = {language}. {way_out}")
-        if self.rules.unit == "equivalents" and ledger.text.equivalents is None:
+        if in_equivalents and None in (ledger.text.equivalents, ledger.heard.equivalents, ledger.written.equivalents):
             problem = "English equivalents of what the baby or its parent heard before are not known"
             self._refuse("baby.words", f"{problem}. State them: baby.words, parent.words.")
 

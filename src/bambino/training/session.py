@@ -15,6 +15,7 @@ from bambino.errors import CheckpointError, ModelError, RunDirectoryError, Stora
 from bambino.files import finite, write_folder, write_json, writing
 from bambino.measures import UNREAD, Measure
 from bambino.models.participants import Participants, check_parent
+from bambino.models.revisions import reached
 from bambino.phases.phase import Tools
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.schedule import Place
@@ -55,6 +56,8 @@ class Session:
         """Measures that were said to be no measure."""
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
+        self._seen = 0.0
+        """Words that the baby had heard in its life when the last step began, as revisions count them."""
         self._stops: Alarm | None = None
         """An alarm that stops the run after this step."""
 
@@ -72,7 +75,7 @@ class Session:
                 (self.run.path / "failure.json").unlink(missing_ok=True)
             self._warn()
             self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
-            self.state.went_on_at = self.state.step
+            self.state.went_on_at, self._seen = self.state.step, self.budget.seen
             with _blamed_on_the_run():
                 yield
             self._save_checkpoint()
@@ -123,6 +126,7 @@ class Session:
         is_last = ends or self.state.step == self.args.max_steps
         if every is not None and (self.state.step % every == 0 or is_last):
             self._evaluate()
+        self._keep_revisions()
         if self.state.step % self.args.save_steps == 0 and not is_last:
             self._save_checkpoint()
         self._stop_if_alarmed()
@@ -299,6 +303,15 @@ class Session:
             )
             note_memory(self.run.path, self.device)
         self._saved_step = self.state.step
+
+    def _keep_revisions(self) -> None:
+        """Keep the baby as it is where this step's batch was the first to reach a number of words."""
+        if (unit := self.budget.revisions) is None:
+            return
+        before, self._seen = self._seen, self.budget.seen
+        for name in reached(before, self._seen, unit):
+            with self.state.costs.time("checkpoint"):
+                write_folder(self.run.revisions / name, self.publisher.write)
 
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message."""
