@@ -21,7 +21,7 @@ from bambino.runs.ledger import (
     LEDGER,
     Amount,
     Ledger,
-    Text,
+    HeardText,
     as_json,
     ledger_from,
     read_ledger,
@@ -44,8 +44,8 @@ def source(name: str, words: int, cut: int = 0, **dropped: int) -> dict[str, Any
     return {"path": name, "sha256": name, "words": words, "words_cut": cut, "dropped": dropped}
 
 
-def text(name: str, words: float, heard: float = 0.0) -> Text:
-    return Text(name, name, Amount(words, words), words, heard)
+def text(name: str, words: float, heard: float = 0.0) -> HeardText:
+    return HeardText(name, name, Amount(words, words), words, heard)
 
 
 def rows_of(recipe: Recipe) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bambino.printable import as_code, in_markdown
 from bambino.recipe.rules import Rules, premiums_source
-from bambino.runs.ledger import Amount, Ledger, Text
+from bambino.runs.ledger import Amount, Ledger, HeardText
 
 PARENT_TEXT = "parent_text.jsonl"
 """The file beside a model with what the parent wrote for the baby."""
@@ -77,7 +77,7 @@ def _rows(ledger: Ledger) -> list[list[str]]:
     return rows + [[what, *_amount(amount), "", ""] for what, amount in others.items() if amount.words]
 
 
-def _row(text: Text) -> list[str]:
+def _row(text: HeardText) -> list[str]:
     return [as_code(text.path), *_amount(text.size), f"{text.passes:.2f}", as_code(text.id[:12])]
 
 

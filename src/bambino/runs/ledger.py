@@ -56,7 +56,7 @@ class Amount:
 
 
 @dataclass(frozen=True)
-class Text:
+class HeardText:
     """A text that people wrote: how much it is, and how much of it was heard."""
 
     id: str
@@ -80,7 +80,7 @@ class Text:
 class Ledger:
     """What a baby heard, said and was told."""
 
-    texts: list[Text] = field(default_factory=list)
+    texts: list[HeardText] = field(default_factory=list)
     beside: Amount = field(default_factory=Amount)
     """Heard of other things than these texts: dreams, recasts, what phases of one's own hear; repetitions included."""
     said: Amount = field(default_factory=Amount)
@@ -90,7 +90,7 @@ class Ledger:
     """What was written for it: recasts, by the parent or by people."""
     rewards: float = 0.0
     """Scalar rewards given."""
-    parent: list[Text] | None = None
+    parent: list[HeardText] | None = None
     """Texts that the parent was raised on; None: not known, or none."""
     shown: bool = False
     """Whether it saw distributions of the parent."""
@@ -140,9 +140,9 @@ def total(amounts: Iterable[Amount]) -> Amount:
     return reduce(Amount.__add__, amounts, Amount())
 
 
-def union(texts: Iterable[Text]) -> list[Text]:
+def union(texts: Iterable[HeardText]) -> list[HeardText]:
     """Each text once, with all that was heard of it."""
-    found: dict[str, Text] = {}
+    found: dict[str, HeardText] = {}
     for text in texts:
         same = found.get(text.id, text)
         largest = max(same, text, key=lambda one: one.size.words)
@@ -154,7 +154,7 @@ def union(texts: Iterable[Text]) -> list[Text]:
 def stated(words: float, heard: float, key: str) -> Ledger:
     """A life that a setting states: English words, heard so often."""
     size = Amount.of(words, bytes_of_english(words), "eng")
-    return Ledger([Text(f"{key} = {words:g}", f"stated by {key}", size, words, heard)])
+    return Ledger([HeardText(f"{key} = {words:g}", f"stated by {key}", size, words, heard)])
 
 
 def texts_of(
@@ -163,7 +163,7 @@ def texts_of(
     language: str | None,
     weights: Sequence[float] | None = None,
     choice: str = "",
-) -> list[Text]:
+) -> list[HeardText]:
     """Sources as texts of which nothing was heard yet.
 
     Args:
@@ -174,7 +174,7 @@ def texts_of(
     audible = [source["words"] - source["words_cut"] for source in sources]
     spoken = [weight * words for weight, words in zip(weights or [1.0] * len(audible), audible, strict=True)]
     return [
-        Text(
+        HeardText(
             source["sha256"] + (f"/{choice}" if "over the budget" in source["dropped"] else ""),
             source["path"],
             Amount.of(source["words"], size, language),
@@ -263,5 +263,5 @@ def read_ledger(path: Path) -> Ledger:
         raise RunDirectoryError(f"{path} is no ledger ({type(error).__name__}: {error}). {way_out}") from None
 
 
-def _text(content: Mapping[str, Any]) -> Text:
-    return Text(**{**content, "size": Amount(**content["size"])})
+def _text(content: Mapping[str, Any]) -> HeardText:
+    return HeardText(**{**content, "size": Amount(**content["size"])})
