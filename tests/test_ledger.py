@@ -20,8 +20,8 @@ from bambino.runs.ledger import (
     BASE,
     LEDGER,
     Amount,
-    Ledger,
     HeardText,
+    Ledger,
     as_json,
     ledger_from,
     read_ledger,
@@ -45,7 +45,7 @@ def source(name: str, words: int, cut: int = 0, **dropped: int) -> dict[str, Any
 
 
 def text(name: str, words: float, heard: float = 0.0) -> HeardText:
-    return HeardText(name, name, Amount(words, words), words, heard)
+    return HeardText(name, name, "eng", Amount(words, words), words, heard)
 
 
 def rows_of(recipe: Recipe) -> list[dict[str, Any]]:

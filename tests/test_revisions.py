@@ -23,7 +23,6 @@ from bambino.files import sha256
 from bambino.models.loading import load_lm
 from bambino.models.revisions import STEPS, name_of, reached, revisions_in, words_of
 from bambino.recipe.settings import BabyConfig, ModelConfig
-from bambino.runs.hub import revisions_of_life
 from bambino.runs.ledger import LEDGER, read_ledger
 from bambino.runs.record import read_run
 
@@ -109,17 +108,19 @@ def test_a_revision_is_opened_from_a_folder_by_its_name(run: Path, make_recipe: 
     assert subject_of(str(run), plan).name == f"{run}, {name}"
     with pytest.raises(PlanError, match=r"checkpoints: .* is no run directory"):
         subject_of(str(run), replace(plan, checkpoints=True))
-    grown = make_recipe("--baby.model", str(run), "--baby.revision", name, *CLM, "--max_steps", "1")
+    grown = make_recipe(
+        "--baby.model", str(run), "--baby.revision", name, *CLM, "--max_steps", "1", "--revisions", "50"
+    )
     BambinoTrainer(args=grown).train()
     folder = Path(grown.output_dir)
     before = read_ledger(run / "revisions" / name / LEDGER).heard.words
     row = read_run(folder).steps[-1]
     assert row["ledger/words_heard"] == before + row["total/words_heard"]
     assert first_baby(folder) == str(run / "revisions" / name)
-    life = revisions_of_life(folder)
-    assert next(iter(life)) == name
-    assert last not in life
-    assert life["main"] == folder / "model"
+    mine = revisions_in(folder)
+    assert next(iter(mine)) == name  # as the run that raised it kept it
+    assert digests(mine[name]) == digests(run / "revisions" / name)
+    assert last not in mine
 
 
 def test_revisions_count_a_life_that_is_known(make_recipe: Make) -> None:

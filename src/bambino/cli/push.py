@@ -8,7 +8,7 @@ from pathlib import Path
 from bambino.cli.console import DONE, Command, Parser, say
 
 ABOUT = """Upload a run to the Hugging Face hub: its model as main, with card, ledger and datasheet, and each revision
-that it, or the run that raised its baby, kept (chck_1M, ...) as a branch. Log in before: hf auth login, or HF_TOKEN."""
+(chck_1M, ...) as a branch. Log in before: hf auth login, or HF_TOKEN."""
 EXAMPLES = """examples:
   bambino push runs/first NAME/italian-baby
   bambino push runs/first NAME/italian-baby --public"""

@@ -8,9 +8,13 @@ BabyLM's names: chck_1M ... chck_10M, chck_20M ... chck_100M, chck_200M ... chck
 
 from __future__ import annotations
 
+import os
+import shutil
+from functools import partial
 from pathlib import Path
 
 from bambino.errors import ModelError
+from bambino.files import remove, write_folder
 
 REVISIONS, MAIN, TRAINED = "revisions", "main", "model"
 STEPS = [*range(1, 10), *range(10, 100, 10), *range(100, 1001, 100)]
@@ -45,6 +49,23 @@ def revisions_in(folder: Path) -> dict[str, Path]:
     ordered = {name: found[name] for name in sorted(found, key=lambda name: words_of(name) or 0)}
     main = folder if (folder / "config.json").is_file() else run / TRAINED
     return ordered | ({MAIN: main} if (main / "config.json").is_file() else {})
+
+
+def keep_earlier(model: Path, words: float, folder: Path) -> None:
+    """Keep what the run around a model kept of its first so many words in a folder too, linked where the disk can."""
+    places = (place for place in (model, *model.absolute().parents[:3]) if (place / REVISIONS).is_dir())
+    earlier = revisions_in(run) if (run := next(places, None)) is not None else {}
+    for name, path in earlier.items():
+        if 0 < (words_of(name) or 0) <= words:
+            write_folder(folder / name, partial(_linked, path))
+
+
+def _linked(path: Path, copy: Path) -> None:
+    try:
+        shutil.copytree(path, copy, copy_function=os.link)
+    except OSError:  # another disk, or one without links
+        remove(copy)
+        shutil.copytree(path, copy)
 
 
 def revision_in(folder: Path, revision: str, name: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bambino.printable import as_code, in_markdown
 from bambino.recipe.rules import Rules, premiums_source
-from bambino.runs.ledger import Amount, Ledger, HeardText
+from bambino.runs.ledger import Amount, HeardText, Ledger
 
 PARENT_TEXT = "parent_text.jsonl"
 """The file beside a model with what the parent wrote for the baby."""
@@ -59,7 +59,7 @@ def datasheet(
         "about": rules.about,
         "read": rules.read,
         "home": HOME,
-        "texts": _table(["text", "words", "English equivalents", "passes", "sha256"], _rows(ledger)),
+        "texts": _table(["text", "language", "words", "English equivalents", "passes", "sha256"], _rows(ledger)),
         "premiums": premiums_source(),
         "budgets": _table(["", f"had, in {rules.unit}", "at most", "written in"], budgets),
         "parent": _parent(ledger, parent, kinds),
@@ -74,11 +74,17 @@ def _rows(ledger: Ledger) -> list[list[str]]:
     rows = [_row(text) for text in ledger.texts]
     others = {"dreams and other text heard": ledger.beside, "said": ledger.said, "dreamt": ledger.self_written}
     others |= {"written for the baby": ledger.told, "heard in all": ledger.heard}
-    return rows + [[what, *_amount(amount), "", ""] for what, amount in others.items() if amount.words]
+    return rows + [[what, "", *_amount(amount), "", ""] for what, amount in others.items() if amount.words]
 
 
 def _row(text: HeardText) -> list[str]:
-    return [as_code(text.path), *_amount(text.size), f"{text.passes:.2f}", as_code(text.id[:12])]
+    return [
+        as_code(text.path),
+        text.language or "not said",
+        *_amount(text.size),
+        f"{text.passes:.2f}",
+        as_code(text.id[:12]),
+    ]
 
 
 def _amount(amount: Amount) -> list[str]:

@@ -62,6 +62,8 @@ class HeardText:
     id: str
     """Equal where texts are the same: sha256 of the source, and how lines were chosen of it where not all were."""
     path: str
+    language: str | None
+    """Its ISO 639-3 code; None: not said."""
     size: Amount
     audible: float
     """Words that can be heard: those that begin within text.max_length."""
@@ -154,7 +156,7 @@ def union(texts: Iterable[HeardText]) -> list[HeardText]:
 def stated(words: float, heard: float, key: str) -> Ledger:
     """A life that a setting states: English words, heard so often."""
     size = Amount.of(words, bytes_of_english(words), "eng")
-    return Ledger([HeardText(f"{key} = {words:g}", f"stated by {key}", size, words, heard)])
+    return Ledger([HeardText(f"{key} = {words:g}", f"stated by {key}", "eng", size, words, heard)])
 
 
 def texts_of(
@@ -177,6 +179,7 @@ def texts_of(
         HeardText(
             source["sha256"] + (f"/{choice}" if "over the budget" in source["dropped"] else ""),
             source["path"],
+            language,
             Amount.of(source["words"], size, language),
             words,
             share=part / max(1.0, sum(spoken)),

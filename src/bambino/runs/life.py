@@ -12,7 +12,7 @@ from bambino.models.loading import is_on_hub, source_of
 from bambino.recipe.settings import BabyConfig, ParentConfig
 from bambino.runs.checkpoint import step_of
 from bambino.runs.directory import holds_run
-from bambino.runs.ledger import LEDGER, Ledger, HeardText, read_ledger, run_ledger, stated, union
+from bambino.runs.ledger import LEDGER, HeardText, Ledger, read_ledger, run_ledger, stated, union
 from bambino.runs.names import NEWBORN
 from bambino.runs.record import RunRecord, read_run, refusing
 
@@ -46,7 +46,7 @@ def texts_of_life(life: Ledger | None) -> list[HeardText] | None:
     """All texts that a parent was raised on, one that taught it included; None: not all are known."""
     if life is None or not life.is_whole or (life.shown and life.parent is None):
         return None
-    told = HeardText("told", "written for the parent", life.told, life.told.words)
+    told = HeardText("told", "written for the parent", None, life.told, life.told.words)
     return union([*life.texts, *((life.parent or []) if life.shown else []), *([told] if life.told.words else [])])
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from bambino.errors import ModelError, RecipeError
+from bambino.errors import RecipeError
 from bambino.feedback.recasts import Recaster
 from bambino.phases.phase import Tools
 from bambino.recipe.rules import LIMITS, rules_of
@@ -220,7 +220,7 @@ class Budget:
             return None
         try:
             return life_of(self.args.baby if role == "baby" else self.args.parent, role)
-        except ModelError:  # passed in from Python, and not there by its name
+        except (OSError, ValueError):  # passed in from Python, and not there by its name
             return None
 
 

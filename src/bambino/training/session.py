@@ -15,7 +15,7 @@ from bambino.errors import CheckpointError, ModelError, RunDirectoryError, Stora
 from bambino.files import finite, write_folder, write_json, writing
 from bambino.measures import UNREAD, Measure
 from bambino.models.participants import Participants, check_parent
-from bambino.models.revisions import reached
+from bambino.models.revisions import keep_earlier, reached
 from bambino.phases.phase import Tools
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.schedule import Place
@@ -202,6 +202,8 @@ class Session:
         self.state.begin(self.run.constants)
         if self.tools.dreaming is not None:
             self._keep(self.tools.dreaming.dreams)
+        if self.budget.revisions is not None and self.args.baby.model is not None:
+            keep_earlier(Path(self.args.baby.model).expanduser(), self.budget.seen, self.run.revisions)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
         manifest = {**self._manifest(), BASE: self.budget.base}
         self.run.describe(dump_recipe(self.args), manifest, {**environment(self.device), "resumed": []})
