@@ -376,6 +376,7 @@ CASES: dict[str, Case] = {
     "batch_size": Case([2], lambda o: len(o.said), {}, [1 * 4, 1 * 2]),
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
+    "cuda_graphs": Case([True], lambda o: o.largest_forward, {"batch_size": 2, "ppo.minibatch_size": 2}, [2, 4]),
     "optimizers": Case(["shared"], weights),
     "save_steps": Case(
         [4, 2], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]

@@ -13,6 +13,7 @@ from torch.optim import AdamW
 
 from bambino.errors import TrainingError
 from bambino.models.baby import Baby
+from bambino.models.graphed import GraphedStates
 from bambino.phases.updates import Optimizers, Term, gradient_of, to_floats
 from bambino.recipe.phase_settings import PhaseConfig
 from bambino.recipe.schedule import Schedule, learning_rate
@@ -38,6 +39,8 @@ class Learner:
     optimizers: Optimizers = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.can_pack and self.recipe.cuda_graphs:
+            self.baby.graphed = GraphedStates(self.baby.lm)
         self.optimizers = Optimizers(self.baby, self.recipe.clm if self.recipe.optimizers == "shared" else None)
 
     def updates(self, phase: str, config: PhaseConfig, per_step: int) -> Updates:
@@ -93,8 +96,7 @@ class Updates:
         report = self._gradient(terms, with_dropout)
         if keep_gradient:
             learner.kept_gradient = gradient_of(learner.baby.lm)
-        limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else math.inf
-        report["grad_norm"] = nn.utils.clip_grad_norm_(learner.baby.parameters(), limit)
+        report["grad_norm"] = self._clip()
         numbers = to_floats(report)
         if skip_if(numbers):
             learner.optimizers.clear()
@@ -107,6 +109,14 @@ class Updates:
         self.optimizer.step()
         learner.optimizers.clear()
         return numbers | {"learning_rate": rate}
+
+    def _clip(self) -> Tensor:
+        """The gradient's norm, before it is clipped where there is a limit."""
+        parameters = list(self.learner.baby.parameters())
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.config.max_grad_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.config.max_grad_norm, norm)
+        return norm
 
     def _gradient(self, terms: Sequence[Term], with_dropout: bool) -> dict[str, Tensor]:
         """Add the terms' gradients to the parameters; what they reported, still on the device."""

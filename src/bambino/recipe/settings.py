@@ -375,6 +375,9 @@ class Recipe(Settings):
     """Parts in which an update's batch is computed; saves memory, changes only rounding and what dropout draws."""
     mixed_precision: Literal["no", "bf16"] = "no"
     """bf16: forward passes under autocast; weights and optimizers stay fp32."""
+    cuda_graphs: bool = False
+    """true: on a GPU the baby's layers learn, and baby and parent speak, by CUDA graphs, one for each shape of batch
+    (padded to few), compared with the plain way first; takes the memory of one more gradient. Not yet run on a GPU."""
     optimizers: Literal["separate", "shared"] = "separate"
     """separate: clm and ppo each have an Adam of their own over the same weights (release). shared: one Adam, with
     clm's betas, epsilon and weight decay."""

@@ -27,7 +27,7 @@ from bambino.randomness import seed_of
 from bambino.recipe.schedule import Schedule
 from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row, RunLog
-from bambino.speaking.rollout import check_speaks
+from bambino.speaking.rollout import check_speaks, speak_by_graphs
 from bambino.text.datasets import texts_of
 from bambino.text.streams import build_streams
 from bambino.training.budget import Budget
@@ -122,6 +122,9 @@ class BambinoTrainer:
 
         self.baby: Baby = self.accelerator.prepare(Baby(lm))
         learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
+        if args.cuda_graphs:
+            for speaking in filter(None, (lm, self.parent)):
+                speak_by_graphs(speaking)
         kinds = kinds_of(args, reward_funcs, parent_speaker)
         if lets_the_baby_speak(args, kinds):
             check_speaks(lm)
