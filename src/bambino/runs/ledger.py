@@ -197,14 +197,14 @@ def run_ledger(data: Mapping[str, Any], totals: Mapping[str, float]) -> Ledger:
     """
     base = data.get(BASE) or _unsaid(data)
     texts = {part: [_text(one) for one in those] for part, those in base["texts"].items()}
-    l2, l1 = (total(text.size for text in texts.get(part, [])) for part in ("clm", "replay"))
+    l2 = total(text.size for text in texts.get("clm", []))
     parts = {part: totals.get(HEARD[part], 0.0) for part in texts if part in HEARD}
     heard = [replace(t, heard=parts.get(part, 0.0) * t.share) for part, those in texts.items() for t in those]
     written = {who: _written(totals, who, base["languages"]) for who in ("baby", "first_baby", "parent", "writer")}
     told = written["parent"] + written["writer"]
     kinds = {HEARD["dream"]: written["first_baby"], HEARD["recast"]: told}
     others = [name for name in totals if name.startswith("words_") and name not in WRITTEN.values()]
-    beside = [kinds.get(name, l2 or l1).scaled(totals[name]) for name in others if name not in map(HEARD.get, parts)]
+    beside = [kinds.get(name, l2).scaled(totals[name]) for name in others if name not in map(HEARD.get, parts)]
     now = Ledger(
         heard,
         total(beside),
