@@ -249,6 +249,14 @@ NEWBORN = ONLY_CLM | {
 }
 
 
+STRICT, TRILINGUAL = "babylm-2026-strict", "babylm-2026-multilingual"
+LIVED = {"max_steps": 1, "baby.words": 100}
+
+
+def refused(outcome: Outcome) -> bool:
+    return bool(outcome.refusal)
+
+
 def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
@@ -405,6 +413,23 @@ CASES: dict[str, Case] = {
         lambda o: [line.split()[1] for line in o.console if line.startswith("step ")],
         ONLY_CLM | SIX,
         [["6/6"], ["4/6", "6/6"], ["2/6", "4/6", "6/6"]],
+    ),
+    "revisions": Case(
+        [110, 26],  # the batch has more than 30 words and less than 56
+        lambda o: [name.split("/")[-1] for name in o.files if "/revisions/" in name and name.count("/") == 2],
+        LIVED,
+        [[], ["chck_110"], ["chck_104", "chck_130"]],
+    ),
+    "rules": Case([STRICT], refused, {"max_steps": 1}, [False, True]),
+    "baby.words": Case([100], metric("ledger/words_heard"), {"max_steps": 1}),
+    "baby.words_heard": Case([300], metric("ledger/words_heard"), {"max_steps": 1, "baby.words": 100}),
+    "parent.words": Case([50], refused, LIVED | {"rules": STRICT} | SPANS, [True, False]),
+    "text.language": Case(["nld"], refused, LIVED | {"rules": TRILINGUAL}, [True, False]),
+    "replay.language": Case(
+        ["eng"],
+        refused,
+        LIVED | {"rules": TRILINGUAL, "text.language": "nld", "replay.sources": ["<english>"], "replay.share": 1.0},
+        [True, False],
     ),
     "baby.model": Case(["<other baby>"], weights),
     "baby.revision": Case(["later"], weights, {"baby.model": "family/baby"}),

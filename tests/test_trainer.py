@@ -559,7 +559,7 @@ def test_every_number_a_run_writes_is_defined_and_every_defined_one_is_written(
     calibrated = {"feedback.parent_perplexity.tau": "null", "feedback.parent_perplexity.beta_times_tau": 3}
     rewarded = {"feedback.missing_eos.weight": 1, "ppo.entropy_coef": 0.1, "averaging.decay": 0.9, "save_steps": 2}
     runs: list[dict[str, object]] = [
-        measured | beside | dreaming | calibrated | rewarded,
+        measured | beside | dreaming | calibrated | rewarded | {"baby.words": 100},
         measured
         | {"ppo.reference": "none", "evaluation.scope": "utterance", "early_stopping.metric": "bits_per_byte/it"},
         {

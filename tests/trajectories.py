@@ -83,7 +83,7 @@ def _saved(folder: Path, family: str, seed: int) -> Path:
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
-    left_out = ("time/", "total/seconds", "clm/batch")
+    left_out = ("time/", "total/seconds", "total/bytes_", "total/rewards", "ledger/", "clm/batch")
     return {name: value for name, value in row.items() if not name.startswith(left_out)}
 
 

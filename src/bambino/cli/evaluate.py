@@ -50,7 +50,8 @@ def _read(words: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
-    plan, output_dir = read_settings(Plan, given.settings, NAMES), _output_dir(given)
+    plan = read_settings(Plan, given.settings, NAMES)
+    output_dir = _output_dir(given, plan.revision)
 
     from bambino.evaluation.suite import Evaluation
     from bambino.report.screen import Screen
@@ -141,7 +142,7 @@ def _task_files() -> str:
     return "\nFiles in --data that are read as classification tasks:\n" + "\n".join(files)
 
 
-def _output_dir(given: Namespace) -> Path:
+def _output_dir(given: Namespace, revision: str | None) -> Path:
     """Where results go: as given, or into the run directory that is evaluated."""
     from bambino.runs.directory import holds_run
 
@@ -149,7 +150,7 @@ def _output_dir(given: Namespace) -> Path:
         return Path(given.output_dir).expanduser()
     if not holds_run(given.model):
         raise PlanError("Say where the results shall go: --output_dir results/NAME")
-    return Path(given.model) / "evaluation"
+    return Path(given.model) / "evaluation" / (revision or "")
 
 
 def _save_spoken(spoken: Spoken | None, folder: Path) -> None:

@@ -45,6 +45,9 @@ class Plan(Settings):
     held-out lines also give the prompts that the baby goes on with."""
     parent: str | None = None
     """A causal LM of L2 that judges what the baby says; of a run directory, the run's parent by default."""
+    revision: str | None = None
+    """Which revision of the model: a branch, tag or commit on the hub; of a run directory one that it kept, such as
+    chck_2M, then without the run's curves."""
     trust_remote_code: bool = False
     """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
     """

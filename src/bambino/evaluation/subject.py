@@ -9,6 +9,7 @@ from pathlib import Path
 from bambino.errors import PlanError
 from bambino.evaluation.plan import Plan
 from bambino.models.loading import is_on_hub
+from bambino.models.revisions import revisions_in
 from bambino.runs.checkpoint import list_checkpoints
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run
@@ -58,15 +59,18 @@ def subject_of(model: str, plan: Plan) -> Subject:
         PlanError: a run that has no trained model yet; something of a run asked for of what is none.
     """
     path = Path(model).expanduser()
+    shown = model if plan.revision is None else f"{model}, {plan.revision}"
+    for name in ("checkpoints", "child_order", "levels", "gains"):
+        if getattr(plan, name) and (plan.revision is not None or not holds_run(path)):
+            raise PlanError(f"{name}: {shown} is no run directory. Give one, or leave --{name} out.")
     if not holds_run(path):
-        for name in ("checkpoints", "child_order", "levels", "gains"):
-            if getattr(plan, name):
-                raise PlanError(f"{name}: {model} is no run directory. Give one, or leave --{name} out.")
-        return Subject(model, model, None, None, plan.parent, plan.heldout_every)
+        return Subject(shown, model, None, None, plan.parent, plan.heldout_every)
     settings = read_run(path).settings
     parent = plan.parent or settings["parent"]["model"]
     text = settings["text"]
     rules = (text["heldout_every"], text.get("normalization", "NFC"))
+    if plan.revision is not None:  # opened by its name, with no curves of its own
+        return Subject(shown, model, None, first_baby(path), parent, *rules)
     return Subject(model, trained_model(path), path, first_baby(path), parent, *rules)
 
 
@@ -87,6 +91,10 @@ def trained_model(run: str | Path) -> str:
 
 def first_baby(run: str | Path) -> str | None:
     """The baby that a run began with; None where its recipe names none, or it is not there any more."""
-    first: str | None = read_run(run).settings["baby"]["model"]
-    is_gone = first is not None and not is_on_hub(first) and not os.path.isdir(os.path.expanduser(first))
-    return None if is_gone else first
+    baby = read_run(run).settings["baby"]
+    first, revision = baby["model"], baby.get("revision")
+    if first is None or is_on_hub(first):
+        return None if first is None else str(first)
+    if not os.path.isdir(os.path.expanduser(first)):
+        return None
+    return str(first) if revision is None else str(revisions_in(Path(first).expanduser()).get(revision, first))

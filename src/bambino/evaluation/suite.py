@@ -120,7 +120,7 @@ class Evaluation:
         """
         folder = self.subject.model if age is None else self.subject.earlier[age]
         name = self.subject.name if age is None else f"{self.subject.name}, step {age}"
-        baby = _opened(str(folder), "baby", self.plan)
+        baby = _opened(str(folder), "baby", self.plan, self.plan.revision if age is None else None)
         if self.speech is not None:
             check_speaks(baby.lm)
         spoken: list[Spoken] = []
@@ -271,11 +271,11 @@ class Evaluation:
             raise TextError(f"l1_text, l2_text: {error}") from None
 
 
-def _opened(model: str, role: Literal["baby", "parent"], plan: Plan) -> Speaker:
+def _opened(model: str, role: Literal["baby", "parent"], plan: Plan, revision: str | None = None) -> Speaker:
     prefix = {"baby": "", "parent": "parent_"}[role]
     trust: bool = getattr(plan, f"{prefix}trust_remote_code")
     try:
-        return open_speaker(ModelConfig(model, trust_remote_code=trust), role)
+        return open_speaker(ModelConfig(model, revision, trust), role)
     except ModelError as error:  # which speaks of recipes
         named = {"baby": "model", "parent": "parent"}[role]
         said = str(error).replace(f"{role}.model", named)

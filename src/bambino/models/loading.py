@@ -25,6 +25,7 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from bambino.errors import ModelError, shortened
 from bambino.models.opening import check_files, check_finite, in_a_line, opening
+from bambino.models.revisions import revision_in
 from bambino.recipe.settings import ModelConfig
 from bambino.scoring.forward import eval_mode, logits_before, reads_from_left_to_right
 from bambino.text.batches import TokenBatch
@@ -176,10 +177,11 @@ def _check_files(config: ModelConfig, role: str) -> None:
 
 
 def source_of(config: ModelConfig, role: str) -> str:
-    """A folder with a config.json, or a name on the hub; names that no file system takes are no folders.
+    """A folder with a config.json, or a name on the hub; names that no file system takes are no folders. A revision of
+    a folder is a folder too, one of `revisions` in its run directory.
 
     Raises:
-        ModelError: none is given, there is no such folder, or it holds no model.
+        ModelError: none is given, there is no such folder or revision, or it holds no model.
     """
     if config.model is None:
         raise ModelError(f"{role}.model is not given. Use a local folder or a hub name: --{role}.model PATH")
@@ -190,6 +192,8 @@ def source_of(config: ModelConfig, role: str) -> str:
         raise ModelError(f"{name}: there is no such folder, but a file. Give the folder that holds it.")
     if not os.path.isdir(path):
         raise ModelError(f"{name}: there is no such folder.")
+    if config.revision is not None:
+        path = str(revision_in(Path(path), config.revision, name))
     if not os.path.isfile(os.path.join(path, "config.json")):
         raise ModelError(f"{name} is a folder without config.json, not a Hugging Face model.")
     return str(Path(path))

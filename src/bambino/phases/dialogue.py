@@ -124,6 +124,8 @@ def _answers(
         )
     if not earned.isfinite().all():
         raise TrainingError(f"{phase}: a reward is not finite", {"texts": said.texts, "rewards": answer.rewards})
+    scalars = [feedback for _, feedback in answer.by_kind if isinstance(feedback, Scores)]
+    tools.costs.rewarded(len(said.texts) * len(scalars))
     tools.log.utterances(phase, at.step + 1, said_rows(said, answer))
     scored = torch.tensor(answer.rewards, dtype=torch.float32)
     row: Row = {

@@ -96,6 +96,8 @@ class PreferPhase:
             )
         if "recast" in columns:
             tools.costs.written("parent", filter(None, columns["recast"]))
+        else:
+            tools.costs.rewarded(len(said.texts))
         rows = [row | {name: column[i] for name, column in columns.items()} for i, row in enumerate(said_rows(said))]
         tools.log.utterances(self.name, at.step + 1, rows)
         return found.pairs

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -134,7 +134,8 @@ class Recasting:
         tools.costs.written("people", recasts.prompts)
         if said is not None:
             tools.costs.written("baby", said.completions)
-        tools.costs.written(self.recaster.written_by, filter(None, recasts.texts))
+        writer: Literal["parent", "writer"] = "parent" if self.recaster.written_by == "parent" else "writer"
+        tools.costs.written(writer, filter(None, recasts.texts))
         tools.log.utterances(self.phase, at.step + 1, _rows(recasts, said))
         rows = rows_of(recasts, tools.tokenizer, tools.recipe.text)
         if rows is not None:

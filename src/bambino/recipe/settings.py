@@ -28,6 +28,7 @@ from bambino.recipe.phase_settings import (
     ReinforceConfig,
     RolloutCurriculum,
 )
+from bambino.recipe.rules import NONE, languages, rule_names
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class ModelConfig(Settings):
     model: str | None = None
     """A local folder or a hub name, anything AutoModelForCausalLM opens. Safetensors only."""
     revision: str | None = None
-    """Branch, tag or commit on the hub."""
+    """Branch, tag or commit on the hub; of a run directory, or of the model in one, a revision that it kept, such as
+    chck_2M (`revisions`)."""
     trust_remote_code: bool = False
     """Run the Python that comes with the model (auto_map in its config.json), with all your rights; false: refuse it.
     """
@@ -55,6 +57,16 @@ class BabyConfig(ModelConfig):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Probability of every dropout of the model, in cross-entropy terms (clm); PPO, utterances and scores are without.
     model/ keeps what its config said; null: the model's own."""
+    words: Count | None = None
+    """Words of the texts it was raised on before, for the ledger, counted as English ones; null: its folder says it
+    (ledger.json), or the run directory that it lies in."""
+    words_heard: Count | None = None
+    """With baby.words: words it had heard of them, repetitions included; null: each once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        way_out = "needs the words of the texts themselves. Give baby.words too."
+        self.require(self.words_heard is None or self.words is not None, "words_heard", way_out)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,9 @@ class ParentConfig(ModelConfig):
 
     must_know_l2: bool = True
     """Refuse to start when the baby already models the L2 text better than the parent (are they swapped?)."""
+    words: Count | None = None
+    """Words of the texts it was raised on, for the ledger, counted as English ones; null: its folder says it
+    (ledger.json), or the run directory that it lies in."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,9 @@ class TextConfig(Settings):
     single_stream: bool = False
     """true: prompts take their lines from the clm stream (the release). false: prompts have a stream of their own, so
     that every condition hears the same clm batches."""
+    language: str | None = None
+    """ISO 639-3 code of L2 (ita, nld, zho), by which the ledger turns bytes into English equivalents; null: not said.
+    """
     jsonl_field: str = "text"
     """The field of a .jsonl object that holds the text."""
     normalization: Literal["NFC"] | None = "NFC"
@@ -110,6 +128,7 @@ class TextConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_language(self, self.language)
         if self.weights is not None:
             numbers = f"has {len(self.weights)} numbers for {len(self.sources)} sources. Give one per source."
             self.require(len(self.weights) == len(self.sources), "weights", numbers)
@@ -125,11 +144,23 @@ class ReplayConfig(Settings):
     """Files or folders of L1 text, as in text.sources; held-out lines stay out of it."""
     share: NotNegative = 0.0
     """L1 lines beside each L2 line of a clm step: 0.25 adds 8 lines to 32. 0: no replay."""
+    language: str | None = None
+    """ISO 639-3 code of L1, as text.language; dreams are of it too. null: not said."""
     last_share: NotNegative | None = None
     """The share at the last clm step, reached linearly; null: it stays as it is."""
     first_baby: Share = 0.0
     """How much of what the baby learns from these lines is what the first baby expects of them, by forward KL, in place
     of their own tokens. 0: the tokens alone."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_language(self, self.language)
+
+
+def _check_language(section: Settings, language: str | None) -> None:
+    """Its byte premium is known."""
+    way_out = f"has no byte premium here. Use one of {', '.join(languages())}, or leave it out."
+    section.require(language is None or language in languages(), "language", way_out)
 
 
 @dataclass(frozen=True)
@@ -362,6 +393,12 @@ class Recipe(Settings):
     """Newest checkpoints kept."""
     keep_every: AtLeastOne | None = None
     """Keep the checkpoints whose step is a multiple of this as well; itself a multiple of save_steps; null: none."""
+    revisions: AtLeastOne | None = None
+    """Keep the baby as it was when it had heard so many words in its whole life, and 2 to 10, 20 to 100, 200 to 1000
+    times as many, in the run's folder `revisions`; null: none, but under rules 1 000 000."""
+    rules: str = NONE
+    """Rules of a competition that the run keeps: none, babylm-2026-strict-small, babylm-2026-strict,
+    babylm-2026-multilingual. What they forbid is refused, and the run ends before a budget is passed."""
     logging_steps: AtLeastOne = 10
     """Steps between lines on a console that is not a terminal. metrics.jsonl has every step."""
     baby: BabyConfig = field(default_factory=BabyConfig)
@@ -407,6 +444,7 @@ class Recipe(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_early_stopping()
+        self.require(self.rules in rule_names(), "rules", f"is none. Use one of {', '.join(rule_names())}.")
         every, saves = self.keep_every, self.save_steps
         way_out = f"is no multiple of save_steps = {saves}, so no checkpoint would be made then."
         self.require(every is None or every % saves == 0, "keep_every", way_out)

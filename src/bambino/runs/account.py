@@ -12,6 +12,7 @@ from typing import Any
 
 from bambino.recipe.settings import BabyLMRule
 from bambino.runs.costs import HEARD, WRITTEN
+from bambino.runs.ledger import BASE, run_ledger
 
 Lines = list[tuple[str, str]]
 """What is counted, and how much it is."""
@@ -24,6 +25,8 @@ OF_SPEECH = {
     "words_said": "words said",
     "words_self_written": "words that the first baby wrote",
     "words_written_by_parent": "words that the parent wrote",
+    "words_written_by_people": "words of recasts that people wrote",
+    "rewards": "scalar rewards",
     "parent_tokens": "tokens that the parent read",
 }
 """Total -> what it is."""
@@ -69,6 +72,7 @@ def account_of(data: Mapping[str, Any], totals: Mapping[str, float]) -> Lines:
     ]
     if not any(name.startswith("words_") for name in totals):
         return []
+    lines += _of_life(data, totals)
     rules = data["babylm"]
     return lines + [(f"{kind} by BabyLM's rules", RULES[rules.get(kind, "not stated")]) for kind in data["rewards"]]
 
@@ -85,6 +89,24 @@ def _heard(data: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator[tup
         if name not in languages:
             yield BESIDE.get(name, f"{name.replace('_', ' ')} heard"), f"{totals[name]:,.0f}"
     yield "words heard in all", f"{heard_in_all(totals):,.0f}"
+
+
+def _of_life(data: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """What the ledger adds: passes over each text where there are several, the life before, the parent's own words."""
+    if BASE not in data:
+        return
+    ledger = run_ledger(data, totals)
+    own = [text for part in LANGUAGES for text in data[BASE]["texts"].get(part, [])]
+    if len(own) > 1:
+        yield from ((f"passes over {text.path}", f"{text.passes:.2f}") for text in ledger.texts if text.heard)
+    before = data[BASE]["before"]
+    if before is not None and ledger.is_whole and before["sums"]["heard"]["words"]:
+        yield "words heard before the run", f"{before['sums']['heard']['words']:,.0f}"
+        yield "words heard in the whole life", f"{ledger.heard.words:,.0f}"
+    if ledger.is_whole and ledger.heard.equivalents:
+        yield "English equivalents heard in the whole life", f"{ledger.heard.equivalents:,.0f}"
+    if ledger.parent is not None:
+        yield "words that the parent was raised on", f"{sum(text.size.words for text in ledger.parent):,.0f}"
 
 
 def heard_in_all(totals: Mapping[str, float]) -> float:

@@ -20,9 +20,11 @@ WRITTEN = {
     "baby": "words_said",
     "first_baby": "words_self_written",
     "parent": "words_written_by_parent",
+    "writer": "words_written_by_people",
 }
-"""Who wrote -> the total of their words: prompts from people's text; what the baby said; what it had written of L1
-before the run's first step (dreams); what the parent wrote for it (recasts)."""
+"""Who wrote -> the total of their words, beside which `bytes_...` has their UTF-8 bytes: prompts from people's text;
+what the baby said; what it had written of L1 before the run's first step (dreams); recasts, by the parent or by
+people."""
 
 
 class Costs:
@@ -58,9 +60,17 @@ class Costs:
         self.totals["utterance_tokens"] += utterance_tokens
         self.computed(lm, prompt_tokens + utterance_tokens, utterance_tokens)
 
-    def written(self, by: Literal["people", "baby", "first_baby", "parent"], texts: Iterable[str]) -> None:
+    def written(self, by: Literal["people", "baby", "first_baby", "parent", "writer"], texts: Iterable[str]) -> None:
         """Text that somebody wrote: prompts, utterances, dreams, recasts."""
-        self.totals[WRITTEN[by]] += sum(map(count_words, texts))
+        texts, name = list(texts), WRITTEN[by]
+        self.totals[name] += sum(map(count_words, texts))
+        self.totals[name.replace("words", "bytes", 1)] += sum(
+            len(text.encode("utf-8", "surrogatepass")) for text in texts
+        )
+
+    def rewarded(self, scalars: int) -> None:
+        """So many numbers were given for what the baby said."""
+        self.totals["rewards"] += scalars
 
     def read(self, lm: PreTrainedModel, tokens: int) -> None:
         """The parent, or another model that answers, read so many tokens."""

@@ -12,6 +12,7 @@ utterances.jsonl     what the baby said: step, prompt, utterance, parent perplex
 dreams.jsonl         with dreaming: the first baby's own texts, written once
 constants/           what never changes, written once: the first baby's weights, where it is the reference
 checkpoints/         see checkpoint.py
+revisions/           the baby after so many words in its life, as from_pretrained opens it: chck_1M, ...
 model/               the trained baby
 """
 
@@ -25,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from bambino.errors import RunDirectoryError, StorageError
 from bambino.files import JsonLinesLog, fsync, json_of, remove, sha256, write_atomically, write_json, writing
+from bambino.models.revisions import REVISIONS
 from bambino.runs.names import DREAMS, NEWBORN
 
 FORMAT = 2
@@ -33,7 +35,7 @@ LOCK = ".lock"
 """Held by the process that runs; that it exists says that bambino made this directory."""
 
 
-OWN_FOLDERS = ("checkpoints", "constants", NEWBORN)
+OWN_FOLDERS = ("checkpoints", "constants", REVISIONS, NEWBORN)
 
 
 OWN_FILES = (
@@ -81,6 +83,10 @@ class RunDirectory:
     @property
     def model(self) -> Path:
         return self.path / "model"
+
+    @property
+    def revisions(self) -> Path:
+        return self.path / REVISIONS
 
     @property
     def constants(self) -> Path:
@@ -146,8 +152,9 @@ class RunDirectory:
         """Remove what a process that was killed left half written; on a full disk it may be what is in the way."""
         names = {f".part-{name}" for name in (*OWN_NAMES, *DESCRIPTIONS)}
         with writing(self.path):
-            for place in (*self.path.glob(".part-*"), *self.checkpoints.glob(".part-step-*")):
-                if place.name.removesuffix(".old") in names or place.parent == self.checkpoints:
+            beside = (*self.checkpoints.glob(".part-step-*"), *self.revisions.glob(".part-chck_*"))
+            for place in (*self.path.glob(".part-*"), *beside):
+                if place.name.removesuffix(".old") in names or place in beside:
                     remove(place)
 
     def _identities(self) -> dict[str, tuple[int, int] | None]:

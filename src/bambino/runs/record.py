@@ -125,6 +125,11 @@ class RunRecord:
         rows = _rows(self.path / "utterances.jsonl", holding=b'"kind": "evaluation"')
         return [row for row in rows if row["kind"] == "evaluation"]
 
+    @cached_property
+    def recasts(self) -> list[Row]:
+        """Those with what was written for the baby; the others are passed over unread."""
+        return [row for row in _rows(self.path / "utterances.jsonl", holding=b'"recast"') if "recast" in row]
+
     @property
     def steps_done(self) -> int:
         """Steps done so far."""

@@ -38,6 +38,8 @@ class HowRead:
     """The Unicode form that lines were brought to; None: to none."""
     normalized: int = 0
     """Lines that this changed."""
+    bytes: int = 0
+    """Of the kept lines in UTF-8."""
 
 
 @dataclass
@@ -318,6 +320,7 @@ def choose_lines(corpus: Corpus, *, seed: int, max_lines: int | None, max_words:
         mine = [line for line, source in zip(result.lines, result.source_of, strict=True) if source == s]
         over = int((corpus.source_of == s).sum()) - len(mine)
         report.kept, report.unique, report.words = len(mine), len(set(mine)), sum(map(count_words, mine))
+        report.reading.bytes = sum(len(line.encode("utf-8")) for line in mine)
         if over:
             report.dropped["over the budget"] = over
     return result

@@ -15,11 +15,13 @@ from bambino.errors import CheckpointError, ModelError, RunDirectoryError, Stora
 from bambino.files import finite, write_folder, write_json, writing
 from bambino.measures import UNREAD, Measure
 from bambino.models.participants import Participants, check_parent
+from bambino.models.revisions import keep_earlier, reached
 from bambino.phases.phase import Tools
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.schedule import Place
 from bambino.runs import checkpoint
 from bambino.runs.directory import FORMAT, RunDirectory, holds_run
+from bambino.runs.ledger import BASE
 from bambino.runs.log import Row
 from bambino.runs.machine import note_memory
 from bambino.runs.provenance import check_same_run, environment, note_environment
@@ -28,6 +30,7 @@ from bambino.speaking.dreams import Dreams
 from bambino.speaking.speaker import Speaker
 from bambino.text.unknown import Unknown
 from bambino.training.alarms import Alarm, Alarms, of_text
+from bambino.training.budget import Budget
 from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
@@ -53,17 +56,22 @@ class Session:
         tools: Tools,
         state: RunState,
         publisher: Publisher,
+        budget: Budget,
         participants: Participants,
         measures: list[Measure],
     ) -> None:
         self.args, self.tools, self.log = tools.recipe, tools, tools.log
         self.state, self.publisher, self.participants, self.measures = state, publisher, participants, measures
-        self.processes = tools.learner.processes
+        self.processes, self.budget = tools.learner.processes, budget
         self.device, self.alarms = str(tools.learner.accelerator.device), Alarms(tools.recipe.alarms)
         self._warned_of: set[str] = set()
         """Measures that were said to be no measure."""
         self._saved_step: int | None = None
         """The step whose checkpoint was read or written last."""
+        self._seen = 0.0
+        """Words that the baby had heard in its life when the last step began, as revisions count them."""
+        self._is_spent = False
+        """Whether the next step could pass a limit of the budget; the first process tells."""
         self._stops: Alarm | None = None
         """An alarm that stops the run after this step."""
 
@@ -78,6 +86,7 @@ class Session:
         try:
             self._follow(self.processes.from_first(lambda: self._start(resume)))
             self.state.went_on_at = self.state.step
+            self._is_spent = self.processes.from_first(self._look_at_budget)
             with _blamed_on_the_run():
                 yield
             check_same_weights(self.state)
@@ -99,6 +108,7 @@ class Session:
     def _hold(self, resume: bool) -> None:
         """Take the run directory, once it is known that this may be done."""
         self._check_begun(resume)
+        self.budget.check()
         if not resume:
             self._check_parent()
         self.run = self.log.directory = RunDirectory(self.args.output_dir)
@@ -120,10 +130,17 @@ class Session:
             self._take(started.evaluation)
         check_same_weights(self.state)
 
+    def _look_at_budget(self) -> bool:
+        """What was heard by now; whether that is all."""
+        self._seen = self.budget.seen
+        return self.budget.ends_at(self.state.step)
+
     def _end(self) -> None:
         """Leave the trained baby, where the run is over."""
         if self.is_over:
-            write_folder(self.run.model, self.publisher.write)
+            write_folder(self.run.model, self.publisher.publish)
+        if self.budget.stopped is not None:
+            self.log.warn(f"The run ends after step {self.state.step}. The next could pass {self.budget.stopped}")
         self.run.check_is_there()
 
     def _check_begun(self, resume: bool) -> None:
@@ -151,21 +168,24 @@ class Session:
         self.state.step = at.step + 1
         if self._is_to_be_saved:
             check_same_weights(self.state)
-        evaluation = self.processes.from_first(lambda: self._finish_step(at, row))
+        evaluation, self._is_spent = self.processes.from_first(lambda: self._finish_step(at, row))
         if not self.processes.is_first:
             self._take(evaluation)
 
-    def _finish_step(self, at: Place, row: Row) -> dict[str, float] | None:
-        """Gives the evaluation's metrics, where one was due."""
+    def _finish_step(self, at: Place, row: Row) -> tuple[dict[str, float] | None, bool]:
+        """Gives the evaluation's metrics, where one was due, and whether the budget is spent."""
         self.run.check_is_there()
-        self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row())))
-        every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
+        row |= self.state.costs.row() | self.budget.row()
+        self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row)))
+        every, is_spent = self.args.evaluation.eval_steps, self.budget.ends_at(self.state.step)
+        is_last = is_spent or self.state.step == self.args.max_steps
         is_due = every is not None and (self.state.step % every == 0 or is_last)
         evaluation = self._evaluate() if is_due else None
+        self._keep_revisions()
         if self._is_to_be_saved:
             self._save_checkpoint()
         self._stop_if_alarmed()
-        return evaluation
+        return evaluation, is_spent
 
     @property
     def _is_to_be_saved(self) -> bool:
@@ -174,9 +194,10 @@ class Session:
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are done, or early stopping has waited long enough."""
+        """Whether all steps are done, a budget is spent, or early stopping has waited long enough."""
         best = self.state.best
-        return self.state.step >= self.args.max_steps or (best is not None and best.is_waited_for_enough)
+        has_waited = best is not None and best.is_waited_for_enough
+        return has_waited or self.state.step >= self.args.max_steps or self._is_spent
 
     def measured(self) -> tuple[dict[str, float], list[Row]]:
         """Every score of every measure, and what the baby said."""
@@ -242,8 +263,11 @@ class Session:
         self.state.begin(self.run.constants)
         if self.tools.dreaming is not None:
             self._keep(self.tools.dreaming.dreams)
+        if self.budget.revisions is not None and self.args.baby.model is not None:
+            keep_earlier(Path(self.args.baby.model).expanduser(), self.budget.seen, self.run.revisions)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
-        self.run.describe(dump_recipe(self.args), self._manifest(), self._environment() | {"resumed": []})
+        manifest = {**self._manifest(), BASE: self.budget.base}
+        self.run.describe(dump_recipe(self.args), manifest, self._environment() | {"resumed": []})
         self._alarm(of_text(self.args.alarms, self.unknown["baby"]))
         evaluation = None if self.args.evaluation.eval_steps is None else self._evaluate()
         self._stop_if_alarmed()
@@ -349,6 +373,15 @@ class Session:
             )
             note_memory(self.run.path, self.device)
         self._saved_step = self.state.step
+
+    def _keep_revisions(self) -> None:
+        """Keep the baby as it is where this step's batch was the first to reach a number of words."""
+        if (unit := self.budget.revisions) is None:
+            return
+        before, self._seen = self._seen, self.budget.seen
+        for name in reached(before, self._seen, unit):
+            with self.state.costs.time("checkpoint"):
+                write_folder(self.run.revisions / name, self.publisher.write)
 
     def _explain(self, error: TrainingError) -> None:
         """Leave what explains a failure in failure.json and name it in the message; the first process does."""

@@ -32,6 +32,7 @@ from bambino.runs.log import Row, RunLog
 from bambino.speaking.rollout import check_speaks, speak_by_graphs
 from bambino.text.datasets import texts_of
 from bambino.text.streams import build_streams
+from bambino.training.budget import Budget
 from bambino.training.parts import (
     accelerator_of,
     average_of,
@@ -140,8 +141,9 @@ class BambinoTrainer:
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         average = average_of(args, self.baby.lm)
         self.state = RunState(learner, self.phases, self.tools.costs, average, best=best_of(args))
-        self.publisher = Publisher(self.tools, self.state)
-        self.session = Session(self.tools, self.state, self.publisher, participants, list(measures))
+        budget = Budget(self.tools)
+        self.publisher = Publisher(self.tools, self.state, budget)
+        self.session = Session(self.tools, self.state, self.publisher, budget, participants, list(measures))
 
     @property
     def step(self) -> int:
