@@ -102,7 +102,10 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
 
 def run(settings: dict[str, Any], folder: Path) -> Outcome:
     """Train a tiny baby below an empty folder."""
-    recipe = recipe_of({**settings, "output_dir": str(folder / settings["output_dir"])})
+    paths: dict[str, Any] = {
+        name: str(folder / settings[name]) for name in ("output_dir", "text.cache") if name in settings
+    }
+    recipe = recipe_of({**settings, **paths})
     outcome, screen = Outcome(), io.StringIO()
     display = PlainDisplay(recipe, Screen(file=screen, width=200))
     kept = {
@@ -406,6 +409,8 @@ CASES: dict[str, Case] = {
     "text.prompt_sources": Case([["<other text>"]], prompts),
     "text.single_stream": Case([True], prompts),
     "text.jsonl_field": Case(["body"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
+    "text.order_by": Case(["n"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
+    "text.cache": Case(["cache"], lambda o: any("made.json" in name for name in o.files), {}, [False, True]),
     "text.normalization": Case([None], metric("clm/loss"), {"text.sources": ["<decomposed>"]}),
     "text.mode": Case(["packed"], metric("clm/targets")),
     "text.max_length": Case([12], metric("clm/targets")),
@@ -644,7 +649,8 @@ def places(
     (folder / "english.txt").write_text("\n".join(english))
     accented = "\n".join(f"perch\u00e9 {line}" for line in italian_lines(80, seed=8))
     (folder / "decomposed.txt").write_text(unicodedata.normalize("NFD", accented), encoding="utf-8")
-    rows = [{"text": one, "body": other} for one, other in zip(italian_lines(80, seed=9), others, strict=True)]
+    bodies = zip(italian_lines(80, seed=9), others, strict=True)
+    rows = [{"text": one, "body": other, "n": n} for n, (one, other) in enumerate(bodies)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     # Any model finds a word likelier than two whole sentences.
     short, long = "il", " ".join(others[:2])
@@ -821,6 +827,7 @@ def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
         {"save_steps": 2, "save_total_limit": 1},
         {"logging_steps": 2},
         {"output_dir": "other"},
+        {"text.cache": "cache"},
         {
             "evaluation.eval_steps": 1,
             "evaluation.utterances": 3,

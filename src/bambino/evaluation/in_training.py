@@ -68,6 +68,7 @@ def _texts(args: Recipe) -> list[BitsPerByte]:
             jsonl_field=text.jsonl_field,
             normalization=text.normalization,
             report=report,
+            cache=text.cache,
         )
         about: dict[str, Any] = {"split": split}
         if report.reading.normalized:
@@ -150,6 +151,7 @@ def _heldout_lines(args: Recipe, dataset: list[str | None] | None) -> list[str]:
         max_lines=1 << 30,
         jsonl_field=text.jsonl_field,
         normalization=text.normalization,
+        cache=text.cache,
     )
 
 

@@ -74,8 +74,10 @@ class TextConfig(Settings):
     section: ClassVar[str] = "text"
 
     sources: list[str] = field(default_factory=list)
-    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files: links are followed,
-    names that begin with a dot passed over. What was read and what was left out goes to the console and data.json."""
+    """Files of L2 text (.txt: a text a line, .jsonl: an object a line, .csv, .tsv and .parquet: a row a text; also
+    compressed, .gz, .bz2, .zst), folders of such files, or data sets of the Hugging Face hub (OWNER/NAME,
+    OWNER/NAME:CONFIGURATION, OWNER/NAME:CONFIGURATION:SPLIT). Of a folder files of one kind are read, links are
+    followed, names that begin with a dot passed over. What was read and left out goes to the console and data.json."""
     weights: list[Positive] | None = None
     """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch); null:
     once."""
@@ -85,7 +87,15 @@ class TextConfig(Settings):
     """true: prompts take their lines from the clm stream (the release). false: prompts have a stream of their own, so
     that every condition hears the same clm batches."""
     jsonl_field: str = "text"
-    """The field of a .jsonl object that holds the text."""
+    """The field of a .jsonl object, or column of a table or data set, that holds the text."""
+    order_by: str | None = None
+    """A field or column with numbers, such as age-estimate of BabyBabelLM: lines are heard from the smallest to the
+    largest, epoch by epoch; in a text the first number counts (3 of 3-5), lines without one come last; null: they are
+    shuffled."""
+    cache: str | None = None
+    """A folder that keeps lines and tokens on disk, mapped into memory, for text that is larger than memory or slow to
+    tokenize; later runs of the same text, tokenizer and settings find them there. null: all is in memory, made at each
+    start."""
     normalization: Literal["NFC"] | None = "NFC"
     """The Unicode form that lines are brought to, also those of replay and of evaluation: an accented letter is one
     character (macOS writes two). Tests are always read so. null: lines stay as they are written."""

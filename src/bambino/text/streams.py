@@ -6,8 +6,9 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class LineStream:
     eos: int | None
     """Appended to lines that were not truncated; None: to none."""
     pad_id: int = 0
+    numbers: np.ndarray | None = None
+    """Of each line: an epoch hears the smallest first, lines without one (NaN) last; None: in no such order."""
     _orders: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
     """Cache: the order of the last epoch asked for."""
 
@@ -48,7 +51,7 @@ class LineStream:
         if self.epoch_size == 0:
             raise TextError(f"text.weights = {self.weights} leave no line in an epoch. Use larger weights.")
 
-    @property
+    @cached_property
     def epoch_size(self) -> int:
         """Lines heard in one epoch."""
         return sum(whole * len(lines) + part for lines, whole, part in self._shares())
@@ -66,6 +69,12 @@ class LineStream:
         """Line i as trained on: with EOS, unless it was truncated."""
         ids = self.rows[i].tolist()
         return ids if self.eos is None or self.rows.is_truncated[i] else [*ids, self.eos]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each line as trained on."""
+        has_eos = 0 if self.eos is None else ~self.rows.is_truncated
+        return np.diff(self.rows.offsets) + has_eos
 
     def words_begun(self, i: int) -> list[int]:
         """How many words begin in each token of `row(i)`, a line that was not cut; in EOS, none."""
@@ -108,7 +117,7 @@ class LineStream:
             chosen.append(lines[permutation(len(lines), self.seed, f"{self.name}/weight/{s}", 0)][window])
         pool = np.concatenate(chosen)
         order: np.ndarray = pool[permutation(len(pool), self.seed, self.name, epoch)]
-        return order
+        return order if self.numbers is None else order[np.argsort(self.numbers[order], kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +126,14 @@ class PackedStream:
 
     lines: LineStream
     length: int
-    _tokens: dict[int, _Epoch] = field(default_factory=dict, repr=False)
-    """Cache: the tokens of the last epoch asked for."""
+    _cached_ends: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    """Cache: the ends of lines in the last epoch asked for."""
     _rows: dict[int, int] = field(default_factory=dict, repr=False)
     """Cache: rows in each epoch so far."""
 
     def __post_init__(self) -> None:
         if self.rows_in(0) == 0:
-            total = self._epoch_tokens(0).ids.size
+            total = self._ends(0)[-1]
             raise TextError(f"An epoch of {total} tokens does not fill one row of text.max_length = {self.length}.")
 
     @property
@@ -135,46 +144,53 @@ class PackedStream:
     def rows_in(self, epoch: int) -> int:
         """Rows that an epoch fills; under fractional weights epochs differ."""
         if epoch not in self._rows:
-            self._rows[epoch] = self._epoch_tokens(epoch).ids.size // self.length
+            self._rows[epoch] = int(self._ends(epoch)[-1]) // self.length
         return self._rows[epoch]
 
     def batch(self, first: int, count: int) -> TokenBatch:
         """The stream's next `count` rows."""
-        ids, documents = [], []
-        for tokens, where in self._places(first, count):
-            ids.append(tokens.ids[where])
-            documents.append(tokens.lines[where])
-        input_ids = torch.from_numpy(np.stack(ids)).long()
-        return TokenBatch(
-            input_ids, torch.ones_like(input_ids, dtype=torch.bool), torch.from_numpy(np.stack(documents))
-        )
+        rows = self._rows_of(first, count)
+        input_ids = torch.from_numpy(np.stack([row.ids for row in rows])).long()
+        documents = torch.from_numpy(np.stack([row.lines for row in rows]))
+        return TokenBatch(input_ids, torch.ones_like(input_ids, dtype=torch.bool), documents)
 
     def words(self, first: int, count: int) -> int:
         """Words that begin in `batch(first, count)`."""
-        return sum(int(tokens.words_begun[where].sum()) for tokens, where in self._places(first, count))
+        return sum(int(row.words_begun.sum()) for row in self._rows_of(first, count))
 
-    def _places(self, first: int, count: int) -> Iterator[tuple[_Epoch, slice]]:
-        """Where the tokens of each of the next `count` rows are."""
+    def _rows_of(self, first: int, count: int) -> list[_PackedRow]:
+        rows = []
         for item in range(first, first + count):
             epoch = 0
             while item >= self.rows_in(epoch):
                 item -= self.rows_in(epoch)
                 epoch += 1
-            yield self._epoch_tokens(epoch), slice(item * self.length, (item + 1) * self.length)
+            rows.append(self._row(epoch, item * self.length))
+        return rows
 
-    def _epoch_tokens(self, epoch: int) -> _Epoch:
-        if epoch not in self._tokens:
-            order = self.lines.epoch_order(epoch).tolist()
-            rows, begun = [self.lines.row(i) for i in order], [self.lines.words_begun(i) for i in order]
-            lines = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-            self._tokens.clear()
-            self._tokens[epoch] = _Epoch(np.concatenate(rows), lines, np.concatenate(begun))
-        return self._tokens[epoch]
+    def _row(self, epoch: int, first: int) -> _PackedRow:
+        """The tokens of an epoch from its `first` on."""
+        order, ends = self.lines.epoch_order(epoch), self._ends(epoch)
+        begin, last = np.searchsorted(ends, [first, first + self.length - 1], side="right").tolist()
+        places = range(begin, last + 1)
+        ids = [self.lines.row(i) for i in order[begin : last + 1].tolist()]
+        begun = [self.lines.words_begun(i) for i in order[begin : last + 1].tolist()]
+        lines = np.repeat(places, [len(row) for row in ids])
+        skipped = first - (int(ends[begin - 1]) if begin else 0)
+        where = slice(skipped, skipped + self.length)
+        return _PackedRow(np.concatenate(ids)[where], lines[where], np.concatenate(begun)[where])
+
+    def _ends(self, epoch: int) -> np.ndarray:
+        """How many tokens of an epoch stand up to the end of each of its lines."""
+        if epoch not in self._cached_ends:
+            self._cached_ends.clear()
+            self._cached_ends[epoch] = np.cumsum(self.lines.lengths[self.lines.epoch_order(epoch)], dtype=np.int64)
+        return self._cached_ends[epoch]
 
 
 @dataclass(frozen=True)
-class _Epoch:
-    """All tokens of an epoch, end to end."""
+class _PackedRow:
+    """The tokens of a row."""
 
     ids: np.ndarray
     lines: np.ndarray
@@ -269,7 +285,7 @@ def build_streams(
     manifest = {"clm": [report.made_of() for report in corpus.reports]}
     clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
     if text.prompt_sources is not None:
-        corpus = read_corpus(text, seed, text.prompt_sources, None, None)
+        corpus = read_corpus(replace(text, order_by=None), seed, text.prompt_sources, None, None)
         reports = reports + corpus.reports
         manifest["prompts"] = [report.made_of() for report in corpus.reports]
     lines = heard
@@ -294,7 +310,8 @@ def read_corpus(
     if dataset is not None:
         corpus = corpus_of(dataset, "train_dataset", **limits)
     else:
-        corpus = load_corpus(sources, weights=weights, jsonl_field=text.jsonl_field, **limits)
+        how: dict[str, Any] = {"jsonl_field": text.jsonl_field, "order_by": text.order_by, "cache": text.cache}
+        corpus = load_corpus(sources, weights=weights, **how, **limits)
     return choose_lines(corpus, seed=seed, max_lines=text.max_lines, max_words=text.max_words)
 
 
@@ -309,5 +326,6 @@ def line_stream(
         max_length=text.max_length if cut else None,
         append_eos=eos is not None,
         prepend_bos=text.prepend_bos,
+        cache=text.cache,
     )
-    return LineStream(rows, corpus.source_of, corpus.weights, seed, name, eos)
+    return LineStream(rows, corpus.source_of, corpus.weights, seed, name, eos, numbers=corpus.numbers)
