@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TypeVar, overload
 
 import numpy as np
+from tqdm import tqdm
 
 from bambino.text.stored import Columns, Stored
 from bambino.text.words import count_words
@@ -65,7 +66,7 @@ class StoredLines(Sequence[str]):
 def write_lines(columns: Columns, kept: Iterable[Kept]) -> None:
     """Fill the columns of `TYPES`."""
     end = 0
-    for block in blocks_of(kept, BLOCK):
+    for block in shown(blocks_of(kept, BLOCK), "Reading"):
         lines, sources, numbers = zip(*block, strict=True)
         texts = [line.encode() for line in lines]
         ends = end + np.cumsum(list(map(len, texts)))
@@ -87,6 +88,14 @@ def blocks_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
     each = iter(items)
     while block := list(islice(each, size)):
         yield block
+
+
+def shown(blocks: Iterable[list[T]], doing: str, total: int | None = None) -> Iterator[list[T]]:
+    """The blocks, while a terminal shows how many of `total` lines have been passed on."""
+    with tqdm(desc=doing, total=total, unit=" lines", unit_scale=True, disable=None) as bar:
+        for block in blocks:
+            yield block
+            bar.update(len(block))
 
 
 def _hash(text: bytes) -> int:

@@ -113,8 +113,9 @@ class LineStream:
         chosen = []
         for s, (lines, whole, part) in enumerate(self._shares()):
             chosen.append(np.tile(lines, whole))
-            window = np.arange(epoch * part, (epoch + 1) * part) % max(1, len(lines))
-            chosen.append(lines[permutation(len(lines), self.seed, f"{self.name}/weight/{s}", 0)][window])
+            if part:
+                window = np.arange(epoch * part, (epoch + 1) * part) % len(lines)
+                chosen.append(lines[permutation(len(lines), self.seed, f"{self.name}/weight/{s}", 0)][window])
         pool = np.concatenate(chosen)
         order: np.ndarray = pool[permutation(len(pool), self.seed, self.name, epoch)]
         return order if self.numbers is None else order[np.argsort(self.numbers[order], kind="stable")]

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import tokenizers
 import transformers
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import TextError
 from bambino.text.heldout import spread
 from bambino.text.lines import Corpus
 from bambino.text.stored import Columns, stored
-from bambino.text.stored_lines import BLOCK, StoredLines, blocks_of
+from bambino.text.stored_lines import BLOCK, StoredLines, blocks_of, shown
 from bambino.text.token_bytes import token_bytes
 from bambino.text.words import count_words, words_begun
 
@@ -184,11 +183,9 @@ def tokenize(
 
 
 def _write(columns: Columns, lines: StoredLines, split: Callable[[list[str]], dict[str, np.ndarray]]) -> dict[str, Any]:
-    """Fill the columns of `TYPES`, and show how far it is on a terminal."""
-    with tqdm(total=len(lines), desc="Tokenizing", unit=" lines", unit_scale=True, disable=None) as bar:
-        for block in blocks_of(lines, BLOCK):
-            columns.append(split(block))
-            bar.update(len(block))
+    """Fill the columns of `TYPES`."""
+    for block in shown(blocks_of(lines, BLOCK), "Tokenizing", len(lines)):
+        columns.append(split(block))
     return {}
 
 
