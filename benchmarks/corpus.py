@@ -2,7 +2,7 @@
 
     python benchmarks/corpus.py [--words 10000000] [--folder DIR] [--steps 100] [--rounds 5] [--output FILE.json]
 
-Lines of ten made-up words of Zipf's law, some 10 bytes a word, as many as make up --words; a model of 1 M parameters and
+Lines of ten made-up words of Zipf's law, 10 bytes a word, as many as make up --words; a model of 1 M parameters and
 8192 tokens hears them with `text.cache`. In processes of their own: the text is read, tokenized and stored (made); the
 same again, which finds it (found); then --rounds of --steps steps of clm at batch size 32 on this text and on its first
 100 000 words in turn. Memory is what the process holds beyond what it held once the model was loaded: of its own, which
