@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import store_slowly
 
-from bambino.errors import StorageError, TextError
-from bambino.recipe.settings import TextConfig
+from bambino.errors import RecipeError, StorageError, TextError
+from bambino.recipe.settings import Recipe, TextConfig
 from bambino.text.lines import load_corpus, load_heldout
 from bambino.text.reading import number_of
 from bambino.text.sources import lines_of
@@ -90,7 +90,7 @@ def heard_or_refused(text: TextConfig, seed: int) -> list[Any] | str:
     seed=st.integers(0, 3),
 )
 def test_what_is_heard_from_disk_is_what_is_heard_from_memory(
-    lines: list[str], mode: Any, limits: dict[str, Any], weights: list[float] | None, seed: int
+    lines: list[str], mode: Any, limits: dict[str, Any], weights: Any, seed: int
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -418,3 +418,83 @@ def test_an_order_without_a_number_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "it.jsonl", ROWS)
     with pytest.raises(TextError, match=r"text\.order_by = age: no line of .*it\.jsonl has a number there"):
         load_corpus([source], order_by="age")
+
+
+# ------------------------------------------------------------------------------------------------- weights that change
+
+
+def mixed(
+    tmp_path: Path, weights: list[Any], *, steps: int = 100, sizes: tuple[int, int] = (40, 80), **text: Any
+) -> Streams:
+    """A run of `steps` batches of 4 of two sources: `a` and its number, `b` and its number."""
+    for name, size in zip("ab", sizes, strict=True):
+        write(tmp_path / f"{name}.txt", [f"{name} {i}" for i in range(size)])
+    sources = [str(tmp_path / f"{name}.txt") for name in "ab"]
+    config = TextConfig(sources=sources, weights=weights, heldout_every=None, **{"min_chars": 0, **text})
+    return build_streams(config, TOKENIZER, seed=1, batch_size=4, prompt_tokens=4, steps=steps)
+
+
+def test_shares_move_with_the_weights_and_every_stretch_has_them(tmp_path: Path) -> None:
+    # 40 lines of weight 1; 80 of weight 0, then 0.5 from half of the run on: as many of each.
+    streams = mixed(tmp_path, [1.0, {0.5: 0.0, 0.75: 0.5}])
+    is_b = [int(i >= 40) for i in lines_heard(streams.clm, 400)]
+    assert sum(is_b[:200]) == 0
+    assert abs(sum(is_b[300:]) - 50) <= 1
+    assert all(abs(sum(is_b[first : first + 20]) - 10) <= 2 for first in range(300, 380))
+    # Prompts: mean weights 1 and 0.25 * 0.25 + 0.25 * 0.5 = 0.1875, of 80 lines 15.
+    assert streams.lines.epoch_size == 40 + 15
+
+
+def lines_heard(stream: Any, count: int) -> list[int]:
+    return [i for first in range(0, count, 4) for i in stream.indices(first, 4)]
+
+
+def test_of_a_source_all_lines_are_heard_before_one_is_heard_again(tmp_path: Path) -> None:
+    heard_lines = lines_heard(mixed(tmp_path, [{0: 1.0, 1: 2.0}, 1.0]).clm, 400)
+    for first, end in ((0, 40), (40, 120)):
+        mine = [i for i in heard_lines if first <= i < end]
+        passes = [mine[start : start + end - first] for start in range(0, len(mine), end - first)]
+        assert all(len(set(one)) == len(one) for one in passes)
+        assert len(passes) > 2
+
+
+def test_a_mixture_is_a_function_of_the_place_and_does_not_end_with_the_run(tmp_path: Path) -> None:
+    weights: list[Any] = [{0: 1.0, 1: 0.0}, 1.0]
+    walked, fresh = mixed(tmp_path, weights).clm, mixed(tmp_path, weights).clm
+    expected = lines_heard(walked, 800)
+    assert lines_heard(fresh, 800)[332:340] == expected[332:340]
+    assert lines_heard(mixed(tmp_path, weights).clm, 400) == expected[:400]
+    assert min(expected[400:]) >= 40  # the first source has gone
+
+
+def test_packed_rows_follow_the_weights(tmp_path: Path) -> None:
+    # Lines of 6 or 7 tokens; rows of 16 hold about 5 of every 2 rows.
+    clm = mixed(tmp_path, [1.0, {0.0: 0.0, 1.0: 1.0}], mode="packed", max_length=16, sizes=(60, 60)).clm
+    rows = clm.batch(0, 400).input_ids
+    assert clm.epoch_size in range(392, 409)
+    first = TOKENIZER.decode(rows[:20].flatten()).count("b "), TOKENIZER.decode(rows[380:].flatten()).count("b ")
+    assert first[0] < 3
+    assert first[1] > 15
+
+
+@pytest.mark.parametrize(
+    ("weights", "more", "problem"),
+    [
+        (
+            [{0: 0.0, 1: 1.0}, {0: 0.0, 0.5: 1.0}],
+            {},
+            r"text\.weights = .* leave no source where 0\.0 of the run is done",
+        ),
+        ([1.0, {0: 1.0}], {"order_by": "age"}, r"change over training, so text\.order_by has no epoch to sort"),
+        ([1.0, {0: -1.0}], {}, r"text\.weights"),
+    ],
+)
+def test_a_mixture_that_cannot_be_is_refused(weights: Any, more: dict[str, Any], problem: str) -> None:
+    with pytest.raises(RecipeError, match=problem):
+        TextConfig(sources=["a", "b"], weights=weights, **more)
+
+
+def test_passes_of_a_mixture_that_changes_are_refused() -> None:
+    text = TextConfig(sources=["a", "b"], weights=[1.0, {0: 0.5, 1: 1.0}])
+    with pytest.raises(RecipeError, match=r"text\.weights = .*no pass over the text. Give max_steps"):
+        Recipe(text=text, passes=2.0)

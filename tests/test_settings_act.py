@@ -405,7 +405,9 @@ CASES: dict[str, Case] = {
         ["", "The baby already models the L2 text better"],
     ),
     "text.sources": Case([["<other text>"]], metric("clm/loss")),
-    "text.weights": Case([[1.0, 3.0]], metric("clm/loss"), {"text.sources": ["<text>", "<other text>"]}),
+    "text.weights": Case(
+        [[1.0, 3.0], [1.0, {0: 0.0, 1: 1.0}]], metric("clm/loss"), {"text.sources": ["<text>", "<other text>"]}
+    ),
     "text.prompt_sources": Case([["<other text>"]], prompts),
     "text.single_stream": Case([True], prompts),
     "text.jsonl_field": Case(["body"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),

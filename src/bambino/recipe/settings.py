@@ -15,9 +15,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from bambino.errors import RecipeError
+from bambino.recipe import curricula
 from bambino.recipe.alarm_settings import AlarmsConfig
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings, Share
-from bambino.recipe.curricula import NumberOverTraining
+from bambino.recipe.curricula import NotNegativeOverTraining, NumberOverTraining
 from bambino.recipe.metrics import direction_of
 from bambino.recipe.phase_settings import (
     CLMConfig,
@@ -78,9 +79,10 @@ class TextConfig(Settings):
     compressed, .gz, .bz2, .zst), folders of such files, or data sets of the Hugging Face hub (OWNER/NAME,
     OWNER/NAME:CONFIGURATION, OWNER/NAME:CONFIGURATION:SPLIT). Of a folder files of one kind are read, links are
     followed, names that begin with a dot passed over. What was read and left out goes to the console and data.json."""
-    weights: list[Positive] | None = None
+    weights: list[NotNegativeOverTraining] | None = None
     """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch); null:
-    once."""
+    once. May change over training: [1, {0: 0, 0.5: 1}] brings the second source in during the first half; prompts are
+    then cut from all sources by their mean weights."""
     prompt_sources: list[str] | None = None
     """Files or folders that prompts come from; null: text.sources."""
     single_stream: bool = False
@@ -123,6 +125,21 @@ class TextConfig(Settings):
         if self.weights is not None:
             numbers = f"has {len(self.weights)} numbers for {len(self.sources)} sources. Give one per source."
             self.require(len(self.weights) == len(self.sources), "weights", numbers)
+            self._check_mixture()
+
+    @property
+    def mixture_changes(self) -> bool:
+        """Whether some source's weight is another later on."""
+        return any(isinstance(weight, dict) for weight in self.weights or [])
+
+    def _check_mixture(self) -> None:
+        weights = self.weights or []
+        knots = {0.0}.union(*(weight for weight in weights if isinstance(weight, dict)))
+        silent = [knot for knot in sorted(knots) if not any(curricula.at(weight, knot) for weight in weights)]
+        there = f"leave no source where {silent[0]} of the run is done. Raise one there." if silent else ""
+        self.require(not silent, "weights", there)
+        way_out = "change over training, so text.order_by has no epoch to sort. Leave one of the two out."
+        self.require(not self.mixture_changes or self.order_by is None, "weights", way_out)
 
 
 @dataclass(frozen=True)
@@ -408,6 +425,8 @@ class Recipe(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_early_stopping()
+        passes = "change over training, so there is no pass over the text. Give max_steps in place of passes."
+        self.text.require(self.passes is None or not self.text.mixture_changes, "weights", passes)
         every, saves = self.keep_every, self.save_steps
         way_out = f"is no multiple of save_steps = {saves}, so no checkpoint would be made then."
         self.require(every is None or every % saves == 0, "keep_every", way_out)

@@ -17,6 +17,7 @@ import numpy as np
 from bambino.errors import TextError
 from bambino.randomness import permutation
 from bambino.text.heldout import Split, in_split, is_heldout, spread
+from bambino.text.mixture import Weight
 from bambino.text.reading import Fields, Item, content_of, items_of
 from bambino.text.sources import find
 from bambino.text.stored import Columns, stored
@@ -117,7 +118,7 @@ class Corpus:
     """In memory, or on disk."""
     source_of: np.ndarray
     """Index of each line's source."""
-    weights: list[float]
+    weights: Sequence[Weight]
     """How often each source's lines are heard per epoch."""
     reports: list[SourceReport]
     numbers: np.ndarray | None = None
@@ -204,7 +205,7 @@ def _flaw(text: str | None, line: str) -> str | None:
 def load_corpus(
     sources: Sequence[str],
     *,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[Weight] | None = None,
     jsonl_field: str = "text",
     order_by: str | None = None,
     min_chars: int = 0,

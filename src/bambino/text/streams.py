@@ -6,7 +6,7 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from bambino.recipe.settings import TextConfig
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.heldout import spread
 from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, load_corpus
+from bambino.text.mixture import Weight, changes, lines_for, mean_weights, mixed_order
 from bambino.text.tokens import TokenRows, tokenize
 
 SAMPLE = 200
@@ -35,13 +36,15 @@ class LineStream:
 
     rows: TokenRows
     source_of: np.ndarray
-    weights: list[float]
+    weights: Sequence[Weight]
     seed: int
     name: str
     """Streams of other names have other orders."""
     eos: int | None
     """Appended to lines that were not truncated; None: to none."""
     pad_id: int = 0
+    total: int = 0
+    """Lines heard in the run, where weights change over it: that is then its only epoch."""
     numbers: np.ndarray | None = None
     """Of each line: an epoch hears the smallest first, lines without one (NaN) last; None: in no such order."""
     _orders: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
@@ -54,6 +57,8 @@ class LineStream:
     @cached_property
     def epoch_size(self) -> int:
         """Lines heard in one epoch."""
+        if changes(self.weights):
+            return self.total
         return sum(whole * len(lines) + part for lines, whole, part in self._shares())
 
     def indices(self, first: int, count: int) -> list[int]:
@@ -97,7 +102,7 @@ class LineStream:
     def _shares(self) -> list[tuple[np.ndarray, int, int]]:
         """Per source: its lines, how often all of them are heard in an epoch, how many are heard once more."""
         shares = []
-        for s, weight in enumerate(self.weights):
+        for s, weight in enumerate(mean_weights(self.weights)):
             lines = np.flatnonzero(self.source_of == s)
             shares.append((lines, int(weight), round((weight - int(weight)) * len(lines))))
         return shares
@@ -110,6 +115,8 @@ class LineStream:
         return self._orders[epoch]
 
     def _make_order(self, epoch: int) -> np.ndarray:
+        if changes(self.weights):
+            return mixed_order(self.source_of, self.weights, self.total, self.seed, self.name, epoch)
         chosen = []
         for s, (lines, whole, part) in enumerate(self._shares()):
             chosen.append(np.tile(lines, whole))
@@ -268,8 +275,12 @@ def build_streams(
     batch_size: int,
     prompt_tokens: int | Mapping[float, int],
     dataset: Iterable[str | None] | None = None,
+    steps: int = 0,
 ) -> Streams:
     """Read, choose and tokenize the text of a run; `dataset` (texts in memory) replaces text.sources.
+
+    Args:
+        steps: how many batches of the clm stream are heard in the run, over which text.weights may change.
 
     Raises:
         TextError: text that cannot be used. RecipeError: settings that exclude each other.
@@ -281,7 +292,7 @@ def build_streams(
             "text.prompt_sources, or set text.single_stream to false.",
         )
     corpus = read_corpus(text, seed, text.sources, text.weights, dataset)
-    heard = line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines")
+    heard = line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines", rows=steps * batch_size)
     reports, sample = corpus.reports, spread(corpus.lines, SAMPLE)
     manifest = {"clm": [report.made_of() for report in corpus.reports]}
     clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
@@ -289,7 +300,7 @@ def build_streams(
         corpus = read_corpus(replace(text, order_by=None), seed, text.prompt_sources, None, None)
         reports = reports + corpus.reports
         manifest["prompts"] = [report.made_of() for report in corpus.reports]
-    lines = heard
+    lines = heard if text.single_stream else replace(heard, weights=mean_weights(heard.weights), _orders={})
     if text.mode == "packed" or text.prompt_sources is not None:
         lines = line_stream(text, seed, corpus, tokenizer, "prompts", cut=True)
     return Streams(clm, lines, batch_size, prompt_tokens, text.single_stream, manifest, reports, sample)
@@ -299,7 +310,7 @@ def read_corpus(
     text: TextConfig,
     seed: int,
     sources: list[str],
-    weights: list[float] | None,
+    weights: Sequence[Weight] | None,
     dataset: Iterable[str | None] | None = None,
 ) -> Corpus:
     """The training lines of a run, from `sources` or from texts in memory: held-out and short ones left out."""
@@ -317,11 +328,24 @@ def read_corpus(
 
 
 def line_stream(
-    text: TextConfig, seed: int, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, name: str, *, cut: bool
+    text: TextConfig,
+    seed: int,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    *,
+    cut: bool,
+    rows: int = 0,
 ) -> LineStream:
-    """Tokenized lines as an endless stream; `name` fixes their order, `cut` cuts them at text.max_length."""
+    """Tokenized lines as an endless stream.
+
+    Args:
+        name: fixes the order of the lines.
+        cut: whether they are cut at text.max_length; else they will be packed to it.
+        rows: heard in the run, over which weights may change; 0: weights are their means.
+    """
     eos = tokenizer.eos_token_id if text.append_eos else None
-    rows = tokenize(
+    tokens = tokenize(
         corpus,
         tokenizer,
         max_length=text.max_length if cut else None,
@@ -329,4 +353,9 @@ def line_stream(
         prepend_bos=text.prepend_bos,
         cache=text.cache,
     )
-    return LineStream(rows, corpus.source_of, corpus.weights, seed, name, eos, numbers=corpus.numbers)
+    weights = mean_weights(corpus.weights)
+    stream = LineStream(tokens, corpus.source_of, weights, seed, name, eos, numbers=corpus.numbers)
+    if not (rows and changes(corpus.weights)):
+        return stream
+    total = rows if cut else lines_for(rows * text.max_length, stream.lengths, corpus.source_of, corpus.weights)
+    return replace(stream, weights=corpus.weights, total=total, _orders={})
