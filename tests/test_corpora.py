@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -349,15 +350,20 @@ def babybabel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("is_cached", [False, True])
+@pytest.mark.parametrize("streaming", [False, True])
 def test_a_data_set_by_its_name_its_configuration_and_its_split(
-    is_cached: bool, babybabel: Path, tmp_path: Path
+    is_cached: bool, streaming: bool, babybabel: Path, tmp_path: Path
 ) -> None:
-    name, cache = "BabyLM-community/babylm-ita", str(tmp_path / "cache") if is_cached else None
-    corpus = load_corpus([f"{name}:ita"], cache=cache)
-    assert list(corpus.lines) == ["dodici anni", "nessuno", "tre"]
-    assert corpus.reports[0].dropped == {"null": 1}
-    assert list(load_corpus([f"{name}:ita:test"], cache=cache).lines) == ["prova"]
-    assert list(load_corpus([f"{name}:few"], cache=cache).lines) == ["prova"]  # its only split
+    name = "BabyLM-community/babylm-ita"
+    load = partial(load_corpus, streaming=streaming, cache=str(tmp_path / "cache") if is_cached else None)
+    for _ in range(2):
+        corpus = load([f"{name}:ita"])
+        assert list(corpus.lines) == ["dodici anni", "nessuno", "tre"]
+        assert corpus.reports[0].dropped == {"null": 1}
+    assert list(load([f"{name}:ita:test"]).lines) == ["prova"]
+    assert list(load([f"{name}:few"]).lines) == ["prova"]  # its only split
+    assert list(load([f"{name}:ita"], line_breaks="ends").lines) == ["dodici", "anni", "nessuno", "tre"]
+    assert list(tmp_path.rglob("*.arrow")) == [] or not streaming
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datasets
 import huggingface_hub.constants
 import pytest
 import torch
@@ -412,6 +413,14 @@ CASES: dict[str, Case] = {
     "text.single_stream": Case([True], prompts),
     "text.jsonl_field": Case(["body"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
     "text.order_by": Case(["n"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
+    "text.line_breaks": Case(["ends"], metric("clm/targets"), {"text.sources": ["<documents>"], "text.min_chars": 1}),
+    "text.streaming": Case(
+        # Of a data set that is streamed, `datasets` keeps no copy.
+        [True],
+        lambda o: any(name.endswith(".arrow") for name in o.files),
+        {"text.sources": ["<data set>:all"]},
+        [True, False],
+    ),
     "text.cache": Case(["cache"], lambda o: any("made.json" in name for name in o.files), {}, [False, True]),
     "text.normalization": Case([None], metric("clm/loss"), {"text.sources": ["<decomposed>"]}),
     "text.mode": Case(["packed"], metric("clm/targets")),
@@ -654,6 +663,12 @@ def places(
     bodies = zip(italian_lines(80, seed=9), others, strict=True)
     rows = [{"text": one, "body": other, "n": n} for n, (one, other) in enumerate(bodies)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    documents = [{"text": "\n".join(others[first : first + 4])} for first in range(0, 80, 4)]
+    (folder / "documents.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    (folder / "data set").mkdir()
+    shutil.copy(folder / "rows.jsonl", folder / "data set")
+    card = "---\nconfigs:\n- config_name: all\n  data_files: rows.jsonl\n---\n"
+    (folder / "data set" / "README.md").write_text(card)
     # Any model finds a word likelier than two whole sentences.
     short, long = "il", " ".join(others[:2])
     pairs = [{"sentence_good": short, "sentence_bad": long}, {"sentence_good": long, "sentence_bad": short}]
@@ -702,6 +717,8 @@ def places(
         "<other text>": str(folder / "other.txt"),
         "<decomposed>": str(folder / "decomposed.txt"),
         "<jsonl>": str(folder / "rows.jsonl"),
+        "<documents>": str(folder / "documents.jsonl"),
+        "<data set>:all": str(folder / "data set:all"),
         "<pairs>": str(folder / "pairs.jsonl"),
     }
 
@@ -742,7 +759,9 @@ def runs(
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
                 patch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(hub / "modules"))
-                done[recipe] = run(all_settings, tmp_path_factory.mktemp("run"))
+                folder = tmp_path_factory.mktemp("run")
+                patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "datasets")
+                done[recipe] = run(all_settings, folder)
         return done[recipe]
 
     return outcome_of

@@ -94,6 +94,12 @@ class TextConfig(Settings):
     """A field or column with numbers, such as age-estimate of BabyBabelLM: lines are heard from the smallest to the
     largest, epoch by epoch; in a text the first number counts (3 of 3-5), lines without one come last; null: they are
     shuffled."""
+    line_breaks: Literal["spaces", "ends"] = "spaces"
+    """What line breaks inside a text of a .jsonl object, a table or a data set become. spaces: a text is one line. ends:
+    each ends a line, as suits whole documents."""
+    streaming: bool = False
+    """Read data sets of the hub as they come, without the copy that `datasets` keeps on disk; text.cache spares reading
+    them again. Such a data set is known by its version, others by their content."""
     cache: str | None = None
     """A folder that keeps lines and tokens on disk, mapped into memory, for text that is larger than memory or slow to
     tokenize; later runs of the same text, tokenizer and settings find them there. null: all is in memory, made at each

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,29 @@ def _is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and _FILE.search(name) is None and not os.path.exists(name)
 
 
-def tables_of(source: DataSet, columns: dict[str, str]) -> Iterator[Any]:
-    """The rows of a data set as Arrow tables, some at a time; `datasets` keeps what it read on disk.
+def tables_of(source: DataSet, columns: dict[str, str], *, streaming: bool) -> Iterator[Any]:
+    """The rows of a data set as Arrow tables, some at a time.
 
     Args:
         columns: setting -> the column that it names.
+        streaming: they are read as they come; else `datasets` keeps a copy of the data set on disk.
 
     Raises:
         TextError: `datasets` is missing, the data set cannot be reached, it has no such configuration, split or column.
     """
-    rows = _split_of(source)
-    check_columns(str(source), rows.column_names, columns)
-    yield from rows.select_columns(list(dict.fromkeys(columns.values()))).with_format("arrow").iter(ROWS)
+    with _reading(source) as datasets:
+        splits = datasets.load_dataset(source.name, source.configuration, streaming=streaming)
+    rows = _split(source, splits)
+    for table in rows.with_format("arrow").iter(ROWS):
+        check_columns(str(source), table.column_names, columns)
+        yield table.select(list(dict.fromkeys(columns.values())))
+
+
+def version_of(source: DataSet) -> str:
+    """What tells one version of a data set from another, without reading it: a commit of the hub is part of it."""
+    with _reading(source) as datasets:
+        version: str = datasets.load_dataset_builder(source.name, source.configuration).hash
+    return version
 
 
 def check_columns(where: str, there: list[str], columns: dict[str, str]) -> None:
@@ -83,15 +95,20 @@ def needed(package: str, what: str) -> Any:
         raise TextError(f"{what} needs {package.partition('.')[0]}: pip install 'bambino-lm[corpora]'.") from None
 
 
-def _split_of(source: DataSet) -> Any:
+@contextmanager
+def _reading(source: DataSet) -> Iterator[Any]:
+    """The package `datasets`; what it raises becomes a TextError."""
     datasets = needed("datasets", f"Reading {source} from the hub")
     try:
-        splits = datasets.load_dataset(source.name, source.configuration)
+        yield datasets
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise TextError(
             f"{source.name} is no file or folder here, and could not be read from the hub (configuration "
             f"{source.configuration}): {type(error).__name__}: {error}. Without a network, give files or a folder."
         ) from None
+
+
+def _split(source: DataSet, splits: Mapping[str, Any]) -> Any:
     names = list(splits)
     split = source.split or ("train" if "train" in names else names[0] if len(names) == 1 else None)
     if split not in names:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from bambino.text.stored_lines import TYPES, Kept, StoredLines, write_lines
 from bambino.text.unicode import composed
 from bambino.text.words import count_words
 
+LineBreaks = Literal["spaces", "ends"]
 LONGEST = 1_000_000
 """Characters of the longest line. A longer one is a whole file without line ends, and takes minutes to tokenize."""
 
@@ -162,13 +163,18 @@ class _Sieve:
     """The Unicode form of all lines; None: as they are written."""
     is_of_heldout: bool = False
     """Whether it is held-out lines that are used, and no others."""
+    line_breaks: LineBreaks = "spaces"
+    """What they are inside a text."""
 
     def lines(self, items: Iterable[Item], report: SourceReport) -> Iterator[tuple[str, float]]:
         """The texts as lines with their numbers, without those that cannot be used, which the report counts."""
         for text, number in items:
-            line = self._line(text, report)
-            if line is not None:
-                yield line, number
+            pieces = [text] if text is None or self.line_breaks == "spaces" else text.split("\n")
+            report.lines += len(pieces) - 1
+            for piece in pieces:
+                line = self._line(piece, report)
+                if line is not None:
+                    yield line, number
 
     def _line(self, text: str | None, report: SourceReport) -> str | None:
         """The line that is used, or None."""
@@ -211,6 +217,8 @@ def load_corpus(
     min_chars: int = 0,
     heldout_every: int | None = None,
     normalization: str | None = "NFC",
+    line_breaks: LineBreaks = "spaces",
+    streaming: bool = False,
     cache: str | None = None,
 ) -> Corpus:
     """Read the training lines of files, folders and data sets.
@@ -227,7 +235,8 @@ def load_corpus(
     """
     if not sources:
         raise TextError("text.sources is empty. Give at least one file or folder: --text.sources '[corpus.txt]'")
-    sieve, fields = _Sieve(min_chars, heldout_every, normalization), Fields(jsonl_field, order_by)
+    sieve = _Sieve(min_chars, heldout_every, normalization, line_breaks=line_breaks)
+    fields = Fields(jsonl_field, order_by, streaming)
     corpus = _read(sources, fields, sieve, cache)
     for count, report in zip(np.bincount(corpus.source_of, minlength=len(sources)), corpus.reports, strict=True):
         if not count:
@@ -299,11 +308,12 @@ def corpus_of(
     min_chars: int = 0,
     heldout_every: int | None = None,
     normalization: str | None = "NFC",
+    line_breaks: LineBreaks = "spaces",
 ) -> Corpus:
-    """A corpus of texts that are already in memory; newlines inside a text become spaces, nulls are dropped."""
+    """A corpus of texts that are already in memory; nulls are dropped."""
     texts = list(texts)
     report = SourceReport(name, lines=len(texts), reading=HowRead(normalization=normalization))
-    sieve = _Sieve(min_chars, heldout_every, normalization)
+    sieve = _Sieve(min_chars, heldout_every, normalization, line_breaks=line_breaks)
     kept = [line for line, _ in sieve.lines(_without_numbers(texts), report)]
     if not kept:
         raise TextError(f"{name} has no usable text: {report.lines} read, dropped {report.dropped or 'none'}.")
@@ -331,6 +341,8 @@ def load_heldout(
     max_lines: int,
     jsonl_field: str = "text",
     normalization: str | None = "NFC",
+    line_breaks: LineBreaks = "spaces",
+    streaming: bool = False,
     report: SourceReport | None = None,
     cache: str | None = None,
 ) -> list[str]:
@@ -340,8 +352,8 @@ def load_heldout(
         report: filled with which files were read, and how many of their lines cannot be used, by reason.
         cache: as of `load_corpus`.
     """
-    sieve = _Sieve(heldout_every=heldout_every, normalization=normalization, is_of_heldout=True)
-    corpus = _read(sources, Fields(jsonl_field), sieve, cache)
+    sieve = _Sieve(0, heldout_every, normalization, is_of_heldout=True, line_breaks=line_breaks)
+    corpus = _read(sources, Fields(jsonl_field, None, streaming), sieve, cache)
     lines = [line for line in corpus.lines if in_split(line, split)]
     if not lines:
         rule = "" if heldout_every is None else f" (sha256 of the line modulo {heldout_every} is 0, split {split})"
@@ -355,10 +367,14 @@ def load_heldout(
 
 
 def heldout_in(
-    texts: Iterable[str | None], heldout_every: int | None, split: Split = "all", normalization: str | None = "NFC"
+    texts: Iterable[str | None],
+    heldout_every: int | None,
+    split: Split = "all",
+    normalization: str | None = "NFC",
+    line_breaks: LineBreaks = "spaces",
 ) -> list[str]:
     """The held-out ones of texts in memory, as lines; those that cannot be used are left out."""
-    sieve = _Sieve(heldout_every=heldout_every, normalization=normalization, is_of_heldout=True)
+    sieve = _Sieve(0, heldout_every, normalization, is_of_heldout=True, line_breaks=line_breaks)
     kept = sieve.lines(_without_numbers(texts), SourceReport(path=""))
     return [line for line, _ in kept if in_split(line, split)]
 

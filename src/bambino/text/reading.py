@@ -38,6 +38,8 @@ class Fields:
     text: str = "text"
     order: str | None = None
     """The one with the number; None: no text has one."""
+    streaming: bool = False
+    """Whether data sets are read as they come, without a copy on disk."""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -55,13 +57,16 @@ def number_of(value: Any) -> float:
 
 def content_of(source: str | Path, fields: Fields) -> dict[str, Any]:
     """What tells whether a source has changed: the sha256 of all its files, or of the columns of a data set that are
-    read; and the endings and sizes of the files."""
+    read (of one that is streamed, of its version); and the endings and sizes of the files."""
     data_set = hub.data_set_of(source)
     if data_set is None:
         files = find(source).files
         return {"sha256": sha256_of(files), "files": [["".join(path.suffixes[-2:]), _size(path)] for path in files]}
+    if fields.streaming:
+        version = f"{data_set} {hub.version_of(data_set)}"
+        return {"sha256": hashlib.sha256(version.encode()).hexdigest(), "files": []}
     digest = hashlib.sha256()
-    for table in hub.tables_of(data_set, fields.columns):
+    for table in hub.tables_of(data_set, fields.columns, streaming=False):
         for column in table.columns:
             values = ["" if value is None else str(value) for value in column.to_pylist()]
             digest.update(" ".join(map(str, map(len, values))).encode() + "".join(values).encode("utf-8", "replace"))
@@ -76,7 +81,8 @@ def items_of(source: str | Path, fields: Fields, report: SourceReport) -> Iterat
     """
     before, data_set = report.lines, hub.data_set_of(source)
     if data_set is not None:
-        yield from _of_tables(str(source), hub.tables_of(data_set, fields.columns), fields, report)
+        tables = hub.tables_of(data_set, fields.columns, streaming=fields.streaming)
+        yield from _of_tables(str(source), tables, fields, report)
     else:
         for path in find(source).files:
             yield from _of_file(path, fields, report)

@@ -318,12 +318,14 @@ def read_corpus(
         "min_chars": text.min_chars,
         "heldout_every": text.heldout_every,
         "normalization": text.normalization,
+        "line_breaks": text.line_breaks,
     }
     if dataset is not None:
         corpus = corpus_of(dataset, "train_dataset", **limits)
     else:
-        how: dict[str, Any] = {"jsonl_field": text.jsonl_field, "order_by": text.order_by, "cache": text.cache}
-        corpus = load_corpus(sources, weights=weights, **how, **limits)
+        fields: dict[str, Any] = {"jsonl_field": text.jsonl_field, "order_by": text.order_by}
+        where: dict[str, Any] = {"streaming": text.streaming, "cache": text.cache}
+        corpus = load_corpus(sources, weights=weights, **fields, **limits, **where)
     return choose_lines(corpus, seed=seed, max_lines=text.max_lines, max_words=text.max_words)
 
 
