@@ -420,6 +420,11 @@ def test_an_epoch_goes_from_the_youngest_text_to_the_oldest(is_cached: bool, tmp
     assert orders[0] != orders[1]
 
 
+def test_texts_in_memory_have_no_order() -> None:
+    with pytest.raises(RecipeError, match=r"text\.order_by = age: texts in memory have no fields"):
+        build_streams(TextConfig(order_by="age"), TOKENIZER, seed=0, batch_size=4, prompt_tokens=4, dataset=LINES)
+
+
 def test_an_order_without_a_number_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "it.jsonl", ROWS)
     with pytest.raises(TextError, match=r"text\.order_by = age: no line of .*it\.jsonl has a number there"):

@@ -165,4 +165,4 @@ def _heard(args: Recipe) -> set[Path]:
 
 
 def _paths(sources: list[str]) -> set[Path]:
-    return {path.resolve() for source in sources for path in find_files(source)}
+    return {path.resolve() for source in sources for path in find_files(source) or [Path(source)]}

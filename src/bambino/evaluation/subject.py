@@ -12,6 +12,7 @@ from bambino.models.loading import is_on_hub
 from bambino.runs.checkpoint import list_checkpoints
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run
+from bambino.text.lines import LineBreaks
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Subject:
     """The held-out rule: its run's, else the plan's."""
     normalization: str | None = "NFC"
     """The Unicode form of its texts: its run's, else NFC."""
+    line_breaks: LineBreaks = "spaces"
+    """What they are in its texts: as its run has it, else spaces."""
 
     @property
     def earlier(self) -> dict[int, Path]:
@@ -66,7 +69,7 @@ def subject_of(model: str, plan: Plan) -> Subject:
     settings = read_run(path).settings
     parent = plan.parent or settings["parent"]["model"]
     text = settings["text"]
-    rules = (text["heldout_every"], text.get("normalization", "NFC"))
+    rules = (text["heldout_every"], text.get("normalization", "NFC"), text.get("line_breaks", "spaces"))
     return Subject(model, trained_model(path), path, first_baby(path), parent, *rules)
 
 

@@ -206,6 +206,7 @@ class Evaluation:
                 split=self.plan.split,
                 max_lines=self.plan.lines,
                 normalization=self.subject.normalization,
+                line_breaks=self.subject.line_breaks,
                 report=report,
             )
             found[name] = BitsPerByte(name, lines, {"dropped": report.dropped})
@@ -264,6 +265,7 @@ class Evaluation:
         rules: dict[str, Any] = {
             "heldout_every": self.subject.heldout_every,
             "normalization": self.subject.normalization,
+            "line_breaks": self.subject.line_breaks,
         }
         l1, l2 = (load_corpus(text, **rules) for text in (self.plan.l1_text, self.plan.l2_text))
         try:

@@ -95,8 +95,8 @@ class TextConfig(Settings):
     largest, epoch by epoch; in a text the first number counts (3 of 3-5), lines without one come last; null: they are
     shuffled."""
     line_breaks: Literal["spaces", "ends"] = "spaces"
-    """What line breaks inside a text of a .jsonl object, a table or a data set become. spaces: a text is one line. ends:
-    each ends a line, as suits whole documents."""
+    """What a line break in a text of a .jsonl object, a table or a data set is. spaces: a space, so that a text is a
+    line. ends: the end of a line, as suits whole documents."""
     streaming: bool = False
     """Read data sets of the hub as they come, without the copy that `datasets` keeps on disk; text.cache spares reading
     them again. Such a data set is known by its version, others by their content."""

@@ -320,6 +320,11 @@ def read_corpus(
         "normalization": text.normalization,
         "line_breaks": text.line_breaks,
     }
+    if dataset is not None and text.order_by is not None:
+        way_out = "Name files or a data set in text.sources, or leave it out."
+        raise RecipeError(
+            "text.order_by", f"text.order_by = {text.order_by}: texts in memory have no fields. {way_out}"
+        )
     if dataset is not None:
         corpus = corpus_of(dataset, "train_dataset", **limits)
     else:
