@@ -497,7 +497,9 @@ def test_packed_rows_follow_the_weights(tmp_path: Path) -> None:
             r"text\.weights = .* leave no source where 0\.0 of the run is done",
         ),
         ([1.0, {0: 1.0}], {"order_by": "age"}, r"change over training, so text\.order_by has no epoch to sort"),
-        ([1.0, {0: -1.0}], {}, r"text\.weights"),
+        ([1.0, {0: -1.0}], {}, r"text\.weights\[1\]\[0\] = -1.* is too small\. Use 0 or more"),
+        ([1.0, {}], {}, r"text\.weights: expected a list of float"),
+        ([1.0, "x"], {}, r"text\.weights: expected a list of float"),
     ],
 )
 def test_a_mixture_that_cannot_be_is_refused(weights: Any, more: dict[str, Any], problem: str) -> None:
