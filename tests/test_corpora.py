@@ -85,6 +85,8 @@ def heard_or_refused(text: TextConfig, seed: int) -> list[Any] | str:
             "append_eos": st.booleans(),
             "prepend_bos": st.booleans(),
             "min_chars": st.sampled_from([0, 26]),
+            "order_by": st.sampled_from([None, "n"]),
+            "line_breaks": st.sampled_from(["spaces", "ends"]),
         }
     ),
     weights=st.sampled_from([None, [1.0, 2.5]]),
@@ -96,7 +98,8 @@ def test_what_is_heard_from_disk_is_what_is_heard_from_memory(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sources = [str(folder / "a.jsonl"), write(folder / "b.txt", LINES[:50])]
-        rows = [{"text": line.encode("utf-8", "replace").decode()} for line in lines]
+        texts = [line.encode("utf-8", "replace").decode() for line in lines]
+        rows = [{"text": line, "n": 20261127 + i * 7 % 5} for i, line in enumerate(texts)]
         write(folder / "a.jsonl", [*map(json.dumps, rows), "no object"])
         text = TextConfig(sources=sources, weights=weights, mode=mode, **limits)
         cached = replace(text, cache=str(folder / "cache"))

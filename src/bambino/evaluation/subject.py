@@ -12,7 +12,7 @@ from bambino.models.loading import is_on_hub
 from bambino.runs.checkpoint import list_checkpoints
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run
-from bambino.text.lines import LineBreaks
+from bambino.text.sieve import LineBreaks
 
 
 @dataclass(frozen=True)

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from bambino.errors import TextError
 from bambino.randomness import permutation
-from bambino.text.heldout import Split, in_split, is_heldout, spread
+from bambino.text.heldout import Split, in_split, spread
 from bambino.text.mixture import Weight
 from bambino.text.reading import Fields, Item, content_of, items_of
+from bambino.text.sieve import LineBreaks, Sieve
 from bambino.text.sources import find
 from bambino.text.stored import Columns, stored
 from bambino.text.stored_lines import TYPES, Kept, StoredLines, write_lines
-from bambino.text.unicode import composed
 from bambino.text.words import count_words
-
-LineBreaks = Literal["spaces", "ends"]
-LONGEST = 1_000_000
-"""Characters of the longest line. A longer one is a whole file without line ends, and takes minutes to tokenize."""
-
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -151,63 +143,6 @@ class Corpus:
         return len({self.lines[i] for i in np.flatnonzero(mine).tolist()})
 
 
-@dataclass(frozen=True)
-class _Sieve:
-    """Which lines of a text are used, and in which form."""
-
-    min_chars: int = 0
-    """Shorter lines are dropped."""
-    heldout_every: int | None = None
-    """Held-out lines are dropped; None: none are."""
-    normalization: str | None = "NFC"
-    """The Unicode form of all lines; None: as they are written."""
-    is_of_heldout: bool = False
-    """Whether it is held-out lines that are used, and no others."""
-    line_breaks: LineBreaks = "spaces"
-    """What they are inside a text."""
-
-    def lines(self, items: Iterable[Item], report: SourceReport) -> Iterator[tuple[str, float]]:
-        """The texts as lines with their numbers, without those that cannot be used, which the report counts."""
-        for text, number in items:
-            pieces = [text] if text is None or self.line_breaks == "spaces" else text.split("\n")
-            report.lines += len(pieces) - 1
-            for piece in pieces:
-                line = self._line(piece, report)
-                if line is not None:
-                    yield line, number
-
-    def _line(self, text: str | None, report: SourceReport) -> str | None:
-        """The line that is used, or None."""
-        line = as_line(text or "")
-        reason = _flaw(text, line)
-        if reason is None and self.normalization is not None:
-            written, line = line, composed(line)
-            report.reading.normalized += line != written
-        if reason is None and len(line) < self.min_chars:
-            reason = f"shorter than {self.min_chars} characters"
-        if reason is None and self.heldout_every is not None and is_heldout(line, self.heldout_every):
-            reason = None if self.is_of_heldout else "held out"
-        elif reason is None and self.is_of_heldout and self.heldout_every is not None:
-            return None
-        if reason is None:
-            return line
-        report.drop(reason)
-        return None
-
-
-def _flaw(text: str | None, line: str) -> str | None:
-    """Why a text cannot be used, whatever the settings are; None where it can."""
-    if text is None:
-        return "null"
-    if not line:
-        return "empty"
-    if "\0" in line:
-        return "contains NUL (another encoding?)"
-    if _LONE_SURROGATE.search(line):
-        return "holds half a character (a lone surrogate)"
-    return f"longer than {LONGEST:,} characters" if len(line) > LONGEST else None
-
-
 def load_corpus(
     sources: Sequence[str],
     *,
@@ -235,7 +170,7 @@ def load_corpus(
     """
     if not sources:
         raise TextError("text.sources is empty. Give at least one file or folder: --text.sources '[corpus.txt]'")
-    sieve = _Sieve(min_chars, heldout_every, normalization, line_breaks=line_breaks)
+    sieve = Sieve(min_chars, heldout_every, normalization, line_breaks=line_breaks)
     fields = Fields(jsonl_field, order_by, streaming)
     corpus = _read(sources, fields, sieve, cache)
     for count, report in zip(np.bincount(corpus.source_of, minlength=len(sources)), corpus.reports, strict=True):
@@ -248,7 +183,7 @@ def load_corpus(
     return replace(corpus, weights=list(weights or corpus.weights))
 
 
-def _read(sources: Sequence[str], fields: Fields, sieve: _Sieve, cache: str | None) -> Corpus:
+def _read(sources: Sequence[str], fields: Fields, sieve: Sieve, cache: str | None) -> Corpus:
     """The lines of sources that a sieve lets through, in memory or on disk."""
     contents = [content_of(source, fields) for source in sources]
     reports = [_report_of(source, content["sha256"], sieve) for source, content in zip(sources, contents, strict=True)]
@@ -270,7 +205,7 @@ def _read(sources: Sequence[str], fields: Fields, sieve: _Sieve, cache: str | No
     return corpus if fields.order is not None else replace(corpus, numbers=None)
 
 
-def _report_of(source: str, sha256: str, sieve: _Sieve) -> SourceReport:
+def _report_of(source: str, sha256: str, sieve: Sieve) -> SourceReport:
     """What is known of a source before its lines are read."""
     found = find(source)
     reading = HowRead(list(map(str, found.files)), found.left_out, sieve.normalization)
@@ -280,7 +215,7 @@ def _report_of(source: str, sha256: str, sieve: _Sieve) -> SourceReport:
 def _stored(
     contents: list[dict[str, Any]],
     fields: Fields,
-    sieve: _Sieve,
+    sieve: Sieve,
     cache: str,
     kept: Callable[[], Iterable[Kept]],
     reports: list[SourceReport],
@@ -313,7 +248,7 @@ def corpus_of(
     """A corpus of texts that are already in memory; nulls are dropped."""
     texts = list(texts)
     report = SourceReport(name, lines=len(texts), reading=HowRead(normalization=normalization))
-    sieve = _Sieve(min_chars, heldout_every, normalization, line_breaks=line_breaks)
+    sieve = Sieve(min_chars, heldout_every, normalization, line_breaks=line_breaks)
     kept = [line for line, _ in sieve.lines(_without_numbers(texts), report)]
     if not kept:
         raise TextError(f"{name} has no usable text: {report.lines} read, dropped {report.dropped or 'none'}.")
@@ -322,11 +257,6 @@ def corpus_of(
         digest.update((text or "").encode("utf-8", "replace") + b"\n")
     report.sha256 = digest.hexdigest()
     return Corpus(kept, np.zeros(len(kept), dtype=int), [1.0], [report])
-
-
-def as_line(text: str) -> str:
-    """A text in memory as a line: newlines become spaces."""
-    return " ".join(text.split("\n")).strip()
 
 
 def _without_numbers(texts: Iterable[str | None]) -> Iterator[Item]:
@@ -352,7 +282,7 @@ def load_heldout(
         report: filled with which files were read, and how many of their lines cannot be used, by reason.
         cache: as of `load_corpus`.
     """
-    sieve = _Sieve(0, heldout_every, normalization, is_of_heldout=True, line_breaks=line_breaks)
+    sieve = Sieve(0, heldout_every, normalization, is_of_heldout=True, line_breaks=line_breaks)
     corpus = _read(sources, Fields(jsonl_field, None, streaming), sieve, cache)
     lines = [line for line in corpus.lines if in_split(line, split)]
     if not lines:
@@ -374,14 +304,9 @@ def heldout_in(
     line_breaks: LineBreaks = "spaces",
 ) -> list[str]:
     """The held-out ones of texts in memory, as lines; those that cannot be used are left out."""
-    sieve = _Sieve(0, heldout_every, normalization, is_of_heldout=True, line_breaks=line_breaks)
+    sieve = Sieve(0, heldout_every, normalization, is_of_heldout=True, line_breaks=line_breaks)
     kept = sieve.lines(_without_numbers(texts), SourceReport(path=""))
     return [line for line, _ in kept if in_split(line, split)]
-
-
-def is_broken(text: str) -> bool:
-    """Whether a text holds NUL or half a character, as files of another encoding do."""
-    return "\0" in text or _LONE_SURROGATE.search(text) is not None
 
 
 def choose_lines(corpus: Corpus, *, seed: int, max_lines: int | None, max_words: int | None) -> Corpus:

@@ -16,7 +16,7 @@ from bambino.text.words import count_words
 
 BLOCK = 10_000
 """Lines that are in memory at a time."""
-TYPES = {"text": "u1", "ends": "<i8", "words": "<i4", "hashes": "<u8", "sources": "<i4", "numbers": "<f4"}
+TYPES = {"text": "u1", "ends": "<i8", "words": "<i4", "hashes": "<u8", "sources": "<i4", "numbers": "<f8"}
 
 Kept = tuple[str, int, float]
 """A line, the index of its source, and its number (NaN: it has none)."""
