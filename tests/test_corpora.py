@@ -322,6 +322,13 @@ def test_a_file_that_is_not_what_its_ending_says_is_refused(
         load_corpus([str(tmp_path / name)])
 
 
+def test_a_text_of_a_table_that_is_not_utf8_is_counted(tmp_path: Path) -> None:
+    column = pa.array([b"uno", b"du\xe8", None, "è".encode()], pa.binary()).view(pa.string())
+    pa.parquet.write_table(pa.table({"text": column}), tmp_path / "it.parquet")
+    corpus = load_corpus([str(tmp_path / "it.parquet")])
+    assert (corpus.lines, corpus.reports[0].dropped) == (["uno", "è"], {"not UTF-8": 1, "null": 1})
+
+
 def test_a_column_of_numbers_is_no_text(tmp_path: Path) -> None:
     as_parquet(tmp_path / "it.parquet")
     with pytest.raises(TextError, match=r"it\.parquet: the column 'id' holds int, no text"):

@@ -68,7 +68,7 @@ def content_of(source: str | Path, fields: Fields) -> dict[str, Any]:
     digest = hashlib.sha256()
     for table in hub.tables_of(data_set, fields.columns, streaming=False):
         for column in table.columns:
-            values = ["" if value is None else str(value) for value in column.to_pylist()]
+            values = ["" if value is None else str(value) for value in _cells(column)]
             digest.update(" ".join(map(str, map(len, values))).encode() + "".join(values).encode("utf-8", "replace"))
     return {"sha256": digest.hexdigest(), "files": []}
 
@@ -131,12 +131,16 @@ def _of_json(line: str, fields: Fields) -> Item:
 
 def _of_csv(path: Path, fields: Fields, report: SourceReport) -> Iterator[Item]:
     for row in _rows(path, fields):
-        report.lines += 1
-        cell, number = row[fields.text], math.nan if fields.order is None else number_of(row[fields.order])
-        if cell is not None and _ESCAPED.search(cell):
-            report.drop("not UTF-8")
-        else:
-            yield cell, number
+        yield from _counted(row[fields.text], None if fields.order is None else row[fields.order], report)
+
+
+def _counted(text: str | None, number: Any, report: SourceReport) -> Iterator[Item]:
+    """A row of a table, unless its text is not UTF-8."""
+    report.lines += 1
+    if text is not None and not text.isascii() and _ESCAPED.search(text):
+        report.drop("not UTF-8")
+    else:
+        yield text, number_of(number)
 
 
 def _rows(path: Path, fields: Fields) -> Iterator[dict[str, str | None]]:
@@ -169,16 +173,25 @@ def _parquet_tables(path: Path, fields: Fields) -> Iterator[Any]:
 def _of_tables(where: str, tables: Iterable[Any], fields: Fields, report: SourceReport) -> Iterator[Item]:
     """The texts of Arrow tables."""
     for table in tables:
-        texts = table.column(fields.text).to_pylist()
-        numbers = [math.nan] * len(texts) if fields.order is None else table.column(fields.order).to_pylist()
+        texts = _cells(table.column(fields.text))
+        numbers = [None] * len(texts) if fields.order is None else _cells(table.column(fields.order))
         for text, number in zip(texts, numbers, strict=True):
             if not isinstance(text, str | None):
                 kind = type(text).__name__
                 raise TextError(
                     f"{where}: the column {fields.text!r} holds {kind}, no text. Set text.jsonl_field to one of texts."
                 )
-            report.lines += 1
-            yield text, number_of(number)
+            yield from _counted(text, number, report)
+
+
+def _cells(column: Any) -> list[Any]:
+    """The values of a column; bytes that are not UTF-8 become halves of characters, as `surrogateescape` has them."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        cells = column.cast("binary").to_pylist()
+        values = [None if cell is None else cell.decode("utf-8", "surrogateescape") for cell in cells]
+    return values
 
 
 def _size(path: Path) -> int:
