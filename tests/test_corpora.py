@@ -517,6 +517,11 @@ def test_a_mixture_that_cannot_be_is_refused(weights: Any, more: dict[str, Any],
         TextConfig(sources=["a", "b"], weights=weights, **more)
 
 
+def test_a_cache_without_a_name_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"text\.cache =  +is empty"):
+        TextConfig(cache=" ")
+
+
 def test_passes_of_a_mixture_that_changes_are_refused() -> None:
     text = TextConfig(sources=["a", "b"], weights=[1.0, {0: 0.5, 1: 1.0}])
     with pytest.raises(RecipeError, match=r"text\.weights = .*no pass over the text. Give max_steps"):

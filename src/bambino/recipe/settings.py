@@ -132,6 +132,8 @@ class TextConfig(Settings):
             numbers = f"has {len(self.weights)} numbers for {len(self.sources)} sources. Give one per source."
             self.require(len(self.weights) == len(self.sources), "weights", numbers)
             self._check_mixture()
+        here = "is empty, and would stand for the folder that you are in. Give a path, or null."
+        self.require(self.cache is None or bool(self.cache.strip()), "cache", here)
 
     @property
     def mixture_changes(self) -> bool:

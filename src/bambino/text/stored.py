@@ -74,7 +74,7 @@ def stored(
     Raises:
         StorageError: it cannot be written. Whatever `make` raises; then nothing is left.
     """
-    text = json.dumps({"format": FORMAT, **made_of}, sort_keys=True)
+    text = json.dumps({"format": FORMAT, "types": dict(types), **made_of}, sort_keys=True)
     folder = Path(cache).expanduser()
     place = folder / hashlib.sha256(text.encode()).hexdigest()[:32]
 

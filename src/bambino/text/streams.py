@@ -6,7 +6,7 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -76,16 +76,15 @@ class LineStream:
         return ids if self.eos is None or self.rows.is_truncated[i] else [*ids, self.eos]
 
     @cached_property
+    def has_eos(self) -> np.ndarray:
+        """Whether EOS ends each line as trained on."""
+        return np.zeros_like(self.rows.is_truncated) if self.eos is None else ~self.rows.is_truncated
+
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each line as trained on."""
-        has_eos = 0 if self.eos is None else ~self.rows.is_truncated
-        return np.diff(self.rows.offsets) + has_eos
-
-    def words_begun(self, i: int) -> list[int]:
-        """How many words begin in each token of `row(i)`, a line that was not cut; in EOS, none."""
-        assert self.rows.begun is not None, "lines that are packed are not cut"
-        begun = self.rows.begun[self.rows.offsets[i] : self.rows.offsets[i + 1]].tolist()
-        return [*begun, *[0] * (len(self.row(i)) - len(begun))]
+        lengths: np.ndarray = np.diff(self.rows.offsets) + self.has_eos
+        return lengths
 
     def batch(self, first: int, count: int) -> TokenBatch:
         """The stream's next `count` lines, one a row, right-padded."""
@@ -157,36 +156,36 @@ class PackedStream:
 
     def batch(self, first: int, count: int) -> TokenBatch:
         """The stream's next `count` rows."""
-        rows = self._rows_of(first, count)
-        input_ids = torch.from_numpy(np.stack([row.ids for row in rows])).long()
-        documents = torch.from_numpy(np.stack([row.lines for row in rows]))
+        stretches = list(self._stretches(first, count))
+        input_ids = torch.from_numpy(np.concatenate([one.ids for one in stretches])).long().view(count, self.length)
+        documents = torch.from_numpy(np.concatenate([one.lines for one in stretches])).view(count, self.length)
         return TokenBatch(input_ids, torch.ones_like(input_ids, dtype=torch.bool), documents)
 
     def words(self, first: int, count: int) -> int:
         """Words that begin in `batch(first, count)`."""
-        return sum(int(row.words_begun.sum()) for row in self._rows_of(first, count))
+        return sum(int(one.words_begun.sum()) for one in self._stretches(first, count))
 
-    def _rows_of(self, first: int, count: int) -> list[_PackedRow]:
-        rows = []
-        for item in range(first, first + count):
-            epoch = 0
-            while item >= self.rows_in(epoch):
-                item -= self.rows_in(epoch)
-                epoch += 1
-            rows.append(self._row(epoch, item * self.length))
-        return rows
+    def _stretches(self, first: int, count: int) -> Iterator[_Stretch]:
+        """The tokens of the next `count` rows, epoch by epoch."""
+        epoch = 0
+        while count:
+            rows = max(0, min(count, self.rows_in(epoch) - first))
+            if rows:
+                yield self._stretch(epoch, first * self.length, rows * self.length)
+            first, count, epoch = max(0, first - self.rows_in(epoch)), count - rows, epoch + 1
 
-    def _row(self, epoch: int, first: int) -> _PackedRow:
-        """The tokens of an epoch from its `first` on."""
-        order, ends = self.lines.epoch_order(epoch), self._ends(epoch)
-        begin, last = np.searchsorted(ends, [first, first + self.length - 1], side="right").tolist()
-        places = range(begin, last + 1)
-        ids = [self.lines.row(i) for i in order[begin : last + 1].tolist()]
-        begun = [self.lines.words_begun(i) for i in order[begin : last + 1].tolist()]
-        lines = np.repeat(places, [len(row) for row in ids])
-        skipped = first - (int(ends[begin - 1]) if begin else 0)
-        where = slice(skipped, skipped + self.length)
-        return _PackedRow(np.concatenate(ids)[where], lines[where], np.concatenate(begun)[where])
+    def _stretch(self, epoch: int, first: int, count: int) -> _Stretch:
+        """So many tokens of an epoch from its `first` on."""
+        ends, rows = self._ends(epoch), self.lines.rows
+        assert rows.begun is not None, "lines that are packed are not cut"
+        tokens = np.arange(first, first + count)
+        places = np.searchsorted(ends, tokens, side="right")
+        lines = self.lines.epoch_order(epoch)[places]
+        before_end = ends[places] - tokens  # 1 of a line's last token, which is EOS where the line has one
+        is_eos = (before_end == 1) & self.lines.has_eos[lines]
+        where = np.where(is_eos, 0, rows.offsets[lines] + self.lines.lengths[lines] - before_end)
+        ids = np.where(is_eos, self.lines.eos or 0, rows.ids[where])
+        return _Stretch(ids, places, np.where(is_eos, 0, rows.begun[where]))
 
     def _ends(self, epoch: int) -> np.ndarray:
         """How many tokens of an epoch stand up to the end of each of its lines."""
@@ -197,8 +196,8 @@ class PackedStream:
 
 
 @dataclass(frozen=True)
-class _PackedRow:
-    """The tokens of a row."""
+class _Stretch:
+    """Tokens of an epoch that stand side by side."""
 
     ids: np.ndarray
     lines: np.ndarray
