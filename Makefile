@@ -12,6 +12,8 @@ PYTHON ?= python3
 # The version the tests run with; any in pyproject.toml's range works.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+# Compiled Python is kept from one process to the next, also where the environment forbids it: tests start many.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check docs fuzz audit-dependencies bench campaign install clean
 

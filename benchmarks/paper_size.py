@@ -52,14 +52,18 @@ def make_tokenizer(text: Path, vocab_size: int, special: str) -> PreTrainedToken
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=special, eos_token=special)
 
 
-def make_models(folder: Path, text: Path) -> tuple[Path, Path]:
-    """The paper's architectures: facebook/opt-125m's and gpt2-small-italian's sizes."""
+def make_models(folder: Path, text: Path, *, tiny: bool = False) -> tuple[Path, Path]:
+    """The paper's architectures: facebook/opt-125m's and gpt2-small-italian's sizes; `tiny`: to try a script out."""
     torch.manual_seed(0)
     baby, parent = folder / "baby", folder / "parent"
     opt = OPTConfig(vocab_size=50272, bos_token_id=0, eos_token_id=0, pad_token_id=1)
+    gpt2 = GPT2Config(vocab_size=30001, bos_token_id=0, eos_token_id=0)
+    if tiny:
+        opt.update({"vocab_size": 6000, "hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 64})
+        opt.update({"num_attention_heads": 2, "num_hidden_layers": 2})
+        gpt2.update({"vocab_size": 5000, "n_embd": 32, "n_head": 2, "n_layer": 2})
     AutoModelForCausalLM.from_config(opt).save_pretrained(baby)
     make_tokenizer(text, 6000, "</s>").save_pretrained(baby)
-    gpt2 = GPT2Config(vocab_size=30001, bos_token_id=0, eos_token_id=0)
     AutoModelForCausalLM.from_config(gpt2).save_pretrained(parent)
     make_tokenizer(text, 5000, "<|endoftext|>").save_pretrained(parent)
     return baby, parent
@@ -127,10 +131,11 @@ def report(arguments: argparse.Namespace, steps: list[dict]) -> None:
     print(json.dumps(result, indent=1))
 
 
-def rate(device: str, precision: str) -> float:
-    """Floating-point operations per second of a matrix product of a step's shape: 2048 rows through 768 to 3072."""
+def rate(device: str, precision: str, shape: tuple[int, int, int] = (2048, 768, 3072)) -> float:
+    """Floating-point operations per second of a matrix product, of a step's shape: 2048 rows through 768 to 3072."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    one, other = (torch.randn(*shape, device=device, dtype=dtype) for shape in ((2048, 768), (768, 3072)))
+    rows, width, columns = shape
+    one, other = (torch.randn(*of, device=device, dtype=dtype) for of in ((rows, width), (width, columns)))
     times = []
     for _ in range(10):
         begin = time.perf_counter()
@@ -139,7 +144,7 @@ def rate(device: str, precision: str) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - begin)
-    return 10 * 2 * 2048 * 768 * 3072 / statistics.median(times)
+    return 10 * 2 * rows * width * columns / statistics.median(times)
 
 
 if __name__ == "__main__":

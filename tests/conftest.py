@@ -1,13 +1,18 @@
-"""Tiny random models, tokenizers and text, built here; no network, no files from outside."""
+"""Tiny random models, tokenizers and text, built here; no network, no files from outside.
+
+The process that only hands tests out to others imports this too, so PyTorch and Transformers are imported where they
+are used.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import gc
 import json
 import random
 import shutil
@@ -15,30 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from accelerate.state import AcceleratorState
 from hypothesis import settings
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import (
-    AutoModelForCausalLM,
-    BertConfig,
-    BertForSequenceClassification,
-    BertModel,
-    GPT2Config,
-    GPTNeoXConfig,
-    LlamaConfig,
-    OPTConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-)
-from transformers.utils import logging
 
 from bambino import Recipe, load_recipe
 
-logging.set_verbosity_error()
-logging.disable_progress_bar()
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
 settings.register_profile("untimed", deadline=None)  # what a busy machine makes slow is no failure
 settings.load_profile("untimed")
 
@@ -51,9 +39,30 @@ VERBS = ["vede", "ama", "cerca", "trova", "guarda", "porta", "prende", "lascia"]
 ENDINGS = ["nel giardino della città.", "perché è già tardi.", "con la nonna e lo zio.", "ogni mattina presto."]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays to the end: nobody searches it for garbage, neither now nor in each test."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_quiet_thread() -> None:
+    import torch
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_accelerator_state() -> Iterator[None]:
     """Accelerate keeps its precision for the life of a process; each test chooses its own."""
+    from accelerate.state import AcceleratorState
+
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
 
@@ -86,6 +95,9 @@ def make_tokenizer(
     vocab_size: int = 320,
 ) -> PreTrainedTokenizerFast:
     """A byte-level BPE with the special tokens asked for."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -107,6 +119,9 @@ def make_tokenizer(
 
 def tiny_lm(family: str, vocab_size: int = 320, seed: int = 0, context: int = 64, **settings: Any) -> PreTrainedModel:
     """A random model of a family: width 32, two layers, in eval mode."""
+    import torch
+    from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, OPTConfig, Qwen2Config
+
     shared = {"vocab_size": vocab_size, "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
     wide = {
         "hidden_size": 32,
@@ -147,6 +162,9 @@ def parent_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def save_text_model(make: type[PreTrainedModel], folder: Path, seed: int = 4) -> None:
     """A tiny BERT (a classifier of two labels, bad and good, or a plain one) with its tokenizer, in a folder."""
+    import torch
+    from transformers import BertConfig
+
     tokenizer = make_tokenizer()
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -168,6 +186,8 @@ def save_text_model(make: type[PreTrainedModel], folder: Path, seed: int = 4) ->
 @pytest.fixture(scope="session")
 def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny classifier with the labels bad and good."""
+    from transformers import BertForSequenceClassification
+
     folder = tmp_path_factory.mktemp("classifier")
     save_text_model(BertForSequenceClassification, folder)
     return folder
@@ -176,6 +196,8 @@ def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of sentences."""
+    from transformers import BertModel
+
     folder = tmp_path_factory.mktemp("encoder")
     save_text_model(BertModel, folder)
     return folder

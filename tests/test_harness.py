@@ -1,5 +1,6 @@
 """lm-evaluation-harness agrees with our scores item by item, on our tasks and on its own."""
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from conftest import FAMILIES, italian_lines, make_tokenizer
 from known_models import sharp_lm, uniform_lm, word_tokenizer
+from torch.utils import collect_env
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino.errors import HarnessError, TextError
@@ -28,6 +30,14 @@ PAIRS = [
     Pair("il gatto", "il gatti", "form"),  # after an empty prefix
     *(Pair(f"{line} l'amico", f"{line} l'amici", "form", given=len(line) + 3) for line in LINES[:3]),
 ]
+
+packages = functools.cache(collect_env.get_pip_packages)
+"""What is installed. lm-eval asks pip for it at each evaluation, which takes longer than that; here it asks once."""
+
+
+@pytest.fixture(autouse=True)
+def _packages_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect_env, "get_pip_packages", packages)
 
 
 @pytest.fixture(autouse=True)

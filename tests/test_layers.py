@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "bambino"
 
 ORDER = """
-    printable errors randomness files stopping nursery losses recipe text scoring measures models speaking feedback runs
-    phases training analysis evaluation report experiments demo cli __main__
+    printable errors randomness files stopping processes nursery losses recipe text scoring measures models speaking
+    feedback runs phases training analysis evaluation report experiments demo cli __main__
 """.split()  # noqa: SIM905
 """Folders and modules of the package; each imports only itself and what stands before it."""
 
@@ -41,7 +42,8 @@ MODULES = {
 }
 
 
-def imported(source: str) -> set[str]:
+@cache
+def imported(source: str) -> frozenset[str]:
     """Dotted names that a source imports, inside functions too, but not for the type checker alone."""
     tree = ast.parse(source)
     for_types = {
@@ -59,7 +61,7 @@ def imported(source: str) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute here"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def imports_of(source: str) -> set[str]:

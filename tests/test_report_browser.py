@@ -172,6 +172,20 @@ def test_the_slider_goes_by_keyboard_and_says_where_it_is(opened: Callable[..., 
     assert said[-1] == last
 
 
+def test_a_page_that_loads_itself_again_stays_at_the_age_and_seed_that_were_chosen(opened: Callable[..., Seen]) -> None:
+    page = opened().page
+    slider, seed = page.get_by_label("Age", exact=True), page.get_by_label("Seed", exact=True)
+    newest = page.locator("output").inner_text()
+    page.reload()
+    assert page.locator("output").inner_text() == newest
+    slider.press("Home")
+    seed.select_option("2")
+    shown, said = page.locator("output").inner_text(), page.locator(".cards").inner_text()
+    page.reload()
+    assert page.locator("output").inner_text() == shown != newest
+    assert (seed.input_value(), page.locator(".cards").inner_text()) == ("2", said)
+
+
 def test_the_slider_goes_by_mouse(opened: Callable[..., Seen]) -> None:
     page = opened().page
     slider, last = page.get_by_label("Age", exact=True), first_card(page)

@@ -65,11 +65,11 @@ MORE_VARIANTS = {
     ),
 }
 
-ALWAYS = (
-    *("reference: initial", "reference: ema", "reinforce", "calibrated tau", "averaged weights", "dreams"),
-    "the best kept",
-)
-"""Those that are stopped after every step in every run of the tests; the others are slow."""
+TOGETHER = ("reference: ema", "calibrated tau", "averaged weights", "dreams")
+"""Those that one run can have all of."""
+VARIANTS["all at once"] = tuple(word for name in TOGETHER for word in VARIANTS[name])
+ALWAYS = ("reference: initial", "reinforce", "all at once", "the best kept")
+"""Those that are stopped after every step in every run of the tests; the others, each alone, are slow."""
 
 
 def train(recipe: Recipe, *, stop_after: int | None = None, resume: bool = False) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import italian_lines, make_tokenizer, there, tiny_lm
 from transformers import AutoModelForCausalLM
 
@@ -27,7 +28,7 @@ from bambino.files import JsonLinesLog
 from bambino.phases.clm import CLMPhase
 from bambino.recipe.schedule import Place
 from bambino.runs.directory import RunDirectory, holds_run
-from bambino.runs.provenance import environment, git_commit
+from bambino.runs.provenance import check_same_run, environment, git_commit
 from bambino.runs.record import read_run
 
 Make = Callable[..., Recipe]
@@ -447,6 +448,18 @@ def test_resuming_with_another_setting_is_refused_by_its_name(
     assert caught.value.key == key
     now = {"null": "None", "true": "True"}.get(change[1], change[1])
     assert str(caught.value).startswith(f"{key} is {now}, but the run in {started.output_dir} has {then}.")
+
+
+def test_a_setting_that_came_after_the_run_began_stands_at_its_default(make_recipe: Make) -> None:
+    began = make_recipe("--max_steps", "1")
+    BambinoTrainer(args=began).train()
+    file = Path(began.output_dir) / "recipe.yaml"
+    then = yaml.safe_load(file.read_text())
+    del then["ppo"]["gamma"], then["feedback"]["parent_perplexity"]["until"], then["replay"]
+    file.write_text(yaml.safe_dump(then, sort_keys=False))
+    check_same_run(file.parent, began, {})
+    with pytest.raises(RecipeError, match=r"^ppo\.gamma is 0\.5, but the run in .* has 1\.0\."):
+        check_same_run(file.parent, make_recipe("--max_steps", "1", "--ppo.gamma", "0.5"), {})
 
 
 def test_resuming_without_an_evaluation_text_that_there_was_is_refused(make_recipe: Make, text_file: Path) -> None:

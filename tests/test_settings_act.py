@@ -64,6 +64,8 @@ class Outcome:
     """Of baby and value head, at the end."""
     largest_forward: int = 0
     """Most rows in a forward that gradients go through."""
+    last_layer: int = 0
+    """How often the last layer was computed where gradients are wanted."""
     refusal: str = ""
 
     @property
@@ -132,11 +134,15 @@ def run(settings: dict[str, Any], folder: Path) -> Outcome:
         if torch.is_grad_enabled():
             outcome.largest_forward = max(outcome.largest_forward, len(kwargs["input_ids"]))
 
+    def count(*_: object) -> None:
+        outcome.last_layer += torch.is_grad_enabled()
+
     try:
         from_scratch = recipe.baby.model is None
         trainer = newborn_trainer(recipe, on_row=take) if from_scratch else BambinoTrainer(args=recipe, on_row=take)
         trainer.measures += measures_of(recipe)
         trainer.baby.lm.base_model.register_forward_pre_hook(measure, with_kwargs=True)
+        list(trainer.baby.lm.base_model.modules())[-1].register_forward_pre_hook(count)
         trainer.train()
     except BambinoError as error:
         outcome.refusal = str(error)
@@ -222,7 +228,7 @@ BASE: dict[str, Any] = {
     "rollout.max_new_tokens": 5,
     "evaluation.utterances": 0,
 }
-ONLY_CLM = {"schedule.cycle": {"clm": 1}, "max_steps": 3}
+ONLY_CLM = {"schedule.cycle": {"clm": 1}, "max_steps": 3, "parent.model": None}
 SIX = {"max_steps": 6}
 """Two ppo steps, where one does not show it."""
 COMPARED = {
@@ -238,7 +244,6 @@ SPANS = {
 }
 NEWBORN = ONLY_CLM | {
     "baby.model": None,
-    "parent.model": None,
     "shape.size": "1m",
     "shape.context": 64,
     "shape.hidden_size": 32,
@@ -252,6 +257,7 @@ def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
+ANSWERED_CLM = without(ONLY_CLM, "parent.model")
 DREAMING = {"dreaming.texts": 8, "dreaming.max_new_tokens": 6}
 DREAMT = DREAMING | {"dreaming.share": 1.0}
 EVALUATED = {"max_steps": 1, "evaluation.eval_steps": 1}
@@ -268,6 +274,7 @@ CLASSIFIED = {"feedback.acceptability.model": "<classifier>"}
 LIKED = {"feedback.parent_log_perplexity.for": "ppo"}
 
 RECAST = {"schedule.cycle": {"clm": 2, "recast": 1}, "feedback.recast.for": "recast"}
+BRIEF = {"feedback.recast.max_new_tokens": 5}
 RECAST_EDIT = {"schedule.cycle": {"recast": 1}, "feedback.recast_edit.for": "recast", "rollout.max_new_tokens": 12}
 RECAST_FILE = {"schedule.cycle": {"recast": 1}, "max_steps": 1, "feedback.recast_file.for": "recast"}
 FROM_FILES = [[], [" il mare"] * 4, [" il sole"] * 4]
@@ -277,7 +284,7 @@ FROM_FILES = [[], [" il mare"] * 4, [" il sole"] * 4]
 def recast_cases(kind: str, setting: str, value: Any) -> dict[str, Case]:
     """The settings that all recasts have; a setting of its own names the kind."""
     section = f"feedback.{kind}"
-    beside = ONLY_CLM | {f"{section}.for": "clm", f"{section}.{setting}": value, "rollout.max_new_tokens": 12}
+    beside = ANSWERED_CLM | {f"{section}.for": "clm", f"{section}.{setting}": value, "rollout.max_new_tokens": 12}
     return {
         f"{section}.for": Case(["clm"], weights, without(beside, f"{section}.for") | {f"{section}.share": 2.0}),
         f"{section}.weight": Case([0.5], weights, beside | {f"{section}.share": 2.0}),
@@ -305,9 +312,15 @@ def told(outcome: Outcome) -> list[str]:
 
 
 # Each place costs a look at what a parent that knows nothing finds as likely: all tokens.
-SHORT = {"text.max_length": 12, "max_steps": 1}
-TARGETS = ONLY_CLM | SHORT | {"feedback.parent_targets.for": "clm"}
-SAID_TARGETS = {"schedule.cycle": {"distill": 1}, "max_steps": 3, "feedback.said_targets.for": "distill"}
+SHORT = {"text.max_length": 12, "max_steps": 1, "batch_size": 2}
+TARGETS = ANSWERED_CLM | SHORT | {"feedback.parent_targets.for": "clm"}
+SAID_TARGETS = {
+    "schedule.cycle": {"distill": 1},
+    "max_steps": 3,
+    "batch_size": 2,
+    "rollout.max_new_tokens": 2,
+    "feedback.said_targets.for": "distill",
+}
 
 
 def target_cases(kind: str, context: dict[str, Any], phase: str) -> dict[str, Case]:
@@ -333,12 +346,13 @@ def log_perplexities(outcome: Outcome) -> list[dict[str, float]]:
 
 
 def optimizer_cases(phase: str, context: dict[str, Any]) -> dict[str, Case]:
-    """The settings that both phases have."""
+    """The settings that all phases have."""
+    scheduled = context if context.get("schedule.cycle") == {phase: 1} else context | SIX
     return {
         f"{phase}.learning_rate": Case([2e-3], weights, context),
-        f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), context | SIX),
+        f"{phase}.lr_scheduler_type": Case(["linear", "cosine"], metric(f"{phase}/learning_rate"), scheduled),
         f"{phase}.min_lr_share": Case(
-            [0.5], metric(f"{phase}/learning_rate"), context | SIX | {f"{phase}.lr_scheduler_type": "cosine"}
+            [0.5], metric(f"{phase}/learning_rate"), scheduled | {f"{phase}.lr_scheduler_type": "cosine"}
         ),
         f"{phase}.warmup_updates": Case([3], weights, context),
         f"{phase}.weight_decay": Case([0.1], weights, context),
@@ -372,6 +386,10 @@ CASES: dict[str, Case] = {
     "batch_size": Case([2], lambda o: len(o.said), {}, [1 * 4, 1 * 2]),
     "gradient_accumulation_steps": Case([4], lambda o: o.largest_forward, {}, [4, 1]),
     "mixed_precision": Case(["bf16"], weights),
+    "cuda_graphs": Case([True], lambda o: o.largest_forward, {"batch_size": 2, "ppo.minibatch_size": 2}, [2, 4]),
+    # Two clm updates and four of ppo; each layer twice.
+    "gradient_checkpointing": Case([True], lambda o: o.last_layer, {}, [2 + 4, 2 * (2 + 4)]),
+    "torch_compile": Case([True], weights, {"baby.dropout": 0.0}),
     "optimizers": Case(["shared"], weights),
     "save_steps": Case(
         [4, 2], lambda o: o.checkpoints, ONLY_CLM | SIX | {"save_total_limit": 9}, [[6], [4, 6], [2, 4, 6]]
@@ -429,7 +447,7 @@ CASES: dict[str, Case] = {
     "text.append_eos": Case([False], metric("clm/targets")),
     "text.prepend_bos": Case([False], metric("clm/targets")),
     "text.heldout_every": Case([None, 3], metric("clm/loss")),
-    "text.max_lines": Case([50], metric("clm/loss")),
+    "text.max_lines": Case([25], metric("clm/loss")),
     "replay.sources": Case([["<text>"], ["<other text>"]], weights, {"replay.share": 1.0}),
     "replay.share": Case([0.5], metric("clm/replay_loss"), {"replay.sources": ["<other text>"]}),
     "replay.last_share": Case([0.0], weights, {"replay.sources": ["<other text>"], "replay.share": 0.5}),
@@ -443,7 +461,7 @@ CASES: dict[str, Case] = {
     ),
     "dreaming.temperature": Case([0.1], metric("clm/dream_loss"), DREAMT),
     "dreaming.top_p": Case([0.1], metric("clm/dream_loss"), DREAMT),
-    "text.max_words": Case([500], metric("clm/loss")),
+    "text.max_words": Case([250], metric("clm/loss")),
     "schedule.cycle": Case(
         [{"clm": 1, "ppo": 1}, {"ppo": 2, "clm": 2}, {"clm": 1}, {"ppo": 1}],
         lambda o: o.phases,
@@ -492,7 +510,7 @@ CASES: dict[str, Case] = {
     "reinforce.epochs": Case([2], weights, COMPARED),
     "reinforce.cliprange": Case([0.001], weights, COMPARED | {"reinforce.epochs": 2}),
     # Among 960 random words of 320 there are EOS, so lengths differ.
-    "reinforce.loss_mean": Case(["utterances"], weights, COMPARED | {"rollout.max_new_tokens": 30, "batch_size": 16}),
+    "reinforce.loss_mean": Case(["utterances"], weights, COMPARED | {"rollout.max_new_tokens": 30, "batch_size": 32}),
     "reinforce.kl_coef": Case([0.5], weights, COMPARED),
     "reinforce.ratio_threshold": Case(
         [1.001],
@@ -516,8 +534,8 @@ CASES: dict[str, Case] = {
     "feedback.parent_perplexity.until": Case(["last_word"], rewards, SIX | {"rollout.max_new_tokens": 12}),
     **feedback_cases("repetition", SIX | {"rollout.max_new_tokens": 12}),
     **feedback_cases("missing_eos", {}),
-    **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3}),
-    "recast.replay": Case([True], weights, RECAST | {"replay.sources": ["<other text>"], "replay.share": 0.5}),
+    **optimizer_cases("recast", RECAST | {"schedule.cycle": {"recast": 1}, "max_steps": 3, **BRIEF}),
+    "recast.replay": Case([True], weights, RECAST | BRIEF | {"replay.sources": ["<other text>"], "replay.share": 0.5}),
     **recast_cases("recast", "max_new_tokens", 12),
     "feedback.recast.max_new_tokens": Case([3], told, RECAST),
     "feedback.recast.temperature": Case([0.5], told, RECAST),
@@ -653,7 +671,7 @@ def places(
     ):
         shutil.copytree(like, folder / name)
         lm.save_pretrained(folder / name)
-    (folder / "italian.txt").write_text("\n".join(italian_lines(100, seed=3)), encoding="utf-8")
+    (folder / "italian.txt").write_text("\n".join(italian_lines(50, seed=3)), encoding="utf-8")
     others = [line.replace("il ", "quel ") for line in italian_lines(80, seed=8)]
     (folder / "other.txt").write_text("\n".join(others))
     english = [line.replace("il ", "the ").replace("vede", "sees") for line in italian_lines(80, seed=6)]
@@ -796,7 +814,11 @@ def test_every_case_is_a_setting() -> None:
     assert set(CASES) <= set(SETTINGS)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+SLOW = {"torch_compile": [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]}
+"""Setting -> marks of its test: a compiler is called."""
+
+
+@pytest.mark.parametrize("setting", [pytest.param(name, marks=SLOW.get(name, [])) for name in SETTINGS])
 def test_a_setting_acts(setting: str, runs: Callable[[dict[str, Any]], Outcome]) -> None:
     assert setting in CASES, f"{setting} is in Recipe but not in CASES: show by a run what it does"
     case = CASES[setting]

@@ -748,9 +748,9 @@ def test_update_norm_and_cosine_by_hand() -> None:
     layer = nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[1.0, 1.0]]))
-    meter = UpdateMeter(layer)
-    assert meter.norm() == 0.0
-    assert meter.cosine([torch.tensor([[1.0, 0.0]])]) == 0.0
+    unmoved, meter = UpdateMeter(layer), UpdateMeter(layer)
+    assert unmoved.norm() == 0.0
+    assert unmoved.cosine([torch.tensor([[1.0, 0.0]])]) == 0.0
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[4.0, 5.0]]))
     assert meter.norm() == 5.0  # moved by (3, 4)

@@ -101,6 +101,10 @@ class TrainingError(BambinoError, RuntimeError):
         self.details = details
 
 
+class ProcessError(BambinoError, RuntimeError):
+    """Processes that cannot train together, or one that has lost another; the message says what is known of it."""
+
+
 class RewardError(BambinoError, ValueError):
     """A reward that gave something else than a number per utterance; the message names it."""
 

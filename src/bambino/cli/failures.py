@@ -8,7 +8,7 @@ import traceback
 
 from bambino.cli.code import place_in_code
 from bambino.cli.console import DEBUG, FAILED, WRONG, complain, note
-from bambino.errors import BambinoError, StorageError, TrainingError
+from bambino.errors import BambinoError, ProcessError, StorageError, TrainingError
 from bambino.stopping import status_of
 
 ROOM = "Make room there; a run that was stopped goes on with --resume."
@@ -43,7 +43,7 @@ def told(error: BaseException, *, debug: bool) -> int:
         return status_of(error)
     if isinstance(error, BambinoError):
         complain(str(error))
-        return FAILED if isinstance(error, StorageError | TrainingError) else WRONG
+        return FAILED if isinstance(error, ProcessError | StorageError | TrainingError) else WRONG
     if isinstance(error, OSError) and (error.errno in SPENT or error.filename is not None):
         complain(_refusal(error))
         return FAILED if error.errno in SPENT else WRONG

@@ -6,7 +6,7 @@ import os
 import signal
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +156,16 @@ def _check_rewards(recipe: Recipe, manifest: dict[str, Any], run: str) -> None:
         raise UsageError(f"{problem} {way_out}")
 
 
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Of several processes the first alone says how the run goes; what goes wrong is said by each."""
+    if os.environ.get("RANK", "0") == "0":
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
+
+
 def _run(command: str, given: Namespace) -> int:
     from bambino.cli.display import display_for
     from bambino.report.screen import Screen
@@ -180,6 +190,7 @@ def _run(command: str, given: Namespace) -> int:
         lost = f"What was done since the last checkpoint is lost. {go_on}"
         note(f"Stopped at once. {lost if holds_run(recipe.output_dir) else NOTHING_TO_RESUME}")
         return status_of(interrupt)
+    trainer.processes.leave()
     if not trainer.is_over:
         say(f"Stopped after step {trainer.step}. {go_on}")
         return status_of(Stopped(stop.number))
@@ -214,6 +225,8 @@ def _trainer_of(command: str, recipe: Recipe, code: Code, display: Any, loading:
         trainer = newborn_trainer(recipe, on_row=display)
     else:
         trainer = BambinoTrainer(args=recipe, reward_funcs=code.rewards, phases=code.phases, on_row=display)
+    if trainer.processes.count > 1:
+        say(f"{trainer.processes.count} processes share the rows of every step.")
     for report in reports_of(trainer.tools):
         say(str(report))
     display.progress.max_steps = trainer.args.max_steps
@@ -246,7 +259,7 @@ def _command(name: str, about: str) -> Command:
     def run(given: Namespace) -> int:
         if isinstance(given.resume, str):
             given.resume = os.path.expanduser(given.resume)
-        with _where_its_paths_lead(given):
+        with _said_once(), _where_its_paths_lead(given):
             return _run(name, given)
 
     return Command(name, about, read, run)

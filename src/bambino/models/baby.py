@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from transformers import (
-    PreTrainedModel,
-)
+from transformers import PreTrainedModel
 
+from bambino.models.graphed import GraphedStates
 from bambino.scoring.forward import lm_logits, states_before
 from bambino.text.batches import TokenBatch
 
@@ -22,6 +22,8 @@ class Baby(nn.Module):
         self.value_head = nn.Linear(width, 1, device=lm.device, dtype=lm.dtype)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
+        self.graphed: GraphedStates | None = None
+        """Runs the layers by CUDA graphs while gradients are wanted."""
 
     def values(self, hidden: Float[Tensor, "... D"]) -> Float[Tensor, " ..."]:
         """The value of the state after reading up to a hidden state."""
@@ -32,5 +34,8 @@ class Baby(nn.Module):
         self, batch: TokenBatch, is_target: Bool[Tensor, "B T"]
     ) -> tuple[Float[Tensor, "N V"], Float[Tensor, " N"]]:
         """Logits and values of the states before the N target tokens, row by row."""
-        states = states_before(self.lm, batch, is_target)
+        if self.graphed is not None and torch.is_grad_enabled() and self.graphed.fits(batch):
+            states = self.graphed(batch.columns(slice(-1)))[is_target[:, 1:]]
+        else:
+            states = states_before(self.lm, batch, is_target)
         return lm_logits(self.lm, states), self.values(states).float()

@@ -81,7 +81,7 @@ class Grammar:
         return ChartParser(compile_pcfg(self.world, self.concrete, self.held_out))
 
     @property
-    def words(self) -> set[str]:
+    def words(self) -> frozenset[str]:
         """Every word form and punctuation mark that some sentence holds; elided articles count as words."""
         return self.parser.grammar.words
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from bambino.errors import NurseryError
 from bambino.nursery.concrete import Concrete
@@ -36,10 +37,11 @@ class Pcfg:
     mass: float
     """Of the start symbol before normalising: P(a meaning of the plain grammar obeys the held-out rule)."""
 
-    @property
-    def words(self) -> set[str]:
+    @cached_property
+    def words(self) -> frozenset[str]:
         """Every word that some sentence holds."""
-        return {s for found in self.productions for _, symbols in found for s in symbols if isinstance(s, str)}
+        found = (symbols for those in self.productions for _, symbols in those)
+        return frozenset(symbol for symbols in found for symbol in symbols if isinstance(symbol, str))
 
 
 def compile_pcfg(world: World, concrete: Concrete, held_out: bool = False) -> Pcfg:

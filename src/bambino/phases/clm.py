@@ -47,10 +47,11 @@ class CLMPhase:
 
     def lines(self, batch: TokenBatch, at: Place) -> tuple[Term, Row]:
         """The lines themselves, with what the parent expects there where it is asked; and metrics of that."""
-        if self.targets is None:
+        targets = self.targets
+        if targets is None:
             return heard(batch), {}
         with self.tools.costs.time("reward"):
-            answers = self.targets.of(batch, at)
+            answers = self.learner.processes.from_first(lambda: targets.of(batch, at))
         return heard(batch, answers=answers), answers.metrics()
 
     def recasts(self, at: Place) -> tuple[list[Term], Row]:

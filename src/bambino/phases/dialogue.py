@@ -20,6 +20,7 @@ from bambino.feedback.credit import credit, said_tokens
 from bambino.feedback.rewards import Kind, Moment, Reply, StatefulReward, answer_of, is_dead
 from bambino.models.reference import Reference
 from bambino.phases.phase import State, Tools
+from bambino.processes import Processes
 from bambino.randomness import uniforms
 from bambino.recipe.schedule import Place
 from bambino.runs.log import Row
@@ -32,17 +33,48 @@ Carry = Callable[[Scores | Spans, Rollout, PreTrainedTokenizerBase], Float[Tenso
 
 
 def speak(tools: Tools, prompts: TokenBatch, at: Place) -> Rollout:
-    """The baby says something after each prompt; its randomness is a function of seed and step."""
+    """The baby says something after each prompt; its randomness is a function of seed and step.
+
+    Each process samples after its prompts, one without any after the first, for nothing.
+    """
     recipe, learner = tools.recipe, tools.learner
     lm, values, accelerator = learner.baby.lm, learner.baby.values, learner.accelerator
     how = recipe.rollout.at(at.progress)
     random = uniforms(len(prompts.input_ids), how.max_new_tokens, seed=recipe.seed, stream="sampling", step=at.step)
-    read = int(prompts.is_real.sum())
+    read, mine = int(prompts.is_real.sum()), learner.processes.rows(len(random))
+    mine = mine if mine.stop > mine.start else slice(0, 1)
     with tools.costs.time("rollout"), accelerator.autocast():
-        prompts = prompts.to(accelerator.device)
-        rollout = sample(lm, prompts, random, how, tools.tokenizer.eos_token_id, values)
+        here = prompts.rows(mine).to(accelerator.device)
+        part = sample(lm, here, random[mine], how, tools.tokenizer.eos_token_id, values)
+        rollout = _of_all(learner.processes, part, len(random), how.max_new_tokens)
     tools.costs.said(lm, read, int(rollout.is_real.sum()))
     return rollout
+
+
+def _of_all(processes: Processes, part: Rollout, count: int, tokens: int) -> Rollout:
+    """The rollout of all `count` prompts, of which each process has sampled a part, up to so many tokens."""
+    if processes.count == 1:
+        return part
+
+    def whole(of_part: Tensor) -> Tensor:
+        return processes.joined(of_part, count)
+
+    def wide(of_part: Tensor) -> Tensor:
+        wanted = of_part.new_zeros(len(of_part), tokens, *of_part.shape[2:])
+        wanted[:, : of_part.shape[1]] = of_part
+        return whole(wanted)
+
+    is_real = wide(part.is_real)
+    width = int(is_real.any(0).sum())
+    return Rollout(
+        TokenBatch(whole(part.prompts.input_ids), whole(part.prompts.is_real)),
+        wide(part.utterance_ids)[:, :width].contiguous(),
+        is_real[:, :width].contiguous(),
+        wide(part.log_probs)[:, :width].contiguous(),
+        wide(part.values)[:, :width].contiguous(),
+        whole(part.has_ended),
+        None if part.support is None else wide(part.support)[:, :width],
+    )
 
 
 def as_text(tools: Tools, rollout: Rollout) -> Utterances:
@@ -64,14 +96,24 @@ def be_answered(
 ) -> tuple[Float[Tensor, "B U"], Row]:
     """What each token earned by these kinds of feedback, and what that says of the baby, as the phase's metrics.
 
+    The first process asks.
+
     Args:
         carry: brings one kind's feedback to the tokens; the kinds' are added, each by its weight.
 
     Raises:
         TrainingError: a reward is not finite.
     """
-    kinds = [kind.at(at.progress) for kind in kinds]
-    here = rollout.cpu()
+    device = rollout.log_probs.device
+    ask = partial(_answers, tools, phase, [kind.at(at.progress) for kind in kinds], rollout.cpu(), at, carry)
+    earned, row = tools.learner.processes.from_first(ask)
+    return earned.to(device), {f"{phase}/{name}": value for name, value in row.items()}
+
+
+def _answers(
+    tools: Tools, phase: str, kinds: Sequence[Kind], here: Rollout, at: Place, carry: Carry
+) -> tuple[Float[Tensor, "B U"], Row]:
+    """What each token of a rollout on the CPU earned, and metrics of it."""
     with tools.costs.time("reward"):
         said = as_text(tools, here)
         moment, tokens = Moment(tools.recipe.seed, at.step, at.progress), partial(said_tokens, here, tools.tokenizer)
@@ -91,7 +133,7 @@ def be_answered(
         "dead_reward": float(is_dead(answer.rewards, kinds)),
         **of_speech(here),
     }
-    return earned.to(rollout.log_probs.device), {f"{phase}/{name}": value for name, value in row.items()}
+    return earned, row
 
 
 def said_rows(said: Utterances, answer: Reply | None = None) -> list[Row]:

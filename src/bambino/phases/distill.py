@@ -33,7 +33,7 @@ class DistillPhase:
         """Speak, be answered, learn from it."""
         rollout = speak(self.tools, self.tools.streams.prompt_batch(self.name, at), at)
         with self.tools.costs.time("reward"):
-            answers = self.be_answered(rollout)
+            answers = self.learner.processes.from_first(lambda: self.be_answered(rollout))
         self.tools.log.utterances(self.name, at.step + 1, said_rows(as_text(self.tools, rollout)))
         with self.tools.costs.time(self.name):
             row = self.learn_from(rollout, answers, at)

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import AdamW
 
 from bambino.errors import TrainingError
 from bambino.models.baby import Baby
+from bambino.models.graphed import GraphedStates
 from bambino.phases.updates import Optimizers, Term, gradient_of, to_floats
+from bambino.processes import Processes
 from bambino.recipe.phase_settings import PhaseConfig
 from bambino.recipe.schedule import Schedule, learning_rate
 from bambino.recipe.settings import Recipe
@@ -31,6 +34,8 @@ class Learner:
     accelerator: Accelerator
     can_pack: bool = True
     """Whether lines may share rows (`scoring.forward.reads_packed_rows`)."""
+    processes: Processes = field(default_factory=Processes)
+    """Who computes which rows."""
     kept_gradient: list[Tensor] | None = None
     """The gradient of the last exposure before another phase: what feedback's updates are compared with."""
     last_read: list[Tensor] = field(default_factory=list)
@@ -38,6 +43,8 @@ class Learner:
     optimizers: Optimizers = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.can_pack and self.recipe.cuda_graphs:
+            self.baby.graphed = GraphedStates(self.baby.lm)
         self.optimizers = Optimizers(self.baby, self.recipe.clm if self.recipe.optimizers == "shared" else None)
 
     def updates(self, phase: str, config: PhaseConfig, per_step: int) -> Updates:
@@ -46,11 +53,12 @@ class Learner:
         return Updates(self, phase, config, self.optimizers.add(phase, config), total)
 
     def parts(self, rows: int, together: int = 1) -> Iterator[slice]:
-        """The rows of a batch, in gradient_accumulation_steps parts (fewer where there are fewer rows); so many rows
-        `together` are not parted."""
-        groups = rows // together
-        size = together * max(1, -(-groups // self.recipe.gradient_accumulation_steps))
-        return (slice(first, first + size) for first in range(0, rows, size))
+        """This process's rows of a batch, in gradient_accumulation_steps parts (fewer where there are fewer rows; none
+        where it has none); so many rows `together` are not parted."""
+        mine = self.processes.rows(rows // together)
+        first, end = mine.start * together, mine.stop * together
+        size = together * max(1, -(-(mine.stop - mine.start) // self.recipe.gradient_accumulation_steps))
+        return (slice(begin, min(begin + size, end)) for begin in range(first, end, size))
 
 
 @dataclass
@@ -75,6 +83,8 @@ class Updates:
     ) -> dict[str, float]:
         """Take the phase's update number `number` (from 0): one backward per term and part, then one optimizer step.
 
+        Every process computes its rows, and takes the same step on the sum.
+
         What is reported is read once, before the optimizer steps (on a GPU, masks wait for the device as well).
 
         Args:
@@ -83,7 +93,8 @@ class Updates:
             keep_gradient: the gradient is what later phases compare themselves with.
 
         Returns:
-            What the terms reported, summed over parts; grad_norm (before clipping) and learning_rate, unless skipped.
+            What the terms reported, summed over parts and processes; grad_norm (before clipping) and learning_rate,
+            unless skipped.
 
         Raises:
             TrainingError: a loss or the gradient is not finite; the weights are left as they were.
@@ -91,10 +102,11 @@ class Updates:
         learner = self.learner
         learner.last_read = [term.batch.input_ids for term in terms]
         report = self._gradient(terms, with_dropout)
+        learner.processes.add(report.values())
+        learner.processes.add_gradients(learner.baby.parameters())
         if keep_gradient:
             learner.kept_gradient = gradient_of(learner.baby.lm)
-        limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else math.inf
-        report["grad_norm"] = nn.utils.clip_grad_norm_(learner.baby.parameters(), limit)
+        report["grad_norm"] = self._clip()
         numbers = to_floats(report)
         if skip_if(numbers):
             learner.optimizers.clear()
@@ -108,18 +120,34 @@ class Updates:
         learner.optimizers.clear()
         return numbers | {"learning_rate": rate}
 
+    def _clip(self) -> Tensor:
+        """The gradient's norm, before it is clipped where there is a limit."""
+        parameters = list(self.learner.baby.parameters())
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.config.max_grad_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.config.max_grad_norm, norm)
+        return norm
+
     def _gradient(self, terms: Sequence[Term], with_dropout: bool) -> dict[str, Tensor]:
-        """Add the terms' gradients to the parameters; what they reported, still on the device."""
+        """Add the terms' gradients to the parameters; what they reported, still on the device.
+
+        A process without rows reads the first, for nothing but the names of what is reported.
+        """
         learner, report = self.learner, dict[str, Tensor]()
         if with_dropout:
             learner.baby.train()
         with nullcontext() if with_dropout else eval_mode(learner.baby):
             for term in terms:
-                for rows in learner.parts(len(term.batch.input_ids), term.rows_together):
+                mine = list(learner.parts(len(term.batch.input_ids), term.rows_together))
+                for rows in mine or [slice(0, term.rows_together)]:
                     part, is_target = self._read(term, rows)
-                    logits, values = learner.baby(part, is_target)
-                    found = term.loss(logits, values, part, rows)
-                    learner.accelerator.backward(term.weight * found["loss"])
+                    with torch.set_grad_enabled(bool(mine)):
+                        logits, values = learner.baby(part, is_target)
+                        found = term.loss(logits, values, part, rows)
+                    if mine:
+                        learner.accelerator.backward(term.weight * found["loss"])
+                    else:
+                        found = {name: torch.zeros_like(value) for name, value in found.items()}
                     for name, value in found.items():
                         name = f"{term.name}_{name}" if term.name else name
                         report[name] = value.detach() if name not in report else report[name] + value.detach()

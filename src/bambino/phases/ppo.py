@@ -155,6 +155,7 @@ def reference_log_probs(learner: Learner, rollout: Rollout, reference: Reference
         part = rollout.rows(rows)
         policy = policy_of(learner, reference.lm, part)
         result[rows] = part.in_places(policy.gather(1, part.tokens[:, None])[:, 0])
+    learner.processes.add([result])
     return result
 
 

@@ -79,7 +79,10 @@ class PreferPhase:
         return {f"{self.name}/{name}": value for name, value in row.items()}
 
     def preferences(self, said: Utterances, at: Place) -> Sequence[Preference]:
-        """What is better than what."""
+        """What is better than what; the first process asks."""
+        return self.tools.learner.processes.from_first(lambda: self._preferences(said, at))
+
+    def _preferences(self, said: Utterances, at: Place) -> Sequence[Preference]:
         tools, columns = self.tools, dict[str, list[Any]]()
         first, stream = at.nth * len(said.texts), f"{self.name}/{self.kinds[0].name}"
         with tools.costs.time("reward"):
@@ -133,13 +136,15 @@ class Pairs:
     @torch.no_grad()
     def log_probs(self, learner: Learner, lm: PreTrainedModel) -> Float[Tensor, " B"]:
         """What a model makes of each text after its prompt, in nats."""
-        device, found = learner.accelerator.device, []
+        device = learner.accelerator.device
+        found = torch.zeros(len(self.is_after), device=device)
         with eval_mode(lm), learner.accelerator.autocast():
             for rows in learner.parts(len(self.is_after), 2):
                 part, is_after = self.batch.rows(rows).to(device), self.is_after[rows].to(device)
                 logits = logits_before(lm, part, is_after)
-                found.append(self.summed(log_probs_of(logits, part.input_ids[is_after]), rows))
-        return torch.cat(found)
+                found[rows] = self.summed(log_probs_of(logits, part.input_ids[is_after]), rows)
+        learner.processes.add([found])
+        return found
 
     def summed(self, per_token: Float[Tensor, " N"], rows: slice) -> Float[Tensor, " B"]:
         """The sum over each row's tokens after the prompt, of some rows."""

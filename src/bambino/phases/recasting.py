@@ -117,21 +117,26 @@ class Recasting:
         return self.rows(prompts, at, first)
 
     def rows(self, prompts: TokenBatch, at: Place, first: int) -> tuple[RecastRows | None, Row]:
-        """Recasts of some prompts as rows, None where there is no recast, and metrics of them.
+        """Recasts of some prompts as rows, None where there is no recast, and metrics of them; the first process asks.
 
         Args:
             first: where they begin in the phase's stream of prompts.
         """
-        tools, tokenizer = self.tools, self.tools.tokenizer
-        said = to_text(speak(tools, prompts, at), tokenizer) if self.recaster.needs_utterance else None
+        tools = self.tools
+        said = to_text(speak(tools, prompts, at), tools.tokenizer) if self.recaster.needs_utterance else None
+        count = len(prompts.input_ids)
+        return tools.learner.processes.from_first(lambda: self._rows(count, said, at, first))
+
+    def _rows(self, count: int, said: Utterances | None, at: Place, first: int) -> tuple[RecastRows | None, Row]:
+        tools = self.tools
         with tools.costs.time("reward"):
-            recasts = self._recasts(len(prompts.input_ids), said, at, first)
+            recasts = self._recasts(count, said, at, first)
         tools.costs.written("people", recasts.prompts)
         if said is not None:
             tools.costs.written("baby", said.completions)
         tools.costs.written(self.recaster.written_by, filter(None, recasts.texts))
         tools.log.utterances(self.phase, at.step + 1, _rows(recasts, said))
-        rows = rows_of(recasts, tokenizer, tools.recipe.text)
+        rows = rows_of(recasts, tools.tokenizer, tools.recipe.text)
         if rows is not None:
             tools.costs.heard_words("recast", rows.words)
         return rows, _metrics(recasts)

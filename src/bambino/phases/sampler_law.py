@@ -39,6 +39,7 @@ def check_sampler(learner: Learner, rollout: Rollout, reference: Reference, phas
             if reference.lm is not None:
                 theirs = policy_of(learner, reference.lm, part)
                 kl += float(ppo.exact_kl(log_probs, theirs).sum())
+    gap, kl = learner.processes.max(gap), learner.processes.sum(kl)
     if not gap <= SAMPLER_TOLERANCE[learner.recipe.mixed_precision]:
         raise TrainingError(
             f"The sampler's log-probs differ by {gap:.2g} nats from a full forward's: this model's cache or positions "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import fmean
 from typing import TypeAlias
 
@@ -126,38 +127,42 @@ class Reports:
 
 
 class UpdateMeter:
-    """How far the weights move from where they are now, and whether along a descent direction."""
+    """How far the weights move from where they are now to where they are when first asked, and whether along a descent
+    direction."""
 
     def __init__(self, lm: nn.Module) -> None:
         self.lm = lm
-        self.before = [parameter.detach().clone() for parameter in lm.parameters()]
+        self._before = _copies([parameter.detach() for parameter in lm.parameters()])
+
+    @cached_property
+    def change(self) -> list[Tensor]:
+        """What was taken off each parameter; it stands where the copy of the parameter stood."""
+        torch._foreach_sub_(self._before, [parameter.detach() for parameter in self.lm.parameters()])
+        return self._before
 
     def norm(self) -> float:
-        """L2 norm of the change so far.
+        """L2 norm of the change.
 
         Raises:
             TrainingError: a tensor has become NaN or infinite, or its change is so large that its square is.
         """
-        squares = _each(delta.square().sum() for delta in self._deltas())
-        if not all(map(math.isfinite, squares)):
+        norms = _norms(self.change)
+        if not all(map(math.isfinite, norms)):
             names = [name for name, _ in self.lm.named_parameters()]
-            broken = [name for name, square in zip(names, squares, strict=True) if not math.isfinite(square)]
+            broken = [name for name, norm in zip(names, norms, strict=True) if not math.isfinite(norm)]
             raise TrainingError(f"the update threw {broken[0]} out of all measure", {"tensors": broken})
-        return math.sqrt(math.fsum(squares))
+        return math.hypot(*norms)
 
     def cosine(self, gradient: list[Tensor]) -> float:
         """Cosine of the change with minus the gradient: 1, it follows the gradient's descent; 0, unrelated."""
-        dot = _total((delta * -g).sum() for delta, g in zip(self._deltas(), gradient, strict=True))
-        length = self.norm() * math.sqrt(_total(g.square().sum() for g in gradient))
+        dot = math.fsum(_each((taken * g).sum() for taken, g in zip(self.change, gradient, strict=True)))
+        length = self.norm() * math.hypot(*_norms(gradient))
         return dot / length if length > 0 else 0.0
-
-    def _deltas(self) -> Iterable[Tensor]:
-        return (p.detach() - before for p, before in zip(self.lm.parameters(), self.before, strict=True))
 
 
 def gradient_of(lm: nn.Module) -> list[Tensor]:
     """A copy of the gradients, zeros where a parameter has none."""
-    return [torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for p in lm.parameters()]
+    return _copies([torch.zeros_like(p) if p.grad is None else p.grad.detach() for p in lm.parameters()])
 
 
 def to_floats(numbers: Mapping[str, Tensor]) -> dict[str, float]:
@@ -167,9 +172,16 @@ def to_floats(numbers: Mapping[str, Tensor]) -> dict[str, float]:
     return dict(zip(numbers, torch.stack([number.float() for number in numbers.values()]).tolist(), strict=True))
 
 
-def _total(numbers: Iterable[Tensor]) -> float:
-    """The sum, in one transfer."""
-    return math.fsum(_each(numbers))
+def _copies(tensors: list[Tensor]) -> list[Tensor]:
+    """A copy of each, on a GPU by a few kernels instead of one each."""
+    copies = [torch.empty_like(tensor) for tensor in tensors]
+    torch._foreach_copy_(copies, tensors)
+    return copies
+
+
+def _norms(tensors: list[Tensor]) -> list[float]:
+    """L2 norm of each, in one transfer."""
+    return _each(torch._foreach_norm(tensors))
 
 
 def _each(numbers: Iterable[Tensor]) -> list[float]:

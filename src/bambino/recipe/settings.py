@@ -379,6 +379,15 @@ class Recipe(Settings):
     """Parts in which an update's batch is computed; saves memory, changes only rounding and what dropout draws."""
     mixed_precision: Literal["no", "bf16"] = "no"
     """bf16: forward passes under autocast; weights and optimizers stay fp32."""
+    gradient_checkpointing: bool = False
+    """true: what the baby's layers computed is computed again for the gradient, not kept: less memory, a third more
+    time, the same numbers."""
+    torch_compile: bool = False
+    """true: the baby's layers learn by kernels that torch.compile makes of them, which takes a compiler, and minutes at
+    the start; it changes rounding and what dropout draws."""
+    cuda_graphs: bool = False
+    """true: on a GPU the baby's layers learn, and baby and parent speak, by CUDA graphs, one for each shape of batch
+    (padded to few), compared with the plain way first; takes the memory of one more gradient. Not yet run on a GPU."""
     optimizers: Literal["separate", "shared"] = "separate"
     """separate: clm and ppo each have an Adam of their own over the same weights (release). shared: one Adam, with
     clm's betas, epsilon and weight decay."""
@@ -438,6 +447,9 @@ class Recipe(Settings):
         every, saves = self.keep_every, self.save_steps
         way_out = f"is no multiple of save_steps = {saves}, so no checkpoint would be made then."
         self.require(every is None or every % saves == 0, "keep_every", way_out)
+        eager = not (self.gradient_checkpointing or self.torch_compile)
+        way_out = "captures layers as they are. Leave out gradient_checkpointing and torch_compile."
+        self.require(eager or not self.cuda_graphs, "cuda_graphs", way_out)
         self._require_divisor("ppo.minibatch_size", self.minibatch_size, "batch_size", self.batch_size)
         self._require_divisor(
             "gradient_accumulation_steps", self.gradient_accumulation_steps, "batch_size", self.batch_size

@@ -11,6 +11,7 @@ from typing import Any
 
 from bambino.errors import RecipeError
 from bambino.files import write_json
+from bambino.recipe.checks import required
 from bambino.recipe.file import dump_recipe
 from bambino.recipe.plain_yaml import load
 from bambino.recipe.settings import Recipe
@@ -45,6 +46,8 @@ MADE_OF = {
 def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
     """A resumed run is the same run: same settings (but for FREE_ON_RESUME), made of the same.
 
+    A setting that came after the run began stands at its default.
+
     Raises:
         RecipeError: naming the first setting or part that differs.
     """
@@ -55,6 +58,7 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
         then, now = (
             {key: settings[key] for key in settings if not key.startswith("feedback.")} for settings in (then, now)
         )
+    then = {key: default for key, default in _defaults(recipe).items() if key in now} | then
     for key in now | then:
         if not {key, key.partition(".")[0]} & {*FREE_ON_RESUME} and then.get(key) != now.get(key):
             problem = f"{key} is {now.get(key)}, but the run in {path} has {then.get(key)}."
@@ -72,7 +76,14 @@ def check_same_run(path: Path, recipe: Recipe, manifest: dict[str, Any]) -> None
             raise RecipeError(key, problem)
 
 
-def note_environment(run: Path, device: str, step: int) -> list[str]:
+def _defaults(recipe: Recipe) -> dict[str, Any]:
+    """Dotted key -> default of the settings, those of its kinds of feedback among them, that have one."""
+    kinds = {kind: type(given) for kind, given in recipe.feedback.items()}
+    own = {kind: settings().to_dict() for kind, settings in kinds.items() if not required(settings)}
+    return _flat(Recipe().to_dict() | {"feedback": own})
+
+
+def note_environment(run: Path, now: dict[str, Any], step: int) -> list[str]:
     """Add to a run's environment.json where it goes on, if that is not where it was before.
 
     Returns:
@@ -81,9 +92,9 @@ def note_environment(run: Path, device: str, step: int) -> list[str]:
     Raises:
         RunDirectoryError: it cannot be read.
     """
-    noted, now = read_run(run).environment, environment(device)
+    noted = read_run(run).environment
     earlier = noted.setdefault("resumed", [])
-    then = _flat(earlier[-1] if earlier else noted)
+    then = {"processes": 1, **_flat(earlier[-1] if earlier else noted)}
     changes = [f"{key} {then.get(key)} -> {value}" for key, value in _flat(now).items() if then.get(key) != value]
     if changes:
         earlier.append({"step": step, **now})

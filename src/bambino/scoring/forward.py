@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from weakref import WeakKeyDictionary
@@ -74,10 +74,10 @@ def hidden_states(
     settings: dict[str, object] = {"attention_mask": is_real.long()}
     positions = positions_of(is_real, documents)[:, -width:]
     if documents is not None:
-        settings["attention_mask"] = _additive(documents[:, :, None] == documents[:, None, :], lm.dtype)
+        settings["attention_mask"] = _additive((documents[:, :, None] == documents[:, None, :]).tril(), lm.dtype)
     if ends is not None:
         is_seen = ends[:, None, :] > torch.arange(width, device=ends.device)[:, None]
-        settings["attention_mask"] = _additive(is_seen, lm.dtype)
+        settings["attention_mask"] = _additive(is_seen.tril(), lm.dtype)
         positions = (is_seen.tril().sum(2) - 1).clamp(min=0)
     if takes_positions(lm):
         settings["position_ids"] = positions
@@ -85,11 +85,30 @@ def hidden_states(
         raise ValueError(
             f"{type(lm).__name__} takes no position_ids, so it cannot read packed rows. Use text.mode lines."
         )
+    return _states(lm, input_ids, settings, cache)
+
+
+def states_in_cache(
+    lm: PreTrainedModel,
+    input_ids: Int[Tensor, "B T"],
+    may_see: Bool[Tensor, "B T S"],
+    positions: Int[Tensor, "B T"],
+    cache: Cache,
+) -> Float[Tensor, "B T D"]:
+    """The last layer's output for tokens that are put into a cache of S columns, as the caller says what each sees and
+    where it stands; each must see a column. Nothing waits for a GPU."""
+    settings = {"attention_mask": _additive(may_see, lm.dtype), "position_ids": positions}
+    return _states(lm, input_ids, settings, cache)
+
+
+def _states(
+    lm: PreTrainedModel, input_ids: Int[Tensor, "B T"], settings: Mapping[str, object], cache: Cache | None
+) -> Float[Tensor, "B T D"]:
     if cache is not None:
         name = "cache" if "cache" in _arguments(lm) else "past_key_values"  # before transformers 5.24
-        settings |= {name: cache, "use_cache": True}
+        settings = {**settings, name: cache, "use_cache": True}
     else:
-        settings["use_cache"] = False
+        settings = {**settings, "use_cache": False}
     states: Tensor = lm.base_model(input_ids=input_ids, **settings).last_hidden_state
     return states
 
@@ -99,8 +118,8 @@ def states_before(lm: PreTrainedModel, batch: TokenBatch, is_target: Bool[Tensor
 
     The last column predicts nothing, so it is not computed.
     """
-    documents = None if batch.documents is None else batch.documents[:, :-1]
-    hidden = hidden_states(lm, batch.input_ids[:, :-1], batch.is_real[:, :-1], documents=documents)
+    read = batch.columns(slice(-1))
+    hidden = hidden_states(lm, read.input_ids, read.is_real, documents=read.documents)
     return hidden[is_target[:, 1:]]
 
 
@@ -283,7 +302,7 @@ def _parameters(forward: Callable[..., object]) -> Collection[str]:
     return inspect.signature(forward).parameters
 
 
-def _additive(may_see: Bool[Tensor, "B T T"], dtype: torch.dtype) -> Float[Tensor, "B 1 T T"]:
-    """An attention mask: each column attends to those before it and itself that it may see."""
+def _additive(may_see: Bool[Tensor, "B T S"], dtype: torch.dtype) -> Float[Tensor, "B 1 T S"]:
+    """An attention mask: each token attends to the columns that it may see."""
     mask = torch.zeros(may_see.shape, dtype=dtype, device=may_see.device)
-    return mask.masked_fill(~may_see.tril(), torch.finfo(dtype).min)[:, None]
+    return mask.masked_fill(~may_see, torch.finfo(dtype).min)[:, None]

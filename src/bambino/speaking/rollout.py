@@ -8,12 +8,13 @@ own: how a batch is split changes nothing.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from weakref import WeakSet
+from functools import cached_property, partial
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -25,11 +26,20 @@ from bambino.models.opening import in_a_line
 from bambino.randomness import uniforms
 from bambino.recipe.phase_settings import RolloutConfig, RolloutCurriculum
 from bambino.scoring.forward import context_length, eval_mode, hidden_states, lm_logits, logits_before
+from bambino.speaking.decoding import decoded_tokens, fits_fixed_cache
 from bambino.text.batches import TokenBatch, pad
+
+LOG = logging.getLogger(__name__)
 
 LAW_TOLERANCE = defaultdict(lambda: 1.0, {torch.float32: 1e-3})
 """Nats by which the log-prob of a sampled token may differ from a full forward's when a model is tried out, by dtype
 (others: as bf16); see `phases/sampler_law.py`."""
+
+_BY_GRAPHS: WeakSet[PreTrainedModel] = WeakSet()
+"""Models that `speak_by_graphs` was told of."""
+
+_IN_PLACE: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+"""Whether a model that was tried out says the same through a cache of fixed size."""
 
 _SPEAK: WeakSet[PreTrainedModel] = WeakSet()
 """Models that were tried out; training does not change how they go on from what they have read."""
@@ -167,7 +177,8 @@ def sample(
         ModelError: the model cannot speak here (`check_speaks`).
     """
     check_speaks(lm)
-    return _sample(lm, prompts, uniform, config, eos, values_of)
+    sampler = _sample_in_place if _speaks_in_place(lm) else _sample
+    return sampler(lm, prompts, uniform, config, eos, values_of)
 
 
 def check_speaks(lm: PreTrainedModel) -> None:
@@ -196,8 +207,26 @@ def check_speaks(lm: PreTrainedModel) -> None:
     _SPEAK.add(lm)
 
 
+def speak_by_graphs(lm: PreTrainedModel) -> None:
+    """On a GPU let this model speak by CUDA graphs from now on, where it says the same by them."""
+    _BY_GRAPHS.add(lm)
+
+
+def _speaks_in_place(lm: PreTrainedModel) -> bool:
+    """Whether the model may speak by graphs and says the same through a cache of fixed size: tried out once."""
+    if lm not in _BY_GRAPHS or lm.device.type != "cuda":
+        return False
+    if lm not in _IN_PLACE:
+        try:
+            _IN_PLACE[lm] = fits_fixed_cache(lm) and law_gap(lm, _sample_in_place) <= LAW_TOLERANCE[lm.dtype]
+        except Exception as error:  # noqa: BLE001 - whatever a model raises that takes no such cache
+            LOG.info("%s speaks through a cache that grows: %s", type(lm).__name__, in_a_line(error))
+            _IN_PLACE[lm] = False
+    return _IN_PLACE[lm]
+
+
 @torch.no_grad()
-def law_gap(lm: PreTrainedModel) -> float:
+def law_gap(lm: PreTrainedModel, sampler: Callable[..., Rollout] | None = None) -> float:
     """Largest difference in nats between log-probs of tokens as they are sampled, after two prompts of unequal length,
     and those that one forward over prompts and tokens gives."""
     longest = min(16, context_length(lm) or 16)
@@ -206,7 +235,7 @@ def law_gap(lm: PreTrainedModel) -> float:
     prompts = pad(rows, 0, "left").to(lm.device)
     random = uniforms(len(rows), said, seed=0, stream="trial", step=0)
     with torch.autocast(lm.device.type, enabled=False), eval_mode(lm):
-        found = _sample(lm, prompts, random, RolloutConfig(), None)
+        found = (sampler or _sample)(lm, prompts, random, RolloutConfig(), None)
         log_probs = log_policy(logits_before(lm, found.sequences, found.is_target), 1.0)
     of_tokens = log_probs.gather(1, found.tokens[:, None])[:, 0]
     return float((of_tokens - found.of_tokens(found.log_probs)).abs().max())
@@ -232,14 +261,12 @@ def _sample(
     with eval_mode(lm):
         for u in range(uniform.shape[1]):
             hidden = hidden_states(lm, ids, seen, cache=cache)[:, -1]
-            log_probs = log_policy(lm_logits(lm, hidden), config.temperature)
-            if config.is_truncated:
-                supports.append(truncated_support(log_probs, config.top_k, config.top_p))
-                log_probs = log_policy(log_probs, 1.0, supports[-1])
-            token = inverse_cdf(log_probs, uniform[:, u])
+            token, log_probs, support = _drawn(lm, config, hidden, uniform[:, u])
+            if support is not None:
+                supports.append(support)
             token = torch.where(is_speaking, token, 0)
             values = log_probs.new_zeros(len(token)) if values_of is None else values_of(hidden)
-            columns.append((token, is_speaking, log_probs.gather(1, token[:, None])[:, 0], values))
+            columns.append((token, is_speaking, log_probs, values))
             ids, seen = token[:, None], torch.cat([seen, is_speaking[:, None]], 1)
             if eos is None:
                 continue
@@ -247,16 +274,65 @@ def _sample(
             if (u + 1) % between == 0 and not is_speaking.any():
                 break
     tokens, is_real, kept, values = (torch.stack(column, 1) for column in zip(*columns, strict=True))
+    return _rollout(prompts, tokens, is_real, kept, values, torch.stack(supports, 1) if supports else None, eos)
+
+
+@torch.no_grad()
+def _sample_in_place(
+    lm: PreTrainedModel,
+    prompts: TokenBatch,
+    uniform: Float[Tensor, "B U"],
+    config: RolloutCurriculum,
+    eos: int | None,
+    values_of: Callable[[Float[Tensor, "B D"]], Float[Tensor, " B"]] | None = None,
+) -> Rollout:
+    """As `_sample`, through a cache of fixed size."""
+    prompts = _left_padded(prompts)
+    uniform = uniform.to(_exact(prompts.input_ids.device))
+    settings = (config.temperature, config.top_k, config.top_p)
+    between = tokens_between_checks(prompts.input_ids.device)
+    said = decoded_tokens(lm, prompts, uniform, partial(_drawn, lm, config), eos, between, settings)
+    hidden, log_probs = said["hidden"], said["log_probs"]
+    values = torch.zeros_like(log_probs) if values_of is None else values_of(hidden.flatten(0, 1)).view_as(log_probs)
+    return _rollout(prompts, said["tokens"], said["is_real"], log_probs, values, said.get("support"), eos)
+
+
+def _drawn(
+    lm: PreTrainedModel, config: RolloutCurriculum, hidden: Float[Tensor, "B D"], uniform: Float[Tensor, " B"]
+) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"], Bool[Tensor, "B V"] | None]:
+    """A token after each hidden state, its log-prob, and under top-k or top-p the tokens that could be drawn."""
+    log_probs, support = log_policy(lm_logits(lm, hidden), config.temperature), None
+    if config.is_truncated:
+        support = truncated_support(log_probs, config.top_k, config.top_p)
+        log_probs = log_policy(log_probs, 1.0, support)
+    token = inverse_cdf(log_probs, uniform)
+    return token, log_probs.gather(1, token[:, None])[:, 0], support
+
+
+def _rollout(
+    prompts: TokenBatch,
+    tokens: Int[Tensor, "B U"],
+    is_real: Bool[Tensor, "B U"],
+    log_probs: Float[Tensor, "B U"],
+    values: Float[Tensor, "B U"],
+    support: Bool[Tensor, "B U V"] | None,
+    eos: int | None,
+) -> Rollout:
+    """Without the columns after the longest utterance; nothing shares memory with the arguments."""
     width = int(is_real.any(0).sum())
-    tokens, is_real, kept, values = (column[:, :width].contiguous() for column in (tokens, is_real, kept, values))
+    tokens, is_real, log_probs, values = (
+        column[:, :width].clone(memory_format=torch.contiguous_format)
+        for column in (tokens, is_real, log_probs, values.float())
+    )
+    last = tokens.gather(1, is_real.sum(1, keepdim=True) - 1)[:, 0]
     return Rollout(
         prompts,
         tokens,
         is_real,
-        torch.where(is_real, kept, 0.0),
-        torch.where(is_real, values.float(), 0.0),
-        ~is_speaking,
-        torch.stack(supports, 1)[:, :width] if supports else None,
+        torch.where(is_real, log_probs, 0.0),
+        torch.where(is_real, values, 0.0),
+        torch.zeros_like(is_real[:, 0]) if eos is None else last == eos,
+        None if support is None else support[:, :width].clone(),
     )
 
 

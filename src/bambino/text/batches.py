@@ -42,6 +42,11 @@ class TokenBatch:
         documents = None if self.documents is None else self.documents[rows]
         return TokenBatch(self.input_ids[rows], self.is_real[rows], documents)
 
+    def columns(self, columns: slice) -> TokenBatch:
+        """Some columns of all rows."""
+        documents = None if self.documents is None else self.documents[:, columns]
+        return TokenBatch(self.input_ids[:, columns], self.is_real[:, columns], documents)
+
 
 def pad(rows: list[list[int]], pad_id: int, side: Literal["left", "right"] = "right") -> TokenBatch:
     """Rows of unequal length as one batch."""

@@ -153,7 +153,7 @@ def tools_of(
     tools = Tools(
         *(args, schedule, learner, streams, tokenizer, parent, kinds, costs, log),
         replay=build_replay(args.replay, args.text, tokenizer, **hears),
-        dreaming=dreaming_for(args, Speaker(lm, tokenizer), costs, **hears),
+        dreaming=learner.processes.from_first(lambda: dreaming_for(args, Speaker(lm, tokenizer), costs, **hears)),
     )
     remembers = any(stream.first_baby > 0 for stream in tools.beside.values())
     return replace(tools, first_baby=frozen(copy.deepcopy(lm))) if remembers else tools
@@ -267,14 +267,11 @@ def accelerator_of(args: Recipe) -> Accelerator:
     """Accelerate's view of the machine.
 
     Raises:
-        RecipeError: the precision cannot be had, or there are several processes.
+        RecipeError: the precision cannot be had.
     """
     try:
-        accelerator = Accelerator(mixed_precision=args.mixed_precision)
+        return Accelerator(mixed_precision=args.mixed_precision)
     except ValueError as error:
         problem = f"mixed_precision = {args.mixed_precision} cannot be had: {error}"
         way_out = "Accelerate has one precision per process; train with another one in a process of its own."
         raise RecipeError("mixed_precision", f"{problem} {way_out}") from None
-    if accelerator.num_processes > 1:
-        raise RecipeError("", "bambino trains in one process. Start it without torchrun or accelerate launch.")
-    return accelerator

@@ -16,6 +16,7 @@ from typing import Any
 from bambino.errors import RecipeError
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.models.newborn import make_newborn
+from bambino.processes import take_part
 from bambino.recipe.settings import ModelConfig, Recipe
 from bambino.runs.directory import holds_run, lock
 from bambino.runs.names import NEWBORN
@@ -60,7 +61,7 @@ def newborn_trainer(
     newborn = Path(recipe.output_dir).expanduser() / NEWBORN
     dataset = texts_of(train_dataset, recipe.text.jsonl_field)
     if not holds_run(recipe.output_dir):
-        _make(recipe, dataset, newborn)
+        take_part().from_first(lambda: _make(recipe, dataset, newborn))
     config = ModelConfig(str(newborn))
     lm = load_lm(config, "baby")
     tokenizer = load_tokenizer(config, "baby", lm)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bambino.errors import CheckpointError, ModelError, RunDirectoryError, StorageError, TrainingError
 from bambino.files import finite, write_folder, write_json, writing
@@ -31,6 +31,18 @@ from bambino.training.alarms import Alarm, Alarms, of_text
 from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
+from bambino.training.together import check_same_run_everywhere, check_same_weights
+
+
+class Started(NamedTuple):
+    """How the first process started."""
+
+    checkpoint: Path | None
+    """What it goes on from."""
+    constants: Path
+    """Where what never changes in the run lies."""
+    evaluation: dict[str, float] | None
+    """Metrics of the first baby, where it was measured just now."""
 
 
 class Session:
@@ -46,6 +58,7 @@ class Session:
     ) -> None:
         self.args, self.tools, self.log = tools.recipe, tools, tools.log
         self.state, self.publisher, self.participants, self.measures = state, publisher, participants, measures
+        self.processes = tools.learner.processes
         self.device, self.alarms = str(tools.learner.accelerator.device), Alarms(tools.recipe.alarms)
         self._warned_of: set[str] = set()
         """Measures that were said to be no measure."""
@@ -56,25 +69,22 @@ class Session:
 
     @contextmanager
     def hold(self, resume: bool | str | Path) -> Iterator[None]:
-        """Hold the run directory, begin or go on, and leave it whole whatever happens."""
-        self._check_begun(bool(resume))
-        if not resume:
-            self._check_parent()
-        self.run = self.log.directory = RunDirectory(self.args.output_dir)
+        """Hold the run directory, begin or go on, and leave it whole whatever happens.
+
+        Of several processes the first holds it, writes, and measures; the others go along.
+        """
+        check_same_run_everywhere(self.tools, self.participants)
+        self.processes.from_first(lambda: self._hold(bool(resume)))
         try:
-            self._check_begun(bool(resume))  # once more, now that no other process can begin one
-            with writing(self.run.path):
-                (self.run.path / "failure.json").unlink(missing_ok=True)
-            self._warn()
-            self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
+            self._follow(self.processes.from_first(lambda: self._start(resume)))
             self.state.went_on_at = self.state.step
             with _blamed_on_the_run():
                 yield
-            self._save_checkpoint()
+            check_same_weights(self.state)
+            self.processes.from_first(self._save_checkpoint)
             if self.is_over:
                 self.state.take_best()
-                write_folder(self.run.model, self.publisher.write)
-            self.run.check_is_there()
+            self.processes.from_first(self._end)
         except TrainingError as error:
             self._explain(error)
             raise
@@ -83,7 +93,38 @@ class Session:
             raise
         finally:
             self.log.directory = None
-            self.run.close()
+            if self.processes.is_first:
+                self.run.close()
+
+    def _hold(self, resume: bool) -> None:
+        """Take the run directory, once it is known that this may be done."""
+        self._check_begun(resume)
+        if not resume:
+            self._check_parent()
+        self.run = self.log.directory = RunDirectory(self.args.output_dir)
+
+    def _start(self, resume: bool | str | Path) -> Started:
+        """Begin or go on."""
+        self._check_begun(bool(resume))  # once more, now that no other process can begin one
+        with writing(self.run.path):
+            (self.run.path / "failure.json").unlink(missing_ok=True)
+        self._warn()
+        return self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
+
+    def _follow(self, started: Started) -> None:
+        """In the other processes: be where the first is."""
+        if not self.processes.is_first:
+            if started.checkpoint is not None:
+                self.state.restore(checkpoint.load(started.checkpoint), started.constants)
+            self.state.has_begun = True
+            self._take(started.evaluation)
+        check_same_weights(self.state)
+
+    def _end(self) -> None:
+        """Leave the trained baby, where the run is over."""
+        if self.is_over:
+            write_folder(self.run.model, self.publisher.write)
+        self.run.check_is_there()
 
     def _check_begun(self, resume: bool) -> None:
         """Refuse to begin where a run is, and to go on where none is."""
@@ -106,16 +147,30 @@ class Session:
 
     def finish_step(self, at: Place, row: Row) -> None:
         """A step is done: count it, log it, evaluate and save when due."""
-        self.run.check_is_there()
         row |= self.state.end_step()
         self.state.step = at.step + 1
+        if self._is_to_be_saved:
+            check_same_weights(self.state)
+        evaluation = self.processes.from_first(lambda: self._finish_step(at, row))
+        if not self.processes.is_first:
+            self._take(evaluation)
+
+    def _finish_step(self, at: Place, row: Row) -> dict[str, float] | None:
+        """Gives the evaluation's metrics, where one was due."""
+        self.run.check_is_there()
         self._alarm(self.alarms.take(self.log.step(self.state.step, at.phase, row | self.state.costs.row())))
         every, is_last = self.args.evaluation.eval_steps, self.state.step == self.args.max_steps
-        if every is not None and (self.state.step % every == 0 or is_last):
-            self._evaluate()
-        if self.state.step % self.args.save_steps == 0 and not is_last:
+        is_due = every is not None and (self.state.step % every == 0 or is_last)
+        evaluation = self._evaluate() if is_due else None
+        if self._is_to_be_saved:
             self._save_checkpoint()
         self._stop_if_alarmed()
+        return evaluation
+
+    @property
+    def _is_to_be_saved(self) -> bool:
+        """Whether a checkpoint is due after this step; the last one is saved at the end."""
+        return self.state.step % self.args.save_steps == 0 and self.state.step != self.args.max_steps
 
     @property
     def is_over(self) -> bool:
@@ -177,7 +232,7 @@ class Session:
             "phases": list(self.state.phases),
         }
 
-    def _begin(self) -> None:
+    def _begin(self) -> Started:
         """Write what the run is made of; measure the baby before its first step."""
         if self.state.has_begun:
             raise RunDirectoryError(
@@ -188,11 +243,11 @@ class Session:
         if self.tools.dreaming is not None:
             self._keep(self.tools.dreaming.dreams)
         self.run.truncate_logs({"metrics": 0, "utterances": 0})
-        self.run.describe(dump_recipe(self.args), self._manifest(), {**environment(self.device), "resumed": []})
+        self.run.describe(dump_recipe(self.args), self._manifest(), self._environment() | {"resumed": []})
         self._alarm(of_text(self.args.alarms, self.unknown["baby"]))
-        if self.args.evaluation.eval_steps is not None:
-            self._evaluate()
+        evaluation = None if self.args.evaluation.eval_steps is None else self._evaluate()
         self._stop_if_alarmed()
+        return Started(None, self.run.constants, evaluation)
 
     def _keep(self, dreams: Dreams) -> None:
         """Store the first baby's own texts, and count what they cost."""
@@ -200,19 +255,18 @@ class Session:
         self.state.costs.written("first_baby", [dream.text for dream in dreams.all])
         self.state.costs.computed(self.state.learner.baby.lm, dreams.tokens, dreams.tokens)
 
-    def _go_on(self, path: Path | None) -> None:
+    def _go_on(self, path: Path | None) -> Started:
         """Take up the run from a checkpoint, the newest whole one by default; from the start when there is none."""
         check_same_run(self.run.path, self.args, self._manifest())
         found = checkpoint.load(path) if path else checkpoint.load_latest(self.run.checkpoints, self.log.warn)
         if found is None:
-            self._begin()
-            return
+            return self._begin()
         self._check_described(found)
         self.state.restore(found, self.run.constants)
         self._saved_step = self.state.step
         with writing(self.run.checkpoints):
             checkpoint.delete_after(self.run.checkpoints, self.state.step)
-        if changes := note_environment(self.run.path, self.device, self.state.step):
+        if changes := note_environment(self.run.path, self._environment(), self.state.step):
             self.log.warn(
                 f"The run goes on elsewhere ({'; '.join(changes)}): its bits may differ from a run never stopped."
             )
@@ -222,6 +276,11 @@ class Session:
         self.alarms = Alarms(self.args.alarms)
         for row in read_run(self.run.path).rows:
             self.alarms.take(row)
+        return Started(found.path, self.run.constants, None)
+
+    def _environment(self) -> dict[str, Any]:
+        """Where the run runs."""
+        return environment(self.device) | {"processes": self.processes.count}
 
     def _check_described(self, found: checkpoint.Checkpoint) -> None:
         """A checkpoint is of the run that the files beside it describe.
@@ -237,14 +296,14 @@ class Session:
                     "edited, or the checkpoint is another run's. Put it back."
                 )
 
-    def _evaluate(self) -> None:
+    def _evaluate(self) -> dict[str, float]:
         with self.state.costs.time("evaluation"):
             metrics, said = self.measured()
-        self.state.last_evaluation, self.state.evaluated_at = metrics, self.state.step
-        row = self.log.evaluation(self.state.step, metrics | self._compared(metrics))
+        row = self.log.evaluation(self.state.step, metrics | self._take(metrics))
         if said:
             self.log.utterances("evaluation", self.state.step, said)
         self._alarm(self.alarms.take(row))
+        return metrics
 
     def _alarm(self, alarms: Iterable[Alarm]) -> None:
         """Tell alarms, and keep one that is to stop the run."""
@@ -260,9 +319,12 @@ class Session:
             self._save_checkpoint()
             raise TrainingError(f"alarm {str(alarm).rstrip('.')}", alarm.row(self.state.step))
 
-    def _compared(self, metrics: dict[str, float]) -> dict[str, float]:
-        """Take an evaluation into account where the best counts; which one is the best so far, for its row."""
+    def _take(self, metrics: dict[str, float] | None) -> dict[str, float]:
+        """Take an evaluation into account, if there was one; where the best counts, which it is so far, for its row."""
         best = self.state.best
+        if metrics is None:
+            return {}
+        self.state.last_evaluation, self.state.evaluated_at = metrics, self.state.step
         if best is None:
             return {}
         best.take(self.state.step, metrics, self.state.published)
@@ -289,7 +351,9 @@ class Session:
         self._saved_step = self.state.step
 
     def _explain(self, error: TrainingError) -> None:
-        """Leave what explains a failure in failure.json and name it in the message."""
+        """Leave what explains a failure in failure.json and name it in the message; the first process does."""
+        if not self.processes.is_first:
+            return
         path, step = self.run.path / "failure.json", self.state.step
         phase = self.tools.schedule.at(max(0, min(step, self.args.max_steps - 1))).phase
         read = [ids.tolist() for ids in self.state.learner.last_read]

@@ -18,16 +18,18 @@ from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
 from bambino.models.baby import Baby
 from bambino.models.dropout import set_dropout
+from bambino.models.layers import compile_layers, recompute_layers
 from bambino.models.participants import ModelLike, check_context, check_given, load_participants
 from bambino.models.random_weights import randomize_weights
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase
+from bambino.processes import take_part
 from bambino.randomness import seed_of
 from bambino.recipe.schedule import Schedule
 from bambino.recipe.settings import Recipe
 from bambino.runs.log import Row, RunLog
-from bambino.speaking.rollout import check_speaks
+from bambino.speaking.rollout import check_speaks, speak_by_graphs
 from bambino.text.datasets import texts_of
 from bambino.text.streams import build_streams
 from bambino.training.parts import (
@@ -67,7 +69,8 @@ class BambinoTrainer:
         measures: what the baby is measured by, at step 0, every args.evaluation.eval_steps and at the end
             (`bambino.measures_of(args)`).
         phases: phases of your own by name, beside those of bambino; args.schedule.cycle names those that are used.
-        on_row: called with each row of metrics.jsonl, and with rows of kind "utterances" as the baby speaks.
+        on_row: called with each row of metrics.jsonl, and with rows of kind "utterances" as the baby speaks; of several
+            processes in the first alone.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class BambinoTrainer:
         it is False again."""
         check_sources(args)
         makers = phases_of(args, PHASES | dict(phases or {}))
+        self.processes = take_part()
         self.accelerator = accelerator_of(args)
 
         needs_parent = any(kind.needs_parent for kind in feedback_of(args).values())
@@ -104,6 +108,10 @@ class BambinoTrainer:
             randomize_weights(lm, args.seed)
         if args.baby.dropout is not None:
             set_dropout(lm, args.baby.dropout)
+        if args.torch_compile:
+            compile_layers(lm)
+        if args.gradient_checkpointing:
+            recompute_layers(lm)
         check_context(lm, longest_rows(args))
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
         parent_speaker = speaker_of(self.parent, self.parent_processing_class, self.accelerator.device)
@@ -120,12 +128,16 @@ class BambinoTrainer:
         self.schedule = Schedule(args.schedule, args.max_steps)
         can_pack = checked_packing(args, lm)
 
-        self.baby: Baby = self.accelerator.prepare(Baby(lm))
-        learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack)
+        self.baby: Baby = self.accelerator.prepare_model(Baby(lm), evaluation_mode=True)  # without DDP: see Learner
+        learner = Learner(args, self.baby, self.schedule, self.accelerator, can_pack, self.processes)
+        if args.cuda_graphs:
+            for speaking in filter(None, (lm, self.parent)):
+                speak_by_graphs(speaking)
         kinds = kinds_of(args, reward_funcs, parent_speaker)
         if lets_the_baby_speak(args, kinds):
             check_speaks(lm)
-        self.tools = tools_of(learner, streams, self.processing_class, parent_speaker, kinds, RunLog(on_row))
+        log = RunLog(on_row if self.processes.is_first else lambda row: None)
+        self.tools = tools_of(learner, streams, self.processing_class, parent_speaker, kinds, log)
         self.phases: dict[str, Phase] = {name: made_of(name, make, self.tools) for name, make in makers.items()}
         average = average_of(args, self.baby.lm)
         self.state = RunState(learner, self.phases, self.tools.costs, average, best=best_of(args))
@@ -155,14 +167,14 @@ class BambinoTrainer:
         """Run Algorithm 1 to args.max_steps, from the start or from where the run in output_dir stopped.
 
         One trainer may be stopped, or interrupted once there is a checkpoint, and go on: the bits are those of a run
-        never stopped.
+        never stopped. Where there are several processes, each calls this, and one that is asked to stop stops all.
 
         Returns:
             The last evaluation's metrics, of the best where its weights were kept (empty when nothing was evaluated).
         """
         try:
             with self.session.hold(resume_from_checkpoint):
-                while not self.is_over and not self.stop_requested:
+                while not self.is_over and not self.processes.max(self.stop_requested):
                     self._reseed()
                     at = self.schedule.at(self.step)
                     phase = self.phases[at.phase]
@@ -178,16 +190,16 @@ class BambinoTrainer:
 
     def evaluate(self) -> Row:
         """Measure the baby as it is now by `measures`; see docs/metrics.md for the names."""
-        return self.session.measured()[0]
+        return self.processes.from_first(self.session.measured)[0]
 
     def save_model(self, output_dir: str | Path | None = None) -> None:
         """Save the baby as AutoModelForCausalLM opens it, its tokenizer and a model card; other files there stay."""
-        self.publisher.save(output_dir)
+        self.processes.from_first(lambda: self.publisher.save(output_dir))
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None) -> str:
         """Upload the saved model (save_model first) and return its address."""
-        return self.publisher.push(repo_id, private=private, token=token)
+        return self.processes.from_first(lambda: self.publisher.push(repo_id, private=private, token=token))
 
     def _reseed(self) -> None:
         """The global generator (dropout) at each step is a function of (seed, step, process)."""
-        torch.manual_seed(seed_of(self.args.seed, "dropout", self.step, self.accelerator.process_index))
+        torch.manual_seed(seed_of(self.args.seed, "dropout", self.step, self.processes.index))

@@ -38,8 +38,16 @@ for (const part of document.querySelectorAll(".utterances")) {
     output.textContent = `after ${count(step)} of ${count(ages.at(-1))} steps${words}`;
     slider.setAttribute("aria-valuetext", output.textContent);
   };
-  slider.addEventListener("input", show);
-  seed?.addEventListener("change", show);
+  const keep = () => {
+    const step = slider.value < ages.length - 1 ? ages[slider.value].step : Infinity;
+    history.replaceState({ step, seed: seed?.value }, "");
+  };
+  const goOn = ({ step, seed: chosen }) => {
+    slider.value = ages.findLastIndex((age) => age.step <= step);
+    if (seed && speakers.some((runs) => chosen in runs)) seed.value = chosen;
+  };
+  for (const control of [slider, seed]) control?.addEventListener("input", () => { show(); keep(); });
+  if (history.state) goOn(history.state);
   numbers?.addEventListener("change", () => part.classList.toggle("numbers", numbers.checked));
   part.querySelector(".age").hidden = false;
   show();
