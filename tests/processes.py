@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bambino.text.stored import Columns
 
 
 def bambino(words: list[str], screen: Path) -> None:
@@ -19,3 +24,21 @@ def bambino(words: list[str], screen: Path) -> None:
     warnings.simplefilter("error")
     torch.set_num_threads(1)
     sys.exit(main(words))
+
+
+def store_slowly(folder: Path) -> None:
+    """Store a thousand numbers, a few at a time; the log gets a line each time that they are made."""
+    import numpy as np
+
+    from bambino.text.stored import stored
+
+    def make(columns: Columns) -> dict[str, Any]:
+        with (folder / "log").open("a") as file:
+            file.write("made\n")
+        for number in range(100):
+            columns.append({"numbers": np.full(10, number)})
+            time.sleep(0.005)
+        return {"sum": 49_500}
+
+    found = stored(str(folder / "cache"), {"of": "numbers"}, {"numbers": "<i8"}, make)
+    assert found.arrays["numbers"].sum() == found.counted["sum"]

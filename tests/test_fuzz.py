@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from bambino.errors import TextError
 from bambino.recipe.checks import Settings
 from bambino.runs import checkpoint
-from bambino.text import json_lines, lines
+from bambino.text import json_lines, sieve
 
 IN_SUITE = settings(
     max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
@@ -63,7 +63,7 @@ FAULTS: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
         "texts of tests",
         lambda m: m.setattr(json_lines, "is_broken", lambda text: False),
     ),
-    "every line is kept": ("text", lambda m: m.setattr(lines, "_flaw", lambda *_: None)),
+    "every line is kept": ("text", lambda m: m.setattr(sieve, "_flaw", lambda *_: None)),
     "lines need not be objects": ("texts of tests", lambda m: m.setattr(json_lines, "objects_of", _any_json)),
     "no digest is compared": ("checkpoints", lambda m: m.setattr(checkpoint, "sha256", lambda path: _Anything())),
 }

@@ -228,6 +228,10 @@ def test_rules_that_there_are_not_are_refused_by_name(make_recipe: Make) -> None
         make_recipe("--rules", "babylm")
     with pytest.raises(RecipeError, match=r"text.language = it has no byte premium here. Use one of"):
         make_recipe("--text.language", "it")
+    with pytest.raises(
+        RecipeError, match=r"text.weights = .* change over training, and rules = babylm-2026-strict counts"
+    ):
+        make_recipe("--rules", "babylm-2026-strict", "--text.weights", "[{0: 1, 1: 2}]")
     with pytest.raises(RecipeError, match=r"baby.words_heard = 3 needs the words of the texts"):
         make_recipe("--baby.words_heard", "3")
 

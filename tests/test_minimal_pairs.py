@@ -14,9 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from bambino.errors import ModelError
 from bambino.evaluation.minimal_pairs import MinimalPairs, PairScores, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
-from bambino.models.digests import tokenizer_sha256
 from bambino.scoring import texts as text_scores
 from bambino.speaking.speaker import Speaker
+from bambino.text.tokens import tokenizer_sha256
 
 
 def agreeing_model() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

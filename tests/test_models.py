@@ -26,13 +26,14 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from bambino import BambinoTrainer, Recipe
 from bambino.errors import ModelError
 from bambino.models.baby import Baby
-from bambino.models.digests import tokenizer_sha256, weights_sha256
+from bambino.models.digests import weights_sha256
 from bambino.models.loading import check_head, load_lm, load_tokenizer
 from bambino.models.reference import Reference, copy_weights, frozen
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.costs import forward_flops
 from bambino.scoring.forward import token_log_probs
 from bambino.text.batches import TokenBatch, pad
+from bambino.text.tokens import tokenizer_sha256
 
 
 def weights_of(lm: PreTrainedModel) -> dict[str, Tensor]:

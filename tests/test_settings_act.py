@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datasets
 import huggingface_hub.constants
 import pytest
 import torch
@@ -104,7 +105,10 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
 
 def run(settings: dict[str, Any], folder: Path) -> Outcome:
     """Train a tiny baby below an empty folder."""
-    recipe = recipe_of({**settings, "output_dir": str(folder / settings["output_dir"])})
+    paths: dict[str, Any] = {
+        name: str(folder / settings[name]) for name in ("output_dir", "text.cache") if name in settings
+    }
+    recipe = recipe_of({**settings, **paths})
     outcome, screen = Outcome(), io.StringIO()
     display = PlainDisplay(recipe, Screen(file=screen, width=200))
     kept = {
@@ -445,10 +449,22 @@ CASES: dict[str, Case] = {
         ["", "The baby already models the L2 text better"],
     ),
     "text.sources": Case([["<other text>"]], metric("clm/loss")),
-    "text.weights": Case([[1.0, 3.0]], metric("clm/loss"), {"text.sources": ["<text>", "<other text>"]}),
+    "text.weights": Case(
+        [[1.0, 3.0], [1.0, {0: 0.0, 1: 1.0}]], metric("clm/loss"), {"text.sources": ["<text>", "<other text>"]}
+    ),
     "text.prompt_sources": Case([["<other text>"]], prompts),
     "text.single_stream": Case([True], prompts),
     "text.jsonl_field": Case(["body"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
+    "text.order_by": Case(["n"], metric("clm/loss"), {"text.sources": ["<jsonl>"]}),
+    "text.line_breaks": Case(["ends"], metric("clm/targets"), {"text.sources": ["<documents>"], "text.min_chars": 1}),
+    "text.streaming": Case(
+        # Of a data set that is streamed, `datasets` keeps no copy.
+        [True],
+        lambda o: any(name.endswith(".arrow") for name in o.files),
+        {"text.sources": ["<data set>:all"]},
+        [True, False],
+    ),
+    "text.cache": Case(["cache"], lambda o: any("made.json" in name for name in o.files), {}, [False, True]),
     "text.normalization": Case([None], metric("clm/loss"), {"text.sources": ["<decomposed>"]}),
     "text.mode": Case(["packed"], metric("clm/targets")),
     "text.max_length": Case([12], metric("clm/targets")),
@@ -687,8 +703,15 @@ def places(
     (folder / "english.txt").write_text("\n".join(english))
     accented = "\n".join(f"perch\u00e9 {line}" for line in italian_lines(80, seed=8))
     (folder / "decomposed.txt").write_text(unicodedata.normalize("NFD", accented), encoding="utf-8")
-    rows = [{"text": one, "body": other} for one, other in zip(italian_lines(80, seed=9), others, strict=True)]
+    bodies = zip(italian_lines(80, seed=9), others, strict=True)
+    rows = [{"text": one, "body": other, "n": n} for n, (one, other) in enumerate(bodies)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    documents = [{"text": "\n".join(others[first : first + 4])} for first in range(0, 80, 4)]
+    (folder / "documents.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    (folder / "data set").mkdir()
+    shutil.copy(folder / "rows.jsonl", folder / "data set")
+    card = "---\nconfigs:\n- config_name: all\n  data_files: rows.jsonl\n---\n"
+    (folder / "data set" / "README.md").write_text(card)
     # Any model finds a word likelier than two whole sentences.
     short, long = "il", " ".join(others[:2])
     pairs = [{"sentence_good": short, "sentence_bad": long}, {"sentence_good": long, "sentence_bad": short}]
@@ -737,6 +760,8 @@ def places(
         "<other text>": str(folder / "other.txt"),
         "<decomposed>": str(folder / "decomposed.txt"),
         "<jsonl>": str(folder / "rows.jsonl"),
+        "<documents>": str(folder / "documents.jsonl"),
+        "<data set>:all": str(folder / "data set:all"),
         "<pairs>": str(folder / "pairs.jsonl"),
     }
 
@@ -777,7 +802,9 @@ def runs(
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
                 patch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(hub / "modules"))
-                done[recipe] = run(all_settings, tmp_path_factory.mktemp("run"))
+                folder = tmp_path_factory.mktemp("run")
+                patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "datasets")
+                done[recipe] = run(all_settings, folder)
         return done[recipe]
 
     return outcome_of
@@ -870,6 +897,7 @@ def test_a_ppo_setting_leaves_what_came_before_feedback_alone(
         {"save_steps": 2, "save_total_limit": 1},
         {"logging_steps": 2},
         {"output_dir": "other"},
+        {"text.cache": "cache"},
         {
             "evaluation.eval_steps": 1,
             "evaluation.utterances": 3,

@@ -102,8 +102,8 @@ def test_other_endings_are_left_out_of_a_folder_and_said(tmp_path: Path) -> None
 
 
 def test_a_folder_without_text_names_what_it_holds(tmp_path: Path) -> None:
-    write(tmp_path / "it.csv", "1,due\n")
-    with pytest.raises(TextError, match=r"holds no \.txt or \.jsonl file\.\n  left out: .*it\.csv, it does not end in"):
+    write(tmp_path / "it.md", "due\n")
+    with pytest.raises(TextError, match=r"holds no \.txt or \.jsonl file\.\n  left out: .*it\.md, it does not end in"):
         find_files(tmp_path)
 
 
@@ -113,11 +113,11 @@ def test_a_folder_without_text_names_what_it_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "way_out"),
     [
-        ("it.csv", r"is a table.*a text a line"),
-        ("it.CSV", r"is a table"),
-        ("it.jsonl.gz", r"is compressed\. Unpack it"),
+        ("it.xlsx", r"is a table.*Save it as \.csv"),
+        ("it.XLSX", r"is a table"),
+        ("it.jsonl.xz", r"is compressed\. Unpack it"),
         ("it.pdf", r"is a document.*Save its text as \.txt"),
-        ("it.parquet", r"train_dataset=texts"),
+        ("it.arrow", r"train_dataset=texts"),
         ("model.safetensors", r"is no text"),
     ],
 )

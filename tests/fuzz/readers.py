@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import io
 import json
 import math
 import re
@@ -15,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 import yaml
 from conftest import italian_lines, make_tokenizer, tiny_lm
@@ -155,6 +160,27 @@ def _read_texts(folder: Path) -> None:
     for report in corpus.reports:
         assert len(corpus.lines) + sum(report.dropped.values()) == report.lines
     assert all(map(_is_text, corpus.lines))
+
+
+@cache
+def _tables() -> Files:
+    """The lines as tables and compressed."""
+    content, parquet = "\n".join(LINES).encode(), io.BytesIO()
+    pq.write_table(pa.table({"text": LINES, "id": range(len(LINES))}), parquet)
+    table = "\n".join(f'"{line}",{i}' for i, line in enumerate(["text", *LINES]))
+    return {
+        "a.csv": table.encode(),
+        "a.tsv": table.replace(",", "\t").encode(),
+        "a.parquet": parquet.getvalue(),
+        "a.txt.gz": gzip.compress(content),
+        "a.txt.bz2": bz2.compress(content),
+        "a.txt.zst": pa.compress(content, codec="zstd", asbytes=True),
+    }
+
+
+def _table_files(draw: st.DrawFn) -> Files:
+    name = draw(st.sampled_from(sorted(_tables())))
+    return {f"text/{name}": draw(damaged(_tables()[name]))}
 
 
 def _read_texts_of_tests(folder: Path) -> None:
@@ -438,6 +464,7 @@ READERS = {
     ),
     "words of the command line": Reader(_files(lambda draw: {"words": _words(draw)}), _read_words),
     "text": Reader(_files(_text_files), _read_texts),
+    "tables and compressed text": Reader(_files(_table_files), _read_texts),
     "pairs": Reader(_files(_pair_files), _read_pairs),
     "task": Reader(_files(_task_files), _read_task),
     "texts of tests": Reader(

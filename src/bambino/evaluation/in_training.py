@@ -67,7 +67,10 @@ def _texts(args: Recipe) -> list[BitsPerByte]:
             max_lines=config.max_lines,
             jsonl_field=text.jsonl_field,
             normalization=text.normalization,
+            line_breaks=text.line_breaks,
+            streaming=text.streaming,
             report=report,
+            cache=text.cache,
         )
         about: dict[str, Any] = {"split": split}
         if report.reading.normalized:
@@ -142,7 +145,7 @@ def _heldout_lines(args: Recipe, dataset: list[str | None] | None) -> list[str]:
     """Held-out L2 lines that prompts may be cut from."""
     config, text = args.evaluation, args.text
     if dataset is not None and text.prompt_sources is None:
-        return heldout_in(dataset, text.heldout_every, config.split, text.normalization)
+        return heldout_in(dataset, text.heldout_every, config.split, text.normalization, text.line_breaks)
     return load_heldout(
         text.prompt_sources or text.sources,
         heldout_every=text.heldout_every,
@@ -150,6 +153,9 @@ def _heldout_lines(args: Recipe, dataset: list[str | None] | None) -> list[str]:
         max_lines=1 << 30,
         jsonl_field=text.jsonl_field,
         normalization=text.normalization,
+        line_breaks=text.line_breaks,
+        streaming=text.streaming,
+        cache=text.cache,
     )
 
 
@@ -159,4 +165,4 @@ def _heard(args: Recipe) -> set[Path]:
 
 
 def _paths(sources: list[str]) -> set[Path]:
-    return {path.resolve() for source in sources for path in find_files(source)}
+    return {path.resolve() for source in sources for path in find_files(source) or [Path(source)]}

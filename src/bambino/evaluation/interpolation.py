@@ -9,8 +9,8 @@ from bambino.analysis.interpolation import Sweep, swept
 from bambino.errors import ModelError, PlanError
 from bambino.measures import Measure
 from bambino.models.averaging import interpolated
-from bambino.models.digests import tokenizer_sha256
 from bambino.speaking.speaker import Speaker
+from bambino.text.tokens import tokenizer_sha256
 
 
 def between(first: Speaker, last: Speaker, share: float) -> Speaker:

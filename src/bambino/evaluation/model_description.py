@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bambino.models.digests import tokenizer_sha256
 from bambino.scoring.forward import context_length
 from bambino.speaking.speaker import Speaker
-from bambino.text.tokens import start_token
+from bambino.text.tokens import start_token, tokenizer_sha256
 
 
 def describe_model(speaker: Speaker) -> dict[str, Any]:

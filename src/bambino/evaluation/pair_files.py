@@ -28,7 +28,7 @@ from bambino.errors import TextError, shortened
 from bambino.evaluation.joining import delimiter
 from bambino.text.heldout import spread
 from bambino.text.json_lines import lines_of, objects_of
-from bambino.text.lines import as_line, is_broken
+from bambino.text.sieve import as_line, is_broken
 from bambino.text.unicode import all_composed
 
 _FORMS = (("sentence_good", "sentence_bad"), ("sen", "wrong_sen"))

@@ -13,6 +13,7 @@ from bambino.models.revisions import revisions_in
 from bambino.runs.checkpoint import list_checkpoints
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run
+from bambino.text.sieve import LineBreaks
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Subject:
     """The held-out rule: its run's, else the plan's."""
     normalization: str | None = "NFC"
     """The Unicode form of its texts: its run's, else NFC."""
+    line_breaks: LineBreaks = "spaces"
+    """What they are in its texts: as its run has it, else spaces."""
 
     @property
     def earlier(self) -> dict[int, Path]:
@@ -68,7 +71,7 @@ def subject_of(model: str, plan: Plan) -> Subject:
     settings = read_run(path).settings
     parent = plan.parent or settings["parent"]["model"]
     text = settings["text"]
-    rules = (text["heldout_every"], text.get("normalization", "NFC"))
+    rules = (text["heldout_every"], text.get("normalization", "NFC"), text.get("line_breaks", "spaces"))
     if plan.revision is not None:  # opened by its name, with no curves of its own
         return Subject(shown, model, None, first_baby(path), parent, *rules)
     return Subject(model, trained_model(path), path, first_baby(path), parent, *rules)

@@ -37,7 +37,7 @@ from bambino.evaluation.zero_shot.classification import Classification
 from bambino.evaluation.zero_shot.task_definitions import task_names
 from bambino.files import finite
 from bambino.measures import Measure, TaskResult, check_names
-from bambino.models.digests import tokenizer_sha256, weights_sha256
+from bambino.models.digests import weights_sha256
 from bambino.recipe.names import nearest
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
@@ -47,6 +47,7 @@ from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
 from bambino.text.language_id import LanguageIdentifier
 from bambino.text.lines import SourceReport, load_corpus, load_heldout
+from bambino.text.tokens import tokenizer_sha256
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,7 @@ class Evaluation:
                 split=self.plan.split,
                 max_lines=self.plan.lines,
                 normalization=self.subject.normalization,
+                line_breaks=self.subject.line_breaks,
                 report=report,
             )
             found[name] = BitsPerByte(name, lines, {"dropped": report.dropped})
@@ -263,6 +265,7 @@ class Evaluation:
         rules: dict[str, Any] = {
             "heldout_every": self.subject.heldout_every,
             "normalization": self.subject.normalization,
+            "line_breaks": self.subject.line_breaks,
         }
         l1, l2 = (load_corpus(text, **rules) for text in (self.plan.l1_text, self.plan.l2_text))
         try:

@@ -205,6 +205,9 @@ def heldout_lines(recipe: Recipe, sources: list[str]) -> list[str]:
         max_lines=1 << 30,
         jsonl_field=recipe.text.jsonl_field,
         normalization=recipe.text.normalization,
+        line_breaks=recipe.text.line_breaks,
+        streaming=recipe.text.streaming,
+        cache=recipe.text.cache,
     )
 
 

@@ -68,6 +68,7 @@ def fingerprint(settings: dict[str, Any]) -> str:
         f"{section}.{name}": value
         for section, those in counted.items()
         for name, value in (those.items() if isinstance(those, dict) else [("", those)])
+        if f"{section}.{name}" not in FREE_ON_RESUME
     }
     return hashlib.sha256(json.dumps(sorted(flat.items()), ensure_ascii=False).encode()).hexdigest()
 

@@ -26,7 +26,7 @@ from bambino.recipe.settings import ShapeConfig
 BOS_EOS, PAD = "<|endoftext|>", "<pad>"
 
 
-def make_newborn(shape: ShapeConfig, lines: list[str], seed: int, folder: Path) -> None:
+def make_newborn(shape: ShapeConfig, lines: Iterable[str], seed: int, folder: Path) -> None:
     """Save a tokenizer trained on the lines, and a random model of the shape."""
     tokenizer = train_tokenizer(lines, shape.vocab_size, shape.architecture)
     torch.manual_seed(seed)

@@ -10,12 +10,13 @@ from typing import Any, Literal, TypeAlias
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.errors import ModelError, RecipeError
-from bambino.models.digests import tokenizer_sha256, weights_sha256
+from bambino.models.digests import weights_sha256
 from bambino.models.loading import check_lm, check_tokenizer, load_lm, load_tokenizer
 from bambino.models.reference import frozen
 from bambino.recipe.settings import ModelConfig
 from bambino.scoring.forward import context_length
 from bambino.scoring.texts import bits_per_byte
+from bambino.text.tokens import tokenizer_sha256
 
 ModelLike: TypeAlias = PreTrainedModel | str | Path | None
 

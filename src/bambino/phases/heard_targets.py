@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import numpy as np
+
 from bambino.feedback.parent_targets import ParentTargets, RowTargets
 from bambino.phases.phase import Tools
 from bambino.phases.targets import BatchTargets, sample_lines, targets_for
@@ -37,9 +39,10 @@ class HeardTargets:
         self._kept: OrderedDict[int, RowTargets] = OrderedDict()
         self._bytes = 0
         if self.stream is not None:
-            heard = [*self.stream.epoch_order(0).tolist(), *range(len(self.stream.rows))]
-            self._order = list(dict.fromkeys(heard))
-            self._place = {line: place for place, line in enumerate(self._order)}
+            heard = np.concatenate([self.stream.epoch_order(0), np.arange(len(self.stream.rows))])
+            first_heard = np.unique(heard, return_index=True)[1]
+            self._order = heard[np.sort(first_heard)]
+            self._place = np.argsort(self._order)
 
     def of(self, batch: TokenBatch, at: Place) -> BatchTargets:
         """The targets of a clm step's batch."""
@@ -59,8 +62,8 @@ class HeardTargets:
     def _read_block(self, line: int) -> dict[int, RowTargets]:
         """Find the targets of the lines that are read with this one, and keep them."""
         size = self.tools.streams.batch_size
-        first = self._place[line] // size * size
-        lines = self._order[first : first + size]
+        first = int(self._place[line]) // size * size
+        lines = self._order[first : first + size].tolist()
         assert self.stream is not None
         found = dict(zip(lines, self._read([self.stream.row(i) for i in lines]), strict=True))
         for i in found.keys() - self._kept.keys():

@@ -184,6 +184,9 @@ def _refusal(cls: type[Settings], given: dict[str, Any], error: ValidationError)
     hint, key, value = types_of(cls)[str(field)], cls.key(str(field)), given[str(field)]
     if may_change(hint):
         first, inner = _of_the_form_meant(error.errors(), value)
+    elif isinstance(value, list) and inner and may_change(typing.get_args(plain_type(hint))[0]):
+        first, within = _of_the_form_meant(error.errors(), value[int(inner[0])], depth=2)
+        inner = [inner[0], *within]
     if value is None and not inner and not may_be_null(hint):
         return cls.refusal(key, f"{key} cannot be null. Leave it out to keep its default.")
     bounds = {
@@ -216,12 +219,16 @@ def _shown_place(place: Any) -> str:
     return f"[{place}]" if isinstance(place, int) else f".{place}"
 
 
-def _of_the_form_meant(errors: Sequence[Any], value: Any) -> tuple[Any, list[Any]]:
-    """Of a number and a mapping in its place, which both complain: the complaint of what was given, and its place."""
-    mine = [one for one in errors if one["loc"][0] == errors[0]["loc"][0]]
-    of_mapping = [one for one in mine if str(one["loc"][1]).startswith("dict")]
+def _of_the_form_meant(errors: Sequence[Any], value: Any, depth: int = 1) -> tuple[Any, list[Any]]:
+    """Of a number and a mapping in its place, which both complain: the complaint of what was given, and its place.
+
+    Args:
+        depth: how many names lead to it: 1 for a setting, 2 for one of a list.
+    """
+    mine = [one for one in errors if one["loc"][:depth] == errors[0]["loc"][:depth]]
+    of_mapping = [one for one in mine if str(one["loc"][depth]).startswith("dict")]
     first = of_mapping[0] if isinstance(value, dict) and of_mapping else mine[0]
-    return first, list(first["loc"][2:])[-1:]
+    return first, list(first["loc"][depth + 1 :])[-1:]
 
 
 def _way_out(hint: Any, value: Any) -> str:

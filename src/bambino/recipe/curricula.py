@@ -11,14 +11,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, overload
 
 from pydantic import Field
 
-from bambino.recipe.checks import AtLeastOne, Positive, Share
+from bambino.recipe.checks import AtLeastOne, NotNegative, Positive, Share
 
 AtLeastOneOverTraining = AtLeastOne | Annotated[dict[Share, AtLeastOne], Field(min_length=1)]
 PositiveOverTraining = Positive | Annotated[dict[Share, Positive], Field(min_length=1)]
+NotNegativeOverTraining = Positive | Annotated[dict[Share, NotNegative], Field(min_length=1)]
+"""Positive; over training it may be 0 for a while."""
 NumberOverTraining = float | Annotated[dict[Share, float], Field(min_length=1)]
 
 
@@ -47,3 +50,11 @@ def largest(setting: float | Mapping[float, float]) -> float: ...
 def largest(setting: float | Mapping[float, float]) -> float:
     """The largest value that it ever has."""
     return max(setting.values()) if isinstance(setting, Mapping) else setting
+
+
+def mean(setting: float | Mapping[float, float]) -> float:
+    """The mean of a setting that need not be whole over all of training."""
+    if not isinstance(setting, Mapping):
+        return setting
+    knots = sorted({0.0, 1.0, *setting})
+    return sum((end - begin) * (at(setting, begin) + at(setting, end)) / 2 for begin, end in pairwise(knots))

@@ -15,9 +15,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from bambino.errors import RecipeError
+from bambino.recipe import curricula
 from bambino.recipe.alarm_settings import AlarmsConfig
 from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, NotNegative, Positive, Settings, Share
-from bambino.recipe.curricula import NumberOverTraining
+from bambino.recipe.curricula import NotNegativeOverTraining, NumberOverTraining
 from bambino.recipe.metrics import direction_of
 from bambino.recipe.phase_settings import (
     CLMConfig,
@@ -89,11 +90,14 @@ class TextConfig(Settings):
     section: ClassVar[str] = "text"
 
     sources: list[str] = field(default_factory=list)
-    """Files of L2 text (.txt: a text a line, .jsonl: an object a line) or folders of such files: links are followed,
-    names that begin with a dot passed over. What was read and what was left out goes to the console and data.json."""
-    weights: list[Positive] | None = None
+    """Files of L2 text (.txt: a text a line, .jsonl: an object a line, .csv, .tsv and .parquet: a row a text; also
+    compressed, .gz, .bz2, .zst), folders of such files, or data sets of the Hugging Face hub (OWNER/NAME,
+    OWNER/NAME:CONFIGURATION, OWNER/NAME:CONFIGURATION:SPLIT). Of a folder files of one kind are read, links are
+    followed, names that begin with a dot passed over. What was read and left out goes to the console and data.json."""
+    weights: list[NotNegativeOverTraining] | None = None
     """One number per source: how often each of its lines is heard per epoch (0.5: a different half each epoch); null:
-    once."""
+    once. May change over training: [1, {0: 0, 0.5: 1}] brings the second source in during the first half; prompts are
+    then cut from all sources by their mean weights."""
     prompt_sources: list[str] | None = None
     """Files or folders that prompts come from; null: text.sources."""
     single_stream: bool = False
@@ -103,7 +107,21 @@ class TextConfig(Settings):
     """ISO 639-3 code of L2 (ita, nld, zho), by which the ledger turns bytes into English equivalents; null: not said.
     """
     jsonl_field: str = "text"
-    """The field of a .jsonl object that holds the text."""
+    """The field of a .jsonl object, or column of a table or data set, that holds the text."""
+    order_by: str | None = None
+    """A field or column with numbers, such as age-estimate of BabyBabelLM: lines are heard from the smallest to the
+    largest, epoch by epoch; in a text the first number counts (3 of 3-5), lines without one come last; null: they are
+    shuffled."""
+    line_breaks: Literal["spaces", "ends"] = "spaces"
+    """What a line break in a text of a .jsonl object, a table or a data set is. spaces: a space, so that a text is a
+    line. ends: the end of a line, as suits whole documents."""
+    streaming: bool = False
+    """Read data sets of the hub as they come, without the copy that `datasets` keeps on disk; text.cache spares reading
+    them again. Such a data set is known by its version, others by their content."""
+    cache: str | None = None
+    """A folder that keeps lines and tokens on disk, mapped into memory, for text that is larger than memory or slow to
+    tokenize; later runs of the same text, tokenizer and settings find them there. null: all is in memory, made at each
+    start."""
     normalization: Literal["NFC"] | None = "NFC"
     """The Unicode form that lines are brought to, also those of replay and of evaluation: an accented letter is one
     character (macOS writes two). Tests are always read so. null: lines stay as they are written."""
@@ -132,6 +150,23 @@ class TextConfig(Settings):
         if self.weights is not None:
             numbers = f"has {len(self.weights)} numbers for {len(self.sources)} sources. Give one per source."
             self.require(len(self.weights) == len(self.sources), "weights", numbers)
+            self._check_mixture()
+        here = "is empty, and would stand for the folder that you are in. Give a path, or null."
+        self.require(self.cache is None or bool(self.cache.strip()), "cache", here)
+
+    @property
+    def mixture_changes(self) -> bool:
+        """Whether some source's weight is another later on."""
+        return any(isinstance(weight, dict) for weight in self.weights or [])
+
+    def _check_mixture(self) -> None:
+        weights = self.weights or []
+        knots = {0.0}.union(*(weight for weight in weights if isinstance(weight, dict)))
+        silent = [knot for knot in sorted(knots) if not any(curricula.at(weight, knot) for weight in weights)]
+        there = f"leave no source where {silent[0]} of the run is done. Raise one there." if silent else ""
+        self.require(not silent, "weights", there)
+        way_out = "change over training, so text.order_by has no epoch to sort. Leave one of the two out."
+        self.require(not self.mixture_changes or self.order_by is None, "weights", way_out)
 
 
 @dataclass(frozen=True)
@@ -445,6 +480,10 @@ class Recipe(Settings):
         super().__post_init__()
         self._check_early_stopping()
         self.require(self.rules in rule_names(), "rules", f"is none. Use one of {', '.join(rule_names())}.")
+        passes = "change over training, so there is no pass over the text. Give max_steps in place of passes."
+        self.text.require(self.passes is None or not self.text.mixture_changes, "weights", passes)
+        uncounted = f"change over training, and rules = {self.rules} counts passes over a text. Use constant weights."
+        self.text.require(self.rules == NONE or not self.text.mixture_changes, "weights", uncounted)
         every, saves = self.keep_every, self.save_steps
         way_out = f"is no multiple of save_steps = {saves}, so no checkpoint would be made then."
         self.require(every is None or every % saves == 0, "keep_every", way_out)

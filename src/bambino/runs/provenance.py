@@ -23,6 +23,7 @@ PACKAGES = ("bambino-lm", "torch", "transformers", "accelerate", "tokenizers", "
 
 FREE_ON_RESUME = (
     *("output_dir", "save_steps", "save_total_limit", "keep_every", "logging_steps", "alarms", "revisions", "rules"),
+    "text.cache",
     *("baby.trust_remote_code", "parent.trust_remote_code"),
 )
 """Settings, and sections of them, that a resumed run may change: they change no weight."""

@@ -13,7 +13,7 @@ from bambino.speaking.rollout import sample
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import to_text
 from bambino.text.batches import pad
-from bambino.text.lines import as_line
+from bambino.text.sieve import as_line
 from bambino.text.tokens import start_token
 from bambino.text.words import count_words
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 
 from bambino.text.unicode import composed
 
+T = TypeVar("T")
 Split = Literal["all", "dev", "test"]
 
 
-def heldout_of(lines: Iterable[str], heldout_every: int | None, split: Split = "all") -> list[str]:
-    """The held-out ones of some lines (all when heldout_every is None), of one half or both."""
-    return [
-        line for line in lines if (heldout_every is None or is_heldout(line, heldout_every)) and in_split(line, split)
-    ]
-
-
-def spread(items: list[Any], at_most: int) -> list[Any]:
+def spread(items: Sequence[T], at_most: int) -> list[T]:
     """At most so many of the items, evenly spaced, in order."""
     if len(items) <= at_most:
-        return items
+        return list(items)
     return [items[i * len(items) // at_most] for i in range(at_most)]
 
 

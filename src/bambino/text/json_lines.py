@@ -8,7 +8,7 @@ from typing import Any
 
 from bambino.errors import TextError, shortened
 from bambino.files import json_of
-from bambino.text.lines import LONGEST, as_line, is_broken
+from bambino.text.sieve import LONGEST, as_line, is_broken
 from bambino.text.sources import bytes_of
 from bambino.text.unicode import all_composed, composed
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+import math
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bambino.errors import TextError
-from bambino.files import json_of
 from bambino.randomness import permutation
-from bambino.text.heldout import Split, heldout_of, is_heldout, spread
-from bambino.text.sources import bytes_of, find
-from bambino.text.unicode import composed
+from bambino.text.heldout import Split, in_split, spread
+from bambino.text.mixture import Weight
+from bambino.text.reading import Fields, Item, content_of, items_of
+from bambino.text.sieve import LineBreaks, Sieve
+from bambino.text.sources import find
+from bambino.text.stored import Columns, stored
+from bambino.text.stored_lines import TYPES, Kept, StoredLines, write_lines
 from bambino.text.words import count_words
-
-LONGEST = 1_000_000
-"""Characters of the longest line. A longer one is a whole file without line ends, and takes minutes to tokenize."""
-
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -70,6 +69,16 @@ class SourceReport:
         """Count a line that is not used."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
+    def add(self, other: SourceReport) -> None:
+        """Count what became of another source as well: its files, and lines that are not used."""
+        self.lines += other.lines
+        for reason, count in other.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+        self.reading.files += other.reading.files
+        self.reading.left_out |= other.reading.left_out
+        self.reading.normalization = other.reading.normalization
+        self.reading.normalized += other.reading.normalized
+
     def made_of(self) -> dict[str, Any]:
         """What a run is made of, for data.json: all but how it was read."""
         numbers = asdict(self)
@@ -100,93 +109,142 @@ def _some(names: list[str], at_most: int = 8) -> str:
 class Corpus:
     """Kept lines of one or several sources."""
 
-    lines: list[str]
+    lines: Sequence[str]
+    """In memory, or on disk."""
     source_of: np.ndarray
     """Index of each line's source."""
-    weights: list[float]
+    weights: Sequence[Weight]
     """How often each source's lines are heard per epoch."""
     reports: list[SourceReport]
+    numbers: np.ndarray | None = None
+    """The number of each line by which an epoch is ordered, NaN where it has none; None: epochs have no such order."""
 
+    @cached_property
+    def words(self) -> np.ndarray:
+        """Whitespace-separated words of each line."""
+        if isinstance(self.lines, StoredLines):
+            return self.lines.column("words")
+        return np.array([count_words(line) for line in self.lines], dtype=np.int32)
 
-@dataclass(frozen=True)
-class _Sieve:
-    """Which lines of a text are used, and in which form."""
+    @property
+    def sizes(self) -> np.ndarray:
+        """UTF-8 bytes of each line."""
+        if isinstance(self.lines, StoredLines):
+            return self.lines.sizes
+        return np.array([len(line.encode()) for line in self.lines], dtype=np.int64)
 
-    min_chars: int = 0
-    """Shorter lines are dropped."""
-    heldout_every: int | None = None
-    """Held-out lines are dropped; None: none are."""
-    normalization: str | None = "NFC"
-    """The Unicode form of all lines; None: as they are written."""
+    def take(self, chosen: np.ndarray) -> Corpus:
+        """Those of the lines at some places."""
+        if len(chosen) == len(self.lines):
+            return self
+        lines: Sequence[str]
+        if isinstance(self.lines, StoredLines):
+            lines = self.lines.take(chosen)
+        else:
+            lines = [self.lines[i] for i in chosen.tolist()]
+        numbers = None if self.numbers is None else self.numbers[chosen]
+        return replace(self, lines=lines, source_of=self.source_of[chosen], numbers=numbers)
 
-    def lines(self, texts: Iterable[str | None], report: SourceReport) -> list[str]:
-        """The texts as lines, without those that cannot be used, which the report counts."""
-        report.reading.normalization = self.normalization
-        return [line for line in (self._line(text, report) for text in texts) if line is not None]
-
-    def _line(self, text: str | None, report: SourceReport) -> str | None:
-        """The line that is used, or None."""
-        line = (text or "").strip()
-        reason = _flaw(text, line)
-        if reason is None and self.normalization is not None:
-            written, line = line, composed(line)
-            report.reading.normalized += line != written
-        if reason is None and len(line) < self.min_chars:
-            reason = f"shorter than {self.min_chars} characters"
-        if reason is None and self.heldout_every is not None and is_heldout(line, self.heldout_every):
-            reason = "held out"
-        if reason is None:
-            return line
-        report.drop(reason)
-        return None
-
-
-def _flaw(text: str | None, line: str) -> str | None:
-    """Why a text cannot be used, whatever the settings are; None where it can."""
-    if text is None:
-        return "null"
-    if not line:
-        return "empty"
-    if "\0" in line:
-        return "contains NUL (another encoding?)"
-    if _LONE_SURROGATE.search(line):
-        return "holds half a character (a lone surrogate)"
-    return f"longer than {LONGEST:,} characters" if len(line) > LONGEST else None
+    def count_unique(self, mine: np.ndarray) -> int:
+        """How many of some lines are different."""
+        if isinstance(self.lines, StoredLines):
+            hashes = np.sort(self.lines.column("hashes")[mine])
+            return int(np.count_nonzero(np.diff(hashes))) + (len(hashes) > 0)
+        return len({self.lines[i] for i in np.flatnonzero(mine).tolist()})
 
 
 def load_corpus(
     sources: Sequence[str],
     *,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[Weight] | None = None,
     jsonl_field: str = "text",
+    order_by: str | None = None,
     min_chars: int = 0,
     heldout_every: int | None = None,
     normalization: str | None = "NFC",
+    line_breaks: LineBreaks = "spaces",
+    streaming: bool = False,
+    cache: str | None = None,
 ) -> Corpus:
-    """Read the training lines of files and folders.
+    """Read the training lines of files, folders and data sets.
 
     Dropped and counted per source: empty lines, lines that are not UTF-8 or hold NUL or half a character, lines of
     fewer than min_chars characters, of more than LONGEST, held-out lines, JSON objects without the field.
 
+    Args:
+        cache: a folder where the lines are kept, out of memory; None: they are in memory.
+
     Raises:
         TextError: no source, a missing path, a file that cannot be read or is no text, a folder without text, a source
-            without a usable line.
+            without a usable line. StorageError: the cache cannot be written.
     """
     if not sources:
         raise TextError("text.sources is empty. Give at least one file or folder: --text.sources '[corpus.txt]'")
-    sieve = _Sieve(min_chars, heldout_every, normalization)
-    lines: list[str] = []
-    source_of: list[int] = []
-    reports = []
-    for i, source in enumerate(sources):
-        report = SourceReport(path=str(source))
-        kept = sieve.lines(_read_source(source, jsonl_field, report), report)
-        if not kept:
-            raise TextError(f"{source} has no usable line: {report.lines} read, dropped {report.dropped or 'none'}.")
-        lines += kept
-        source_of += [i] * len(kept)
-        reports.append(report)
-    return Corpus(lines, np.array(source_of), list(weights or [1.0] * len(sources)), reports)
+    sieve = Sieve(min_chars, heldout_every, normalization, line_breaks=line_breaks)
+    fields = Fields(jsonl_field, order_by, streaming)
+    corpus = _read(sources, fields, sieve, cache)
+    for count, report in zip(np.bincount(corpus.source_of, minlength=len(sources)), corpus.reports, strict=True):
+        if not count:
+            read = f"{report.lines} read, dropped {report.dropped or 'none'}"
+            raise TextError(f"{report.path} has no usable line: {read}.")
+    if corpus.numbers is not None and np.isnan(corpus.numbers).all():
+        problem = f"text.order_by = {order_by}: no line of {', '.join(map(str, sources))} has a number there."
+        raise TextError(f"{problem} Name a field or column with numbers, or leave it out (null).")
+    return replace(corpus, weights=list(weights or corpus.weights))
+
+
+def _read(sources: Sequence[str], fields: Fields, sieve: Sieve, cache: str | None) -> Corpus:
+    """The lines of sources that a sieve lets through, in memory or on disk."""
+    contents = [content_of(source, fields) for source in sources]
+    reports = [_report_of(source, content["sha256"], sieve) for source, content in zip(sources, contents, strict=True)]
+
+    def kept() -> Iterator[Kept]:
+        for i, (source, report) in enumerate(zip(sources, reports, strict=True)):
+            for line, number in sieve.lines(items_of(source, fields, report), report):
+                yield line, i, number
+
+    if cache is None:
+        lines, source_of, numbers = list[str](), list[int](), list[float]()
+        for line, source, number in kept():
+            lines.append(line)
+            source_of.append(source)
+            numbers.append(number)
+        corpus = Corpus(lines, np.array(source_of, dtype=int), [1.0] * len(sources), reports, np.array(numbers))
+    else:
+        corpus = _stored(contents, fields, sieve, cache, kept, reports)
+    return corpus if fields.order is not None else replace(corpus, numbers=None)
+
+
+def _report_of(source: str, sha256: str, sieve: Sieve) -> SourceReport:
+    """What is known of a source before its lines are read."""
+    found = find(source)
+    reading = HowRead(list(map(str, found.files)), found.left_out, sieve.normalization)
+    return SourceReport(str(source), sha256, reading=reading)
+
+
+def _stored(
+    contents: list[dict[str, Any]],
+    fields: Fields,
+    sieve: Sieve,
+    cache: str,
+    kept: Callable[[], Iterable[Kept]],
+    reports: list[SourceReport],
+) -> Corpus:
+    """Lines on disk, read now or before."""
+
+    def make(columns: Columns) -> dict[str, Any]:
+        write_lines(columns, kept())
+        for report, content in zip(reports, contents, strict=True):
+            if content_of(report.path, fields) != content:
+                raise TextError(f"{report.path} was changed while it was read. Start again when it is whole.")
+        return {"reports": [[report.lines, report.dropped, report.reading.normalized] for report in reports]}
+
+    settings = {"fields": asdict(fields), "sieve": asdict(sieve), "unicode": unicodedata.unidata_version}
+    found = stored(cache, {"lines": contents, **settings}, TYPES, make)
+    for report, counted in zip(reports, found.counted["reports"], strict=True):
+        report.lines, report.dropped, report.reading.normalized = counted
+    lines = StoredLines(found)
+    return Corpus(lines, lines.column("sources"), [1.0] * len(reports), reports, lines.column("numbers"))
 
 
 def corpus_of(
@@ -195,12 +253,13 @@ def corpus_of(
     min_chars: int = 0,
     heldout_every: int | None = None,
     normalization: str | None = "NFC",
+    line_breaks: LineBreaks = "spaces",
 ) -> Corpus:
-    """A corpus of texts that are already in memory; newlines inside a text become spaces, nulls are dropped."""
-    report = SourceReport(path=name)
+    """A corpus of texts that are already in memory; nulls are dropped."""
     texts = list(texts)
-    report.lines = len(texts)
-    kept = _Sieve(min_chars, heldout_every, normalization).lines(map(_as_line_or_null, texts), report)
+    report = SourceReport(name, lines=len(texts), reading=HowRead(normalization=normalization))
+    sieve = Sieve(min_chars, heldout_every, normalization, line_breaks=line_breaks)
+    kept = [line for line, _ in sieve.lines(_without_numbers(texts), report)]
     if not kept:
         raise TextError(f"{name} has no usable text: {report.lines} read, dropped {report.dropped or 'none'}.")
     digest = hashlib.sha256()
@@ -210,13 +269,8 @@ def corpus_of(
     return Corpus(kept, np.zeros(len(kept), dtype=int), [1.0], [report])
 
 
-def as_line(text: str) -> str:
-    """A text in memory as a line: newlines become spaces."""
-    return " ".join(text.split("\n")).strip()
-
-
-def _as_line_or_null(text: str | None) -> str | None:
-    return None if text is None else as_line(text)
+def _without_numbers(texts: Iterable[str | None]) -> Iterator[Item]:
+    return ((text, math.nan) for text in texts)
 
 
 def load_heldout(
@@ -227,80 +281,42 @@ def load_heldout(
     max_lines: int,
     jsonl_field: str = "text",
     normalization: str | None = "NFC",
+    line_breaks: LineBreaks = "spaces",
+    streaming: bool = False,
     report: SourceReport | None = None,
+    cache: str | None = None,
 ) -> list[str]:
     """The held-out lines of the sources (all lines when heldout_every is None), at most max_lines, spread evenly.
 
     Args:
         report: filled with which files were read, and how many of their lines cannot be used, by reason.
+        cache: as of `load_corpus`.
     """
-    report = report or SourceReport(path="")
-    read = (line for source in sources for line in _read_source(source, jsonl_field, report))
-    lines = heldout_of(_Sieve(normalization=normalization).lines(read, report), heldout_every, split)
+    sieve = Sieve(0, heldout_every, normalization, is_of_heldout=True, line_breaks=line_breaks)
+    corpus = _read(sources, Fields(jsonl_field, None, streaming), sieve, cache)
+    lines = [line for line in corpus.lines if in_split(line, split)]
     if not lines:
         rule = "" if heldout_every is None else f" (sha256 of the line modulo {heldout_every} is 0, split {split})"
         fewer = ", or a smaller heldout_every (null: all lines)" if rule else ""
         way_out = f"Use a larger text to evaluate on{fewer}."
         raise TextError(f"{', '.join(map(str, sources))}: no held-out line{rule}. {way_out}")
+    if report is not None:
+        for part in corpus.reports:
+            report.add(part)
     return spread(lines, max_lines)
 
 
 def heldout_in(
-    texts: Iterable[str | None], heldout_every: int | None, split: Split = "all", normalization: str | None = "NFC"
+    texts: Iterable[str | None],
+    heldout_every: int | None,
+    split: Split = "all",
+    normalization: str | None = "NFC",
+    line_breaks: LineBreaks = "spaces",
 ) -> list[str]:
     """The held-out ones of texts in memory, as lines; those that cannot be used are left out."""
-    lines = _Sieve(normalization=normalization).lines(map(_as_line_or_null, texts), SourceReport(path=""))
-    return heldout_of(lines, heldout_every, split)
-
-
-def _read_source(source: str | Path, jsonl_field: str, report: SourceReport) -> Iterator[str]:
-    """All lines of a source that are text; what is not is counted in the report."""
-    digest, found, before = hashlib.sha256(), find(source), report.lines
-    report.reading.files += map(str, found.files)
-    report.reading.left_out |= found.left_out
-    for path in found.files:
-        data = bytes_of(path)
-        digest.update(data)
-        yield from _read_lines(path, data, jsonl_field, report)
-    if report.lines == before:
-        raise TextError(f"{source} is empty.")
-    report.sha256 = digest.hexdigest()
-
-
-def _read_lines(path: Path, data: bytes, jsonl_field: str, report: SourceReport) -> Iterator[str]:
-    """Those lines of a file that are text.
-
-    Raises:
-        TextError, after the last: most lines are not.
-    """
-    lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
-    report.lines += len(lines)
-    is_jsonl, unreadable = path.suffix.lower() == ".jsonl", 0
-    for raw in lines:
-        try:
-            line = raw.decode("utf-8")
-            unreadable += "\0" in line
-            yield _json_text(line, jsonl_field) if is_jsonl else line
-        except UnicodeDecodeError:
-            unreadable += 1
-            report.drop("not UTF-8")
-        except (KeyError, TypeError, ValueError):
-            report.drop(f"no JSON object with a text in {jsonl_field!r}")
-    if unreadable * 2 > len(lines):
-        problem = f"{unreadable:,} of its {len(lines):,} lines are not UTF-8, or hold NUL"
-        raise TextError(f"{path} is no text, or of another encoding: {problem}. Save it as UTF-8, or leave it out.")
-
-
-def _json_text(line: str, jsonl_field: str) -> str:
-    text = json_of(line)[jsonl_field]
-    if not isinstance(text, str):
-        raise TypeError
-    return as_line(text)
-
-
-def is_broken(text: str) -> bool:
-    """Whether a text holds NUL or half a character, as files of another encoding do."""
-    return "\0" in text or _LONE_SURROGATE.search(text) is not None
+    sieve = Sieve(0, heldout_every, normalization, is_of_heldout=True, line_breaks=line_breaks)
+    kept = sieve.lines(_without_numbers(texts), SourceReport(path=""))
+    return [line for line, _ in kept if in_split(line, split)]
 
 
 def choose_lines(corpus: Corpus, *, seed: int, max_lines: int | None, max_words: int | None) -> Corpus:
@@ -308,19 +324,23 @@ def choose_lines(corpus: Corpus, *, seed: int, max_lines: int | None, max_words:
 
     Counts the lines left out ("over the budget") and the words kept in the reports.
     """
-    order = permutation(len(corpus.lines), seed, "budget", 0)[:max_lines]
-    words = np.array([count_words(corpus.lines[i]) for i in order])
-    if max_words is not None:
-        order = order[np.cumsum(words) <= max_words]
-        if len(order) == 0:
-            raise TextError(f"text.max_words = {max_words} is less than the first line's {words[0]} words.")
-    chosen = np.sort(order)
-    result = Corpus([corpus.lines[i] for i in chosen], corpus.source_of[chosen], corpus.weights, corpus.reports)
+    chosen = np.arange(len(corpus.lines))
+    if max_lines is not None or max_words is not None:
+        order = permutation(len(corpus.lines), seed, "budget", 0)[:max_lines]
+        if max_words is not None:
+            words = corpus.words[order]
+            order = order[np.cumsum(words) <= max_words]
+            if len(order) == 0:
+                raise TextError(f"text.max_words = {max_words} is less than the first line's {words[0]} words.")
+        chosen = np.sort(order)
+    result = corpus.take(chosen)
+    sizes = result.sizes
     for s, report in enumerate(corpus.reports):
-        mine = [line for line, source in zip(result.lines, result.source_of, strict=True) if source == s]
-        over = int((corpus.source_of == s).sum()) - len(mine)
-        report.kept, report.unique, report.words = len(mine), len(set(mine)), sum(map(count_words, mine))
-        report.reading.bytes = sum(len(line.encode("utf-8")) for line in mine)
+        mine = result.source_of == s
+        over = int((corpus.source_of == s).sum()) - int(mine.sum())
+        report.kept, report.unique = int(mine.sum()), result.count_unique(mine)
+        report.words = int(result.words[mine].sum())
+        report.reading.bytes = int(sizes[mine].sum())
         if over:
             report.dropped["over the budget"] = over
     return result

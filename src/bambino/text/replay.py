@@ -85,7 +85,7 @@ def build_replay(
         return None
     if not replay.sources:
         raise TextError(f"replay.share = {replay.share} needs L1 text: --replay.sources '[english.txt]'")
-    unlimited = replace(text, max_lines=None, max_words=None)
+    unlimited = replace(text, max_lines=None, max_words=None, order_by=None)
     corpus = read_corpus(unlimited, seed, replay.sources, None)
     lines = line_stream(unlimited, seed, corpus, tokenizer, "replay", cut=True)
     last = replay.share if replay.last_share is None else replay.last_share

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import bz2
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO, Any
 
 from bambino.errors import TextError
+from bambino.text.hub import data_set_of, needed
 
 SUFFIXES = (".txt", ".jsonl")
+PACKED = (".gz", ".bz2", ".zst")
+TABLES = (".csv", ".tsv")
+KINDS = (
+    SUFFIXES,
+    tuple(f"{suffix}{packed}" for suffix in SUFFIXES for packed in PACKED),
+    (".parquet",),
+    (*TABLES, *(f"{suffix}{packed}" for suffix in TABLES for packed in PACKED)),
+)
+"""Endings of files of text. Of a folder, the first of these kinds that lies there is read, and only that."""
+BLOCK = 1 << 20
+"""Bytes that are read at a time."""
 
 
-_UNPACK = "is compressed. Unpack it first."
+_UNPACK = "is compressed. Unpack it first, or let its name end in .gz, .bz2 or .zst."
 _EXPORT = "is a document, not plain text. Save its text as .txt."
-_COLUMN = "is a table, not lines of text. Write its text to a .txt file, a text a line."
+_COLUMN = "is a table, not lines of text. Save it as .csv; text.jsonl_field names the column of its texts."
 _PASS_ON = "is a file of data. Read it in Python and pass its texts on: BambinoTrainer(train_dataset=texts)."
 _BINARY = "is no text."
 NO_TEXT = {
     ".json": "is a JSON document, not lines of text. Write an object a line, in a .jsonl file.",
-    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".rar"), _UNPACK),
+    **dict.fromkeys((".xz", ".zip", ".7z", ".tar", ".tgz", ".rar"), "is compressed. Unpack it first."),
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".html", ".htm", ".xml"), _EXPORT),
-    **dict.fromkeys((".csv", ".tsv", ".xls", ".xlsx", ".ods"), _COLUMN),
-    **dict.fromkeys((".parquet", ".arrow", ".feather", ".db", ".sqlite", ".h5", ".hdf5", ".npy", ".npz"), _PASS_ON),
+    **dict.fromkeys((".xls", ".xlsx", ".ods"), _COLUMN),
+    **dict.fromkeys((".arrow", ".feather", ".db", ".sqlite", ".h5", ".hdf5", ".npy", ".npz"), _PASS_ON),
     **dict.fromkeys((".safetensors", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".gguf", ".onnx"), _BINARY),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".mp3", ".wav", ".mp4", ".so", ".exe"), _BINARY),
 }
@@ -56,10 +74,19 @@ class SourceFiles:
     """Path of another file or folder -> why it is not read."""
 
 
-def find(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> SourceFiles:
-    """The file itself, or the files below a folder that end so, in small or capital letters.
+def kind_of(path: Path) -> str:
+    """How a file's name ends, in small letters, without an ending that says it is compressed."""
+    stem = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    return stem.suffix.lower()
+
+
+def find(source: str | Path, suffixes: tuple[str, ...] | None = None) -> SourceFiles:
+    """The file itself, or the files below a folder that end so, in small or capital letters; of a data set, none.
 
     Links are followed; what several lead to is read once. Names that begin with a dot are passed over.
+
+    Args:
+        suffixes: None: those of the first of KINDS that lies there.
 
     Raises:
         TextError: an empty name, nothing there, a file that is known to be no text, a folder without such a file.
@@ -68,23 +95,26 @@ def find(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> SourceFile
         raise TextError(
             "The name of a text is empty, and would stand for the whole folder that you are in. Give a path."
         )
-    path, endings = Path(source), " or ".join(suffixes)
+    if suffixes is None and data_set_of(source) is not None:
+        return SourceFiles([], {})
+    path, kinds = Path(source), KINDS if suffixes is None else (suffixes,)
+    endings = " or ".join(kinds[0])
     with readable(path):
         if path.is_file():
-            ending = path.suffix.lower()
-            if ending in NO_TEXT and ending not in suffixes:
+            ending = kind_of(path)
+            if ending in NO_TEXT and ending not in kinds[0]:
                 raise TextError(f"{source} {NO_TEXT[ending]}")
             return SourceFiles([path], {})
         if not path.is_dir():
             raise TextError(f"There is no text at {source}. Give the path of a {endings} file, or of a folder of them.")
-        found = _below(path, suffixes)
+        found = _below(path, kinds)
     if not found.files:
         others = "".join(f"\n  left out: {name}, {why}" for name, why in list(found.left_out.items())[:8])
         raise TextError(f"The folder {source} holds no {endings} file.{others}")
     return found
 
 
-def find_files(source: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+def find_files(source: str | Path, suffixes: tuple[str, ...] | None = None) -> list[Path]:
     """The files of `find`."""
     return find(source, suffixes).files
 
@@ -97,22 +127,86 @@ def bytes_of(path: Path) -> bytes:
     """
     with readable(path):
         data = path.read_bytes()
+    _refuse_no_text(path, data)
+    return data
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a file of text, which may be compressed, without their ends and a byte order mark; some at a time.
+
+    Raises:
+        TextError: it cannot be read, or begins as no text does.
+    """
+    rest: list[bytes] = []
+    for nth, block in enumerate(_blocks(path)):
+        if nth == 0:
+            _refuse_no_text(path, block)
+            block = block.removeprefix(b"\xef\xbb\xbf")
+        # a last \r stays with what follows, which may be its \n
+        end = max(block.rfind(b"\n"), block.rfind(b"\r", 0, max(0, len(block) - 1))) + 1
+        if end:
+            yield from b"".join([*rest, block[:end]]).splitlines()
+            rest = []
+        rest.append(block[end:])
+    yield from b"".join(rest).splitlines()
+
+
+def sha256_of(files: list[Path]) -> str:
+    """Of the bytes of some files, as they lie there, one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        with readable(path), path.open("rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """A file open for reading, the content of a compressed one.
+
+    Raises:
+        TextError: it cannot be opened, or (.zst) pyarrow is missing.
+    """
+    by_suffix: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".zst": _open_zst}
+    with readable(path):
+        file = by_suffix.get(path.suffix.lower(), partial(open, mode="rb"))(path)
+    with file:
+        yield file
+
+
+def _open_zst(path: Path) -> Any:
+    return needed("pyarrow", f"Reading {path}").input_stream(str(path), compression="zstd")
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with unpacked(path) as file:
+        while True:
+            with readable(path):
+                block = file.read(BLOCK)
+            if not block:
+                return
+            yield block
+
+
+def _refuse_no_text(path: Path, data: bytes) -> None:
     for magic, problem in MAGIC.items():
         if data.startswith(magic):
             raise TextError(f"{path} {problem}")
-    return data
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Raises a TextError in place of the system's complaint about a path."""
+    """Raises a TextError in place of the system's complaint about a path, or that what is compressed is damaged."""
     try:
         yield
     except OSError as error:
         raise TextError(f"{error.filename or path} cannot be read: {error.strerror or error}.") from None
+    except (EOFError, zlib.error) as error:
+        raise TextError(f"{path} cannot be read: {str(error).rstrip('.')}.") from None
 
 
-def _below(top: Path, suffixes: tuple[str, ...]) -> SourceFiles:
+def _below(top: Path, kinds: tuple[tuple[str, ...], ...]) -> SourceFiles:
     """The files below a folder. What lies there itself goes before what links lead to."""
     files: list[Path] = []
     left_out: dict[str, str] = {}
@@ -131,9 +225,11 @@ def _below(top: Path, suffixes: tuple[str, ...]) -> SourceFiles:
                 (links if path.is_symlink() else folders).append(path)
             else:
                 files.append(path)
+    names = [path.name.lower() for path in files]
+    suffixes = next((kind for kind in kinds if any(name.endswith(kind) for name in names)), kinds[0])
     kept = []
     for path in sorted(files, key=lambda path: (path.is_symlink(), path)):
-        if path.suffix.lower() not in suffixes:
+        if not path.name.lower().endswith(suffixes):
             left_out[str(path)] = f"it does not end in {' or '.join(suffixes)}"
         elif not path.is_file():
             left_out[str(path)] = "no file, or a link to none"

@@ -6,8 +6,9 @@ rows were taken from it. A stream runs on over the end of an epoch: nothing is d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from bambino.recipe.settings import TextConfig
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.heldout import spread
 from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, load_corpus
+from bambino.text.mixture import Weight, changes, lines_for, mean_weights, mixed_order
 from bambino.text.tokens import TokenRows, tokenize
 
 SAMPLE = 200
@@ -34,13 +36,17 @@ class LineStream:
 
     rows: TokenRows
     source_of: np.ndarray
-    weights: list[float]
+    weights: Sequence[Weight]
     seed: int
     name: str
     """Streams of other names have other orders."""
     eos: int | None
     """Appended to lines that were not truncated; None: to none."""
     pad_id: int = 0
+    total: int = 0
+    """Lines heard in the run, where weights change over it: that is then its only epoch."""
+    numbers: np.ndarray | None = None
+    """Of each line: an epoch hears the smallest first, lines without one (NaN) last; None: in no such order."""
     _orders: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
     """Cache: the order of the last epoch asked for."""
 
@@ -48,9 +54,11 @@ class LineStream:
         if self.epoch_size == 0:
             raise TextError(f"text.weights = {self.weights} leave no line in an epoch. Use larger weights.")
 
-    @property
+    @cached_property
     def epoch_size(self) -> int:
         """Lines heard in one epoch."""
+        if changes(self.weights):
+            return self.total
         return sum(whole * len(lines) + part for lines, whole, part in self._shares())
 
     def indices(self, first: int, count: int) -> list[int]:
@@ -67,11 +75,16 @@ class LineStream:
         ids = self.rows[i].tolist()
         return ids if self.eos is None or self.rows.is_truncated[i] else [*ids, self.eos]
 
-    def words_begun(self, i: int) -> list[int]:
-        """How many words begin in each token of `row(i)`, a line that was not cut; in EOS, none."""
-        assert self.rows.begun is not None, "lines that are packed are not cut"
-        begun = self.rows.begun[self.rows.offsets[i] : self.rows.offsets[i + 1]].tolist()
-        return [*begun, *[0] * (len(self.row(i)) - len(begun))]
+    @cached_property
+    def has_eos(self) -> np.ndarray:
+        """Whether EOS ends each line as trained on."""
+        return np.zeros_like(self.rows.is_truncated) if self.eos is None else ~self.rows.is_truncated
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each line as trained on."""
+        lengths: np.ndarray = np.diff(self.rows.offsets) + self.has_eos
+        return lengths
 
     def batch(self, first: int, count: int) -> TokenBatch:
         """The stream's next `count` lines, one a row, right-padded."""
@@ -88,7 +101,7 @@ class LineStream:
     def _shares(self) -> list[tuple[np.ndarray, int, int]]:
         """Per source: its lines, how often all of them are heard in an epoch, how many are heard once more."""
         shares = []
-        for s, weight in enumerate(self.weights):
+        for s, weight in enumerate(mean_weights(self.weights)):
             lines = np.flatnonzero(self.source_of == s)
             shares.append((lines, int(weight), round((weight - int(weight)) * len(lines))))
         return shares
@@ -101,14 +114,17 @@ class LineStream:
         return self._orders[epoch]
 
     def _make_order(self, epoch: int) -> np.ndarray:
+        if changes(self.weights):
+            return mixed_order(self.source_of, self.weights, self.total, self.seed, self.name, epoch)
         chosen = []
         for s, (lines, whole, part) in enumerate(self._shares()):
             chosen.append(np.tile(lines, whole))
-            window = np.arange(epoch * part, (epoch + 1) * part) % max(1, len(lines))
-            chosen.append(lines[permutation(len(lines), self.seed, f"{self.name}/weight/{s}", 0)][window])
+            if part:
+                window = np.arange(epoch * part, (epoch + 1) * part) % len(lines)
+                chosen.append(lines[permutation(len(lines), self.seed, f"{self.name}/weight/{s}", 0)][window])
         pool = np.concatenate(chosen)
         order: np.ndarray = pool[permutation(len(pool), self.seed, self.name, epoch)]
-        return order
+        return order if self.numbers is None else order[np.argsort(self.numbers[order], kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +133,14 @@ class PackedStream:
 
     lines: LineStream
     length: int
-    _tokens: dict[int, _Epoch] = field(default_factory=dict, repr=False)
-    """Cache: the tokens of the last epoch asked for."""
+    _cached_ends: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    """Cache: the ends of lines in the last epoch asked for."""
     _rows: dict[int, int] = field(default_factory=dict, repr=False)
     """Cache: rows in each epoch so far."""
 
     def __post_init__(self) -> None:
         if self.rows_in(0) == 0:
-            total = self._epoch_tokens(0).ids.size
+            total = self._ends(0)[-1]
             raise TextError(f"An epoch of {total} tokens does not fill one row of text.max_length = {self.length}.")
 
     @property
@@ -135,46 +151,53 @@ class PackedStream:
     def rows_in(self, epoch: int) -> int:
         """Rows that an epoch fills; under fractional weights epochs differ."""
         if epoch not in self._rows:
-            self._rows[epoch] = self._epoch_tokens(epoch).ids.size // self.length
+            self._rows[epoch] = int(self._ends(epoch)[-1]) // self.length
         return self._rows[epoch]
 
     def batch(self, first: int, count: int) -> TokenBatch:
         """The stream's next `count` rows."""
-        ids, documents = [], []
-        for tokens, where in self._places(first, count):
-            ids.append(tokens.ids[where])
-            documents.append(tokens.lines[where])
-        input_ids = torch.from_numpy(np.stack(ids)).long()
-        return TokenBatch(
-            input_ids, torch.ones_like(input_ids, dtype=torch.bool), torch.from_numpy(np.stack(documents))
-        )
+        stretches = list(self._stretches(first, count))
+        input_ids = torch.from_numpy(np.concatenate([one.ids for one in stretches])).long().view(count, self.length)
+        documents = torch.from_numpy(np.concatenate([one.lines for one in stretches])).view(count, self.length)
+        return TokenBatch(input_ids, torch.ones_like(input_ids, dtype=torch.bool), documents)
 
     def words(self, first: int, count: int) -> int:
         """Words that begin in `batch(first, count)`."""
-        return sum(int(tokens.words_begun[where].sum()) for tokens, where in self._places(first, count))
+        return sum(int(one.words_begun.sum()) for one in self._stretches(first, count))
 
-    def _places(self, first: int, count: int) -> Iterator[tuple[_Epoch, slice]]:
-        """Where the tokens of each of the next `count` rows are."""
-        for item in range(first, first + count):
-            epoch = 0
-            while item >= self.rows_in(epoch):
-                item -= self.rows_in(epoch)
-                epoch += 1
-            yield self._epoch_tokens(epoch), slice(item * self.length, (item + 1) * self.length)
+    def _stretches(self, first: int, count: int) -> Iterator[_Stretch]:
+        """The tokens of the next `count` rows, epoch by epoch."""
+        epoch = 0
+        while count:
+            rows = max(0, min(count, self.rows_in(epoch) - first))
+            if rows:
+                yield self._stretch(epoch, first * self.length, rows * self.length)
+            first, count, epoch = max(0, first - self.rows_in(epoch)), count - rows, epoch + 1
 
-    def _epoch_tokens(self, epoch: int) -> _Epoch:
-        if epoch not in self._tokens:
-            order = self.lines.epoch_order(epoch).tolist()
-            rows, begun = [self.lines.row(i) for i in order], [self.lines.words_begun(i) for i in order]
-            lines = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-            self._tokens.clear()
-            self._tokens[epoch] = _Epoch(np.concatenate(rows), lines, np.concatenate(begun))
-        return self._tokens[epoch]
+    def _stretch(self, epoch: int, first: int, count: int) -> _Stretch:
+        """So many tokens of an epoch from its `first` on."""
+        ends, rows = self._ends(epoch), self.lines.rows
+        assert rows.begun is not None, "lines that are packed are not cut"
+        tokens = np.arange(first, first + count)
+        places = np.searchsorted(ends, tokens, side="right")
+        lines = self.lines.epoch_order(epoch)[places]
+        before_end = ends[places] - tokens  # 1 of a line's last token, which is EOS where the line has one
+        is_eos = (before_end == 1) & self.lines.has_eos[lines]
+        where = np.where(is_eos, 0, rows.offsets[lines] + self.lines.lengths[lines] - before_end)
+        ids = np.where(is_eos, self.lines.eos or 0, rows.ids[where])
+        return _Stretch(ids, places, np.where(is_eos, 0, rows.begun[where]))
+
+    def _ends(self, epoch: int) -> np.ndarray:
+        """How many tokens of an epoch stand up to the end of each of its lines."""
+        if epoch not in self._cached_ends:
+            self._cached_ends.clear()
+            self._cached_ends[epoch] = np.cumsum(self.lines.lengths[self.lines.epoch_order(epoch)], dtype=np.int64)
+        return self._cached_ends[epoch]
 
 
 @dataclass(frozen=True)
-class _Epoch:
-    """All tokens of an epoch, end to end."""
+class _Stretch:
+    """Tokens of an epoch that stand side by side."""
 
     ids: np.ndarray
     lines: np.ndarray
@@ -251,8 +274,12 @@ def build_streams(
     batch_size: int,
     prompt_tokens: int | Mapping[float, int],
     dataset: Iterable[str | None] | None = None,
+    steps: int = 0,
 ) -> Streams:
     """Read, choose and tokenize the text of a run; `dataset` (texts in memory) replaces text.sources.
+
+    Args:
+        steps: how many batches of the clm stream are heard in the run, over which text.weights may change.
 
     Raises:
         TextError: text that cannot be used. RecipeError: settings that exclude each other.
@@ -264,15 +291,15 @@ def build_streams(
             "text.prompt_sources, or set text.single_stream to false.",
         )
     corpus = read_corpus(text, seed, text.sources, text.weights, dataset)
-    heard = line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines")
+    heard = line_stream(text, seed, corpus, tokenizer, "clm", cut=text.mode == "lines", rows=steps * batch_size)
     reports, sample = corpus.reports, spread(corpus.lines, SAMPLE)
     manifest = {"clm": [report.made_of() for report in corpus.reports]}
     clm = heard if text.mode == "lines" else PackedStream(heard, text.max_length)
     if text.prompt_sources is not None:
-        corpus = read_corpus(text, seed, text.prompt_sources, None, None)
+        corpus = read_corpus(replace(text, order_by=None), seed, text.prompt_sources, None, None)
         reports = reports + corpus.reports
         manifest["prompts"] = [report.made_of() for report in corpus.reports]
-    lines = heard
+    lines = heard if text.single_stream else replace(heard, weights=mean_weights(heard.weights), _orders={})
     if text.mode == "packed" or text.prompt_sources is not None:
         lines = line_stream(text, seed, corpus, tokenizer, "prompts", cut=True)
     return Streams(clm, lines, batch_size, prompt_tokens, text.single_stream, manifest, reports, sample)
@@ -282,7 +309,7 @@ def read_corpus(
     text: TextConfig,
     seed: int,
     sources: list[str],
-    weights: list[float] | None,
+    weights: Sequence[Weight] | None,
     dataset: Iterable[str | None] | None = None,
 ) -> Corpus:
     """The training lines of a run, from `sources` or from texts in memory: held-out and short ones left out."""
@@ -290,24 +317,51 @@ def read_corpus(
         "min_chars": text.min_chars,
         "heldout_every": text.heldout_every,
         "normalization": text.normalization,
+        "line_breaks": text.line_breaks,
     }
+    if dataset is not None and text.order_by is not None:
+        way_out = "Name files or a data set in text.sources, or leave it out."
+        raise RecipeError(
+            "text.order_by", f"text.order_by = {text.order_by}: texts in memory have no fields. {way_out}"
+        )
     if dataset is not None:
         corpus = corpus_of(dataset, "train_dataset", **limits)
     else:
-        corpus = load_corpus(sources, weights=weights, jsonl_field=text.jsonl_field, **limits)
+        fields: dict[str, Any] = {"jsonl_field": text.jsonl_field, "order_by": text.order_by}
+        where: dict[str, Any] = {"streaming": text.streaming, "cache": text.cache}
+        corpus = load_corpus(sources, weights=weights, **fields, **limits, **where)
     return choose_lines(corpus, seed=seed, max_lines=text.max_lines, max_words=text.max_words)
 
 
 def line_stream(
-    text: TextConfig, seed: int, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, name: str, *, cut: bool
+    text: TextConfig,
+    seed: int,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    *,
+    cut: bool,
+    rows: int = 0,
 ) -> LineStream:
-    """Tokenized lines as an endless stream; `name` fixes their order, `cut` cuts them at text.max_length."""
+    """Tokenized lines as an endless stream.
+
+    Args:
+        name: fixes the order of the lines.
+        cut: whether they are cut at text.max_length; else they will be packed to it.
+        rows: heard in the run, over which weights may change; 0: weights are their means.
+    """
     eos = tokenizer.eos_token_id if text.append_eos else None
-    rows = tokenize(
+    tokens = tokenize(
         corpus,
         tokenizer,
         max_length=text.max_length if cut else None,
         append_eos=eos is not None,
         prepend_bos=text.prepend_bos,
+        cache=text.cache,
     )
-    return LineStream(rows, corpus.source_of, corpus.weights, seed, name, eos)
+    weights = mean_weights(corpus.weights)
+    stream = LineStream(tokens, corpus.source_of, weights, seed, name, eos, numbers=corpus.numbers)
+    if not (rows and changes(corpus.weights)):
+        return stream
+    total = rows if cut else lines_for(rows * text.max_length, stream.lengths, corpus.source_of, corpus.weights)
+    return replace(stream, weights=corpus.weights, total=total, _orders={})

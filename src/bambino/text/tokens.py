@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import tokenizers
+import transformers
 from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import TextError
+from bambino.text.heldout import spread
 from bambino.text.lines import Corpus
+from bambino.text.stored import Columns, stored
+from bambino.text.stored_lines import BLOCK, StoredLines, blocks_of, shown
 from bambino.text.token_bytes import token_bytes
 from bambino.text.words import count_words, words_begun
+
+TYPES = {"ids": "<i4", "lengths": "<i4", "is_truncated": "?", "words": "<i4", "begun": "<i2"}
+"""Columns of tokens: of each token its id and, where lines are whole, the words that begin in it; of each line the
+rest."""
+SAMPLE = 200
+"""Lines whose tokens are part of what a tokenizer is known by."""
 
 
 @dataclass(frozen=True)
@@ -124,36 +139,84 @@ def _with_start(row: list[int], start: int | None) -> list[int]:
 
 
 def tokenize(
-    corpus: Corpus, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None, append_eos: bool, prepend_bos: bool
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int | None,
+    append_eos: bool,
+    prepend_bos: bool,
+    cache: str | None = None,
 ) -> TokenRows:
     """Tokenize a corpus once; fills `truncated`, `tokens`, `words_cut` of its reports. max_length None: nothing is cut.
 
     A line is truncated when it, with the EOS that would follow, is longer than max_length; then it is cut to
     max_length tokens and no EOS follows.
+
+    Args:
+        cache: the folder that keeps what was made of lines that lie on disk.
+
+    Raises:
+        TextError: the tokenizer cannot read a line. StorageError: the cache cannot be written.
     """
-    rows: list[np.ndarray] = []
-    begun: list[np.ndarray] = []
-    for first in range(0, len(corpus.lines), 10_000):
-        lines = corpus.lines[first : first + 10_000]
-        if max_length is not None:  # ends cost half as much again as ids
-            rows += [np.array(row, dtype=np.int32) for row in encode(tokenizer, lines, with_start=prepend_bos)]
-            continue
-        for line, (row, ends) in zip(lines, encode_with_ends(tokenizer, lines, with_start=prepend_bos), strict=True):
-            rows.append(np.array(row, dtype=np.int32))
-            begun.append(np.array(words_begun(line, ends), dtype=np.int16))
-    truncated = np.array([max_length is not None and len(row) + append_eos > max_length for row in rows])
-    rows = [row[:max_length] if is_cut else row for row, is_cut in zip(rows, truncated, strict=True)]
-    lengths = np.array([len(row) for row in rows])
-    whole = np.array([count_words(line) for line in corpus.lines])
-    words = whole.copy()
-    cut = np.flatnonzero(truncated).tolist()
-    for i, (_, ends) in zip(
-        cut, encode_with_ends(tokenizer, [corpus.lines[i] for i in cut], with_start=prepend_bos), strict=True
-    ):
-        words[i] = sum(words_begun(corpus.lines[i], ends)[:max_length])
+    split = partial(_split, tokenizer=tokenizer, max_length=max_length, append_eos=append_eos, prepend_bos=prepend_bos)
+    if cache is not None and isinstance(corpus.lines, StoredLines):
+        how: dict[str, Any] = {"max_length": max_length, "append_eos": append_eos, "prepend_bos": prepend_bos}
+        read_by = {
+            "tokenizer": tokenizer_sha256(tokenizer),
+            "versions": [tokenizers.__version__, transformers.__version__],
+        }
+        sample = encode(tokenizer, spread(corpus.lines, SAMPLE))
+        made_of = {"tokens": corpus.lines.digest, **how, **read_by, "sample": sample}
+        columns = stored(cache, made_of, TYPES, partial(_write, lines=corpus.lines, split=split)).arrays
+    else:
+        blocks = [split(block) for block in blocks_of(corpus.lines, BLOCK)]
+        columns = {name: np.concatenate([block[name] for block in blocks]) for name in TYPES}
+    offsets = np.concatenate([[0], np.cumsum(columns["lengths"], dtype=np.int64)])
+    begun = columns["begun"] if max_length is None else None
+    rows = TokenRows(columns["ids"], offsets, columns["is_truncated"], columns["words"], begun)
     for s, report in enumerate(corpus.reports):
         mine = corpus.source_of == s
-        report.truncated, report.words_cut = int(truncated[mine].sum()), int((whole - words)[mine].sum())
-        report.tokens = int(lengths[mine].sum() + (append_eos * ~truncated[mine]).sum())
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return TokenRows(np.concatenate(rows), offsets, truncated, words, np.concatenate(begun) if begun else None)
+        report.truncated = int(rows.is_truncated[mine].sum())
+        report.words_cut = int(corpus.words[mine].sum()) - int(rows.words[mine].sum())
+        report.tokens = int(columns["lengths"][mine].sum()) + append_eos * (int(mine.sum()) - report.truncated)
+    return rows
+
+
+def _write(columns: Columns, lines: StoredLines, split: Callable[[list[str]], dict[str, np.ndarray]]) -> dict[str, Any]:
+    """Fill the columns of `TYPES`."""
+    for block in shown(blocks_of(lines, BLOCK), "Tokenizing", len(lines)):
+        columns.append(split(block))
+    return {}
+
+
+def _split(
+    lines: list[str], tokenizer: PreTrainedTokenizerBase, max_length: int | None, append_eos: bool, prepend_bos: bool
+) -> dict[str, np.ndarray]:
+    """What a tokenizer makes of some lines, in columns; it splits them in parallel."""
+    begun: list[int] = []
+    if max_length is None:
+        whole = encode_with_ends(tokenizer, lines, with_start=prepend_bos)
+        rows = [row for row, _ in whole]
+        for line, (_, ends) in zip(lines, whole, strict=True):
+            begun += words_begun(line, ends)
+    else:  # ends cost half as much again as ids
+        rows = encode(tokenizer, lines, with_start=prepend_bos)
+    words = np.array([count_words(line) for line in lines], dtype=np.int32)
+    is_cut = np.array([max_length is not None and len(row) + append_eos > max_length for row in rows])
+    cut = np.flatnonzero(is_cut).tolist()
+    for i, (_, ends) in zip(
+        cut, encode_with_ends(tokenizer, [lines[i] for i in cut], with_start=prepend_bos), strict=True
+    ):
+        words[i] = sum(words_begun(lines[i], ends)[:max_length])
+        rows[i] = rows[i][:max_length]
+    ids = np.fromiter(chain.from_iterable(rows), np.int32)
+    lengths = np.array([len(row) for row in rows], dtype=np.int32)
+    return {"ids": ids, "lengths": lengths, "is_truncated": is_cut, "words": words, "begun": np.array(begun, np.int16)}
+
+
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Of all that decides which ids a text has."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else tokenizer.get_vocab()
+    for set_by_calls in ("truncation", "padding"):
+        content.pop(set_by_calls, None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -25,6 +25,7 @@ from bambino.runs.ledger import BASE, Ledger, as_json, ledger_from, run_ledger, 
 from bambino.runs.life import life_of, texts_of_life
 from bambino.runs.names import NEWBORN
 from bambino.runs.record import read_run
+from bambino.text.mixture import mean_weights
 from bambino.text.replay import lines_before
 from bambino.training.parts import feedback_of
 
@@ -57,7 +58,7 @@ class Budget:
                 those,
                 [next(sizes) for _ in those],
                 languages[part],
-                args.text.weights if part == "clm" else None,
+                mean_weights(args.text.weights) if part == "clm" and args.text.weights else None,
                 choice,
             )
             for part, those in sources.items()
@@ -151,7 +152,7 @@ class Budget:
         """Words that the run is to hear of its texts, but for its last batch, which may run over the end of a pass."""
         clm, replay, texts = self.tools.streams.clm, self.tools.replay, self.base["texts"]
         steps = max(0, self.tools.schedule.count("clm", self.args.max_steps) - 1)
-        weights = self.args.text.weights or [1.0] * len(texts["clm"])
+        weights = mean_weights(self.args.text.weights or [1.0] * len(texts["clm"]))
         epoch = sum(weight * text["audible"] for weight, text in zip(weights, texts["clm"], strict=True))
         planned = {HEARD["clm"]: steps * self.args.batch_size / clm.epoch_size * epoch}
         if replay is not None:

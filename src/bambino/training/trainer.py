@@ -123,6 +123,7 @@ class BambinoTrainer:
             batch_size=args.batch_size,
             prompt_tokens=args.rollout.prompt_tokens,
             dataset=texts,
+            steps=Schedule(args.schedule, args.max_steps).count("clm", args.max_steps),
         )
         args = self.args = with_steps_for_passes(args, streams)
         self.schedule = Schedule(args.schedule, args.max_steps)

@@ -19,7 +19,7 @@ from bambino.evaluation.zero_shot.task_definitions import DataPlace, FieldText, 
 from bambino.files import sha256
 from bambino.text.heldout import spread
 from bambino.text.json_lines import objects_of
-from bambino.text.lines import is_broken
+from bambino.text.sieve import is_broken
 from bambino.text.unicode import all_composed
 
 _Row: TypeAlias = tuple[str, dict[str, Any]]
