@@ -1,7 +1,9 @@
-"""Which tests a folder of data holds: minimal pairs, classification tasks, text; told by names and first lines.
+"""Which tests a folder of data holds: minimal pairs, classification tasks, text; told by names and columns.
+
+Columns are the keys of a .jsonl file's first line, else the names in a table's first line (.tsv, .csv, .parquet).
 
     FOLDER/**/sentipolc2016.jsonl      a classification task's own file name (`evaluation/zero_shot/tasks/*.yaml`)
-    FOLDER/**/blimp.jsonl              minimal pairs: lines with sentence_good, good_form or wrong_sen (.tsv too)
+    FOLDER/**/blimp.jsonl              minimal pairs: the columns of `pair_files.FORMS`
     FOLDER/**/blimp_uid_terms.jsonl    terms and fields of paradigms: lines with UID and term
     FOLDER/**/ud_sentences.jsonl       text, for bits per byte: lines with a text and nothing else but where it is from
 
@@ -16,10 +18,10 @@ from pathlib import Path
 from typing import Literal
 
 from bambino.errors import TextError
-from bambino.text.json_lines import lines_of, objects_of
+from bambino.evaluation.pair_files import holds_pairs
+from bambino.evaluation.tables import SUFFIXES, columns_of
 from bambino.text.sources import find_files
 
-SUFFIXES = (".jsonl", ".tsv")
 Kind = Literal["pairs", "classification", "text"]
 
 
@@ -44,7 +46,7 @@ class Discovered:
 
 
 def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
-    """Look at the first line of every .jsonl and .tsv file below a folder.
+    """Look at the columns of every .jsonl, .tsv, .csv and .parquet file below a folder.
 
     Args:
         task_files: file name -> name of the classification task that reads it.
@@ -56,8 +58,8 @@ def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
     terms: list[Path] = []
     others: dict[str, str] = {}
     for path in find_files(folder, SUFFIXES):
-        keys = _keys_of_first_line(path)
-        if "term" in keys and "sentence_good" not in keys:
+        keys = columns_of(path)
+        if "term" in keys and not holds_pairs(keys):
             terms.append(path)
             continue
         kind = _kind(path, keys, task_files)
@@ -77,13 +79,7 @@ def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
 def _kind(path: Path, keys: set[str], task_files: Mapping[str, str]) -> Kind | None:
     if path.name in task_files:
         return "classification"
-    if keys & {"sentence_good", "good_form", "wrong_sen"}:
+    if holds_pairs(keys):
         return "pairs"
-    return "text" if "text" in keys and "label" not in keys else None
-
-
-def _keys_of_first_line(path: Path) -> set[str]:
-    """The keys of the first line that holds anything (in a .tsv file its words); none of an empty file."""
-    if path.suffix.lower() == ".tsv":
-        return next((set(line.split("\t")) for _, line in lines_of(path)), set())
-    return next((set(found) for _, found in objects_of(path)), set())
+    is_text = path.suffix.lower() == ".jsonl" and "text" in keys and "label" not in keys
+    return "text" if is_text else None

@@ -26,7 +26,7 @@ from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import discover_tests
 from bambino.evaluation.fluency import BitsPerByte
 from bambino.evaluation.harness import Harness, HarnessConfig
-from bambino.evaluation.minimal_pairs import MinimalPairs
+from bambino.evaluation.minimal_pairs import Linking, MinimalPairs
 from bambino.evaluation.pair_files import PairSet, load_pair_set
 from bambino.evaluation.plan import Plan
 from bambino.evaluation.speech.continuations import SpeechSettings
@@ -330,4 +330,5 @@ def _test(plan: Plan, name: str, test: Found | None, terms: list[Path]) -> Measu
 
 
 def _pairs(plan: Plan, name: str, data: PairSet) -> MinimalPairs:
-    return MinimalPairs(name, data if plan.limit is None else data.spread(plan.limit), plan.normalization)
+    linking = Linking(plan.normalization, 0.5 if plan.alpha is None else plan.alpha)
+    return MinimalPairs(name, data if plan.limit is None else data.spread(plan.limit), linking)
