@@ -19,7 +19,6 @@ from bambino.models.digests import tokenizer_sha256
 from bambino.scoring import texts as text_scores
 from bambino.speaking.speaker import Speaker
 
-
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 
 

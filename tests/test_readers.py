@@ -56,7 +56,7 @@ EWOK = {
     "ContextDiff": "near",
     "TargetDiff": "see",
 }
-EXPECTED = {
+EXPECTED: dict[str, tuple[dict[str, Any], Pair]] = {
     "rublimp": (
         RUBLIMP,
         Pair("Кот спит, и он рад.", "Кот спят, и он рад.", "noun_agreement_number", term="Agreement"),

@@ -1,9 +1,10 @@
 """Minimal pairs: does the model give the grammatical sentence the higher probability?
 
 A sentence's score is its summed token log-prob after the start token, or that sum per token, per UTF-8 byte, or over a
-power of its number of tokens (`Linking`). The pair counts 1 where the good sentence scores higher, 0 where the bad one does and 1/2 where they tie, so a model that tells
-nothing apart scores 1/2. Scores tie when they differ by no more than TIE times the smaller: what the company that a
-sentence is read in can change by rounding; sentences of the same tokens tie exactly.
+power of its number of tokens (`Linking`). The pair counts 1 where the good sentence scores higher, 0 where the bad one
+does and 1/2 where they tie, so a model that tells nothing apart scores 1/2. Scores tie when they differ by no more than
+TIE times the smaller: what the company that a sentence is read in can change by rounding; sentences of the same tokens
+tie exactly.
 """
 
 from __future__ import annotations
@@ -106,13 +107,7 @@ def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
     where = np.array([distinct[sentence] for sentence in sentences]).reshape(-1, 2).T
     log_probs = np.array([score.log_prob for score in scores])
     tokens = np.array([score.tokens for score in scores])
-    num_bytes = np.array(
-        [
-            len(text[begin:].strip().encode("utf-8"))
-            for pair in pairs
-            for text, begin in zip(pair.sentences, pair.begins)
-        ]
-    ).reshape(-1, 2)
+    num_bytes = np.array([[len(text.encode("utf-8")) for text in pair.scored] for pair in pairs]).reshape(-1, 2)
     longest = context_length(lm) or 1 << 30
     too_long = sum(score.tokens_read > longest for score in scores)
     good, bad = where

@@ -28,7 +28,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bambino.errors import TextError, shortened
 from bambino.evaluation.joining import delimiter
@@ -77,6 +76,12 @@ class Pair:
     def sentences(self) -> tuple[str, str]:
         """The good and the bad one."""
         return self.good, self.bad
+
+    @property
+    def scored(self) -> tuple[str, str]:
+        """What is scored of the good and of the bad one, without white space around it."""
+        (good, bad), (of_good, of_bad) = self.sentences, self.begins
+        return good[of_good:].strip(), bad[of_bad:].strip()
 
     @property
     def begins(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,11 @@ def _parquet(path: Path, way_out: str) -> Iterator[tuple[str, Row]]:
 
 def _table(path: Path) -> Any:
     try:
-        from pyarrow import ArrowException, parquet
+        parquet = import_module("pyarrow.parquet")
     except ImportError:
         raise TextError(f"Reading {path} needs `pip install pyarrow`, or save it as .csv or .jsonl.") from None
     with readable(path):
         try:
             return parquet.read_table(path)
-        except ArrowException as error:
+        except import_module("pyarrow").ArrowException as error:
             raise TextError(f"{path} cannot be read as Parquet: {error}.") from None
