@@ -4,6 +4,10 @@ Columns are the keys of a .jsonl file's first line, else the names in a table's 
 
     FOLDER/**/sentipolc2016.jsonl      a classification task's own file name (`evaluation/zero_shot/tasks/*.yaml`)
     FOLDER/**/blimp.jsonl              minimal pairs: the columns of `pair_files.FORMS`
+    FOLDER/**/wug_past_tense.jsonl     BabyLM's questions: wug and entity tracking (`babylm/questions.py`)
+    FOLDER/**/reading_data.csv         reading times (`babylm/reading.py`)
+    FOLDER/**/invalsi.jsonl            questions by grade (`zero_shot/school.py`)
+    FOLDER/**/ItaCoLA_phenomenon.tsv   judged sentences (`zero_shot/acceptability.py`)
     FOLDER/**/blimp_uid_terms.jsonl    terms and fields of paradigms: lines with UID and term
     FOLDER/**/ud_sentences.jsonl       text, for bits per byte: lines with a text and nothing else but where it is from
 
@@ -12,17 +16,30 @@ A test is named by its file without the ending, a classification task by its own
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from bambino.errors import TextError
+from bambino.evaluation.babylm import reading
+from bambino.evaluation.babylm.questions import holds_questions
 from bambino.evaluation.pair_files import holds_pairs
 from bambino.evaluation.tables import SUFFIXES, columns_of
+from bambino.evaluation.zero_shot import acceptability, school
 from bambino.text.sources import find_files
 
-Kind = Literal["pairs", "classification", "text"]
+Kind = Literal["pairs", "classification", "text", "questions", "reading", "school", "acceptability"]
+
+
+_KINDS: dict[Kind, Callable[[set[str]], bool]] = {
+    "pairs": holds_pairs,
+    "questions": holds_questions,
+    "reading": reading.COLUMNS.issubset,
+    "school": school.COLUMNS.issubset,
+    "acceptability": acceptability.COLUMNS.issubset,
+}
+"""Kind of test -> whether files with such columns are of it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,8 @@ def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
 def _kind(path: Path, keys: set[str], task_files: Mapping[str, str]) -> Kind | None:
     if path.name in task_files:
         return "classification"
-    if holds_pairs(keys):
-        return "pairs"
+    for of_it, is_it in _KINDS.items():
+        if is_it(keys):
+            return of_it
     is_text = path.suffix.lower() == ".jsonl" and "text" in keys and "label" not in keys
     return "text" if is_text else None
