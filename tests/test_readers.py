@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 from known_models import unigram_lm, word_tokenizer
 
+from bambino.analysis.results import load_results
+from bambino.cli.main import main
 from bambino.errors import TextError
 from bambino.evaluation.discovery import discover
-from bambino.evaluation.minimal_pairs import score_pairs
+from bambino.evaluation.minimal_pairs import Linking, score_pairs
 from bambino.evaluation.pair_files import Pair, load_pair_set
+from bambino.evaluation.zero_shot.acceptability import Acceptability
+from bambino.evaluation.zero_shot.school import School, load_school
+from bambino.speaking.speaker import Speaker
 
 RUBLIMP = {
     "id": "1",
@@ -162,3 +167,111 @@ def test_comps_scores_the_phrase_after_either_context_by_hand() -> None:
     scores = score_pairs(lm, tokenizer, [Pair("cat can sleep.", "car can sleep.", "", given=4, given_bad=4)])
     assert scores.good.tolist() == scores.bad.tolist()
     assert scores.good_bytes.tolist() == [10]
+
+
+# ------------------------------------------------------------------------------- questions by grade, judged sentences
+
+INVALSI = {
+    "Grado": "5",
+    "question": "Il gatto è",
+    "options": [{"scelta": "A. un animale"}, {"scelta": "B.  un fiore"}],
+    "answer": ["A"],
+    "context": float("nan"),
+    "lang_aspect": "Lessico e semantica",
+}
+
+
+def test_a_schools_questions_by_grade_by_hand(tmp_path: Path) -> None:
+    # after it comes a with 1/2 and b with 1/4; c c is 1/8 squared as a sum, 1/8 per token
+    tokenizer = word_tokenizer("a", "b", "c", "Chi?", "Leggi.")
+    speaker = Speaker(unigram_lm([0.0625, 0.5, 0.25, 0.125, 0.03125, 0.03125]), tokenizer)
+    likely = {**INVALSI, "question": "Chi?", "options": [{"scelta": "A. a"}, {"scelta": "B. b"}]}
+    rows = [
+        likely,  # A, with 1/2: right
+        likely | {"answer": ["B"], "Grado": "10"},
+        likely | {"options": [{"scelta": "A. b"}, {"scelta": "B. b"}], "context": "Leggi.", "Grado": "10"},  # a tie
+        likely | {"options": [], "answer": ["oggi"]},  # an open question
+        likely | {"answer": ["A", "B"]},
+    ]
+    path = write(tmp_path / "invalsi.jsonl", rows)
+    assert discover(tmp_path, {}).tests["invalsi"].kind == "school"
+    result = School("invalsi", path)(speaker)
+    assert [(score.name, score.value, score.items, score.chance) for score in result.scores] == [
+        ("school/invalsi", 0.5, 3, 0.5),
+        ("school/invalsi/grade:5", 1.0, 1, 0.5),
+        ("school/invalsi/grade:10", 0.25, 2, 0.5),
+        ("school/invalsi/aspect:Lessico e semantica", 0.5, 3, 0.5),
+    ]
+    assert result.settings["left_out"].startswith("2 questions")
+    assert load_school(path)[0][2].choice.texts == ["Leggi. Chi? b", "Leggi. Chi? b"]
+
+
+def test_lengths_of_options_count_as_pairs_lengths_do(tmp_path: Path) -> None:
+    speaker = Speaker(unigram_lm([0.125, 0.5, 0.25, 0.125]), word_tokenizer("a", "b", "c"))
+    options = [{"scelta": "A. a a a"}, {"scelta": "B. b"}]  # 3 bits against 2; per token 1 against 2
+    path = write(tmp_path / "invalsi.jsonl", [INVALSI | {"question": "c", "options": options}])
+    values = {name: School("it", path, Linking(name))(speaker).main.value for name in ("sum", "token")}
+    assert values == {"sum": 0.0, "token": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({key: INVALSI[key] for key in ("question", "options", "answer")}, "no question, options, answer and Grado"),
+        (INVALSI | {"answer": ["C"]}, "holds no question whose answer is one of its options"),
+    ],
+)
+def test_what_is_no_schools_question_is_named(row: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(TextError, match=said):
+        load_school(write(tmp_path / "invalsi.jsonl", [row]))
+
+
+def test_judged_sentences_by_phenomenon_by_hand(tmp_path: Path) -> None:
+    # bits per byte: a 1, b 2, c 3
+    speaker = Speaker(unigram_lm([0.125, 0.5, 0.25, 0.125]), word_tokenizer("a", "b", "c"))
+    columns = ("Acceptability", "Sentence", "Cleft_construction", "Simple", "Question", "Split")
+    rows = [
+        ("1", "a", "1", "0", "1", "test"),
+        ("0", "b", "1", "1", "0", "test"),
+        ("1", "c", "0", "1", "0", "test"),
+        ("1", "c", "1", "1", "0", "train"),
+    ]
+    path = write(tmp_path / "ItaCoLA.tsv", [dict(zip(columns, row, strict=True)) for row in rows])
+    assert discover(tmp_path, {}).tests["ItaCoLA"].kind == "acceptability"
+    result = Acceptability("itacola", path)(speaker)
+    assert [(score.name, score.value, score.items) for score in result.scores] == [
+        ("acceptability/itacola", 0.5, 3),  # a before b, c after it
+        ("acceptability/itacola/Cleft_construction", 1.0, 2),
+        ("acceptability/itacola/Simple", 0.0, 2),  # questions are all of one kind
+    ]
+    for row, said in (
+        ({"Acceptability": "*", "Sentence": "a"}, "'\\*'"),
+        ({"Acceptability": "1", "Sentence": ""}, "''"),
+    ):
+        with pytest.raises(TextError, match=said):
+            Acceptability("itacola", write(tmp_path / "other.csv", [row]))
+    with pytest.raises(TextError, match="its 1 sentences are not of both kinds"):
+        Acceptability("itacola", write(tmp_path / "other.csv", [{"Acceptability": "1", "Sentence": "a"}]))
+
+
+def test_every_kind_of_set_in_one_folder(baby_folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write(data / "ewok.jsonl", [EWOK])
+    write(data / "wug_past.jsonl", [{"sentences": "She ricked.\tShe rock.", "ratio": r} for r in (0.1, 0.9)])
+    write(data / "regular.jsonl", [{"input_prefix": "A box has a", "options": [" key.", " hat."], "numops": 0}])
+    write(data / "invalsi.jsonl", [INVALSI])
+    judged = [{"Acceptability": n, "Sentence": "dorme il gatto"[n:], "Simple": 1} for n in (0, 1)]
+    write(data / "itacola.csv", judged)
+    write(data / "unknown.csv", [{"right": "a", "wrong": "b"}])
+    words = ["--data", str(data), "--normalization", "power", "--alpha", "0.3", "--output_dir", str(tmp_path / "out")]
+    assert main(["evaluate", str(baby_folder), *words]) == 0
+    results = load_results(tmp_path / "out")
+    assert list(results.tasks) == [
+        "pairs/ewok",
+        "school/invalsi",
+        "acceptability/itacola",
+        "babylm/regular",
+        "babylm/wug_past",
+    ]
+    assert results.tasks["pairs/ewok"].settings["normalization"] == "power 0.3"
+    assert results.left_out[str(data / "unknown.csv")].startswith("no known columns (right, wrong")

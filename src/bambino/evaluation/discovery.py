@@ -82,7 +82,7 @@ def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
         kind = _kind(path, keys, task_files)
         if kind is None:
             found, tasks = (", ".join(sorted(names)) or "nothing" for names in (keys, task_files))
-            others[str(path)] = f"no pairs, no text ({found} in line 1), nor named like a task's file ({tasks})"
+            others[str(path)] = f"no known columns ({found} in line 1), nor named like a task's file ({tasks})"
             continue
         name = task_files.get(path.name, path.stem)
         if name in tests:
