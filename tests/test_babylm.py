@@ -50,11 +50,16 @@ READING = {
 # ----------------------------------------------------------------------------------------------------------- questions
 
 
+def _whole(uid: str, *sentences: str, ratio: float | None = None) -> Question:
+    """A question whose sentences are scored from their first word on."""
+    return Question(uid, sentences, sentences, ratio)
+
+
 @pytest.mark.parametrize(
     ("name", "row", "question"),
     [
-        ("a", BLIMP, Question("agreement", ("It sleeps.", "It sleep."), ("It sleeps.", "It sleep."))),
-        ("turns", SUPPLEMENT, Question("turns", *[("A: Who?\nB: Me.", "A: Who?\nB: Red.")] * 2)),
+        ("a", BLIMP, _whole("agreement", "It sleeps.", "It sleep.")),
+        ("turns", SUPPLEMENT, _whole("turns", "A: Who?\nB: Me.", "A: Who?\nB: Red.")),
         (
             "a",
             EWOK,
@@ -83,7 +88,7 @@ READING = {
                 (" key.", " hat.", " cup."),
             ),
         ),
-        ("wug", WUG, Question("wug_past", *[("She ricked.", "She rock.")] * 2, ratio=0.75)),
+        ("wug", WUG, _whole("wug_past", "She ricked.", "She rock.", ratio=0.75)),
     ],
 )
 def test_questions_are_told_by_their_columns(
@@ -230,12 +235,13 @@ def test_words_that_children_learn_late_and_the_model_too(tmp_path: Path) -> Non
     result = age_of_acquisition(
         words, dict(zip(names, table.tolist(), strict=True)), write(tmp_path / "cdi_human.csv", rows)
     )
-    assert (result.main.value, result.main.items) == (pytest.approx(1, abs=0.01), 3)
+    assert result.main.value == pytest.approx(1, abs=0.01)
+    assert result.main.items == 3
 
 
 # -------------------------------------------------------------------------------------------------------- a submission
 
-SETS = {
+SETS: dict[str, dict[str, dict[str, Any]]] = {
     "full_eval": {
         "blimp_filtered/agreement": BLIMP,
         "supplement_filtered/turn_taking": SUPPLEMENT,

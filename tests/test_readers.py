@@ -16,7 +16,7 @@ from bambino.errors import TextError
 from bambino.evaluation.discovery import discover
 from bambino.evaluation.minimal_pairs import Linking, score_pairs
 from bambino.evaluation.pair_files import Pair, load_pair_set
-from bambino.evaluation.zero_shot.acceptability import Acceptability
+from bambino.evaluation.zero_shot.acceptability import JudgedSentences
 from bambino.evaluation.zero_shot.school import School, load_school
 from bambino.speaking.speaker import Speaker
 
@@ -238,7 +238,7 @@ def test_judged_sentences_by_phenomenon_by_hand(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "ItaCoLA.tsv", [dict(zip(columns, row, strict=True)) for row in rows])
     assert discover(tmp_path, {}).tests["ItaCoLA"].kind == "acceptability"
-    result = Acceptability("itacola", path)(speaker)
+    result = JudgedSentences("itacola", path)(speaker)
     assert [(score.name, score.value, score.items) for score in result.scores] == [
         ("acceptability/itacola", 0.5, 3),  # a before b, c after it
         ("acceptability/itacola/Cleft_construction", 1.0, 2),
@@ -249,9 +249,9 @@ def test_judged_sentences_by_phenomenon_by_hand(tmp_path: Path) -> None:
         ({"Acceptability": "1", "Sentence": ""}, "''"),
     ):
         with pytest.raises(TextError, match=said):
-            Acceptability("itacola", write(tmp_path / "other.csv", [row]))
+            JudgedSentences("itacola", write(tmp_path / "other.csv", [row]))
     with pytest.raises(TextError, match="its 1 sentences are not of both kinds"):
-        Acceptability("itacola", write(tmp_path / "other.csv", [{"Acceptability": "1", "Sentence": "a"}]))
+        JudgedSentences("itacola", write(tmp_path / "other.csv", [{"Acceptability": "1", "Sentence": "a"}]))
 
 
 def test_every_kind_of_set_in_one_folder(baby_folder: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ COLUMNS = {"Acceptability", "Sentence"}
 _ABOUT = {*COLUMNS, "UniqueIndexID", "Source", "Split"}
 
 
-class Acceptability:
+class JudgedSentences:
     """AUC over all sentences and by phenomenon (`/Cleft_construction`), where it has sentences of both kinds."""
 
     def __init__(self, name: str, path: Path, at_most: int | None = None) -> None:
