@@ -6,8 +6,10 @@ import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,8 @@ from bambino.errors import PlanError, TextError
 from bambino.evaluation.babylm.likelihood import end_log_probs
 from bambino.evaluation.babylm.questions import Question, load_questions
 from bambino.evaluation.babylm.ranking import Ranking
-from bambino.evaluation.babylm.reading import explained, word_log_probs
+from bambino.evaluation.babylm.reading import ReadingTimes, explained, word_log_probs
+from bambino.evaluation.babylm.revisions import revisions_of
 from bambino.evaluation.babylm.words import WordInContext, age_of_acquisition, child_age, model_age
 from bambino.evaluation.plan import Plan
 from bambino.speaking.speaker import Speaker
@@ -104,7 +107,9 @@ def test_questions_are_told_by_their_columns(
         (WUG | {"ratio": "most"}, "ratio = 'most' must be a number"),
         (WUG | {"sentences": "alone"}, "it takes two answers"),
         (TRACKING | {"options": "key"}, "options = 'key' must be a list of strings"),
-        (TRACKING | {"options": ["", "key"]}, "none of them empty"),
+        (TRACKING | {"options": ["", "key"]}, "an option = '' must be a non-empty string"),
+        (TRACKING | {"options": ["a\0", "key"]}, "of whole characters"),
+        (WUG | {"sentences": "She ricked.\t"}, "it takes two answers, none of them empty"),
         (BLIMP | {"sentence_bad": None}, "sentence_bad = None must be a non-empty string"),
     ],
 )
@@ -203,6 +208,22 @@ def test_a_word_of_several_tokens_after_its_context() -> None:
     speaker = Speaker(tiny_lm("gpt2", len(tokenizer)), tokenizer)
     (found,) = word_log_probs(speaker, [("La nonna", " abracadabra")])
     assert found == pytest.approx(plain_log_prob(speaker, "La nonna abracadabra", " abracadabra"), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"RTgopast": "slow"}, r"line 2: RTgopast = 'slow' must be a number"),
+        ({"word": ""}, "word = '' must be a non-empty string"),
+        ({"prev_item": "The", "prev_word": ""}, "prev_word = '' must be"),
+    ],
+)
+def test_a_damaged_reading_time_is_named(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(TextError, match=said):
+        ReadingTimes(write(tmp_path / "reading.csv", [READING | change]))
+    fewer = {name: cell for name, cell in READING.items() if name not in ("word", "prev_length")}
+    with pytest.raises(TextError, match=r"no prev_length, word\. Reading times have"):
+        ReadingTimes(write(tmp_path / "reading.csv", [fewer]))
 
 
 # -------------------------------------------------------------------------------------------------- age of acquisition
@@ -350,11 +371,32 @@ def test_every_file_of_the_collator_field_by_field(
     assert "chck_1M, chck_3M" in results.left_out["revisions"]
     assert "chck_2M babylm/blimp_fast" in capsys.readouterr().out
 
+    at_first = load_results(out / "chck_2M").tasks["babylm/words"]
+    assert at_first.item_scores["babylm/words"] == [row["surprisal"]]
+
     before = {path: path.stat().st_mtime_ns for path in out.rglob("results.json")}
     write(data / "full_eval" / "comps" / "comps_wugs.jsonl", [COMPS])
     assert main([*words, "--output_dir", str(tmp_path / "out"), "--resume"]) == 0
     anew = {path.parent.name for path, when in before.items() if path.stat().st_mtime_ns != when}
     assert anew == {"main"}
+
+
+def test_revisions_of_a_hub_name_are_its_branches(monkeypatch: pytest.MonkeyPatch) -> None:
+    branches = [SimpleNamespace(name=name) for name in ("main", "chck_200M", "chck_10M", "chck_9M", "chck_xM", "v1")]
+    monkeypatch.setattr(huggingface_hub, "list_repo_refs", lambda name: SimpleNamespace(branches=branches))
+    found = revisions_of("somebody/baby", Plan(data="d", suite="babylm", revisions="all"))
+    assert (found.main.model, found.main.revision) == ("somebody/baby", None)
+    assert [(name, one.model, one.revision) for name, one in found.earlier.items()] == [
+        (name, "somebody/baby", name) for name in ("chck_9M", "chck_10M", "chck_200M")
+    ]
+    assert len(found.missing) == 28 - 3
+
+    def offline(name: str) -> None:
+        raise huggingface_hub.errors.OfflineModeIsEnabled("offline")
+
+    monkeypatch.setattr(huggingface_hub, "list_repo_refs", offline)
+    with pytest.raises(PlanError, match="somebody/baby cannot be asked for its branches on the hub: offline"):
+        revisions_of("somebody/baby", Plan(data="d", suite="babylm", revisions="all"))
 
 
 def test_a_folder_of_revisions_alone_ends_in_its_last(model: Path, data: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bambino.errors import TextError
 from bambino.evaluation.discovery import discover
 from bambino.evaluation.minimal_pairs import Linking, score_pairs
 from bambino.evaluation.pair_files import Pair, load_pair_set
-from bambino.evaluation.zero_shot.acceptability import JudgedSentences
+from bambino.evaluation.zero_shot.acceptability import LabelledSentences
 from bambino.evaluation.zero_shot.school import School, load_school
 from bambino.speaking.speaker import Speaker
 
@@ -238,20 +238,20 @@ def test_judged_sentences_by_phenomenon_by_hand(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "ItaCoLA.tsv", [dict(zip(columns, row, strict=True)) for row in rows])
     assert discover(tmp_path, {}).tests["ItaCoLA"].kind == "acceptability"
-    result = JudgedSentences("itacola", path)(speaker)
+    result = LabelledSentences("itacola", path)(speaker)
     assert [(score.name, score.value, score.items) for score in result.scores] == [
         ("acceptability/itacola", 0.5, 3),  # a before b, c after it
         ("acceptability/itacola/Cleft_construction", 1.0, 2),
         ("acceptability/itacola/Simple", 0.0, 2),  # questions are all of one kind
     ]
     for row, said in (
-        ({"Acceptability": "*", "Sentence": "a"}, "'\\*'"),
-        ({"Acceptability": "1", "Sentence": ""}, "''"),
+        ({"Acceptability": "*", "Sentence": "a"}, "Acceptability = '\\*' must be 0 or 1"),
+        ({"Acceptability": "1", "Sentence": ""}, "Sentence = '' must be a non-empty string"),
     ):
         with pytest.raises(TextError, match=said):
-            JudgedSentences("itacola", write(tmp_path / "other.csv", [row]))
+            LabelledSentences("itacola", write(tmp_path / "other.csv", [row]))
     with pytest.raises(TextError, match="its 1 sentences are not of both kinds"):
-        JudgedSentences("itacola", write(tmp_path / "other.csv", [{"Acceptability": "1", "Sentence": "a"}]))
+        LabelledSentences("itacola", write(tmp_path / "other.csv", [{"Acceptability": "1", "Sentence": "a"}]))
 
 
 def test_every_kind_of_set_in_one_folder(baby_folder: Path, tmp_path: Path) -> None:

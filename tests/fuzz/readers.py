@@ -32,7 +32,7 @@ from bambino.evaluation.babylm.questions import load_questions
 from bambino.evaluation.babylm.words import load_words
 from bambino.evaluation.discovery import discover
 from bambino.evaluation.pair_files import load_pair_set, load_terms
-from bambino.evaluation.zero_shot.acceptability import JudgedSentences
+from bambino.evaluation.zero_shot.acceptability import LabelledSentences
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of
 from bambino.evaluation.zero_shot.school import load_school
 from bambino.evaluation.zero_shot.task_data import load_items
@@ -214,7 +214,7 @@ SETS: dict[str, list[dict[str, Any]]] = {
     "school.jsonl": [
         {"Grado": "5", "question": "Chi?", "options": [{"scelta": "A. io"}, {"scelta": "B. tu"}], "answer": ["A"]},
     ],
-    "judged.csv": [{"Acceptability": n, "Sentence": 'il "gatto", dorme', "Simple": 1} for n in (0, 1)],
+    "labelled.csv": [{"Acceptability": n, "Sentence": 'il "gatto", dorme', "Simple": 1} for n in (0, 1)],
     "reading.csv": [dict.fromkeys(sorted(reading.COLUMNS), "1.5")] * 2,
 }
 
@@ -225,6 +225,8 @@ def _set_files(draw: st.DrawFn) -> Files:
         return {name: draw(json_file({"cat": [{"context": "I see a"}]}))}
     if name.endswith(".jsonl"):
         return {name: draw(json_lines(SETS[name]))}
+    if draw(st.booleans()):
+        return {name.replace(".csv", ".jsonl"): draw(json_lines(SETS[name]))}
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(SETS[name][0]), delimiter=draw(st.sampled_from(",;")))
     writer.writeheader()
@@ -234,14 +236,14 @@ def _set_files(draw: st.DrawFn) -> Files:
 
 def _read_set(folder: Path) -> None:
     (path,) = folder.iterdir()
-    read: Callable[[Path], object] = {
+    readers: dict[str, Callable[[Path], object]] = {
         "questions": load_questions,
         "school": load_school,
-        "judged": lambda path: JudgedSentences("judged", path),
+        "labelled": lambda path: LabelledSentences("labelled", path),
         "reading": reading.ReadingTimes,
         "words": load_words,
-    }[path.stem]
-    _all(lambda: read(path), lambda: path.suffix == ".json" or discover(folder, {}))
+    }
+    _all(lambda: readers[path.stem](path), lambda: path.suffix == ".json" or discover(folder, {}))
 
 
 def _all(*reads: Callable[[], object]) -> None:

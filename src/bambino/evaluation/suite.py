@@ -36,7 +36,7 @@ from bambino.evaluation.speech.continuations import SpeechSettings
 from bambino.evaluation.speech.pro_drop import overt_subjects
 from bambino.evaluation.speech.speech import Speech, Spoken
 from bambino.evaluation.subject import Subject, opened, subject_of
-from bambino.evaluation.zero_shot.acceptability import JudgedSentences
+from bambino.evaluation.zero_shot.acceptability import LabelledSentences
 from bambino.evaluation.zero_shot.classification import Classification
 from bambino.evaluation.zero_shot.school import School
 from bambino.evaluation.zero_shot.task_definitions import task_names
@@ -333,7 +333,7 @@ def _test(plan: Plan, name: str, test: Found | None, terms: list[Path]) -> Measu
     if test.kind == "school":
         return School(name, test.path, _linking(plan), plan.limit)
     if test.kind == "acceptability":
-        return JudgedSentences(name, test.path, plan.limit)
+        return LabelledSentences(name, test.path, plan.limit)
     return BitsPerByte(name, spread(texts_of(test.path), plan.lines))
 
 

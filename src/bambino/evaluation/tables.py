@@ -13,8 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bambino.errors import TextError
+from bambino.errors import TextError, shortened
 from bambino.text.json_lines import lines_of, objects_of
+from bambino.text.lines import is_broken
 from bambino.text.sources import bytes_of, readable
 from bambino.text.unicode import all_composed, composed
 
@@ -47,6 +48,18 @@ def columns_of(path: Path) -> set[str]:
     if suffix == ".parquet":
         return set(_table(path).column_names)
     return next((set(found) for _, found in objects_of(path)), set())
+
+
+def text_in(where: str, row: Row, name: str) -> str:
+    """The text of a cell, as it stands there.
+
+    Raises:
+        TextError: it is missing, no text, empty, or holds characters that are none.
+    """
+    text = row.get(name)
+    if not isinstance(text, str) or not text.strip() or is_broken(text):
+        raise TextError(f"{where}: {name} = {shortened(repr(text))} must be a non-empty string, of whole characters.")
+    return text
 
 
 def _tab_separated(path: Path, way_out: str) -> Iterator[tuple[str, Row]]:

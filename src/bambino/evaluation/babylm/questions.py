@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bambino.errors import TextError, shortened
-from bambino.evaluation.tables import Row, rows_of
-from bambino.text.lines import is_broken
+from bambino.evaluation.tables import Row, rows_of, text_in
 
 COMPS_SETS = {"comps_base": "base", "comps_wugs": "wugs", "comps_wugs_dist-before": "wugs_dist_before"}
 """File without its ending -> set; any other file is of the set `wugs_dist_in_between`."""
@@ -72,44 +71,38 @@ def _question(where: str, row: Row, stem: str, name: str | None) -> Question:
     else:
         forms = "; or ".join(", ".join(form) for form in _FORMS)
         raise TextError(f"{where}: no question, by its columns {shortened(', '.join(row))}. Known are {forms}.")
-    if len(question.sentences) < 2 or not all(question.ends):
+    if len(question.sentences) < 2 or not all(end.strip() for end in question.ends):
         raise TextError(f"{where}: it takes two answers, none of them empty.")
     return question
 
 
-def _text(where: str, row: Row, name: str) -> str:
-    text = row[name]
-    if not isinstance(text, str) or not text.strip() or is_broken(text):
-        raise TextError(f"{where}: {name} = {shortened(repr(text))} must be a non-empty string.")
-    return text
-
-
 def _blimp(where: str, row: Row, stem: str, name: str | None) -> Question:
-    sentences = _text(where, row, "sentence_good"), _text(where, row, "sentence_bad")
-    return Question(_text(where, row, "UID") if "field" in row else stem, sentences, sentences)
+    sentences = text_in(where, row, "sentence_good"), text_in(where, row, "sentence_bad")
+    return Question(text_in(where, row, "UID") if "field" in row else stem, sentences, sentences)
 
 
 def _ewok(where: str, row: Row, stem: str, name: str | None) -> Question:
-    domain, context, *targets = (_text(where, row, column) for column in _EWOK)
+    domain, context, *targets = (text_in(where, row, column) for column in _EWOK)
     ends = tuple(f" {target}" for target in targets)
     return Question(domain, tuple(context + end for end in ends), ends)
 
 
 def _comps(where: str, row: Row, stem: str, name: str | None) -> Question:
-    *prefixes, phrase = (_text(where, row, column) for column in _COMPS)
+    *prefixes, phrase = (text_in(where, row, column) for column in _COMPS)
     uid = COMPS_SETS.get(stem, "wugs_dist_in_between")
     return Question(uid, tuple(f"{prefix} {phrase}" for prefix in prefixes), (phrase, phrase), answers_whole=True)
 
 
 def _tracking(where: str, row: Row, stem: str, name: str | None) -> Question:
-    prefix, options = _text(where, row, "input_prefix"), row["options"]
-    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+    prefix, options = text_in(where, row, "input_prefix"), row["options"]
+    if not isinstance(options, list):
         raise TextError(f"{where}: options = {shortened(repr(options))} must be a list of strings.")
-    return Question(f"{stem}_{row['numops']}_ops", tuple(prefix + option for option in options), tuple(options))
+    ends = tuple(text_in(where, {"an option": option}, "an option") for option in options)
+    return Question(f"{stem}_{row['numops']}_ops", tuple(prefix + end for end in ends), ends)
 
 
 def _wug(where: str, row: Row, stem: str, name: str | None) -> Question:
-    sentences = tuple(_text(where, row, "sentences").split("\t"))
+    sentences = tuple(text_in(where, row, "sentences").split("\t"))
     try:
         ratio = float(row["ratio"])
     except (TypeError, ValueError):

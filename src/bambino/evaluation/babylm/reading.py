@@ -24,7 +24,7 @@ import numpy as np
 from bambino.errors import TextError, shortened
 from bambino.evaluation.babylm.likelihood import START, row_sums
 from bambino.evaluation.model_description import describe_model
-from bambino.evaluation.tables import Row, rows_of
+from bambino.evaluation.tables import Row, rows_of, text_in
 from bambino.files import sha256
 from bambino.measures import Score, TaskResult
 from bambino.speaking.speaker import Speaker
@@ -50,30 +50,34 @@ class ReadingTimes:
             path: a .csv file with COLUMNS, a word a row.
 
         Raises:
-            TextError: a column is missing, or a cell that should be a number is none.
+            TextError: a column is missing, or a cell (named) that should be a text or a number is none.
         """
-        self._rows = list(rows_of(path))
-        if not self._rows or (missing := sorted(COLUMNS - set(self._rows[0][1]))):
-            raise TextError(
-                f"{path}: no row, or no column {', '.join(missing) if self._rows else ''} of reading times."
-            )
-        wanted = COLUMNS - {"item", "word", "prev_item", "prev_word"}
-        self.numbers = {name: _numbers(self._rows, name) for name in wanted}
+        rows = list(rows_of(path))
+        if missing := sorted(COLUMNS - set(rows[0][1])) if rows else ["rows"]:
+            raise TextError(f"{path}: no {', '.join(missing)}. Reading times have {', '.join(sorted(COLUMNS))}.")
+        self.words = [
+            ("None" if _is_missing(row.get("item")) else text_in(where, row, "item"), text_in(where, row, "word"))
+            for where, row in rows
+        ]
+        """Context and word; a word without a context comes after "None", as in BabyLM's scorer."""
+        self.previous = {
+            number: (text_in(where, row, "prev_item"), text_in(where, row, "prev_word"))
+            for number, (where, row) in enumerate(rows)
+            if not _is_missing(row.get("prev_item"))
+        }
+        """Number of a word -> context and word of the one before, where there is one."""
+        self.numbers = {name: _numbers(rows, name) for name in (*KNOWN, "prev_length", *EYE_TRACKING, SELF_PACED)}
         self.depends_on: dict[str, Any] = {"data": str(path), "sha256": sha256(path)}
 
     def __call__(self, baby: Speaker) -> TaskResult:
         """Measure a model as it is now."""
-        rows = [row for _, row in self._rows]
-        now = [("None" if row["item"] in _MISSING else row["item"], row["word"]) for row in rows]
-        before = [None if row["prev_item"] in _MISSING else (row["prev_item"], row["prev_word"]) for row in rows]
-        surprisal = -word_log_probs(baby, now)
-        previous = np.full(len(rows), math.nan)
-        is_there = np.array([one is not None for one in before])
-        if is_there.any():
-            previous[is_there] = -word_log_probs(baby, [one for one in before if one is not None])
+        surprisal = -word_log_probs(baby, self.words)
+        previous = np.full(len(self.words), math.nan)
+        if self.previous:
+            previous[list(self.previous)] = -word_log_probs(baby, list(self.previous.values()))
         gains = {time: self._gain(time, KNOWN, surprisal, {}) for time in EYE_TRACKING}
         self_paced = self._gain(SELF_PACED, (*KNOWN, "prev_length", "prev_pred"), surprisal, {"prev_pred": previous})
-        count, unit = len(rows), "share of variance"
+        count, unit = len(self.words), "share of variance"
         scores = [
             Score(self.name, fmean(gains.values()), unit, count, chance=0.0),
             Score(f"{self.name}/self_paced", self_paced, unit, count, chance=0.0),
@@ -124,13 +128,17 @@ def _unexplained(times: np.ndarray, columns: np.ndarray) -> float:
     return float(rest @ rest)
 
 
+def _is_missing(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and cell in _MISSING)
+
+
 def _numbers(rows: Sequence[tuple[str, Row]], name: str) -> np.ndarray:
     """A column; NaN where a cell stands for nothing."""
     found = []
     for where, row in rows:
-        cell = row[name]
+        cell = row.get(name)
         try:
-            found.append(math.nan if cell is None or cell in _MISSING else float(cell))
+            found.append(math.nan if _is_missing(cell) else float(str(cell)))
         except ValueError:
             raise TextError(f"{where}: {name} = {shortened(repr(cell))} must be a number.") from None
     return np.array(found)

@@ -33,8 +33,9 @@ class Revisions:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the collator's shortest list has beyond these."""
-        return tuple(name for name in SMALL if name not in self.earlier)
+        """What the collator asks for beyond these: in strict-small, and where any is older than it goes, elsewhere."""
+        asked = SMALL if set(self.earlier) <= set(SMALL) else LARGE
+        return tuple(name for name in asked if name not in self.earlier)
 
 
 def revisions_of(model: str, plan: Plan) -> Revisions:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from bambino.evaluation.babylm.questions import load_questions
 from bambino.evaluation.babylm.ranking import Ranking
 from bambino.evaluation.babylm.reading import ReadingTimes
 from bambino.evaluation.babylm.revisions import MAIN, Revisions, revisions_of
-from bambino.evaluation.babylm.words import WordInContext, age_of_acquisition, load_words, surprisal_file, surprisals
+from bambino.evaluation.babylm.words import WordSurprisal, age_of_acquisition, surprisal_file
 from bambino.evaluation.plan import Plan
 from bambino.evaluation.subject import opened
 from bambino.files import write_atomically
@@ -71,10 +71,12 @@ class Submission:
         Raises:
             PlanError: no such data, or no revision where all are wanted. TextError: data that cannot be used.
         """
-        self.plan, self.name = plan, Path(model).stem
+        self.plan, self.name = plan, Path(os.path.abspath(model)).stem  # as the collator calls it
         self.revisions: Revisions = revisions_of(model, plan)
         self.full = _sets(Path(str(plan.data)) / "full_eval", FULL)
         self.fast = _sets(Path(str(plan.data)) / "fast_eval", FAST) if self.revisions.earlier else {}
+        words = self._acquisition / "cdi_childes.json"
+        self.words = WordSurprisal(words) if words.is_file() else None
         if not self.full and not self.fast:
             raise PlanError(f"data = {plan.data} holds neither full_eval nor fast_eval with {', '.join(FULL)}.")
 
@@ -85,15 +87,13 @@ class Submission:
             resume: a revision that has results of the same weights and data is not measured again.
         """
         folder = output_dir / self.name
-        by_revision: dict[str, list[float]] = {}
+        found: dict[str, Results] = {}
         for revision, config in self.revisions.earlier.items():
             baby = opened(config, "baby")
-            self._measure(baby, revision, self.fast, folder / revision, resume, on_result)
-            if self.words:
-                by_revision[revision] = surprisals(baby, self.words)
-        more = self._ages(by_revision, folder)
+            found[revision] = self._measure(baby, revision, self.fast, folder / revision, resume, on_result)
+        ages = self._ages(found, folder)
         return self._measure(
-            opened(self.revisions.main, "baby"), MAIN, self.full, folder / MAIN, resume, on_result, more
+            opened(self.revisions.main, "baby"), MAIN, self.full, folder / MAIN, resume, on_result, ages
         )
 
     def _measure(
@@ -114,7 +114,8 @@ class Submission:
             result = tasks[measure.name] = measure(baby)
             _write(folder / "zero_shot" / "causal" / place / "predictions.json", measure.predictions(result))
             on_result(revision, result)
-        for result in more:
+        words = [self.words(baby)] if self.words is not None and revision != MAIN else []
+        for result in [*words, *more]:
             tasks[result.task] = result
             on_result(revision, result)
         name = f"{self.name}, {revision}"
@@ -123,26 +124,20 @@ class Submission:
         results.save(folder)
         return results
 
-    def _ages(self, by_revision: dict[str, list[float]], folder: Path) -> list[TaskResult]:
+    def _ages(self, found: dict[str, Results], folder: Path) -> list[TaskResult]:
         """Age of acquisition, where there are words and revisions; writes the words' surprisal."""
-        if not by_revision:
+        if self.words is None or not found:
             return []
-        _write(
-            folder / MAIN / "zero_shot" / "causal" / "AoA_word" / "surprisal.json",
-            surprisal_file(self.name, self.words, by_revision),
-        )
+        words, name = self.words.words, self.words.name
+        by_revision = {revision: results.tasks[name].item_scores[name] for revision, results in found.items()}
+        place = folder / MAIN / "zero_shot" / "causal" / "AoA_word" / "surprisal.json"
+        _write(place, surprisal_file(self.name, words, by_revision))
         children = self._acquisition / "cdi_human.csv"
-        return [age_of_acquisition(self.words, by_revision, children)] if children.is_file() else []
+        return [age_of_acquisition(words, by_revision, children)] if children.is_file() else []
 
     @property
     def _acquisition(self) -> Path:
         return Path(str(self.plan.data)) / "full_eval" / "aoa"
-
-    @cached_property
-    def words(self) -> list[WordInContext]:
-        """Words in context; none where there is no file of them."""
-        path = self._acquisition / "cdi_childes.json"
-        return load_words(path) if path.is_file() else []
 
     def _left_out(self, revision: str, sets: Sets) -> dict[str, str]:
         """What the collator asks for and does not get, with the reason."""
@@ -151,7 +146,7 @@ class Submission:
         left_out = {name: "no files of it in the data" for name in [*asked, "reading"] if name not in found}
         if revision == MAIN:
             left_out["GLUE"] = "fine-tuning is not done here; the collator asks for its predictions too"
-            if not self.words or not self.revisions.earlier:
+            if self.words is None or not self.revisions.earlier:
                 left_out["age of acquisition"] = "it takes aoa/cdi_childes.json, and --revisions all"
             if missing := ", ".join(self.revisions.missing) if self.revisions.earlier else "":
                 left_out["revisions"] = f"the collator asks for {missing} too"
@@ -162,6 +157,7 @@ class Submission:
             "bambino": version("bambino-lm"),
             "model": [weights_sha256(baby.lm), tokenizer_sha256(baby.tokenizer)],
             "data": {str(place): measure.depends_on for place, measure in sets.items()},
+            "words": None if self.words is None else self.words.depends_on,
             "more": [asdict(result) for result in more],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

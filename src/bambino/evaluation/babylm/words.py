@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.stats import pearsonr
 
 from bambino.errors import TextError, shortened
-from bambino.evaluation.babylm.likelihood import end_log_probs
+from bambino.evaluation.babylm.likelihood import START, end_log_probs
+from bambino.evaluation.model_description import describe_model
 from bambino.evaluation.tables import rows_of
-from bambino.files import json_of
+from bambino.files import json_of, sha256
 from bambino.measures import Score, TaskResult
 from bambino.speaking.speaker import Speaker
 from bambino.text.sources import bytes_of
@@ -51,11 +53,11 @@ def load_words(path: Path) -> list[WordInContext]:
     """The words of more than one letter of a .json file: {word: [{"context": ...}, ...], ...}.
 
     Raises:
-        TextError: it is no such file.
+        TextError: it is no such file, or holds no word.
     """
     try:
         content = json_of(bytes_of(path).decode("utf-8"))
-        return [
+        words = [
             WordInContext(word, number, str(one["context"]))
             for word, contexts in content.items()
             if len(word) > 1
@@ -63,14 +65,33 @@ def load_words(path: Path) -> list[WordInContext]:
         ]
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise TextError(f'{path}: must be {{word: [{{"context": ...}}, ...], ...}} ({error!r}).') from None
+    if not words:
+        raise TextError(f"{path} holds no word of more than one letter.")
+    return words
 
 
-def surprisals(baby: Speaker, words: Sequence[WordInContext]) -> list[float]:
-    """Of each word after its context and a space, in nats."""
-    targets = [one.word.strip() for one in words]
-    sentences = [f"{one.context.strip()} {target}" for one, target in zip(words, targets, strict=True)]
-    found: list[float] = (-end_log_probs(baby, sentences, targets)).tolist()
-    return found
+class WordSurprisal:
+    """`babylm/words`: the mean surprisal of words after their contexts and a space; one number for each of them."""
+
+    name = "babylm/words"
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            TextError: as `load_words`.
+        """
+        self.words = load_words(path)
+        self.depends_on: dict[str, Any] = {"data": str(path), "sha256": sha256(path)}
+
+    def __call__(self, baby: Speaker) -> TaskResult:
+        """Measure a model as it is now."""
+        targets = [one.word.strip() for one in self.words]
+        sentences = [f"{one.context.strip()} {target}" for one, target in zip(self.words, targets, strict=True)]
+        found = (-end_log_probs(baby, sentences, targets)).tolist()
+        settings = {**self.depends_on, **describe_model(baby), "start_token": START}
+        return TaskResult(
+            self.name, [Score(self.name, fmean(found), "nats", len(found))], settings, "", {self.name: found}
+        )
 
 
 def surprisal_file(

@@ -18,7 +18,7 @@ from bambino.analysis.statistics import bootstrap
 from bambino.errors import TextError, shortened
 from bambino.evaluation.minimal_pairs import SUM, Linking
 from bambino.evaluation.model_description import describe_model
-from bambino.evaluation.tables import Row, rows_of
+from bambino.evaluation.tables import Row, rows_of, text_in
 from bambino.evaluation.zero_shot.choices import Choice
 from bambino.files import sha256
 from bambino.measures import Score, TaskResult
@@ -26,7 +26,7 @@ from bambino.scoring.forward import context_length
 from bambino.scoring.texts import require_tokens, score_texts
 from bambino.speaking.speaker import Speaker
 from bambino.text.heldout import spread
-from bambino.text.lines import as_line
+from bambino.text.lines import as_line, is_broken
 
 COLUMNS = {"question", "options", "answer", "Grado"}
 _LETTER = re.compile(r"^\s*([A-Z])[.)]\s*(?=\S)")
@@ -123,8 +123,8 @@ class School:
 def _question(where: str, row: Row) -> SchoolQuestion | None:
     """None: it has no options, or its answer is none of them."""
     options, answers = row.get("options"), row.get("answer")
-    question, grade = row.get("question"), str(row.get("Grado") or "")
-    if not isinstance(options, list) or not isinstance(answers, list) or not isinstance(question, str) or not grade:
+    grade = str(row.get("Grado") or "")
+    if not isinstance(options, list) or not isinstance(answers, list) or not grade:
         given = shortened(", ".join(row))
         raise TextError(f"{where}: no question, options, answer and Grado in {given}. Questions have these columns.")
     by_letter = dict(filter(None, map(_lettered, options)))
@@ -132,8 +132,11 @@ def _question(where: str, row: Row) -> SchoolQuestion | None:
     if len(by_letter) < 2 or len(by_letter) < len(options) or right not in by_letter:
         return None
     passage = row.get("context")
-    asked = [as_line(text) for text in (passage, question) if isinstance(text, str) and text.strip()]
-    choice = Choice(" ".join(asked), tuple(by_letter.values()))
+    asked = [passage] if isinstance(passage, str) and passage.strip() else []
+    prompt = " ".join(as_line(text) for text in [*asked, text_in(where, row, "question")])
+    choice = Choice(prompt, tuple(by_letter.values()))
+    if any(map(is_broken, choice.texts)):
+        raise TextError(f"{where}: a text holds NUL or half a character (another encoding?). Save the file as UTF-8.")
     return SchoolQuestion(choice, list(by_letter).index(right), grade, _name(row.get("lang_aspect")))
 
 
