@@ -43,7 +43,7 @@ def test_files_are_told_by_name_and_first_line(tmp_path: Path) -> None:
     }
     assert found.terms == [terms]
     assert {Path(path).name: why for path, why in found.others.items()} == {
-        name: f"no pairs, no text ({keys} in line 1), nor named like a task's file (sentipolc2016.jsonl)"
+        name: f"no known columns ({keys} in line 1), nor named like a task's file (sentipolc2016.jsonl)"
         for name, keys in (("labelled.jsonl", "label, text"), ("renamed.jsonl", "sentence_bad"))
     }
 
@@ -85,7 +85,7 @@ def test_two_tests_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_tests_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "empty.jsonl", "")
-    with pytest.raises(TextError, match=r"holds no test\. .*empty\.jsonl: no pairs, no text"):
+    with pytest.raises(TextError, match=r"holds no test\. .*empty\.jsonl: no known columns"):
         discover(tmp_path, {})
     with pytest.raises(TextError, match="There is no text at"):
         discover(tmp_path / "nowhere", {})

@@ -1,6 +1,7 @@
 """Minimal pairs by hand: scores, ties, normalizations, start tokens, context; results with what they depend on."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from tokenizers.models import BPE
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from bambino.errors import ModelError
-from bambino.evaluation.minimal_pairs import MinimalPairs, PairScores, score_pairs
+from bambino.evaluation.minimal_pairs import Linking, MinimalPairs, Normalization, PairScores, score_pairs
 from bambino.evaluation.pair_files import Pair, PairSet
 from bambino.scoring import texts as text_scores
 from bambino.speaking.speaker import Speaker
 from bambino.text.tokens import tokenizer_sha256
+
+NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 
 
 def agreeing_model() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -76,8 +79,16 @@ def test_sum_per_token_and_per_byte_by_hand() -> None:
     ]
     scores = score_pairs(lm, tokenizer, pairs)
     assert scores.points().tolist() == [1.0, 1.0, 0.5]
-    assert scores.points("token").tolist() == [1.0, 0.0, 1.0]
-    assert scores.points("byte").tolist() == [0.0, 0.0, 1.0]
+    assert scores.points(Linking("token")).tolist() == [1.0, 0.0, 1.0]
+    assert scores.points(Linking("byte")).tolist() == [0.0, 0.0, 1.0]
+
+
+def test_a_power_of_the_length_lies_between_sum_and_mean_by_hand() -> None:
+    # p(a) = 1/4: 2 bits; c c c: 3 bits, 3 / 3^0.5 = 1.73 < 2, and 3 / 3^0.25 = 2.28 > 2
+    lm, tokenizer = unigram_lm([0.125, 0.25, 0.125, 0.5]), word_tokenizer("a", "bbbb", "c")
+    scores = score_pairs(lm, tokenizer, [Pair("a", "c c c", "")])
+    points = {alpha: scores.points(Linking("power", alpha)).item() for alpha in (0, 0.25, 0.5, 1)}
+    assert points == {0: 1.0, 0.25: 1.0, 0.5: 0.0, 1: 0.0}
 
 
 def test_given_a_prefix_only_the_form_counts() -> None:
@@ -119,15 +130,15 @@ def test_identical_logits_score_one_half_whatever_the_lengths_and_batches(
     lm, tokenizer = uniform_lm(family, 320), make_tokenizer()
     scores = score_pairs(lm, tokenizer, many_pairs())
     assert (scores.good_tokens != scores.bad_tokens).any()
-    assert (scores.points("token") == 0.5).all()
+    assert (scores.points(Linking("token")) == 0.5).all()
     # the sum of log-probs favours fewer tokens, whatever they are: exactly one half where they are equally many
     same = scores.good_tokens == scores.bad_tokens
     assert same.any()
     assert (scores.points()[same] == 0.5).all()
     assert (scores.points()[~same] == (scores.good_tokens < scores.bad_tokens)[~same]).all()
-    for normalization in ("sum", "token", "byte"):
-        expected = scores.points_of_a_uniform_model(normalization)
-        assert (scores.points(normalization) == expected).all()
+    for normalization in NORMALIZATIONS:
+        expected = scores.points_of_a_uniform_model(Linking(normalization))
+        assert (scores.points(Linking(normalization)) == expected).all()
 
 
 @pytest.mark.parametrize("tokens_per_forward", [1, 30, 4096])
@@ -269,7 +280,9 @@ def test_a_result_has_every_paradigm_term_and_field_with_its_interval() -> None:
 def test_a_result_says_what_it_depends_on() -> None:
     lm, tokenizer = agreeing_model()
     pairs = [*PAIRS, Pair("il gatto", "il gatto", "same")]
-    settings = MinimalPairs("it", PairSet(pairs, "pairs.jsonl", "0123"), "byte")(Speaker(lm, tokenizer)).settings
+    settings = MinimalPairs("it", PairSet(pairs, "pairs.jsonl", "0123"), Linking("byte"))(
+        Speaker(lm, tokenizer)
+    ).settings
     assert (settings["data"], settings["sha256"], settings["normalization"]) == ("pairs.jsonl", "0123", "byte")
     assert (settings["tied"], settings["identical"], settings["longer_than_context"][:1]) == (1, 1, "0")
     assert settings["ties"] == "half a point; equal within 5e-06 of the score"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import hashlib
 import io
@@ -30,9 +31,14 @@ from bambino.analysis.acquisition import ORDERS, load_order
 from bambino.analysis.feedback_meter import feedback_meter, read_measured
 from bambino.analysis.interpolation import load_sweep
 from bambino.analysis.results import load_results
+from bambino.evaluation.babylm import reading
+from bambino.evaluation.babylm.questions import load_questions
+from bambino.evaluation.babylm.words import load_words
 from bambino.evaluation.discovery import discover
 from bambino.evaluation.pair_files import load_pair_set, load_terms
+from bambino.evaluation.zero_shot.acceptability import LabelledSentences
 from bambino.evaluation.zero_shot.prompts import content_free, filled, premise_of
+from bambino.evaluation.zero_shot.school import load_school
 from bambino.evaluation.zero_shot.task_data import load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task
 from bambino.experiments.loading import load_experiment
@@ -221,6 +227,48 @@ def _read_pairs(folder: Path) -> None:
 
 def _read_pair_set(path: Path) -> None:
     assert all(_is_text(pair.good) and _is_text(pair.bad) for pair in load_pair_set(path).pairs)
+
+
+SETS: dict[str, list[dict[str, Any]]] = {
+    "questions.jsonl": [
+        {"input_prefix": "Box 0 has", "options": [" a key.", " a hat."], "numops": 2},
+        {"sentences": "She ricked.\tShe rock.", "ratio": 0.75},
+        {"Domain": "d", "Context1": "It is near.", "Target1": "I see it.", "Target2": "I miss it."},
+        {"prefix_acceptable": "a cat", "prefix_unacceptable": "a car", "property_phrase": "can sleep."},
+    ],
+    "school.jsonl": [
+        {"Grado": "5", "question": "Chi?", "options": [{"scelta": "A. io"}, {"scelta": "B. tu"}], "answer": ["A"]},
+    ],
+    "labelled.csv": [{"Acceptability": n, "Sentence": 'il "gatto", dorme', "Simple": 1} for n in (0, 1)],
+    "reading.csv": [dict.fromkeys(sorted(reading.COLUMNS), "1.5")] * 2,
+}
+
+
+def _set_files(draw: st.DrawFn) -> Files:
+    name = draw(st.sampled_from([*SETS, "words.json"]))
+    if name == "words.json":
+        return {name: draw(json_file({"cat": [{"context": "I see a"}]}))}
+    if name.endswith(".jsonl"):
+        return {name: draw(json_lines(SETS[name]))}
+    if draw(st.booleans()):
+        return {name.replace(".csv", ".jsonl"): draw(json_lines(SETS[name]))}
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(SETS[name][0]), delimiter=draw(st.sampled_from(",;")))
+    writer.writeheader()
+    writer.writerows(SETS[name])
+    return {name: draw(damaged(table.getvalue().encode()))}
+
+
+def _read_set(folder: Path) -> None:
+    (path,) = folder.iterdir()
+    readers: dict[str, Callable[[Path], object]] = {
+        "questions": load_questions,
+        "school": load_school,
+        "labelled": lambda path: LabelledSentences("labelled", path),
+        "reading": reading.ReadingTimes,
+        "words": load_words,
+    }
+    _all(lambda: readers[path.stem](path), lambda: path.suffix == ".json" or discover(folder, {}))
 
 
 def _all(*reads: Callable[[], object]) -> None:
@@ -466,6 +514,7 @@ READERS = {
     "text": Reader(_files(_text_files), _read_texts),
     "tables and compressed text": Reader(_files(_table_files), _read_texts),
     "pairs": Reader(_files(_pair_files), _read_pairs),
+    "evaluation sets": Reader(_files(_set_files), _read_set),
     "task": Reader(_files(_task_files), _read_task),
     "texts of tests": Reader(
         json_lines([{"text": line} for line in LINES[:3]]).map(lambda c: {"t.jsonl": c}),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bambino.cli.console import DONE, Command, Parser, claim, quieten_libraries
 from bambino.cli.settings import HOW_TO_WRITE, add_section, parse
 from bambino.errors import PlanError
-from bambino.evaluation.plan import Plan
+from bambino.evaluation.plan import BABYLM, Plan
 from bambino.recipe.file import read_settings
 from bambino.recipe.names import Names
 
@@ -31,6 +31,7 @@ EXAMPLES = """examples:
   bambino evaluate path/to/model --data tests --output_dir results/baby
   bambino evaluate runs/first --data tests --l1_text '[en.txt]' --l2_text '[it.txt]' --untrained results/baby
   bambino evaluate path/to/model --data tests --output_dir results/baby --resume
+  bambino evaluate runs/first --suite babylm --data evaluation_data --revisions all --output_dir results
 """
 OUTPUT_DIR = "where results go (default: of a run directory, RUN/evaluation)"
 NAMES = Names.of(Plan, command="bambino evaluate", beside=("output_dir", "resume", "help"))
@@ -58,6 +59,8 @@ def _run(given: Namespace) -> int:
 
     quieten_libraries()
     console = Screen()
+    if plan.suite == BABYLM:
+        return _submit(given, plan, output_dir, console)
     evaluation = Evaluation(given.model, plan)
     claim(output_dir, "--output_dir")
     (output_dir / "curves.json").unlink(missing_ok=True)  # of an earlier evaluation
@@ -67,6 +70,21 @@ def _run(given: Namespace) -> int:
         _show_curves(given.model, earlier | {evaluation.subject.steps: results}, output_dir, console)
     _show(results, console)
     console.print(f"All scores: {output_dir / 'results.json'}", soft_wrap=True)
+    return DONE
+
+
+def _submit(given: Namespace, plan: Plan, output_dir: Path, console: Console) -> int:
+    """The suite `babylm`: files for the collator, at every revision that is wanted."""
+    from bambino.evaluation.babylm.submission import Submission
+
+    submission = Submission(given.model, plan)
+    claim(output_dir, "--output_dir")
+
+    def say(revision: str, result: TaskResult) -> None:
+        console.print(f"  {revision} {result.main.name} {result.main.value:.3f}")
+
+    _show(submission.write(output_dir, given.resume, say), console)
+    console.print(f"For the collator: {output_dir / submission.name}", soft_wrap=True)
     return DONE
 
 

@@ -1,7 +1,13 @@
-"""Which tests a folder of data holds: minimal pairs, classification tasks, text; told by names and first lines.
+"""Which tests a folder of data holds: minimal pairs, classification tasks, text; told by names and columns.
+
+Columns are the keys of a .jsonl file's first line, else the names in a table's first line (.tsv, .csv, .parquet).
 
     FOLDER/**/sentipolc2016.jsonl      a classification task's own file name (`evaluation/zero_shot/tasks/*.yaml`)
-    FOLDER/**/blimp.jsonl              minimal pairs: lines with sentence_good, good_form or wrong_sen (.tsv too)
+    FOLDER/**/blimp.jsonl              minimal pairs: the columns of `pair_files.FORMS`
+    FOLDER/**/wug_past_tense.jsonl     BabyLM's questions: wug and entity tracking (`babylm/questions.py`)
+    FOLDER/**/reading_data.csv         reading times (`babylm/reading.py`)
+    FOLDER/**/invalsi.jsonl            questions by grade (`zero_shot/school.py`)
+    FOLDER/**/ItaCoLA_phenomenon.tsv   judged sentences (`zero_shot/acceptability.py`)
     FOLDER/**/blimp_uid_terms.jsonl    terms and fields of paradigms: lines with UID and term
     FOLDER/**/ud_sentences.jsonl       text, for bits per byte: lines with a text and nothing else but where it is from
 
@@ -10,17 +16,30 @@ A test is named by its file without the ending, a classification task by its own
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from bambino.errors import TextError
-from bambino.text.json_lines import lines_of, objects_of
+from bambino.evaluation.babylm import reading
+from bambino.evaluation.babylm.questions import holds_questions
+from bambino.evaluation.pair_files import holds_pairs
+from bambino.evaluation.tables import SUFFIXES, columns_of
+from bambino.evaluation.zero_shot import acceptability, school
 from bambino.text.sources import find_files
 
-SUFFIXES = (".jsonl", ".tsv")
-Kind = Literal["pairs", "classification", "text"]
+Kind = Literal["pairs", "classification", "text", "questions", "reading", "school", "acceptability"]
+
+
+_KINDS: dict[Kind, Callable[[set[str]], bool]] = {
+    "pairs": holds_pairs,
+    "questions": holds_questions,
+    "reading": reading.COLUMNS.issubset,
+    "school": school.COLUMNS.issubset,
+    "acceptability": acceptability.COLUMNS.issubset,
+}
+"""Kind of test -> whether files with such columns are of it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +63,7 @@ class Discovered:
 
 
 def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
-    """Look at the first line of every .jsonl and .tsv file below a folder.
+    """Look at the columns of every .jsonl, .tsv, .csv and .parquet file below a folder.
 
     Args:
         task_files: file name -> name of the classification task that reads it.
@@ -56,14 +75,14 @@ def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
     terms: list[Path] = []
     others: dict[str, str] = {}
     for path in find_files(folder, SUFFIXES):
-        keys = _keys_of_first_line(path)
-        if "term" in keys and "sentence_good" not in keys:
+        keys = columns_of(path)
+        if "term" in keys and not holds_pairs(keys):
             terms.append(path)
             continue
         kind = _kind(path, keys, task_files)
         if kind is None:
             found, tasks = (", ".join(sorted(names)) or "nothing" for names in (keys, task_files))
-            others[str(path)] = f"no pairs, no text ({found} in line 1), nor named like a task's file ({tasks})"
+            others[str(path)] = f"no known columns ({found} in line 1), nor named like a task's file ({tasks})"
             continue
         name = task_files.get(path.name, path.stem)
         if name in tests:
@@ -77,13 +96,8 @@ def discover(folder: str | Path, task_files: Mapping[str, str]) -> Discovered:
 def _kind(path: Path, keys: set[str], task_files: Mapping[str, str]) -> Kind | None:
     if path.name in task_files:
         return "classification"
-    if keys & {"sentence_good", "good_form", "wrong_sen"}:
-        return "pairs"
-    return "text" if "text" in keys and "label" not in keys else None
-
-
-def _keys_of_first_line(path: Path) -> set[str]:
-    """The keys of the first line that holds anything (in a .tsv file its words); none of an empty file."""
-    if path.suffix.lower() == ".tsv":
-        return next((set(line.split("\t")) for _, line in lines_of(path)), set())
-    return next((set(found) for _, found in objects_of(path)), set())
+    for of_it, is_it in _KINDS.items():
+        if is_it(keys):
+            return of_it
+    is_text = path.suffix.lower() == ".jsonl" and "text" in keys and "label" not in keys
+    return "text" if is_text else None

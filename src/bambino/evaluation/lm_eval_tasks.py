@@ -57,8 +57,10 @@ def write_pair_tasks(folder: Path, name: str, data: PairSet, beginning: str = ""
         beginning: of every prompt (`beginning_for`).
 
     Raises:
-        TextError: two paradigms of one file name.
+        TextError: two paradigms of one file name; a phrase after two contexts (COMPS), which lm-eval does not compare.
     """
+    if any(pair.given_bad is not None for pair in data.pairs):
+        raise TextError(f"{data.source}: lm-eval compares no phrase after two contexts (COMPS). Leave the file out.")
     by_paradigm: dict[str, list[Pair]] = {}
     for pair in data.pairs:
         by_paradigm.setdefault(pair.uid, []).append(pair)

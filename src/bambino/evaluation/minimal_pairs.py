@@ -1,9 +1,10 @@
 """Minimal pairs: does the model give the grammatical sentence the higher probability?
 
-A sentence's score is its summed token log-prob after the start token, or that sum per token or per UTF-8 byte. The pair
-counts 1 where the good sentence scores higher, 0 where the bad one does and 1/2 where they tie, so a model that tells
-nothing apart scores 1/2. Scores tie when they differ by no more than TIE times the smaller: what the company that a
-sentence is read in can change by rounding; sentences of the same tokens tie exactly.
+A sentence's score is its summed token log-prob after the start token, or that sum per token, per UTF-8 byte, or over a
+power of its number of tokens (`Linking`). The pair counts 1 where the good sentence scores higher, 0 where the bad one
+does and 1/2 where they tie, so a model that tells nothing apart scores 1/2. Scores tie when they differ by no more than
+TIE times the smaller: what the company that a sentence is read in can change by rounding; sentences of the same tokens
+tie exactly.
 """
 
 from __future__ import annotations
@@ -29,7 +30,31 @@ TIE = 5e-6
 (`benchmarks/rounding.py`)."""
 CHANCE = 0.5
 
-Normalization = Literal["sum", "token", "byte"]
+Normalization = Literal["sum", "token", "byte", "power"]
+
+
+@dataclass(frozen=True)
+class Linking:
+    """How a sentence's log-prob becomes its score."""
+
+    normalization: Normalization = "sum"
+    """By what the sum is divided: nothing, its tokens, its UTF-8 bytes, or its tokens to the power of alpha."""
+    alpha: float = 0.5
+    """Of `power` (SLLN-LP; Liu et al. 2024, ZhoBLiMP): at 0 it is the sum, at 1 the mean per token."""
+
+    def lengths(self, tokens: np.ndarray, num_bytes: np.ndarray) -> np.ndarray:
+        """What to divide sums over so many tokens, of so many bytes, by."""
+        tokens = np.maximum(tokens, 1)
+        by = {"sum": np.ones(len(tokens)), "token": tokens, "byte": num_bytes, "power": tokens**self.alpha}
+        return by[self.normalization]
+
+    @property
+    def described(self) -> str:
+        """For the settings of results."""
+        return f"power {self.alpha:g}" if self.normalization == "power" else self.normalization
+
+
+SUM = Linking()
 
 
 @dataclass(frozen=True)
@@ -48,24 +73,18 @@ class PairScores:
     too_long: int
     """Sentences longer than the model's context: read in windows, each beginning with the start token."""
 
-    def points(self, normalization: Normalization = "sum") -> np.ndarray:
+    def points(self, linking: Linking = SUM) -> np.ndarray:
         """1, 0 or 1/2 per pair."""
-        good, bad = self.good / self._lengths(normalization)[0], self.bad / self._lengths(normalization)[1]
-        return points_of(good, bad)
+        good, bad = self._lengths(linking)
+        return points_of(self.good / good, self.bad / bad)
 
-    def points_of_a_uniform_model(self, normalization: Normalization = "sum") -> np.ndarray:
+    def points_of_a_uniform_model(self, linking: Linking = SUM) -> np.ndarray:
         """What the same pairs are worth when every token has the same probability everywhere: fewer tokens win."""
-        good, bad = self._lengths(normalization)
+        good, bad = self._lengths(linking)
         return points_of(-self.good_tokens / good, -self.bad_tokens / bad)
 
-    def _lengths(self, normalization: Normalization) -> tuple[np.ndarray, np.ndarray]:
-        ones = np.ones(len(self.good))
-        lengths = {
-            "sum": (ones, ones),
-            "token": (np.maximum(self.good_tokens, 1), np.maximum(self.bad_tokens, 1)),
-            "byte": (self.good_bytes, self.bad_bytes),
-        }
-        return lengths[normalization]
+    def _lengths(self, linking: Linking) -> tuple[np.ndarray, np.ndarray]:
+        return linking.lengths(self.good_tokens, self.good_bytes), linking.lengths(self.bad_tokens, self.bad_bytes)
 
 
 def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> PairScores:
@@ -76,7 +95,11 @@ def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
         TextError: a sentence (a form, where a prefix is given) of which no token counts.
     """
     begins = _begins(tokenizer, pairs)
-    sentences = [(text, begin) for pair, begin in zip(pairs, begins, strict=True) for text in (pair.good, pair.bad)]
+    sentences = [
+        sentence
+        for pair, both in zip(pairs, begins, strict=True)
+        for sentence in zip(pair.sentences, both, strict=True)
+    ]
     distinct = {sentence: i for i, sentence in enumerate(dict.fromkeys(sentences))}
     offsets = [given for _, given in distinct] if any(given for _, given in distinct) else None
     scores = score_texts(lm, tokenizer, [text for text, _ in distinct], count_from=offsets)
@@ -84,9 +107,7 @@ def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
     where = np.array([distinct[sentence] for sentence in sentences]).reshape(-1, 2).T
     log_probs = np.array([score.log_prob for score in scores])
     tokens = np.array([score.tokens for score in scores])
-    num_bytes = np.array(
-        [[len(text[pair.given :].strip().encode("utf-8")) for text in (pair.good, pair.bad)] for pair in pairs]
-    ).reshape(-1, 2)
+    num_bytes = np.array([[len(text.encode("utf-8")) for text in pair.scored] for pair in pairs]).reshape(-1, 2)
     longest = context_length(lm) or 1 << 30
     too_long = sum(score.tokens_read > longest for score in scores)
     good, bad = where
@@ -95,12 +116,13 @@ def score_pairs(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: 
     )
 
 
-def _begins(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[int]:
+def _begins(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[tuple[int, int]]:
     """Where in its sentences each pair begins to count, in characters: after its context, or earlier where a token lies
-    across that place in one sentence alone, at the last place up to which both have the same tokens."""
-    begins = [pair.given for pair in pairs]
-    within = [i for i, pair in enumerate(pairs) if pair.given]
-    rows = encode_with_ends(tokenizer, [text for i in within for text in (pairs[i].good, pairs[i].bad)])
+    across the end of a context of both in one sentence alone, at the last place up to which they have the same tokens.
+    """
+    begins = [pair.begins for pair in pairs]
+    within = [i for i, pair in enumerate(pairs) if pair.given and pair.given_bad is None]
+    rows = encode_with_ends(tokenizer, [text for i in within for text in pairs[i].sentences])
     for i, good, bad in zip(within, rows[::2], rows[1::2], strict=True):
         firsts = [next((n for n, end in enumerate(ends) if end > pairs[i].given), len(ends)) for _, ends in (good, bad)]
         agree = next(
@@ -108,7 +130,7 @@ def _begins(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[i
         )
         if min(*firsts, agree) < max(firsts):
             before = [_last_end(ends, min(*firsts, agree)) for _, ends in (good, bad)]
-            begins[i] = min(*before, pairs[i].given)
+            begins[i] = (min(*before, pairs[i].given),) * 2
     return begins
 
 
@@ -123,20 +145,24 @@ class MinimalPairs:
     `pairs/NAME/shortest` is what a model would score that gives every token the same probability.
     """
 
-    def __init__(self, name: str, data: PairSet, normalization: Normalization = "sum") -> None:
+    def __init__(self, name: str, data: PairSet, linking: Linking = SUM) -> None:
         """
         Args:
             name: of the pairs, such as `blimp`; the main score is `pairs/blimp`.
         """
-        self.name, self.data, self.normalization = f"pairs/{name}", data, normalization
-        self.depends_on: dict[str, Any] = {"data": data.source, "sha256": data.sha256, "normalization": normalization}
+        self.name, self.data, self.linking = f"pairs/{name}", data, linking
+        self.depends_on: dict[str, Any] = {
+            "data": data.source,
+            "sha256": data.sha256,
+            "normalization": self.linking.described,
+        }
 
     def __call__(self, baby: Speaker) -> TaskResult:
         """Measure a model as it is now."""
         pairs = self.data.pairs
         scored = score_pairs(baby.lm, baby.tokenizer, pairs)
-        points = scored.points(self.normalization)
-        shortest = scored.points_of_a_uniform_model(self.normalization)
+        points = scored.points(self.linking)
+        shortest = scored.points_of_a_uniform_model(self.linking)
         beside = Score(f"{self.name}/shortest", float(shortest.mean()), "share", len(shortest), chance=CHANCE)
         scores = [_score(self.name, points), beside, *self._parts(points)]
         settings = {

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
-from bambino.errors import BambinoError, PlanError
-from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, Settings
+from bambino.errors import BambinoError, PlanError, shortened
+from bambino.recipe.checks import AtLeastOne, AtLeastTwo, Count, Settings, Share
 from bambino.recipe.plain_yaml import load
 
+BABYLM = "babylm"
+"""The suite that is scored and written as BabyLM's organizers ask for."""
 CURVES = ("bits_per_byte/en", "bits_per_byte/it")
 """Measures of evaluations inside training that stand for L1 and L2."""
 
@@ -32,12 +34,16 @@ class Plan(Settings):
     """A folder with tests: minimal pairs and classification tasks as .jsonl files, found by name and first line.
     Without it, the classification tasks named come from the Hugging Face hub."""
     suite: str = "all"
-    """all: every test in the data. paper: BLiMP and the UINAUIL tasks. quick: all, 200 items each."""
+    """all: every test in the data. paper: BLiMP and the UINAUIL tasks. quick: all, 200 items each. babylm: the folders
+    full_eval and fast_eval of BabyLM's data, as its organizers score them, and the files that their collator reads."""
+    revisions: Literal["main", "all"] = "main"
+    """Of the suite babylm. all: also every revision chck_1M, chck_2M, ... of the model (folders in its own, or branches
+    on the hub), by fast_eval; main: the model itself, by full_eval."""
     tasks: list[str] = field(default_factory=list)
     """Only these tests: names of files or tasks, or paths of YAML files that define tasks of your own."""
     pairs: dict[str, str] = field(default_factory=dict)
-    """Further minimal pairs: a name for each file (.jsonl, .tsv) or data set of the Hugging Face hub with its
-    configuration, like jumelet/multiblimp:ita."""
+    """Further minimal pairs: a name for each file (.jsonl, .tsv, .csv, .parquet), folder of such files, or data set of
+    the Hugging Face hub with its configuration, like jumelet/multiblimp:ita."""
     l1_text: list[str] = field(default_factory=list)
     """Files or folders of L1 text: bits per byte on its held-out lines, and what L1 words look like."""
     l2_text: list[str] = field(default_factory=list)
@@ -64,8 +70,11 @@ class Plan(Settings):
     """Which held-out lines: all, or one half of them by a second hash."""
     prompts: Count = 128
     """Prompts that the baby goes on with; 0: it is not made to speak."""
-    normalization: Literal["sum", "token", "byte"] = "sum"
-    """Minimal pairs: compare summed log-probs, or their mean per token or per byte."""
+    normalization: Literal["sum", "token", "byte", "power"] = "sum"
+    """Minimal pairs: compare summed log-probs, their mean per token or per byte, or the sum over a power of the number
+    of tokens, log P / tokens^alpha (SLLN-LP of ZhoBLiMP)."""
+    alpha: Share | None = None
+    """The power of `normalization: power`, from 0 (the sum) to 1 (the mean per token); null: 0.5."""
     untrained: str | None = None
     """Results of the untrained baby (a folder that `bambino evaluate` wrote): its scores and the gain over them."""
     references: list[str] = field(default_factory=list)
@@ -97,11 +106,25 @@ class Plan(Settings):
         for name, needed in (("parent", "l2_text"), ("pro_drop", "l2_text"), ("harness_include", "harness")):
             if getattr(self, name) and not getattr(self, needed):
                 raise PlanError(f"{name} = {getattr(self, name)} is used with --{needed} only. Give that too.")
+        if self.revisions == "all" and self.suite != BABYLM:
+            raise PlanError("revisions = all is used with --suite babylm only. Give that too.")
+        if self.suite == BABYLM:
+            self._check_babylm()
+        if self.alpha is not None and self.normalization != "power":
+            raise PlanError(f"alpha = {self.alpha} is used with --normalization power only. Give that too.")
         if not (self.data or self.wanted or self.pairs or self.l1_text or self.l2_text or self.harness):
             raise PlanError(
                 "Nothing to measure. Give --data FOLDER, --tasks '[...]', --pairs '{...}', --l1_text '[...]', "
                 "--l2_text '[...]' or --harness '[...]'."
             )
+
+    def _check_babylm(self) -> None:
+        if self.data is None:
+            raise PlanError("suite = babylm needs --data FOLDER, with BabyLM's full_eval and fast_eval.")
+        at_rest = Plan(data=self.data).to_dict()
+        for name, value in self.to_dict().items():
+            if name not in ("suite", "revisions", "trust_remote_code") and value != at_rest[name]:
+                raise PlanError(f"{name} = {shortened(value)} is not used with --suite {BABYLM}. Leave it out.")
 
     @classmethod
     def refusal(cls, key: str, problem: str) -> BambinoError:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from bambino.errors import PlanError
+from bambino.errors import ModelError, PlanError
 from bambino.evaluation.plan import Plan
 from bambino.models.loading import is_on_hub
 from bambino.models.revisions import revisions_in
+from bambino.recipe.settings import ModelConfig
 from bambino.runs.checkpoint import list_checkpoints
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run
+from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.text.sieve import LineBreaks
 
 
@@ -75,6 +78,20 @@ def subject_of(model: str, plan: Plan) -> Subject:
     if plan.revision is not None:  # opened by its name, with no curves of its own
         return Subject(shown, model, None, first_baby(path), parent, *rules)
     return Subject(model, trained_model(path), path, first_baby(path), parent, *rules)
+
+
+def opened(config: ModelConfig, role: Literal["baby", "parent"]) -> Speaker:
+    """Open the model under test, or its parent.
+
+    Raises:
+        ModelError: it cannot be used; the message names the options of `bambino evaluate`.
+    """
+    try:
+        return open_speaker(config, role)
+    except ModelError as error:  # which speaks of recipes
+        prefix, named = {"baby": ("", "model"), "parent": ("parent_", "parent")}[role]
+        said = str(error).replace(f"{role}.model", named)
+        raise ModelError(said.replace(f"{role}.trust_remote_code", f"--{prefix}trust_remote_code")) from None
 
 
 def trained_model(run: str | Path) -> str:

@@ -22,18 +22,23 @@ from bambino.analysis.forgetting import ForgettingSettings, forgetting_of
 from bambino.analysis.results import Results, load_results
 from bambino.analysis.verdicts import averaged, with_baseline, with_verdicts
 from bambino.errors import CurveError, ModelError, PlanError, ResultsError, RunDirectoryError, TextError, shortened
+from bambino.evaluation.babylm.questions import load_questions
+from bambino.evaluation.babylm.ranking import Ranking
+from bambino.evaluation.babylm.reading import ReadingTimes
 from bambino.evaluation.discovery import Discovered, Found
 from bambino.evaluation.export import discover_tests
 from bambino.evaluation.fluency import BitsPerByte
 from bambino.evaluation.harness import Harness, HarnessConfig
-from bambino.evaluation.minimal_pairs import MinimalPairs
+from bambino.evaluation.minimal_pairs import Linking, MinimalPairs
 from bambino.evaluation.pair_files import PairSet, load_pair_set
 from bambino.evaluation.plan import Plan
 from bambino.evaluation.speech.continuations import SpeechSettings
 from bambino.evaluation.speech.pro_drop import overt_subjects
 from bambino.evaluation.speech.speech import Speech, Spoken
-from bambino.evaluation.subject import Subject, subject_of
+from bambino.evaluation.subject import Subject, opened, subject_of
+from bambino.evaluation.zero_shot.acceptability import LabelledSentences
 from bambino.evaluation.zero_shot.classification import Classification
+from bambino.evaluation.zero_shot.school import School
 from bambino.evaluation.zero_shot.task_definitions import task_names
 from bambino.files import finite
 from bambino.measures import Measure, TaskResult, check_names
@@ -42,7 +47,7 @@ from bambino.recipe.names import nearest
 from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
 from bambino.speaking.rollout import check_speaks
-from bambino.speaking.speaker import Speaker, open_speaker
+from bambino.speaking.speaker import Speaker
 from bambino.text.heldout import spread
 from bambino.text.json_lines import texts_of
 from bambino.text.language_id import LanguageIdentifier
@@ -275,14 +280,8 @@ class Evaluation:
 
 
 def _opened(model: str, role: Literal["baby", "parent"], plan: Plan, revision: str | None = None) -> Speaker:
-    prefix = {"baby": "", "parent": "parent_"}[role]
-    trust: bool = getattr(plan, f"{prefix}trust_remote_code")
-    try:
-        return open_speaker(ModelConfig(model, revision, trust), role)
-    except ModelError as error:  # which speaks of recipes
-        named = {"baby": "model", "parent": "parent"}[role]
-        said = str(error).replace(f"{role}.model", named)
-        raise ModelError(said.replace(f"{role}.trust_remote_code", f"--{prefix}trust_remote_code")) from None
+    trust = plan.trust_remote_code if role == "baby" else plan.parent_trust_remote_code
+    return opened(ModelConfig(model, revision, trust), role)
 
 
 def _of(fingerprint: str, unfinished: Results | None, finished: Results | None) -> Results | None:
@@ -329,8 +328,21 @@ def _test(plan: Plan, name: str, test: Found | None, terms: list[Path]) -> Measu
         return Classification(name, None if test is None else test.path, max_items=plan.limit)
     if test.kind == "pairs":
         return _pairs(plan, name, load_pair_set(test.path, terms))
+    if test.kind == "questions":
+        questions = load_questions(test.path)
+        return Ranking(name, spread(questions, plan.limit or len(questions)), str(test.path))
+    if test.kind == "reading":
+        return ReadingTimes(test.path)
+    if test.kind == "school":
+        return School(name, test.path, _linking(plan), plan.limit)
+    if test.kind == "acceptability":
+        return LabelledSentences(name, test.path, plan.limit)
     return BitsPerByte(name, spread(texts_of(test.path), plan.lines))
 
 
 def _pairs(plan: Plan, name: str, data: PairSet) -> MinimalPairs:
-    return MinimalPairs(name, data if plan.limit is None else data.spread(plan.limit), plan.normalization)
+    return MinimalPairs(name, data if plan.limit is None else data.spread(plan.limit), _linking(plan))
+
+
+def _linking(plan: Plan) -> Linking:
+    return Linking(plan.normalization) if plan.alpha is None else Linking(plan.normalization, plan.alpha)

@@ -68,12 +68,12 @@ def said(continuations: Sequence[Continuation]) -> Utterances:
 def members(pairs: Sequence[Pair]) -> tuple[Utterances, Utterances]:
     """The good and the bad sentences of minimal pairs; what both begin with, where a pair says it, is the prompt."""
 
-    def utterances(texts: list[str]) -> Utterances:
-        prompts = [text[: pair.given] for text, pair in zip(texts, pairs, strict=True)]
-        rest = [text[pair.given :] for text, pair in zip(texts, pairs, strict=True)]
-        return Utterances(prompts, rest, texts, [True] * len(texts))
+    def utterances(texts: list[tuple[str, int]]) -> Utterances:
+        prompts, rest = [text[:begin] for text, begin in texts], [text[begin:] for text, begin in texts]
+        return Utterances(prompts, rest, [text for text, _ in texts], [True] * len(texts))
 
-    return utterances([pair.good for pair in pairs]), utterances([pair.bad for pair in pairs])
+    good, bad = ([(pair.sentences[i], pair.begins[i]) for pair in pairs] for i in (0, 1))
+    return utterances(good), utterances(bad)
 
 
 def made_worse(human: Sequence[Continuation], other_lines: Sequence[str], seed: int) -> dict[str, list[Continuation]]:
