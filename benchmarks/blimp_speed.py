@@ -36,7 +36,7 @@ from bambino.evaluation.minimal_pairs import MinimalPairs
 from bambino.evaluation.pair_files import load_pair_set
 from bambino.measures import TaskResult
 from bambino.models.loading import load_lm, load_tokenizer
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.speaking.speaker import Speaker
 
 

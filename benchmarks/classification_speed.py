@@ -20,7 +20,7 @@ from bambino.evaluation.zero_shot.classification import score_options
 from bambino.evaluation.zero_shot.task_data import find_data, load_items
 from bambino.evaluation.zero_shot.task_definitions import load_task, task_names
 from bambino.models.loading import load_lm, load_tokenizer
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 
 SENTENCES = 15
 

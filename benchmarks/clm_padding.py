@@ -18,8 +18,8 @@ import torch
 from bambino import load_recipe
 from bambino.models.baby import Baby
 from bambino.models.loading import load_lm, load_tokenizer
+from bambino.recipe.model_settings import ModelConfig
 from bambino.recipe.schedule import Schedule
-from bambino.recipe.settings import ModelConfig
 from bambino.scoring.forward import log_probs_of
 from bambino.text.batches import TokenBatch, without_pads
 from bambino.text.streams import build_streams

@@ -31,7 +31,8 @@ from bambino import BambinoTrainer, load_recipe
 from bambino.cli.console import quieten_libraries
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.models.newborn import make_newborn
-from bambino.recipe.settings import ModelConfig, Recipe, ShapeConfig
+from bambino.recipe.model_settings import ModelConfig, ShapeConfig
+from bambino.recipe.settings import Recipe
 from bambino.runs.machine import matrix_rate
 from bambino.text.streams import Streams, build_streams
 

@@ -25,7 +25,7 @@ from bambino import BambinoTrainer, load_recipe, measures_of
 from bambino.cli.console import quieten_libraries
 from bambino.models.newborn import make_newborn
 from bambino.nursery import write_text
-from bambino.recipe.settings import ShapeConfig
+from bambino.recipe.model_settings import ShapeConfig
 
 BLOCKS = 20
 SHAPE = ShapeConfig(hidden_size=32, num_layers=2, num_heads=2, context=128, vocab_size=512)

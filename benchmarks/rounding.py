@@ -18,8 +18,8 @@ import torch
 
 from bambino.models.loading import head_gap, load_lm, load_tokenizer
 from bambino.randomness import uniforms
+from bambino.recipe.model_settings import ModelConfig
 from bambino.recipe.phase_settings import RolloutConfig
-from bambino.recipe.settings import ModelConfig
 from bambino.scoring.forward import eval_mode, hidden_states, logits_before
 from bambino.scoring.texts import score_texts
 from bambino.speaking.rollout import log_policy, sample

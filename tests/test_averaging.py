@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from bambino import BambinoTrainer, Recipe
 from bambino.models.averaging import AveragedWeights
 from bambino.models.loading import load_lm
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 
 Make = Callable[..., Recipe]
 ONLY_CLM = ("--schedule.cycle", "{clm: 1}", "--max_steps", "3")

@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 from processes import store_slowly
 
 from bambino.errors import RecipeError, StorageError, TextError
-from bambino.recipe.settings import Recipe, TextConfig
+from bambino.recipe.settings import Recipe
+from bambino.recipe.text_settings import TextConfig
 from bambino.text.lines import load_corpus, load_heldout
 from bambino.text.reading import number_of
 from bambino.text.sources import lines_of

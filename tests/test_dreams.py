@@ -13,7 +13,7 @@ from conftest import make_tokenizer, there, tiny_lm
 
 from bambino import BambinoTrainer, Recipe, RecipeError
 from bambino.errors import RunDirectoryError
-from bambino.recipe.settings import DreamingConfig
+from bambino.recipe.text_settings import DreamingConfig
 from bambino.speaking.dreams import Dream, Dreaming, Dreams, dream, dreaming_of, load_dreams
 from bambino.speaking.speaker import Speaker
 from bambino.text.heldout import is_heldout

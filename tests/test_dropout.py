@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, FalconConfig, MambaConfig, PreTra
 
 from bambino import BambinoTrainer, Recipe, RecipeError
 from bambino.models.dropout import set_dropout
-from bambino.recipe.settings import BabyConfig
+from bambino.recipe.model_settings import BabyConfig
 
 Make = Callable[..., Recipe]
 

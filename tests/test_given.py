@@ -13,7 +13,8 @@ from bambino import BambinoTrainer
 from bambino.errors import RewardError, TextError
 from bambino.evaluation.in_training import measures_of
 from bambino.feedback.rewards import Kind, Moment, answer_of, rewards_of
-from bambino.recipe.settings import Recipe, ReplayConfig, TextConfig
+from bambino.recipe.settings import Recipe
+from bambino.recipe.text_settings import ReplayConfig, TextConfig
 from bambino.speaking.utterances import Utterances
 from bambino.text.datasets import texts_of
 from bambino.text.lines import corpus_of

@@ -18,7 +18,7 @@ from bambino.errors import CurveError, PlanError, ResultsError
 from bambino.evaluation.interpolation import between, sweep
 from bambino.models.averaging import interpolated
 from bambino.models.loading import load_lm, load_tokenizer
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.report.tables import sweep_table
 from bambino.speaking.speaker import Speaker
 

@@ -29,7 +29,7 @@ from bambino.models.baby import Baby
 from bambino.models.digests import weights_sha256
 from bambino.models.loading import check_head, load_lm, load_tokenizer
 from bambino.models.reference import Reference, copy_weights, frozen
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.runs.costs import forward_flops
 from bambino.scoring.forward import token_log_probs
 from bambino.text.batches import TokenBatch, pad

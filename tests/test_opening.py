@@ -26,7 +26,7 @@ from bambino.evaluation.suite import evaluate
 from bambino.models.encoders import open_classifier
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.recipe.file import dump_recipe
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 
 
 @pytest.fixture

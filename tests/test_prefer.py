@@ -18,7 +18,7 @@ from bambino.feedback.answers import Preference
 from bambino.feedback.preferences import BestOfK, RecastOverUtterance
 from bambino.phases.prefer import pairs_of, preferred
 from bambino.recipe.phase_settings import PreferConfig, RolloutConfig
-from bambino.recipe.settings import TextConfig
+from bambino.recipe.text_settings import TextConfig
 from bambino.scoring.forward import logits_before, token_log_probs
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import Utterances

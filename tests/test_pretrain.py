@@ -19,7 +19,8 @@ from bambino.errors import RecipeError, RunDirectoryError
 from bambino.losses.clm import clm_loss
 from bambino.models.newborn import train_tokenizer
 from bambino.recipe.file import load_recipe
-from bambino.recipe.settings import Recipe, ShapeConfig
+from bambino.recipe.model_settings import ShapeConfig
+from bambino.recipe.settings import Recipe
 from bambino.training.pretrain import newborn_trainer, pretrain
 
 TINY = shlex.split(

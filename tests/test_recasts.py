@@ -24,7 +24,7 @@ from bambino.feedback.written_recasts import WrittenByPeople
 from bambino.phases.recasting import _whole_words, rows_of
 from bambino.phases.recasts_ahead import RecastsAhead, block_size
 from bambino.recipe.phase_settings import RolloutConfig
-from bambino.recipe.settings import TextConfig
+from bambino.recipe.text_settings import TextConfig
 from bambino.scoring.forward import token_log_probs
 from bambino.scoring.texts import score_texts
 from bambino.speaking.speaker import Speaker

@@ -19,8 +19,10 @@ from bambino.feedback.settings import KINDS, ParentPerplexityConfig
 from bambino.recipe import file
 from bambino.recipe.checks import AtLeastOne
 from bambino.recipe.file import dump_recipe, setting_names, shipped
+from bambino.recipe.model_settings import BabyConfig
 from bambino.recipe.phase_settings import CLMConfig, PPOConfig
-from bambino.recipe.settings import BabyConfig, EvaluationConfig, FeedbackConfig, Recipe, ScheduleConfig, TextConfig
+from bambino.recipe.settings import EvaluationConfig, FeedbackConfig, Recipe, ScheduleConfig
+from bambino.recipe.text_settings import TextConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bambino import BambinoTrainer, Recipe, TextError
-from bambino.recipe.settings import ReplayConfig, TextConfig
+from bambino.recipe.text_settings import ReplayConfig, TextConfig
 from bambino.text.replay import ReplayStream, build_replay, lines_before
 
 Make = Callable[..., Recipe]

@@ -23,7 +23,7 @@ from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.phases.learner import Updates
 from bambino.recipe.file import dump_recipe
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.runs import checkpoint
 
 PARENT = "--feedback.parent_perplexity"

@@ -22,7 +22,7 @@ from bambino.evaluation.subject import first_baby, subject_of
 from bambino.files import sha256
 from bambino.models.loading import load_lm
 from bambino.models.revisions import STEPS, name_of, reached, revisions_in, words_of
-from bambino.recipe.settings import BabyConfig, ModelConfig
+from bambino.recipe.model_settings import BabyConfig, ModelConfig
 from bambino.runs.ledger import LEDGER, read_ledger
 from bambino.runs.record import read_run
 

@@ -19,7 +19,8 @@ from transformers import PreTrainedTokenizerFast
 from bambino.errors import RecipeError, TextError
 from bambino.randomness import permutation
 from bambino.recipe.schedule import Place, Schedule
-from bambino.recipe.settings import ScheduleConfig, TextConfig
+from bambino.recipe.settings import ScheduleConfig
+from bambino.recipe.text_settings import TextConfig
 from bambino.text.streams import LineStream, PackedStream, Streams, build_streams
 from bambino.text.tokens import TokenRows
 

@@ -26,7 +26,7 @@ from bambino.measures import Score, TaskResult
 from bambino.models.loading import load_lm
 from bambino.phases.ppo import PPOPhase
 from bambino.phases.updates import UpdateMeter
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.runs import checkpoint
 from bambino.runs.costs import forward_flops
 from bambino.speaking.speaker import Speaker

@@ -16,7 +16,7 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerBase
 from bambino import BambinoTrainer, FeedbackConfig, Recipe
 from bambino.experiments.summary import summarize
 from bambino.feedback.settings import KINDS
-from bambino.recipe.settings import ReplayConfig, TextConfig
+from bambino.recipe.text_settings import ReplayConfig, TextConfig
 from bambino.runs.account import RULES, Text, account_of
 from bambino.runs.costs import Costs, forward_flops
 from bambino.runs.record import read_run

@@ -48,7 +48,7 @@ from bambino.feedback.written_recasts import WrittenByPeople
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.phases.kinds import PHASES
 from bambino.recipe.file import setting_names, shipped
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.runs import checkpoint
 from bambino.runs.record import read_run
 from bambino.speaking.dreams import load_dreams

@@ -105,7 +105,7 @@ def _run(given: Namespace) -> int:
     output_dir = _output_dir(given.output_dir, ends) if shares else None
     recipe = _recipe_of(given, ends)
 
-    from bambino.recipe.settings import ModelConfig
+    from bambino.recipe.model_settings import ModelConfig
     from bambino.speaking.speaker import open_speaker
 
     quieten_libraries()

@@ -44,7 +44,7 @@ def _beginning_for(model: str) -> str:
     """What prompts begin with in lm-eval, where it cannot prepend the model's start token."""
     from bambino.errors import ModelError
     from bambino.evaluation.lm_eval_tasks import beginning_for
-    from bambino.recipe.settings import ModelConfig
+    from bambino.recipe.model_settings import ModelConfig
     from bambino.speaking.speaker import open_speaker
 
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bambino.cli.console import DONE, Command, Parser, claim_file, quieten_libraries, say
 from bambino.errors import UsageError
+from bambino.recipe.model_settings import ModelConfig
 from bambino.recipe.phase_settings import RolloutConfig
-from bambino.recipe.settings import ModelConfig
 
 ABOUT = """Write lines of text that a model samples when nothing is before it. The same model and seed write the same
 text. Trained on in place of human lines, or beside them, it is what recasts and other answers of a parent must beat."""

@@ -11,7 +11,7 @@ from bambino.errors import ModelError, PlanError
 from bambino.evaluation.plan import Plan
 from bambino.models.loading import is_on_hub
 from bambino.models.revisions import revisions_in
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.runs.checkpoint import list_checkpoints
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run

@@ -43,8 +43,8 @@ from bambino.evaluation.zero_shot.task_definitions import task_names
 from bambino.files import finite
 from bambino.measures import Measure, TaskResult, check_names
 from bambino.models.digests import weights_sha256
+from bambino.recipe.model_settings import ModelConfig
 from bambino.recipe.names import nearest
-from bambino.recipe.settings import ModelConfig
 from bambino.runs.provenance import environment
 from bambino.speaking.rollout import check_speaks
 from bambino.speaking.speaker import Speaker

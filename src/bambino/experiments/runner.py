@@ -26,7 +26,8 @@ from bambino.experiments.outcomes import Result, choices_of, read_results, trial
 from bambino.experiments.summary import summarize
 from bambino.files import write_atomically, write_json
 from bambino.recipe.file import dump_recipe
-from bambino.recipe.settings import ModelConfig, Recipe
+from bambino.recipe.model_settings import ModelConfig
+from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run
 from bambino.runs.record import read_run
 from bambino.stopping import was_stopped

@@ -13,7 +13,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bambino.errors import RecipeError
-from bambino.recipe.settings import BabyLMRule, FeedbackConfig, TextConfig
+from bambino.recipe.settings import BabyLMRule, FeedbackConfig
+from bambino.recipe.text_settings import TextConfig
 
 if TYPE_CHECKING:
     from bambino.text.language_id import LanguageIdentifier

@@ -26,7 +26,7 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from bambino.errors import ModelError, shortened
 from bambino.models.opening import check_files, check_finite, in_a_line, opening
 from bambino.models.revisions import revision_in
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.scoring.forward import eval_mode, logits_before, reads_from_left_to_right
 from bambino.text.batches import TokenBatch
 

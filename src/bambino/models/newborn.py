@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from bambino.files import write_folder
-from bambino.recipe.settings import ShapeConfig
+from bambino.recipe.model_settings import ShapeConfig
 
 BOS_EOS, PAD = "<|endoftext|>", "<pad>"
 

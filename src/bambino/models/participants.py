@@ -13,7 +13,7 @@ from bambino.errors import ModelError, RecipeError
 from bambino.models.digests import weights_sha256
 from bambino.models.loading import check_lm, check_tokenizer, load_lm, load_tokenizer
 from bambino.models.reference import frozen
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.scoring.forward import context_length
 from bambino.scoring.texts import bits_per_byte
 from bambino.text.tokens import tokenizer_sha256

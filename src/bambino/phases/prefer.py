@@ -27,7 +27,7 @@ from bambino.phases.recasting import after_prompts, encoded_after
 from bambino.phases.updates import Term, UpdateMeter
 from bambino.recipe.phase_settings import PreferConfig
 from bambino.recipe.schedule import Place
-from bambino.recipe.settings import TextConfig
+from bambino.recipe.text_settings import TextConfig
 from bambino.runs.log import Row
 from bambino.scoring.forward import eval_mode, log_probs_of, logits_before
 from bambino.speaking.utterances import Utterances

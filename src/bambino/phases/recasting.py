@@ -27,7 +27,7 @@ from bambino.phases.phase import Tools
 from bambino.phases.recasts_ahead import RecastsAhead, block_size
 from bambino.phases.updates import Term
 from bambino.recipe.schedule import Place
-from bambino.recipe.settings import TextConfig
+from bambino.recipe.text_settings import TextConfig
 from bambino.runs.log import Row
 from bambino.scoring.perplexity import without_cut_word
 from bambino.speaking.utterances import Utterances, decoded, to_text

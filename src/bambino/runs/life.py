@@ -9,7 +9,7 @@ from typing import Literal
 from transformers.utils.hub import cached_file
 
 from bambino.models.loading import is_on_hub, source_of
-from bambino.recipe.settings import BabyConfig, ParentConfig
+from bambino.recipe.model_settings import BabyConfig, ParentConfig
 from bambino.runs.checkpoint import step_of
 from bambino.runs.directory import holds_run
 from bambino.runs.ledger import LEDGER, HeardText, Ledger, read_ledger, run_ledger, stated, union

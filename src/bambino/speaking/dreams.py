@@ -20,7 +20,7 @@ from bambino.errors import RecipeError, RunDirectoryError
 from bambino.files import json_of, write_atomically
 from bambino.randomness import uniforms
 from bambino.recipe.phase_settings import RolloutConfig
-from bambino.recipe.settings import DreamingConfig
+from bambino.recipe.text_settings import DreamingConfig
 from bambino.speaking.rollout import Rollout, sample
 from bambino.speaking.speaker import Speaker
 from bambino.speaking.utterances import to_text

@@ -9,7 +9,7 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bambino.models.loading import load_lm, load_tokenizer
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from bambino.errors import TextError
-from bambino.recipe.settings import ReplayConfig, TextConfig
+from bambino.recipe.text_settings import ReplayConfig, TextConfig
 from bambino.text.batches import TokenBatch
 from bambino.text.lines import SourceReport
 from bambino.text.streams import LineStream, line_stream, read_corpus

@@ -19,7 +19,7 @@ from bambino.errors import RecipeError, TextError
 from bambino.randomness import permutation
 from bambino.recipe import curricula
 from bambino.recipe.schedule import Place
-from bambino.recipe.settings import TextConfig
+from bambino.recipe.text_settings import TextConfig
 from bambino.text.batches import TokenBatch, pad
 from bambino.text.heldout import spread
 from bambino.text.lines import Corpus, SourceReport, choose_lines, corpus_of, load_corpus

@@ -23,8 +23,9 @@ from bambino.models.reference import frozen
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase, Tools
 from bambino.recipe import curricula
+from bambino.recipe.model_settings import ModelConfig
 from bambino.recipe.schedule import steps_for
-from bambino.recipe.settings import FeedbackConfig, ModelConfig, Recipe
+from bambino.recipe.settings import FeedbackConfig, Recipe
 from bambino.runs.costs import Costs
 from bambino.runs.directory import holds_run
 from bambino.runs.log import RunLog

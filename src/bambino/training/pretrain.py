@@ -17,7 +17,8 @@ from bambino.errors import RecipeError
 from bambino.models.loading import load_lm, load_tokenizer
 from bambino.models.newborn import make_newborn
 from bambino.processes import take_part
-from bambino.recipe.settings import ModelConfig, Recipe
+from bambino.recipe.model_settings import ModelConfig
+from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run, lock
 from bambino.runs.names import NEWBORN
 from bambino.text.datasets import texts_of

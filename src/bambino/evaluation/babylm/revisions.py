@@ -11,7 +11,7 @@ from bambino.errors import PlanError
 from bambino.evaluation.plan import Plan
 from bambino.evaluation.subject import trained_model
 from bambino.models.loading import is_on_hub
-from bambino.recipe.settings import ModelConfig
+from bambino.recipe.model_settings import ModelConfig
 from bambino.runs.directory import holds_run
 
 MAIN = "main"

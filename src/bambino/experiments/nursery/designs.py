@@ -14,18 +14,10 @@ import torch
 import bambino
 from bambino.feedback.settings import ParentPerplexityConfig, ParentTargetsConfig
 from bambino.feedback.text_settings import RecastConfig
+from bambino.recipe.model_settings import BabyConfig, ParentConfig, ShapeConfig
 from bambino.recipe.phase_settings import CLMConfig, PPOConfig, RecastPhaseConfig, RolloutConfig
-from bambino.recipe.settings import (
-    BabyConfig,
-    EvaluationConfig,
-    FeedbackConfig,
-    ParentConfig,
-    Recipe,
-    ReplayConfig,
-    ScheduleConfig,
-    ShapeConfig,
-    TextConfig,
-)
+from bambino.recipe.settings import EvaluationConfig, FeedbackConfig, Recipe, ScheduleConfig
+from bambino.recipe.text_settings import ReplayConfig, TextConfig
 
 L1 = "en"
 """The baby's first language."""

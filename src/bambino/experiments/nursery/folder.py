@@ -41,8 +41,9 @@ from bambino.experiments.nursery.designs import (
 )
 from bambino.files import write_atomically, write_folder, write_json
 from bambino.nursery import Grammar, NurseryError, write_pairs, write_text
+from bambino.recipe.model_settings import ModelConfig
 from bambino.recipe.phase_settings import RolloutConfig
-from bambino.recipe.settings import ModelConfig, Recipe
+from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run
 from bambino.scoring.texts import bits_per_byte
 from bambino.speaking.speaker import open_speaker

@@ -32,7 +32,8 @@ from bambino.experiments.nursery.test_set import NurserySpeech, knowledge_of, me
 from bambino.feedback.oracle import GrammarReward
 from bambino.files import write_atomically
 from bambino.nursery import Grammar, write_text
-from bambino.recipe.settings import ModelConfig, Recipe
+from bambino.recipe.model_settings import ModelConfig
+from bambino.recipe.settings import Recipe
 from bambino.runs.directory import holds_run
 from bambino.speaking.speaker import Speaker, open_speaker
 from bambino.training.pretrain import pretrain
