@@ -35,6 +35,7 @@ from bambino.training.parts import heard_and_answered, unknown_of
 from bambino.training.publishing import Publisher
 from bambino.training.state import RunState
 from bambino.training.together import check_same_run_everywhere, check_same_weights
+from bambino.training.warnings import warnings_of
 
 
 class Started(NamedTuple):
@@ -118,7 +119,8 @@ class Session:
         self._check_begun(bool(resume))  # once more, now that no other process can begin one
         with writing(self.run.path):
             (self.run.path / "failure.json").unlink(missing_ok=True)
-        self._warn()
+        for warning in warnings_of(self.args, self.tools, self.measures, self.unknown):
+            self.log.warn(warning)
         return self._go_on(None if resume is True else Path(resume)) if resume else self._begin()
 
     def _follow(self, started: Started) -> None:
@@ -221,25 +223,6 @@ class Session:
         if self.args.parent.must_know_l2:
             rows = self.tools.streams.lines.rows
             check_parent(self.participants, [rows[i].tolist() for i in range(min(64, len(rows)))])
-
-    def _warn(self) -> None:
-        """Of what may be run but is perhaps not meant."""
-        is_measured = self.args.evaluation.eval_steps is not None
-        if is_measured and not self.measures:
-            way_out = "Pass measures=measures_of(args) to BambinoTrainer, or set evaluation.eval_steps to null."
-            self.log.warn(f"evaluation.eval_steps is set, but there is nothing to measure the baby by. {way_out}")
-        heard = [measure.name for measure in self.measures if measure.depends_on.get("trained_on")]
-        if is_measured and heard:
-            self.log.warn(f"text.heldout_every is null, so these measure lines trained on: {', '.join(heard)}.")
-        for role, unknown in self.unknown.items():
-            if not unknown.is_comparable:
-                what = f"The {role}'s tokenizer does not know all of the L2 text: {unknown}"
-                problem = "Its bits per byte are too low, and it can neither learn nor judge what it does not read"
-                self.log.warn(f"{what}. {problem}. Use a {role} whose tokenizer was made for L2.")
-        if self.args.text.append_eos and self.tools.tokenizer.eos_token_id is None:
-            self.log.warn(
-                "The baby's tokenizer has no EOS, so text.append_eos does nothing: the baby cannot learn to stop."
-            )
 
     def _manifest(self) -> dict[str, Any]:
         """What the run is made of, for data.json."""
