@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -98,11 +99,14 @@ def test_after_an_empty_prefix_the_form_is_a_sentence(tmp_path: Path) -> None:
     ]
 
 
-def test_a_row_that_no_table_has_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("length", "problem"), [(200_000, ""), (1 << 23, r"pairs\.tsv, line 2: longer than 4,000,000")]
+)
+def test_a_row_may_be_long_but_not_the_whole_file(tmp_path: Path, length: int, problem: str) -> None:
     path = tmp_path / "pairs.tsv"
-    path.write_text("sen\twrong_sen\nil\t" + "a" * 200_000 + "\n", encoding="utf-8")
-    with pytest.raises(TextError, match=r"pairs\.tsv, line 2: no row of a table"):
-        load_pairs(path)
+    path.write_text("sen\twrong_sen\nil\t" + "a" * length + "\n", encoding="utf-8")
+    with pytest.raises(TextError, match=problem) if problem else nullcontext():
+        assert len(load_pairs(path)[0].bad) == length
 
 
 def test_zhoblimp_and_multiblimp_name_a_phenomenon(tmp_path: Path) -> None:

@@ -361,7 +361,7 @@ def test_a_run_that_has_not_ended_is_refused_with_the_way_out(
         (["--l2_text", "[gone.txt]"], "There is no text at gone.txt."),
         (["--pairs", "{it: gone.jsonl}"], "There are no minimal pairs at gone.jsonl."),
         (["--harness", "[no_such]", "--harness_include", "."], "lm-eval finds no task no_such in ."),
-        (["--data", "tests", "--suite", "papers"], "suite = papers is none. Use one of all, quick, paper."),
+        (["--data", "tests", "--suite", "papers"], "suite = papers is none. Use one of all, quick, paper, babylm."),
         ([], "Nothing to measure. Give --data FOLDER"),
         (["--data", "tests", "--tasks", "blimp"], "Write a list: '[blimp]'"),
         (["--data", "tests"], "Say where the results shall go: --output_dir results/NAME"),

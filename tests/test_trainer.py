@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def test_models_may_be_passed_as_objects_paths_or_in_the_recipe(
 
 
 def test_a_path_passed_in_is_opened_at_the_revision_that_the_recipe_records(
-    make_recipe: Make, baby_folder: Path, monkeypatch: pytest.MonkeyPatch
+    make_recipe: Make, baby_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
 
@@ -108,10 +109,13 @@ def test_a_path_passed_in_is_opened_at_the_revision_that_the_recipe_records(
         opened.append(config.revision)
         return load_lm(config, *more)
 
+    for place in ("model", "revisions/chck_1"):
+        shutil.copytree(baby_folder, tmp_path / "raised" / place)
     monkeypatch.setattr(bambino.models.participants, "load_lm", load)
-    trainer = BambinoTrainer(str(baby_folder), args=make_recipe("--baby.revision", "v1", "--parent.revision", "v2"))
+    recipe = make_recipe("--baby.revision", "chck_1", "--parent.revision", "main")
+    trainer = BambinoTrainer(str(tmp_path / "raised" / "model"), args=recipe)
     recorded = trainer.args.baby.revision, trainer.args.parent.revision
-    assert tuple(opened) == recorded == ("v1", "v2")
+    assert tuple(opened) == recorded == ("chck_1", "main")
 
 
 def test_models_that_never_were_on_disk_come_with_their_tokenizers(make_recipe: Make) -> None:

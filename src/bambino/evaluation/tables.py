@@ -15,6 +15,7 @@ from typing import Any
 
 from bambino.errors import TextError, shortened
 from bambino.text.json_lines import lines_of, objects_of
+from bambino.text.reading import LONGEST_CELL
 from bambino.text.sieve import is_broken
 from bambino.text.sources import bytes_of, readable
 from bambino.text.unicode import all_composed, composed
@@ -64,11 +65,9 @@ def text_in(where: str, row: Row, name: str) -> str:
 
 def _tab_separated(path: Path, way_out: str) -> Iterator[tuple[str, Row]]:
     names: list[str] | None = None
+    csv.field_size_limit(LONGEST_CELL)
     for where, line in lines_of(path):
-        try:
-            cells = next(csv.reader([line], delimiter="\t"))
-        except csv.Error as error:
-            raise TextError(f"{where}: no row of a table ({error}). {way_out}") from None
+        cells = next(csv.reader([line], delimiter="\t"))
         if names is not None:
             yield where, dict(zip(names, cells, strict=False))
         names = names or cells
@@ -92,6 +91,7 @@ def _cells(path: Path, way_out: str) -> Iterator[tuple[str, list[str]]]:
     except UnicodeDecodeError as error:
         raise TextError(f"{path}: not UTF-8 ({error}). Save the whole file as UTF-8.") from None
     first = text.lstrip().partition("\n")[0]
+    csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;", key=first.count))
     try:
         for cells in reader:
