@@ -39,7 +39,7 @@ settings:
   parent: {model: "${models}/parent", must_know_l2: false}
   text: {sources: ["${it}"], heldout_every: 5, max_length: 40, max_lines: 24}
   batch_size: 4
-  passes: 8
+  passes: 16
   save_steps: 5
   rollout: {prompt_tokens: 4, max_new_tokens: 5}
   evaluation: {eval_steps: 24, utterances: 0, texts: {it: ["${it}"]}}
