@@ -163,8 +163,8 @@ class Recipe(Settings):
     mixed_precision: Literal["no", "bf16"] = "no"
     """bf16: forward passes under autocast; weights and optimizers stay fp32."""
     gradient_checkpointing: bool = False
-    """true: what the baby's layers computed is computed again for the gradient, not kept: less memory, a third more
-    time, the same numbers."""
+    """true: what the baby's layers computed is computed again for the gradient, not kept: less memory, more time,
+    the same numbers."""
     torch_compile: bool = False
     """true: the baby's layers learn by kernels that torch.compile makes of them, which takes a compiler, and minutes at
     the start; it changes rounding and what dropout draws."""
