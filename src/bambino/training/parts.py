@@ -18,7 +18,10 @@ from bambino.feedback.recasts import Recaster
 from bambino.feedback.rewards import Kind, Reward, reward_name, rewards_of
 from bambino.feedback.settings import ParentPerplexityConfig
 from bambino.models.averaging import AveragedWeights
+from bambino.models.dropout import set_dropout
+from bambino.models.layers import compile_layers, recompute_layers
 from bambino.models.participants import ModelLike
+from bambino.models.random_weights import randomize_weights
 from bambino.models.reference import frozen
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase, Tools
@@ -262,6 +265,18 @@ def dreaming_for(
     rule = args.text.heldout_every
     sizes = {"batch_size": batch_size, "steps": steps}
     return dreaming_of(dreams, args.dreaming, baby.tokenizer, seed=seed, heldout_every=rule, **sizes)
+
+
+def prepare_baby(lm: PreTrainedModel, args: Recipe) -> None:
+    """What the recipe changes of the model that was opened: its weights, dropout, and how its layers learn."""
+    if args.baby.random_weights:
+        randomize_weights(lm, args.seed)
+    if args.baby.dropout is not None:
+        set_dropout(lm, args.baby.dropout)
+    if args.torch_compile:
+        compile_layers(lm)
+    if args.gradient_checkpointing:
+        recompute_layers(lm)
 
 
 def accelerator_of(args: Recipe) -> Accelerator:

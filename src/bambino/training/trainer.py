@@ -17,10 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from bambino.feedback.rewards import Reward
 from bambino.measures import Measure
 from bambino.models.baby import Baby
-from bambino.models.dropout import set_dropout
-from bambino.models.layers import compile_layers, recompute_layers
 from bambino.models.participants import ModelLike, check_context, check_given, load_participants
-from bambino.models.random_weights import randomize_weights
 from bambino.phases.kinds import PHASES
 from bambino.phases.learner import Learner
 from bambino.phases.phase import MakePhase, Phase
@@ -45,6 +42,7 @@ from bambino.training.parts import (
     longest_rows,
     made_of,
     phases_of,
+    prepare_baby,
     resolved,
     speaker_of,
     tools_of,
@@ -105,14 +103,7 @@ class BambinoTrainer:
         passed = (model, processing_class, args.baby, parent, parent_processing_class, args.parent)
         participants = load_participants(*passed, needs_parent=needs_parent)
         lm, self.processing_class = participants.baby, participants.baby_tokenizer
-        if args.baby.random_weights:
-            randomize_weights(lm, args.seed)
-        if args.baby.dropout is not None:
-            set_dropout(lm, args.baby.dropout)
-        if args.torch_compile:
-            compile_layers(lm)
-        if args.gradient_checkpointing:
-            recompute_layers(lm)
+        prepare_baby(lm, args)
         check_context(lm, longest_rows(args))
         self.parent, self.parent_processing_class = participants.parent, participants.parent_tokenizer
         parent_speaker = speaker_of(self.parent, self.parent_processing_class, self.accelerator.device)
